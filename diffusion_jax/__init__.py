@@ -1,0 +1,1 @@
+"""Diffusion models in JAX: noise schedules, score networks, training, sampling, comparison."""

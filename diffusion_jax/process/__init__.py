@@ -1,0 +1,1 @@
+"""The forward process: schedules, predictions, training times, weightings, objective."""

@@ -1,0 +1,128 @@
+"""Families of interchangeable parts, each member written in a config as one string.
+
+A *spec* is a name with optional keyword settings: `"cosine"`, `"edm(sigma_max=50.0)"`,
+`"log_snr_shift(schedule=cosine, shift=-1.4)"`. Settings are Python literals, `inf`, or specs
+of the same family. The same string is what configs hold, what the command line overrides,
+what an ablation varies, and what reports print.
+"""
+
+import ast
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+from diffusion_jax.errors import UserError, nearest, one_of
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """A parsed spec: the member's name and its settings."""
+
+    name: str
+    settings: dict[str, Any]
+
+
+def parse(text: str) -> Spec:
+    """Parses a spec such as `"edm(sigma_max=50.0)"`.
+
+    Raises:
+        UserError: the text is not a name with keyword settings.
+
+    >>> parse("edm(sigma_max=50.0)")
+    Spec(name='edm', settings={'sigma_max': 50.0})
+    """
+    try:
+        value = _value(ast.parse(text.strip(), mode="eval").body)
+    except (SyntaxError, ValueError, AttributeError, TypeError):
+        value = None
+    if not isinstance(value, Spec):
+        raise UserError(
+            f"Cannot read {text!r}: write a name, or a name with keyword settings "
+            "such as \"name(setting=1.0, other='word')\"."
+        )
+    return value
+
+
+def _value(node: ast.expr) -> Any:
+    if isinstance(node, ast.Name):
+        return float("inf") if node.id == "inf" else Spec(node.id, {})
+    if isinstance(node, ast.Call):
+        if node.args or not isinstance(node.func, ast.Name):
+            raise ValueError("positional settings")
+        return Spec(node.func.id, {str(k.arg): _value(k.value) for k in node.keywords})
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -_value(node.operand)
+    if isinstance(node, (ast.Tuple, ast.List)):
+        return tuple(_value(item) for item in node.elts)
+    return ast.literal_eval(node)
+
+
+class Registry(Generic[T]):
+    """The members of one family by name.
+
+    >>> shapes = Registry("shape")
+    >>> @shapes.register("box")
+    ... @dataclasses.dataclass(frozen=True)
+    ... class Box:
+    ...     side: float = 1.0
+    >>> shapes.make("box(side=2.0)")
+    Box(side=2.0)
+    """
+
+    def __init__(self, family: str):
+        self.family = family
+        self._members: dict[str, Callable[..., T]] = {}
+
+    def register(self, name: str) -> Callable[[F], F]:
+        """Returns a decorator that adds a class or factory under `name`."""
+
+        def add(factory: F) -> F:
+            if name in self._members:
+                raise ValueError(f"{self.family} {name!r} is registered twice")
+            self._members[name] = factory
+            return factory
+
+        return add
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._members))
+
+    def __getitem__(self, name: str) -> Callable[..., T]:
+        return self._members[one_of(name, self._members, self.family)]
+
+    def make(self, spec: "str | Spec", **context: Any) -> T:
+        """Makes the member that `spec` names.
+
+        Args:
+            spec: e.g. `"edm(sigma_max=50.0)"`.
+            context: things a member may need from its surroundings (a schedule, a class count);
+                each is handed over only to members that have a parameter of that name.
+
+        Raises:
+            UserError: unknown member or setting (the message lists what is known), a setting
+                missing, or a value the member refuses.
+        """
+        parsed = spec if isinstance(spec, Spec) else parse(spec)
+        factory = self[parsed.name]
+        known = inspect.signature(factory).parameters
+        for key in parsed.settings:
+            if key not in known:
+                listed = ", ".join(name for name in known if name not in context) or "none"
+                raise UserError(
+                    f"{self.family} {parsed.name!r} has no setting {key!r}."
+                    f"{nearest(key, known)} Its settings: {listed}."
+                )
+        settings = {key: self._nested(value, context) for key, value in parsed.settings.items()}
+        given = {key: value for key, value in context.items() if key in known}
+        arguments = given | settings
+        for key, parameter in known.items():
+            if parameter.default is inspect.Parameter.empty and key not in arguments:
+                raise UserError(f"{self.family} {parsed.name!r} needs the setting {key!r}.")
+        return factory(**arguments)
+
+    def _nested(self, value: Any, context: dict[str, Any]) -> Any:
+        return self.make(value, **context) if isinstance(value, Spec) else value
