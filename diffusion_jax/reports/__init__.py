@@ -1,0 +1,1 @@
+"""Reports: pictures, plots, tables, and one self-contained HTML page."""
