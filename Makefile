@@ -1,0 +1,44 @@
+# On a fresh machine with nothing but Python >= 3.11: `make demo`, `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed.stamp
+
+.PHONY: demo test lint bench lock clean
+
+demo: $(INSTALLED)
+	@$(BIN)/python -m experiments.compare --config=configs/quickstart.py
+
+test: lint
+	@$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python -m mypy
+
+bench: $(INSTALLED)
+	@$(BIN)/python -m experiments.benchmark
+
+# Pins the ranges of setup.cfg for every Python and platform it allows; needs `uv`.
+lock:
+	@uv pip compile setup.cfg --extra=test --universal --python-version=3.11 \
+		--fork-strategy=fewest --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command='make lock' --upgrade --quiet --output-file=requirements.lock
+
+clean:
+	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .mypy_cache build dist *.egg-info
+
+# Installs once, and again when the lock changes. An environment that already works is kept.
+$(INSTALLED): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Python >= 3.11 is needed, but $(PYTHON) is $$($(PYTHON) --version 2>&1 | tail -1)." \
+			"Name another: make demo PYTHON=python3.12" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) >/dev/null || { \
+		echo "$(PYTHON) cannot make a virtual environment:" \
+			"install its venv module (Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+	@echo "Installing the packages of requirements.lock into $(VENV) (about 1 GB, a minute or two)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes -r requirements.lock
+	@touch $@
