@@ -1,0 +1,23 @@
+"""What every test starts from: eight CPU devices, checked shapes, one compilation cache."""
+
+import os
+from pathlib import Path
+
+import hypothesis
+import jaxtyping
+
+# JAX is not imported yet (neither module above does). It and the processes that tests start read
+# its settings from the environment.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".cache/jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+EIGHT_DEVICES = "--xla_force_host_platform_device_count=8"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {EIGHT_DEVICES}".strip()
+
+# From here on the annotations in diffusion_jax are checked on every call.
+jaxtyping.install_import_hook("diffusion_jax", "beartype.beartype")
+
+# The first example of a property compiles, so a deadline would measure only that.
+hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("repeatable")
