@@ -1,0 +1,185 @@
+"""Arrays to pictures: conversion, enlargement, captioned grids, film strips, animations.
+
+Pictures are uint8 (N, H, W, C) with C = 1 (grey) or 3 (RGB); the drawn sheets are Pillow images.
+"""
+
+import base64
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageDraw, ImageFont
+
+from diffusion_jax.errors import UserError
+
+PAPER, INK, FAINT = "#ffffff", "#1d2230", "#6b7280"
+GAP = 12
+
+
+def from_unit(x: Float[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
+    """Pictures in [-1, 1] as uint8: round(255 (x + 1) / 2), clipped; NaN becomes mid-grey.
+
+    >>> from_unit(np.array([-1.0, 0.0, 1.0, 7.0])).tolist()
+    [0, 128, 255, 255]
+    """
+    scaled = np.nan_to_num((np.asarray(x, np.float64) + 1) * 127.5, nan=127.5)
+    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+
+
+def from_noisy(
+    x: Float[np.ndarray, "..."],
+    alpha: float | Float[np.ndarray, "..."],
+    sigma: float | Float[np.ndarray, "..."],
+) -> UInt8[np.ndarray, "..."]:
+    """A noisy x = alpha x_0 + sigma eps as a picture: x / sqrt(alpha² + 2 sigma²), clipped.
+
+    The look depends on the log-SNR alone, so a variance-exploding arm and a variance-preserving
+    one can be compared; noise keeps within the visible range (pure noise has standard deviation
+    0.7), and a clean picture is shown as it is.
+
+    Args:
+        x: (..., H, W, C) noisy pictures.
+        alpha: scale of the data; broadcasts against x.
+        sigma: standard deviation of the noise; broadcasts against x.
+
+    >>> from_noisy(np.array([0.0, 80.0]), 1.0, 80.0).tolist()
+    [128, 218]
+    """
+    return from_unit(np.asarray(x, np.float64) / np.sqrt(np.square(alpha) + 2 * np.square(sigma)))
+
+
+def to_image(picture: UInt8[np.ndarray, "height width channels"], side: int = 0) -> Image.Image:
+    """One picture as a Pillow image, its shorter side enlarged to at least `side` pixels.
+
+    Enlargement is by a whole factor with nearest neighbours, so that pixels stay pixels.
+    """
+    if picture.shape[-1] not in (1, 3):
+        raise UserError(
+            f"A picture of {picture.shape[-1]} channels cannot be drawn: it needs 1 or 3."
+        )
+    image = Image.fromarray(np.broadcast_to(picture, (*picture.shape[:2], 3)).copy(), "RGB")
+    factor = max(1, -(-side // min(image.size)))
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+
+
+def grid(
+    pictures: UInt8[np.ndarray, "n height width channels"],
+    captions: Sequence[str] = (),
+    columns: int = 0,
+    side: int = 96,
+) -> Image.Image:
+    """Pictures in rows, each with its caption under it.
+
+    Args:
+        pictures: uint8 (N, H, W, C).
+        captions: N texts, or none; a newline breaks the line, long lines are wrapped.
+        columns: how many a row; 0 makes the sheet about square.
+        side: pixels a picture is enlarged to.
+    """
+    images = [to_image(picture, side) for picture in pictures]
+    return sheet(images, captions, columns or int(np.ceil(np.sqrt(len(images)))))
+
+
+def strip(
+    frames: UInt8[np.ndarray, "frames height width channels"],
+    texts: Sequence[str],
+    side: int = 96,
+    columns: int = 0,
+) -> Image.Image:
+    """A film strip: frames from left to right, each with its text under it.
+
+    Args:
+        frames: uint8 (F, H, W, C).
+        texts: F texts such as "log-SNR −3.1".
+        side: pixels a frame is enlarged to.
+        columns: frames a row; 0 puts all into one.
+    """
+    return sheet([to_image(frame, side) for frame in frames], texts, columns or len(frames))
+
+
+def sheet(images: Sequence[Image.Image], texts: Sequence[str], columns: int) -> Image.Image:
+    """Equal images on white paper, row by row, each with its text centred under it."""
+    if not images:
+        raise UserError("There are no pictures to draw.")
+    width, height = images[0].size
+    font = _font(max(11, width // 8))
+    wrapped = [_wrap(text, font, width) for text in texts] or [""] * len(images)
+    below = max(_text_height(text, font) for text in wrapped)
+    rows = -(-len(images) // columns)
+    paper = Image.new(
+        "RGB",
+        (columns * (width + GAP) + GAP, rows * (height + below + GAP) + GAP),
+        PAPER,
+    )
+    draw = ImageDraw.Draw(paper)
+    for index, (image, text) in enumerate(zip(images, wrapped, strict=True)):
+        row, column = divmod(index, columns)
+        left, top = GAP + column * (width + GAP), GAP + row * (height + below + GAP)
+        paper.paste(image, (left, top))
+        draw.multiline_text(
+            (left + width / 2, top + height + 6), text, INK, font, anchor="ma", align="center"
+        )
+    return paper
+
+
+def gif(images: Sequence[Image.Image], milliseconds: int = 120, hold: int = 1200) -> bytes:
+    """An endlessly repeating animation of equal images, the last one held longer.
+
+    Each frame gets its own palette of 256 colours.
+
+    Args:
+        images: the frames.
+        milliseconds: how long a frame is shown.
+        hold: how long the last one is.
+    """
+    palettes = [image.quantize(256, dither=Image.Dither.NONE) for image in images]
+    durations = [milliseconds] * (len(images) - 1) + [hold]
+    buffer = io.BytesIO()
+    palettes[0].save(
+        buffer,
+        "GIF",
+        save_all=True,
+        append_images=palettes[1:],
+        duration=durations,
+        loop=0,
+        disposal=1,
+    )
+    return buffer.getvalue()
+
+
+def png(image: Image.Image) -> bytes:
+    """The image as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def data_uri(content: bytes, kind: str = "image/png") -> str:
+    """Bytes as a `data:` address, so that a page needs no second file."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+def _wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    lines: list[str] = []
+    for paragraph in text.replace("−", "-").split("\n"):
+        line = ""
+        for word in paragraph.split():
+            longer = f"{line} {word}".strip()
+            if line and font.getlength(longer) > width:
+                lines.append(line)
+                longer = word
+            line = longer
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _text_height(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> int:
+    if not text:
+        return 0
+    box = ImageDraw.Draw(Image.new("RGB", (1, 1))).multiline_textbbox((0, 0), text, font)
+    return int(box[3]) + 10
