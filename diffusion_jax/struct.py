@@ -7,6 +7,9 @@ import jax
 
 T = TypeVar("T")
 
+# A setting that is usually written as a number, and may be traced or mapped over.
+Scalar = float | int | jax.Array
+
 
 def static(default: Any = dataclasses.MISSING) -> Any:
     """Declares a field that JAX treats as part of the type, not as data (sizes, flags, names)."""

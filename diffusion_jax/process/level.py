@@ -15,8 +15,8 @@ class Level:
         alpha: scale of the data, any shape.
         sigma: standard deviation of the noise, same shape.
 
-    >>> Level(jnp.float32(0.6), jnp.float32(0.8)).log_snr.round(4)
-    Array(-0.5754, dtype=float32)
+    >>> round(float(Level(jnp.float32(0.6), jnp.float32(0.8)).log_snr), 4)
+    -0.5754
     """
 
     alpha: Float[Array, "..."]

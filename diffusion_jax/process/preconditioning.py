@@ -1,0 +1,31 @@
+"""What a network sees of x and of the noise level."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from diffusion_jax.process.level import Level
+from diffusion_jax.struct import Scalar
+
+
+def input_scale(level: Level, sigma_data: Scalar) -> Float[Array, "..."]:
+    """c_in = 1/sqrt(sigma² + alpha² sigma_data²), which gives the network unit variance.
+
+    Source: Karras et al. 2022 (EDM), table 1, here for any alpha. It also makes the network
+    blind to the scale of the process: x and level multiplied by the same number give the same.
+
+    >>> input_scale(Level(jnp.float32(1.0), jnp.float32(0.0)), sigma_data=0.5)
+    Array(2., dtype=float32)
+    """
+    return 1 / jnp.sqrt(level.sigma**2 + (level.alpha * sigma_data) ** 2)
+
+
+def noise_label(level: Level) -> Float[Array, "..."]:
+    """c_noise = log(sigma/alpha)/4, kept within ±2.5.
+
+    Source: Karras et al. 2022 (EDM), table 1, at alpha = 1. The bound, at a log-SNR of ±20, keeps
+    the label finite where the signal or the noise vanishes.
+
+    >>> noise_label(Level(jnp.float32(1.0), jnp.float32(0.0)))
+    Array(-2.5, dtype=float32)
+    """
+    return -jnp.clip(level.log_snr, -20.0, 20.0) / 8

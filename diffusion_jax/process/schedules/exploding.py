@@ -1,0 +1,71 @@
+"""Variance-exploding schedules: alpha = 1."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from diffusion_jax.process.level import Level
+from diffusion_jax.process.schedules.base import schedules
+from diffusion_jax.struct import Scalar, pytree
+
+
+@schedules.register("ve")
+@pytree
+class VE:
+    """The variance-exploding process: alpha = 1, sigma = sigma_min (sigma_max/sigma_min)^t.
+
+    Attributes:
+        sigma_min: noise at t = 0, in units of the data.
+        sigma_max: noise at t = 1.
+
+    Source: Song et al. 2021 (score SDE), eq. 31. EDM's "VE" arm has 0.02 and 100.
+
+    >>> round(float(VE().level(jnp.float32(1.0)).sigma), 3)
+    50.0
+    """
+
+    sigma_min: Scalar = 0.01
+    sigma_max: Scalar = 50.0
+
+    t_min = 0.0
+    t_max = 1.0
+
+    def level(self, time: Float[Array, "..."]) -> Level:
+        ratio = jnp.log(self.sigma_max) - jnp.log(self.sigma_min)
+        return Level(jnp.ones_like(time), self.sigma_min * jnp.exp(ratio * time))
+
+    def time(self, log_snr: Float[Array, "..."]) -> Float[Array, "..."]:
+        ratio = jnp.log(self.sigma_max) - jnp.log(self.sigma_min)
+        return (-log_snr / 2 - jnp.log(self.sigma_min)) / ratio
+
+
+@schedules.register("edm")
+@pytree
+class EDM:
+    """EDM's process, in which time is the noise itself: alpha = 1, sigma = t.
+
+    Attributes:
+        sigma_min: least noise, in units of the data.
+        sigma_max: most noise.
+
+    Source: Karras et al. 2022 (EDM), table 1.
+
+    >>> EDM().level(jnp.float32(3.0)).sigma
+    Array(3., dtype=float32)
+    """
+
+    sigma_min: Scalar = 0.002
+    sigma_max: Scalar = 80.0
+
+    @property
+    def t_min(self) -> Scalar:
+        return self.sigma_min
+
+    @property
+    def t_max(self) -> Scalar:
+        return self.sigma_max
+
+    def level(self, time: Float[Array, "..."]) -> Level:
+        return Level(jnp.ones_like(time), time)
+
+    def time(self, log_snr: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.exp(-log_snr / 2)

@@ -1,0 +1,135 @@
+"""Variance-preserving schedules: alpha² + sigma² = 1."""
+
+import jax.numpy as jnp
+from jax.nn import log_sigmoid, sigmoid, softplus
+from jaxtyping import Array, Float
+
+from diffusion_jax.process.level import Level
+from diffusion_jax.process.schedules.base import schedules
+from diffusion_jax.struct import Scalar, pytree
+
+
+@schedules.register("vp_linear")
+@pytree
+class VPLinear:
+    """The variance-preserving process with linearly growing beta, DDPM's in continuous time.
+
+    log alpha = -t² (beta_max - beta_min)/4 - t beta_min/2, for t in [0, 1].
+
+    Attributes:
+        beta_min: beta at t = 0.
+        beta_max: beta at t = 1.
+
+    Source: Song et al. 2021 (score SDE), eq. 33.
+
+    >>> round(float(VPLinear().level(jnp.float32(1.0)).alpha), 5)
+    0.00657
+    """
+
+    beta_min: Scalar = 0.1
+    beta_max: Scalar = 20.0
+
+    t_min = 0.0
+    t_max = 1.0
+
+    def level(self, time: Float[Array, "..."]) -> Level:
+        log_alpha = -(time**2) * (self.beta_max - self.beta_min) / 4 - time * self.beta_min / 2
+        return Level(jnp.exp(log_alpha), jnp.sqrt(-jnp.expm1(2 * log_alpha)))
+
+    def time(self, log_snr: Float[Array, "..."]) -> Float[Array, "..."]:
+        # The root of t² (beta_max - beta_min)/2 + t beta_min = -log alpha², without cancellation.
+        c = softplus(-log_snr)
+        slope = self.beta_max - self.beta_min
+        return 2 * c / (self.beta_min + jnp.sqrt(self.beta_min**2 + 2 * slope * c))
+
+
+@schedules.register("cosine")
+@pytree
+class Cosine:
+    """The cosine schedule in continuous time.
+
+    alpha = cos(pi t/2), sigma = sin(pi t/2), that is log-SNR = -2 log tan(pi t/2).
+    Time runs between the points where the log-SNR is `log_snr_max` and `log_snr_min`, so that
+    neither the signal nor the noise vanishes altogether.
+
+    Attributes:
+        log_snr_min: log-SNR at the noisy end.
+        log_snr_max: log-SNR at the clean end.
+
+    Source: Nichol & Dhariwal 2021, without their offset; Hoogeboom et al. 2023 (simple
+    diffusion), appendix A, for the bounds.
+
+    >>> round(float(Cosine().level(jnp.float32(0.5)).alpha), 4)
+    0.7071
+    """
+
+    log_snr_min: Scalar = -15.0
+    log_snr_max: Scalar = 15.0
+
+    @property
+    def t_min(self) -> Scalar:
+        return self.time(jnp.asarray(self.log_snr_max, dtype=float))
+
+    @property
+    def t_max(self) -> Scalar:
+        return self.time(jnp.asarray(self.log_snr_min, dtype=float))
+
+    def level(self, time: Float[Array, "..."]) -> Level:
+        # cos(a) as sin(pi/2 - a): exact near t = 1, where cos would lose all digits in float32.
+        return Level(jnp.sin(jnp.pi / 2 * (1 - time)), jnp.sin(jnp.pi / 2 * time))
+
+    def time(self, log_snr: Float[Array, "..."]) -> Float[Array, "..."]:
+        return 2 / jnp.pi * jnp.arctan(jnp.exp(-log_snr / 2))
+
+
+@schedules.register("sigmoid")
+@pytree
+class Sigmoid:
+    """The sigmoid schedule: alpha² falls along a piece of the logistic curve.
+
+    With s(z) = 1/(1 + exp(-z)) and z = (start + t (end - start))/tau:
+    alpha² = (s(end/tau) - s(z)) / (s(end/tau) - s(start/tau)), for t in [0, 1], bounded where
+    the log-SNR reaches `log_snr_min` and `log_snr_max`.
+
+    Attributes:
+        start: where on the logistic curve t = 0 lies.
+        end: where on it t = 1 lies.
+        tau: temperature; the larger, the closer to a straight line.
+        log_snr_min: log-SNR at the noisy end.
+        log_snr_max: log-SNR at the clean end.
+
+    Source: Jabri et al. 2022, algorithm 1. (GeoDiff's schedule of the same name is another.)
+
+    >>> round(float(Sigmoid().level(jnp.float32(0.5)).alpha), 4)
+    0.7071
+    """
+
+    start: Scalar = -3.0
+    end: Scalar = 3.0
+    tau: Scalar = 1.0
+    log_snr_min: Scalar = -15.0
+    log_snr_max: Scalar = 15.0
+
+    @property
+    def t_min(self) -> Scalar:
+        return self.time(jnp.asarray(self.log_snr_max, dtype=float))
+
+    @property
+    def t_max(self) -> Scalar:
+        return self.time(jnp.asarray(self.log_snr_min, dtype=float))
+
+    def level(self, time: Float[Array, "..."]) -> Level:
+        low, high = self.start / self.tau, self.end / self.tau
+        z = low + time * (high - low)
+        # s(p) - s(q) = s(p) s(-q) (1 - exp(q - p)) keeps its digits where p is close to q.
+        whole = sigmoid(high) * sigmoid(-low) * -jnp.expm1(low - high)
+        signal = sigmoid(high) * sigmoid(-z) * -jnp.expm1((time - 1) * (high - low))
+        noise = sigmoid(z) * sigmoid(-low) * -jnp.expm1(-time * (high - low))
+        return Level(jnp.sqrt(signal / whole), jnp.sqrt(noise / whole))
+
+    def time(self, log_snr: Float[Array, "..."]) -> Float[Array, "..."]:
+        low, high = self.start / self.tau, self.end / self.tau
+        whole = sigmoid(high) * sigmoid(-low) * -jnp.expm1(low - high)
+        # z - low = logit(s(low) + d) - logit(s(low)), where d = sigma² whole.
+        d = jnp.exp(log_sigmoid(-log_snr)) * whole
+        return (jnp.log1p(d / sigmoid(low)) - jnp.log1p(-d / sigmoid(-low))) / (high - low)
