@@ -1,0 +1,113 @@
+"""The direction of the arrows: what each floor of the house may import, and what it must say."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LIBRARY = "diffusion_jax"
+
+# A floor imports only from itself and from floors earlier in this list.
+FLOORS = (
+    "foundation",
+    "process",
+    "oracles",
+    "sampling",
+    "networks",
+    "published",
+    "data",
+    "training",
+    "evaluation",
+    "reports",
+    "configs",
+    "experiments",
+    "launch",
+)
+FOUNDATION = {"errors", "struct", "registry", "__init__"}
+MATHEMATICS = {"process", "oracles", "sampling"}
+MATHEMATICS_MAY_IMPORT = {"jax", "jaxtyping", LIBRARY} | sys.stdlib_module_names
+PACKAGES = (LIBRARY, "configs", "experiments", "launch")
+LONGEST_FILE = 400
+
+
+def modules() -> list[Path]:
+    return sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
+
+
+def dotted(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def floor(module: str) -> str:
+    """The floor of a dotted module name: `diffusion_jax.process.level` is on `process`."""
+    package, *rest = module.split(".")
+    if package != LIBRARY:
+        return package
+    return "foundation" if not rest or rest[0] in FOUNDATION else rest[0]
+
+
+def imported(tree: ast.AST, known: set[str]) -> Iterator[str]:
+    """The dotted names that a file imports, wherever in the file the import stands."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            module = str(node.module)
+            for alias in node.names:
+                deeper = f"{module}.{alias.name}"
+                yield deeper if deeper in known else module
+
+
+def public(tree: ast.Module) -> Iterator[ast.ClassDef | ast.FunctionDef]:
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+            yield node
+
+
+MODULES = modules()
+KNOWN = {dotted(file) for file in MODULES}
+each_module = pytest.mark.parametrize("file", MODULES, ids=dotted)
+
+
+@each_module
+def test_a_floor_imports_only_from_floors_below(file: Path) -> None:
+    here = floor(dotted(file))
+    for name in imported(ast.parse(file.read_text()), KNOWN):
+        if name.split(".")[0] in PACKAGES:
+            assert FLOORS.index(floor(name)) <= FLOORS.index(here), f"{here} imports {name}"
+
+
+@each_module
+def test_mathematics_imports_jax_alone(file: Path) -> None:
+    if floor(dotted(file)) in MATHEMATICS | {"foundation"}:
+        packages = {name.split(".")[0] for name in imported(ast.parse(file.read_text()), KNOWN)}
+        assert packages <= MATHEMATICS_MAY_IMPORT
+
+
+@each_module
+def test_everything_public_says_what_it_is(file: Path) -> None:
+    tree = ast.parse(file.read_text())
+    assert ast.get_docstring(tree), "the module has no docstring"
+    if floor(dotted(file)) != "configs":
+        silent = [node.name for node in public(tree) if not ast.get_docstring(node)]
+        assert not silent, f"no docstring: {', '.join(silent)}"
+
+
+@pytest.mark.parametrize("file", [*MODULES, *sorted((ROOT / "tests").rglob("*.py"))], ids=dotted)
+def test_a_file_has_one_subject(file: Path) -> None:
+    lines = len(file.read_text().splitlines())
+    assert lines <= LONGEST_FILE, f"{lines} lines: split it by subject"
+
+
+def test_the_check_itself_sees_an_import_upwards() -> None:
+    code = "def late():\n    from diffusion_jax.training import step\n    import jax.numpy"
+    known = {"diffusion_jax.training.step"}
+    assert set(imported(ast.parse(code), known)) == {"diffusion_jax.training.step", "jax.numpy"}
+    assert floor("diffusion_jax.training.step") == "training"
+    assert floor("diffusion_jax.errors") == "foundation"
+    assert floor("experiments.train") == "experiments"
