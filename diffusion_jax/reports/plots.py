@@ -1,0 +1,194 @@
+"""Line plots as inline SVG that takes its colours from the page.
+
+No raster, no fonts of its own, no script: the same figure is right in light and dark, on paper
+and on a phone. Lines of an arm carry its CSS class and name, so that the page's legend can
+bring one arm forward in every figure at once.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+from jaxtyping import Float
+
+from diffusion_jax.reports import style
+from diffusion_jax.reports.axes import Axis
+
+WIDTH, HEIGHT = 400, 270
+LEFT, RIGHT, TOP, BOTTOM = 50, 14, 12, 44
+MOST_POINTS = 400
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """One curve.
+
+    Attributes:
+        arm: index of the arm it belongs to; sets colour and dash.
+        name: the arm's name.
+        x: (P,) positions along the horizontal axis.
+        y: (P,) heights; points that are not finite are gaps.
+        low: (P,) lower ends of error bars, or None; NaN draws none.
+        high: (P,) upper ends.
+        marks: whether points get a dot (with its numbers on hover).
+        faint: whether it is background, such as an unsmoothed curve.
+    """
+
+    arm: int
+    name: str
+    x: Float[np.ndarray, " p"]
+    y: Float[np.ndarray, " p"]
+    low: Float[np.ndarray, " p"] | None = None
+    high: Float[np.ndarray, " p"] | None = None
+    marks: bool = False
+    faint: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """A horizontal reference line with a word on it, such as a floor."""
+
+    height: float
+    label: str
+
+
+def chart(
+    title: str,
+    description: str,
+    lines: Sequence[Line],
+    x: Axis,
+    y: Axis,
+    rules: Sequence[Rule] = (),
+    dots: Sequence[tuple[float, float]] = (),
+) -> str:
+    """A line plot as an `<svg>` element.
+
+    Args:
+        title: read out by screen readers.
+        description: what there is to see, for those who cannot see it.
+        lines: the curves.
+        x: horizontal axis.
+        y: vertical axis.
+        rules: horizontal reference lines.
+        dots: single marked points (x, y).
+    """
+    body = [_frame(x, y)]
+    body += [_rule(rule, y) for rule in rules]
+    body += [_line(line, x, y) for line in sorted(lines, key=lambda line: not line.faint)]
+    body += [
+        f'<circle class="spot" cx="{_across(x, a):.1f}" cy="{_down(y, b):.1f}" r="4"/>'
+        for a, b in dots
+    ]
+    return (
+        f'<svg class="chart" role="img" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        f'aria-label="{escape(title)}. {escape(description)}">{"".join(body)}</svg>'
+    )
+
+
+def smooth(y: Float[np.ndarray, " p"], span: float) -> Float[np.ndarray, " p"]:
+    """Exponential moving average over about `span` points, debiased at the start.
+
+    >>> smooth(np.array([3.0, 3.0, 3.0]), span=5.0).tolist()
+    [3.0, 3.0, 3.0]
+    """
+    keep = 1 - 1 / max(span, 1.0)
+    total, weight, out = 0.0, 0.0, np.empty(len(y))
+    for index, value in enumerate(np.asarray(y, np.float64)):
+        total, weight = keep * total + value, keep * weight + 1
+        out[index] = total / weight
+    return out
+
+
+def _across(axis: Axis, value: float) -> float:
+    return LEFT + axis.position(value) * (WIDTH - LEFT - RIGHT)
+
+
+def _down(axis: Axis, value: float) -> float:
+    return HEIGHT - BOTTOM - axis.position(value) * (HEIGHT - TOP - BOTTOM)
+
+
+def _frame(x: Axis, y: Axis) -> str:
+    right, floor = WIDTH - RIGHT, HEIGHT - BOTTOM
+    parts = []
+    for tick in y.ticks:
+        height = _down(y, tick)
+        parts.append(f'<path class="grid" d="M{LEFT} {height:.1f}H{right}"/>')
+        parts.append(
+            f'<text class="tick" x="{LEFT - 7}" y="{height + 3.5:.1f}" text-anchor="end">'
+            f"{escape(y.text(tick))}</text>"
+        )
+    for tick in x.ticks:
+        across = _across(x, tick)
+        parts.append(f'<path class="grid" d="M{across:.1f} {floor}v4"/>')
+        parts.append(
+            f'<text class="tick" x="{across:.1f}" y="{floor + 17}" text-anchor="middle">'
+            f"{escape(x.text(tick))}</text>"
+        )
+    parts.append(f'<path class="axis" d="M{LEFT} {floor}H{right}"/>')
+    parts.append(
+        f'<text class="axis-label" x="{(LEFT + right) / 2}" y="{HEIGHT - 7}" '
+        f'text-anchor="middle">{escape(x.label)}</text>'
+    )
+    parts.append(
+        f'<text class="axis-label" transform="rotate(-90)" x="{-(TOP + floor) / 2}" y="12" '
+        f'text-anchor="middle">{escape(y.label)}</text>'
+    )
+    return "".join(parts)
+
+
+def _rule(rule: Rule, y: Axis) -> str:
+    height = _down(y, rule.height)
+    return (
+        f'<path class="rule" d="M{LEFT} {height:.1f}H{WIDTH - RIGHT}"/>'
+        f'<text class="rule-label" x="{WIDTH - RIGHT}" y="{height - 4:.1f}" text-anchor="end">'
+        f"{escape(rule.label)}</text>"
+    )
+
+
+def _line(line: Line, x: Axis, y: Axis) -> str:
+    keep = _thinned(len(line.x))
+    xs, ys = np.asarray(line.x, np.float64)[keep], np.asarray(line.y, np.float64)[keep]
+    pen = f' stroke-dasharray="{style.dash(line.arm)}"' if style.dash(line.arm) else ""
+    kind = "line faint" if line.faint else "line"
+    parts = [f'<path class="{kind}"{pen} d="{_path(xs, ys, x, y)}"/>']
+    if line.low is not None and line.high is not None:
+        parts += _bars(xs, np.asarray(line.low)[keep], np.asarray(line.high)[keep], x, y)
+    if line.marks:
+        parts += _marks(line.name, xs, ys, x, y)
+    return (
+        f'<g class="series {style.css_class(line.arm)}" data-arm="{line.arm}">'
+        f"{''.join(parts)}</g>"
+    )
+
+
+def _thinned(count: int) -> np.ndarray:
+    return np.unique(np.linspace(0, count - 1, min(count, MOST_POINTS)).round().astype(int))
+
+
+def _path(xs: np.ndarray, ys: np.ndarray, x: Axis, y: Axis) -> str:
+    path, pen_down = [], False
+    for a, b in zip(xs, ys, strict=True):
+        visible = np.isfinite(a) and np.isfinite(b) and -1e-6 <= x.position(a) <= 1 + 1e-6
+        if visible:
+            height = min(max(_down(y, b), TOP), HEIGHT - BOTTOM)
+            path.append(f"{'L' if pen_down else 'M'}{_across(x, a):.1f} {height:.1f}")
+        pen_down = bool(visible)
+    return "".join(path)
+
+
+def _bars(xs: np.ndarray, low: np.ndarray, high: np.ndarray, x: Axis, y: Axis) -> list[str]:
+    return [
+        f'<path class="bar" d="M{_across(x, a):.1f} {_down(y, b):.1f}V{_down(y, c):.1f}"/>'
+        for a, b, c in zip(xs, low, high, strict=True)
+        if np.isfinite([a, b, c]).all()
+    ]
+
+
+def _marks(name: str, xs: np.ndarray, ys: np.ndarray, x: Axis, y: Axis) -> list[str]:
+    return [
+        f'<circle class="mark" cx="{_across(x, a):.1f}" cy="{_down(y, b):.1f}" r="3.2">'
+        f"<title>{escape(name)}: {escape(y.text(b))} at {escape(x.text(a))}</title></circle>"
+        for a, b in zip(xs, ys, strict=True)
+        if np.isfinite([a, b]).all()
+    ]
