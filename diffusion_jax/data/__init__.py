@@ -1,0 +1,8 @@
+"""Pictures with captions: built-in, from TFDS, from a folder; tokens; batches.
+
+Importing this package fills the registry `diffusion_jax.data.dataset.datasets`.
+"""
+
+from diffusion_jax.data import shapes
+
+__all__ = ["shapes"]

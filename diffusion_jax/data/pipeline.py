@@ -1,0 +1,145 @@
+"""Batches of examples for training: shuffled epochs that can be resumed anywhere.
+
+Training step k always sees the same global batch of a (data set, seed), whatever came before
+and however many processes share it; so the whole state is how many examples have been taken.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from diffusion_jax.data.dataset import Source
+from diffusion_jax.data.indexed_random import uniforms
+from diffusion_jax.data.tokenizer import Tokenizer
+from diffusion_jax.errors import UserError
+
+Batch = dict[str, np.ndarray]
+"""{"image": float32 (b, h, w, c) in [-1, 1], "tokens": int32 (b, l), "label": int32 (b,)}"""
+
+AHEAD = 4  # batches prepared while the device computes
+
+
+@dataclasses.dataclass(frozen=True)
+class _Load:
+    """Turns the example indices of the global batch k into this process's arrays."""
+
+    source: Source
+    tokenizer: Tokenizer
+    seed: int
+    rows: slice
+    augment_flip: bool
+
+    def __call__(self, step: int, indices: np.ndarray) -> Batch:
+        examples = self.source.__getitems__([int(i) for i in indices[self.rows]])
+        images = to_unit(np.stack([example["image"] for example in examples]))
+        if self.augment_flip:
+            taken = step * len(indices) + np.arange(len(indices))
+            flip = uniforms(self.seed, taken, 1)[self.rows, 0] < 0.5
+            images = np.where(flip[:, None, None, None], images[:, :, ::-1], images)
+        return {
+            "image": images,
+            "tokens": np.stack([self.tokenizer.encode(e["caption"]) for e in examples]),
+            "label": np.array([example["label"] for example in examples], np.int32),
+        }
+
+
+class BatchIterator:
+    """Endless batches; see `batches`."""
+
+    def __init__(self, loader: Any, identity: dict[str, int]):
+        self._iterator = iter(loader)
+        self._identity = identity
+        self._size = identity["batch_size"]
+
+    def __iter__(self) -> "BatchIterator":
+        return self
+
+    def __next__(self) -> Batch:
+        return next(self._iterator)
+
+    def state(self) -> dict[str, int]:
+        """Where the iterator is, as JSON-able integers; the same for every process."""
+        steps = self._iterator.get_state()["next_index"]
+        return self._identity | {"examples": steps * self._size}
+
+    def restore(self, state: dict[str, int]) -> None:
+        """Continues where another iterator's `state()` was, with any number of processes.
+
+        Raises:
+            UserError: the state belongs to another data set, seed or batch size.
+        """
+        for name, mine in self._identity.items():
+            if state.get(name) != mine:
+                raise UserError(
+                    f"Cannot resume the data: {name} was {state.get(name)} and is now {mine}."
+                )
+        self._iterator.set_state({"next_index": state["examples"] // self._size})
+
+
+def batches(
+    source: Source,
+    tokenizer: Tokenizer,
+    batch_size: int,
+    seed: int,
+    process_index: int = 0,
+    process_count: int = 1,
+    augment_flip: bool = False,
+) -> BatchIterator:
+    """Endless batches of a source, every epoch in a new order.
+
+    Process p of P gets the rows [p b, (p + 1) b) of each global batch, b = batch_size / P.
+
+    Args:
+        source: of examples.
+        tokenizer: for their captions.
+        batch_size: of the global batch.
+        seed: of the orders and the flips.
+        process_index: p.
+        process_count: P.
+        augment_flip: mirror half of the pictures left to right (not where captions say "left").
+
+    Raises:
+        UserError: the batch cannot be divided among the processes, or the source is empty.
+
+    >>> from diffusion_jax.data.dataset import datasets
+    >>> data = datasets.make("shapes(level='one', size=16)")
+    >>> batch = next(batches(data.train, data.tokenizer, batch_size=4, seed=0))
+    >>> {name: array.shape for name, array in batch.items()}
+    {'image': (4, 16, 16, 3), 'tokens': (4, 8), 'label': (4,)}
+    """
+    import grain
+
+    if batch_size < 1 or batch_size % process_count:
+        raise UserError(
+            f"A batch of {batch_size} cannot be divided among {process_count} processes."
+        )
+    if len(source) == 0:
+        raise UserError("The data set is empty.")
+    share = batch_size // process_count
+    rows = slice(process_index * share, (process_index + 1) * share)
+    load = _Load(source, tokenizer, seed, rows, augment_flip)
+    indices = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat()
+    loader = indices.batch(batch_size).map_with_index(load)
+    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=AHEAD)
+    identity = {"batch_size": batch_size, "seed": seed, "source": len(source)}
+    return BatchIterator(loader.to_iter_dataset(options), identity)
+
+
+def to_unit(images: UInt8[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
+    """Bytes to [-1, 1].
+
+    >>> to_unit(np.uint8([0, 255]))
+    array([-1.,  1.], dtype=float32)
+    """
+    return images.astype(np.float32) / np.float32(127.5) - np.float32(1)
+
+
+def to_bytes(images: Float32[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
+    """[-1, 1] to bytes, clipped and rounded: the inverse of `to_unit`.
+
+    >>> to_bytes(np.float32([-1.2, 0.0, 1.0]))
+    array([  0, 128, 255], dtype=uint8)
+    """
+    return np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8)
