@@ -41,9 +41,7 @@ class Weighting(Protocol):
 weightings: Registry[Weighting] = Registry("weighting")
 
 
-def on_x0(
-    weight: Float[Array, "..."], level: Level, prediction: Prediction
-) -> Float[Array, "..."]:
+def on_x0(weight: Float[Array, "..."], level: Level, prediction: Prediction) -> Float[Array, "..."]:
     """A weight on |x_0 - x_0_hat|², restated for the error of `prediction`."""
     return weight * (level.sigma / determinant(level, prediction)) ** 2
 

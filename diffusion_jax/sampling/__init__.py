@@ -1,0 +1,1 @@
+"""The reverse process: denoisers, guidance, grids, solvers, and the loop that runs them."""

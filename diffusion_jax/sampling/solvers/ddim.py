@@ -1,0 +1,46 @@
+"""DDIM."""
+
+import jax.numpy as jnp
+
+from diffusion_jax.sampling.grids import Nodes
+from diffusion_jax.sampling.solvers.base import (
+    Denoise,
+    Noise,
+    OneStep,
+    State,
+    predicted_noise,
+    solvers,
+)
+from diffusion_jax.struct import Scalar, pytree
+
+
+@solvers.register("ddim")
+@pytree
+class DDIM(OneStep):
+    """Denoises, then puts the estimated noise back, a part of it fresh.
+
+    x_s = alpha_s x_0 + sqrt(sigma_s² - tau²) eps + tau z, with
+    tau² = eta² sigma_s²/sigma_t² (sigma_t² - (alpha_t/alpha_s)² sigma_s²).
+
+    Attributes:
+        eta: 0 is deterministic, and Euler's method in sigma/alpha; 1 is ancestral sampling.
+
+    Source: Song et al. 2020 (DDIM), eq. 12 and 16.
+    """
+
+    eta: Scalar = 0.0
+
+    order = 1
+    stochastic = False
+
+    def step(
+        self, state: State, here: Nodes, there: Nodes, denoise: Denoise, noise: Noise
+    ) -> State:
+        x0 = denoise(state.x, here.level)
+        eps = predicted_noise(state.x, x0, here.level)
+        ratio = here.level.alpha / there.level.alpha
+        kept = there.level.sigma / here.level.sigma
+        gained = jnp.maximum(here.level.sigma**2 - (ratio * there.level.sigma) ** 2, 0)
+        tau = self.eta * kept * jnp.sqrt(gained)
+        rest = jnp.sqrt(jnp.maximum(there.level.sigma**2 - tau**2, 0))
+        return State(there.level.alpha * x0 + rest * eps + tau * noise(0), x0)
