@@ -1,0 +1,50 @@
+"""Every field that an experiment has, with its default and what it means.
+
+Members of a family (schedules, networks, data sets, …) are written as one string, a name with
+keyword settings: `"edm(sigma_max=50.0)"`. All configs start from this one and change fields.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    """The defaults: one cosine arm on the built-in captioned shapes."""
+    config = ConfigDict()
+    config.seed = 0
+    # Where everything of this run goes; a run found there with the same config is resumed.
+    config.run_dir = "runs/base"
+
+    config.data = "shapes(level='one', size=16)"
+    config.flip = False  # also show each training picture mirrored
+
+    config.network = "unet()"
+    config.text = "transformer()"  # what reads the captions; "label()" for classes, "none()" for neither
+
+    # The objective. An arm is this objective with some of these fields replaced.
+    config.schedule = "cosine"
+    config.prediction = "edm"
+    config.times = "uniform"
+    config.weighting = "simple"
+    config.sigma_data = 0.5
+    config.arms = ConfigDict()  # e.g. {"edm": {"schedule": "edm", "times": "log_normal()"}}
+
+    config.optimizer = "adam(learning_rate=1e-3)"
+    config.training = ConfigDict()
+    config.training.steps = 1000
+    config.training.batch_size = 32
+    config.training.microbatches = 1  # parts of a batch whose gradients are accumulated
+    config.training.dtype = "float32"  # or "bfloat16": what the network computes in
+    config.training.caption_dropout = 0.1  # share of captions hidden, for guidance
+    config.training.ema = 0.999  # decay per step of the averaged parameters
+    config.training.log_every = 50
+    config.training.checkpoint_every = 500
+    config.training.keep = 2  # checkpoints
+
+    config.sampling = ConfigDict()
+    config.sampling.solvers = ("dpmpp_2m",)
+    config.sampling.steps = (16,)
+    config.sampling.grid = "karras"
+    config.sampling.guidance = "classifier_free(scale=2.0)"
+    config.sampling.count = 64  # samples per arm, solver and step count
+    config.sampling.batch_size = 64
+    return config
