@@ -58,7 +58,7 @@ def to_image(picture: UInt8[np.ndarray, "height width channels"], side: int = 0)
         raise UserError(
             f"A picture of {picture.shape[-1]} channels cannot be drawn: it needs 1 or 3."
         )
-    image = Image.fromarray(np.broadcast_to(picture, (*picture.shape[:2], 3)).copy(), "RGB")
+    image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
     factor = max(1, -(-side // min(image.size)))
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 

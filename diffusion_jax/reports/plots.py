@@ -1,7 +1,7 @@
 """Line plots as inline SVG that takes its colours from the page.
 
 No raster, no fonts of its own, no script: the same figure is right in light and dark, on paper
-and on a phone. Lines of an arm carry its CSS class and name, so that the page's legend can
+and on a phone. Lines of an arm carry its CSS class and index, so that the page's legend can
 bring one arm forward in every figure at once.
 """
 
@@ -26,22 +26,20 @@ class Line:
 
     Attributes:
         arm: index of the arm it belongs to; sets colour and dash.
-        name: the arm's name.
         x: (P,) positions along the horizontal axis.
         y: (P,) heights; points that are not finite are gaps.
         low: (P,) lower ends of error bars, or None; NaN draws none.
         high: (P,) upper ends.
-        marks: whether points get a dot (with its numbers on hover).
+        tips: (P,) what a point says on hover; empty draws no dots.
         faint: whether it is background, such as an unsmoothed curve.
     """
 
     arm: int
-    name: str
     x: Float[np.ndarray, " p"]
     y: Float[np.ndarray, " p"]
     low: Float[np.ndarray, " p"] | None = None
     high: Float[np.ndarray, " p"] | None = None
-    marks: bool = False
+    tips: Sequence[str] = ()
     faint: bool = False
 
 
@@ -89,7 +87,7 @@ def chart(
 def smooth(y: Float[np.ndarray, " p"], span: float) -> Float[np.ndarray, " p"]:
     """Exponential moving average over about `span` points, debiased at the start.
 
-    >>> smooth(np.array([3.0, 3.0, 3.0]), span=5.0).tolist()
+    >>> smooth(np.array([3.0, 3.0, 3.0]), span=5.0).round(6).tolist()
     [3.0, 3.0, 3.0]
     """
     keep = 1 - 1 / max(span, 1.0)
@@ -154,8 +152,8 @@ def _line(line: Line, x: Axis, y: Axis) -> str:
     parts = [f'<path class="{kind}"{pen} d="{_path(xs, ys, x, y)}"/>']
     if line.low is not None and line.high is not None:
         parts += _bars(xs, np.asarray(line.low)[keep], np.asarray(line.high)[keep], x, y)
-    if line.marks:
-        parts += _marks(line.name, xs, ys, x, y)
+    if line.tips:
+        parts += _marks(xs, ys, [line.tips[index] for index in keep], x, y)
     return (
         f'<g class="series {style.css_class(line.arm)}" data-arm="{line.arm}">'
         f"{''.join(parts)}</g>"
@@ -185,10 +183,10 @@ def _bars(xs: np.ndarray, low: np.ndarray, high: np.ndarray, x: Axis, y: Axis) -
     ]
 
 
-def _marks(name: str, xs: np.ndarray, ys: np.ndarray, x: Axis, y: Axis) -> list[str]:
+def _marks(xs: np.ndarray, ys: np.ndarray, tips: list[str], x: Axis, y: Axis) -> list[str]:
     return [
-        f'<circle class="mark" cx="{_across(x, a):.1f}" cy="{_down(y, b):.1f}" r="3.2">'
-        f"<title>{escape(name)}: {escape(y.text(b))} at {escape(x.text(a))}</title></circle>"
-        for a, b in zip(xs, ys, strict=True)
+        f'<circle class="mark" cx="{_across(x, a):.1f}" cy="{_down(y, b):.1f}" r="3.4">'
+        f"<title>{escape(tip)}</title></circle>"
+        for a, b, tip in zip(xs, ys, tips, strict=True)
         if np.isfinite([a, b]).all()
     ]

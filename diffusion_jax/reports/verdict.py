@@ -80,8 +80,8 @@ def _excludes_zero(difference: Estimate) -> bool:
 
 def _compare(pairs: list[Paired], results: dict[str, Result]) -> str:
     apart = separated(pairs)
-    better = [p for p, s in zip(pairs, apart, strict=True) if s and _gain(p) > 0]
-    worse = [p for p, s in zip(pairs, apart, strict=True) if s and _gain(p) < 0]
+    better = [p for p, s in zip(pairs, apart, strict=True) if s and gain(p) > 0]
+    worse = [p for p, s in zip(pairs, apart, strict=True) if s and gain(p) < 0]
     open_ = [p for p, s in zip(pairs, apart, strict=True) if not s]
     base = pairs[0].baseline
     baseline = f"the baseline {base}{_in_brackets(results.get(base))}"
@@ -120,7 +120,7 @@ def _details(pairs: list[Paired], results: dict[str, Result], report: Report) ->
         f"evaluations a picture), on {formats.listed([f'{c:,}' for c in counts])} pictures per "
         "arm" + (", with the same captions and the same noise in every arm." if pairs else ".")
     ]
-    better = sum(s and _gain(p) > 0 for p, s in zip(pairs, separated(pairs), strict=True))
+    better = sum(s and gain(p) > 0 for p, s in zip(pairs, separated(pairs), strict=True))
     if better > 1:
         details.append(
             f"Each arm is compared with the baseline only; which of the {better} better ones is "
@@ -134,7 +134,8 @@ def _details(pairs: list[Paired], results: dict[str, Result], report: Report) ->
     return details
 
 
-def _gain(pair: Paired) -> float:
+def gain(pair: Paired) -> float:
+    """How much better the arm is than the baseline, in the measure's unit."""
     return pair.difference.value if pair.measure == "rate" else -pair.difference.value
 
 
@@ -143,7 +144,7 @@ def _names(pairs: list[Paired]) -> str:
 
 
 def _all_amounts(pairs: list[Paired]) -> str:
-    ordered = sorted(pairs, key=_gain, reverse=True)
+    ordered = sorted(pairs, key=gain, reverse=True)
     return "; ".join(f"{pair.arm}, {_amount(pair)}" for pair in ordered)
 
 

@@ -1,0 +1,141 @@
+"""Pictures on the page: sample cards, pictures of the data, and the films of the slider."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from diffusion_jax.reports import formats, pictures, style
+from diffusion_jax.reports.content import Arm, RealPictures, Report, Samples, Trajectory
+
+MOST_CARDS = 48
+FILM_BYTES = 4_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """One sample on the page.
+
+    Attributes:
+        arm: index of its arm.
+        css: the arm's CSS class.
+        name: the arm's name.
+        source: the picture as a data address.
+        mark: "right", "wrong", or "" where nothing was checked.
+        wrong: the attributes that are wrong, as words.
+        alt: what it is, for those who cannot see it.
+    """
+
+    arm: int
+    css: str
+    name: str
+    source: str
+    mark: str
+    wrong: str
+    alt: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """A caption with the picture of every arm; `mixed` if some arms are right and some not."""
+
+    caption: str
+    pictures: tuple[Shown, ...]
+    mixed: bool
+
+
+def cards(report: Report) -> list[Card]:
+    """One card per caption, at most `MOST_CARDS`."""
+    if report.samples is None:
+        return []
+    count = min(len(report.samples.captions), MOST_CARDS)
+    return [_card(report.arms, report.samples, index) for index in range(count)]
+
+
+def real(data: RealPictures | None) -> list[tuple[str, str]]:
+    """(data address, caption) of each picture of the data."""
+    if data is None:
+        return []
+    return [
+        (_address(picture), caption)
+        for picture, caption in zip(data.pictures, data.captions, strict=True)
+    ]
+
+
+def films(report: Report) -> list[dict[str, object]]:
+    """What the page's script needs for its slider, one entry per arm with a trajectory.
+
+    A film is two sheets (x_t and the estimate of x_0), a row per frame and a column per
+    picture. Frames are left out evenly, keeping the first and the last, if all of them would
+    take more than about `FILM_BYTES`.
+    """
+    reels = [(i, a.name, a.trajectory) for i, a in enumerate(report.arms) if a.trajectory]
+    return [
+        _film(index, name, _thinned(reel, FILM_BYTES // max(len(reels), 1)))
+        for index, name, reel in reels
+    ]
+
+
+def _card(arms: tuple[Arm, ...], samples: Samples, index: int) -> Card:
+    caption = samples.captions[index]
+    shown = [
+        _shown(number, arm.name, caption, samples.pictures[arm.name][index], wrong)
+        for number, arm in enumerate(arms)
+        if arm.name in samples.pictures
+        for wrong in [_wrong(samples.right.get(arm.name, {}), index)]
+    ]
+    marks = {picture.mark for picture in shown}
+    return Card(caption, tuple(shown), len(marks) > 1)
+
+
+def _wrong(right: Mapping[str, Bool[np.ndarray, " n"]], index: int) -> list[str] | None:
+    return [name for name, ok in right.items() if not ok[index]] if right else None
+
+
+def _shown(
+    arm: int,
+    name: str,
+    caption: str,
+    picture: UInt8[np.ndarray, "height width channels"],
+    wrong: list[str] | None,
+) -> Shown:
+    mark = "" if wrong is None else "wrong" if wrong else "right"
+    words = formats.listed(wrong) if wrong else ""
+    finding = {"": "", "right": ": all right", "wrong": f": {words} wrong"}[mark]
+    alt = f"{name}, asked for {caption!r}{finding}"
+    return Shown(arm, style.css_class(arm), name, _address(picture), mark, words, alt)
+
+
+def _film(index: int, name: str, reel: Trajectory) -> dict[str, object]:
+    frames, count, height, width, _ = reel.noisy.shape
+    return {
+        "arm": index,
+        "name": name,
+        "frames": frames,
+        "count": count,
+        "height": height,
+        "width": width,
+        "logSnr": [formats.log_snr(float(value)) for value in reel.log_snr],
+        "noisy": _contact_sheet(reel.noisy),
+        "denoised": _contact_sheet(reel.denoised),
+    }
+
+
+def _thinned(reel: Trajectory, budget: int) -> Trajectory:
+    """At most so many bytes of film: the picture's noise hardly compresses, base64 adds 1/3."""
+    per_frame = 2 * reel.noisy[0].size * 4 / 3
+    frames = len(reel.log_snr)
+    keep = np.linspace(0, frames - 1, int(np.clip(budget // per_frame, 2, frames)))
+    chosen = np.unique(keep.round().astype(int))
+    return Trajectory(reel.log_snr[chosen], reel.noisy[chosen], reel.denoised[chosen])
+
+
+def _contact_sheet(film: UInt8[np.ndarray, "frames n height width channels"]) -> str:
+    frames, count, height, width, channels = film.shape
+    sheet = film.transpose(0, 2, 1, 3, 4).reshape(frames * height, count * width, channels)
+    return _address(sheet)
+
+
+def _address(picture: UInt8[np.ndarray, "height width channels"]) -> str:
+    return pictures.data_uri(pictures.png(pictures.to_image(picture)))

@@ -1,0 +1,137 @@
+"""The report as one HTML file that opens anywhere, offline, and needs nothing beside it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from diffusion_jax.reports import figures, formats, galleries, style, tables, verdict
+from diffusion_jax.reports.content import Arm, Report, Setting
+
+
+def write(report: Report, path: str | os.PathLike[str]) -> Path:
+    """Draws the report and writes it; an older file is replaced only once the new one is whole.
+
+    Args:
+        report: what to show.
+        path: where to, e.g. "runs/quickstart/report.html"; folders are made.
+
+    Returns:
+        The path.
+    """
+    return write_text(render(report), path)
+
+
+def render(report: Report) -> str:
+    """The report as HTML."""
+    cards, films = galleries.cards(report), galleries.films(report)
+    parts: dict[str, Any] = {
+        "cards": cards,
+        "quality": figures.quality(report),
+        "results": tables.results(report),
+        "paired": tables.paired(report),
+        "schedules": figures.schedules(report),
+        "losses": figures.losses(report),
+        "films": films,
+        "real": galleries.real(report.real),
+    }
+    return fill(
+        "report.html",
+        title=report.title,
+        report=report,
+        verdict=verdict.judge(report),
+        arms=_legend(report.arms),
+        sections=_sections(parts),
+        marked=any(shown.mark for card in cards for shown in card.pictures),
+        some_mixed=any(card.mixed for card in cards),
+        hidden_cards=len(report.samples.captions) - len(cards) if report.samples else 0,
+        samples_setting=_said(report.samples.setting) if report.samples else "",
+        floor=_floor(report),
+        film_captions=_film_captions(report),
+        facts=_facts(report),
+        **parts,
+    )
+
+
+def fill(template: str, **content: Any) -> str:
+    """A page of this house: a template within the common frame, everything else escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("diffusion_jax.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(
+        light_colours=style.css_variables(dark=False),
+        dark_colours=style.css_variables(dark=True),
+        arm_rules=style.css_rules(),
+        **content,
+    )
+
+
+def write_text(text: str, path: str | os.PathLike[str]) -> Path:
+    """Writes a file whole or not at all."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{target.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return target
+
+
+def _sections(parts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    named = {
+        "samples": ("Samples", parts["cards"]),
+        "quality": ("Quality against compute", parts["results"].rows),
+        "schedules": ("Schedules", parts["schedules"]),
+        "training": ("Training", parts["losses"]),
+        "reverse": ("Reverse process", parts["films"]),
+        "data": ("Real pictures", parts["real"]),
+        "made": ("How it was made", True),
+    }
+    return [(id_, name) for id_, (name, present) in named.items() if present]
+
+
+def _legend(arms: tuple[Arm, ...]) -> list[dict[str, Any]]:
+    return [
+        {
+            "index": index,
+            "name": arm.name,
+            "css": style.css_class(index),
+            "dash": style.dash(index),
+            "settings": ", ".join(f"{key} = {value}" for key, value in arm.settings.items()),
+        }
+        for index, arm in enumerate(arms)
+    ]
+
+
+def _said(setting: Setting) -> str:
+    return f"Drawn with {setting.solver}, {setting.steps} steps, {setting.nfe} evaluations."
+
+
+def _floor(report: Report) -> str:
+    floor = report.distance.floor if report.distance else None
+    return "" if floor is None else formats.number(floor.value)
+
+
+def _film_captions(report: Report) -> str:
+    counts = [arm.trajectory.noisy.shape[1] for arm in report.arms if arm.trajectory]
+    if not counts or report.samples is None:
+        return "pictures drawn by each arm"
+    return formats.listed([f"“{text}”" for text in report.samples.captions[: max(counts)]])
+
+
+def _facts(report: Report) -> list[tuple[str, str]]:
+    made = report.provenance
+    facts = [("Created", made.created), ("Hardware", made.hardware), ("Revision", made.revision)]
+    if made.duration is not None:
+        facts.append(("Duration", formats.duration(made.duration)))
+    facts += [(f"Seed, {what}", str(seed)) for what, seed in made.seeds.items()]
+    facts.append(("Versions", ", ".join(f"{k} {v}" for k, v in made.versions.items())))
+    return facts
