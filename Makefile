@@ -33,7 +33,7 @@ clean:
 # Installs once, and again when the lock changes. An environment that already works is kept.
 $(INSTALLED): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo "Python >= 3.11 is needed, but $(PYTHON) is $$($(PYTHON) --version 2>&1 | tail -1)." \
+		echo "Python >= 3.11 is needed; $(PYTHON) is older or missing." \
 			"Name another: make demo PYTHON=python3.12" >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) >/dev/null || { \
 		echo "$(PYTHON) cannot make a virtual environment:" \
