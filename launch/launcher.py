@@ -11,7 +11,7 @@ that JAX recognises by itself (Slurm, Kubernetes, Cloud TPU) needs none of them.
 import dataclasses
 import sys
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.registry import Registry
@@ -72,6 +72,7 @@ class Placement:
         }
 
 
+@runtime_checkable
 class Launcher(Protocol):
     """A place to run jobs."""
 

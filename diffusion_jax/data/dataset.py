@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -16,6 +16,7 @@ Check = Callable[[np.ndarray, Sequence[str]], Mapping[str, np.ndarray]]
 """(uint8 pictures (n, h, w, c), n captions) -> attribute name -> bool (n,), with "all"."""
 
 
+@runtime_checkable
 class Source(Protocol):
     """Examples by index, in any order, the same every time."""
 

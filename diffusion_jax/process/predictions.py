@@ -9,7 +9,7 @@
    eps. Losses on different predictions differ by these factors alone.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -22,6 +22,7 @@ from diffusion_jax.struct import Scalar, pytree
 Coefficients = tuple[Float[Array, "..."], Float[Array, "..."]]
 
 
+@runtime_checkable
 class Prediction(Protocol):
     """A kind of target: the coefficients of x_0 and eps in it."""
 

@@ -10,7 +10,7 @@ L = 1/2 ∫ w(log_snr) E|eps - eps_hat|² d log_snr, `effective_weight` returns 
 combination: 1 everywhere is the bound itself.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,7 @@ from diffusion_jax.registry import Registry
 from diffusion_jax.struct import Scalar, pytree
 
 
+@runtime_checkable
 class Weighting(Protocol):
     """A weight for each noise level."""
 

@@ -4,7 +4,7 @@ A grid says where the steps are, a solver how to take them. Each grid of N steps
 nodes and ends on clean data (alpha = 1, sigma = 0).
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -56,6 +56,7 @@ class Nodes:
         return jax.tree.map(lambda values: jnp.pad(values, (0, missing), mode="edge"), self)
 
 
+@runtime_checkable
 class Grid(Protocol):
     """A way to place the nodes."""
 

@@ -1,6 +1,6 @@
 """Guidance: functions from denoisers to denoisers."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from diffusion_jax.sampling.denoisers import Denoiser
 from diffusion_jax.struct import Scalar, pytree
 
 
+@runtime_checkable
 class Guidance(Protocol):
     """A way to steer a denoiser harder towards its condition."""
 

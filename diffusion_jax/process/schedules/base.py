@@ -1,6 +1,6 @@
 """What a noise schedule is, the registry of all, and what follows from any of them."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from diffusion_jax.registry import Registry
 from diffusion_jax.struct import Scalar
 
 
+@runtime_checkable
 class Schedule(Protocol):
     """A curve of noise levels over a time of the schedule's own, noisier as time grows.
 

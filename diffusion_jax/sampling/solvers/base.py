@@ -1,7 +1,7 @@
 """What a solver is, and what all of them share."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +32,7 @@ class State:
     denoised: Float[Array, "batch ..."]
 
 
+@runtime_checkable
 class Solver(Protocol):
     """One step of a method between two neighbouring nodes of a grid.
 
