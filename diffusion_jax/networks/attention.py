@@ -1,0 +1,43 @@
+"""Attention over cells of a picture and words of a caption."""
+
+import flax.linen as nn
+import jax
+from jaxtyping import Array, Bool, Float
+
+
+class Attention(nn.Module):
+    """Multi-head attention: softmax(q kᵀ / sqrt(head width)) v, then a linear map.
+
+    Source: Vaswani et al. 2017, Attention Is All You Need, eq. 1.
+
+    Attributes:
+        heads: number of heads; divides the width of the queries.
+        zero: start the last linear map at zero, so that a residual branch starts as nothing.
+        dtype: dtype of the computation.
+    """
+
+    heads: int
+    zero: bool = False
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "batch queries width"],
+        context: Float[Array, "batch keys text"],
+        mask: Bool[Array, "batch keys"] | None = None,
+    ) -> Float[Array, "batch queries width"]:
+        """Lets every row of x look at the rows of context where mask is true."""
+        width = x.shape[-1]
+
+        def project(rows: Float[Array, "batch rows features"], name: str) -> Array:
+            flat = nn.Dense(width, dtype=self.dtype, name=name)(rows)
+            return flat.reshape(*rows.shape[:2], self.heads, width // self.heads)
+
+        query, key, value = project(x, "query"), project(context, "key"), project(context, "value")
+        allowed = None if mask is None else mask[:, None, None, :]
+        mixed = jax.nn.dot_product_attention(query, key, value, mask=allowed).reshape(x.shape)
+        if self.zero:
+            zeros = nn.initializers.zeros_init()
+            return nn.Dense(width, kernel_init=zeros, dtype=self.dtype, name="zero_out")(mixed)
+        return nn.Dense(width, dtype=self.dtype, name="out")(mixed)

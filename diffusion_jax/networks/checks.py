@@ -1,0 +1,72 @@
+"""Refusals shared by the networks: settings and picture sizes that cannot work."""
+
+from typing import Any
+
+from diffusion_jax.errors import UserError
+
+
+def positive_integers(owner: str, **settings: Any) -> None:
+    """Raises UserError unless every setting is a positive integer."""
+    for name, value in settings.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise UserError(f"{owner}: {name} must be a positive integer, got {value!r}.")
+
+
+def channel_tuple(owner: str, channels: Any) -> None:
+    """Raises UserError unless channels is a non-empty tuple of positive integers."""
+    if not isinstance(channels, tuple) or not channels:
+        raise UserError(
+            f"{owner}: channels must be a tuple with a number for each level such as (32, 64), "
+            f"got {channels!r}."
+        )
+    for value in channels:
+        positive_integers(owner, channels=value)
+
+
+def levels(owner: str, chosen: Any, count: int) -> None:
+    """Raises UserError unless `chosen` is a tuple of levels among 0 … count - 1."""
+    if not isinstance(chosen, tuple) or any(level not in range(count) for level in chosen):
+        raise UserError(
+            f"{owner}: attention must be a tuple of levels from 0 (finest) to {count - 1}, "
+            f"such as ({count - 1},), got {chosen!r}."
+        )
+
+
+def fraction(owner: str, **settings: Any) -> None:
+    """Raises UserError unless every setting lies in [0, 1)."""
+    for name, value in settings.items():
+        if not isinstance(value, (int, float)) or not 0 <= value < 1:
+            raise UserError(f"{owner}: {name} must be in [0, 1), got {value!r}.")
+
+
+def divides(owner: str, size: int, name: str, parts: int, what: str) -> None:
+    """Raises UserError unless `size` can be cut into `parts` equal pieces."""
+    if size % parts:
+        raise UserError(f"{owner}: {name}={size} must be a multiple of {parts}, {what}.")
+
+
+def picture_fits(owner: str, shape: tuple[int, ...], multiple: int, why: str) -> None:
+    """Raises UserError unless a (batch, height, width, channels) picture fits the network.
+
+    Args:
+        owner: the network, as the user wrote it.
+        shape: shape of the input.
+        multiple: what height and width must be multiples of.
+        why: where that number comes from.
+    """
+    if len(shape) != 4:
+        raise UserError(
+            f"{owner} takes pictures (batch, height, width, channels), got shape {shape}; "
+            "for vectors use 'mlp'."
+        )
+    height, width = shape[1:3]
+    if height % multiple or width % multiple:
+        fitting = f"{_nearest(height, multiple)}x{_nearest(width, multiple)}"
+        raise UserError(
+            f"{owner} cannot take {height}x{width} pictures: height and width must be multiples "
+            f"of {multiple} ({why}); {fitting} would fit."
+        )
+
+
+def _nearest(size: int, multiple: int) -> int:
+    return max(1, round(size / multiple)) * multiple

@@ -1,0 +1,88 @@
+"""First values of the parameters, drawn on the host.
+
+Compiling a network's own `init` takes half a minute on a CPU: a random generator is compiled
+for every parameter. Shapes alone come from `jax.eval_shape` at once, and the name of a parameter
+says the rest, by the same conventions as the modules' initialisers:
+
+    in a module "zero…"   kernel 0 (ends of residual branches, gates, the output)
+    kernel                normal, variance 1 / fan-in
+    embedding             normal, variance 1
+    scale                 1
+    bias                  0
+
+The tests hold these rules against `network.init` for every member of the registry.
+"""
+
+import math
+import zlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+
+from diffusion_jax.networks.score_network import Condition, ScoreNetwork
+
+Params = dict[str, "Params | Array"]
+
+
+def initialise(
+    network: ScoreNetwork,
+    key: PRNGKeyArray,
+    picture_shape: tuple[int, ...],
+    condition_example: Condition,
+) -> Params:
+    """Returns parameters as numpy arrays, the same for a key on any machine and any mesh.
+
+    Args:
+        network: the score network.
+        key: a JAX key.
+        picture_shape: (height, width, channels) of a picture, or (features,) of a vector.
+        condition_example: a condition of any batch size, e.g. one batch's tokens.
+
+    Returns:
+        The "params" collection, float32 leaves.
+
+    Raises:
+        UserError: the picture does not fit the network.
+
+    >>> from diffusion_jax.networks.score_network import build
+    >>> params = initialise(build("mlp(width=8, depth=1)"), jax.random.key(0), (2,), {})
+    >>> params["backbone"]["in"]["kernel"].shape
+    (2, 8)
+    """
+    batch = next((len(value) for value in condition_example.values()), 1)
+    x, label = jnp.zeros((batch, *picture_shape)), jnp.zeros(batch)
+    shapes = jax.eval_shape(network.init, key, x, label, condition_example)["params"]
+    seed = np.asarray(jax.random.key_data(key)).ravel().tolist()
+
+    def value(path: tuple[jax.tree_util.DictKey, ...], leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+        names = tuple(entry.key for entry in path)
+        # A generator per name: a parameter's value does not depend on what else there is.
+        generator = np.random.default_rng([*seed, zlib.crc32("/".join(names).encode())])
+        return first_value(names, leaf.shape, generator)
+
+    return jax.tree_util.tree_map_with_path(value, shapes)
+
+
+def first_value(
+    names: tuple[str, ...], shape: tuple[int, ...], generator: np.random.Generator
+) -> np.ndarray:
+    """Draws one parameter by the rules at the head of this file.
+
+    Args:
+        names: path of the parameter, e.g. ("backbone", "stem", "kernel").
+        shape: its shape.
+        generator: source of randomness.
+    """
+    *_, module, kind = names
+    if kind == "bias" or module.startswith("zero"):
+        return np.zeros(shape, np.float32)
+    if kind == "scale":
+        return np.ones(shape, np.float32)
+    if kind == "embedding":
+        return generator.standard_normal(shape, np.float32)
+    if kind == "kernel":
+        fan_in = math.prod(shape[:-1])
+        return generator.standard_normal(shape, np.float32) / np.float32(math.sqrt(fan_in))
+    raise ValueError(f"no rule for the first value of {'/'.join(names)}")

@@ -1,0 +1,192 @@
+"""U-Net: residual convolutions on coarser and coarser grids and back, with attention to text."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from diffusion_jax.networks import checks
+from diffusion_jax.networks.attention import Attention
+from diffusion_jax.networks.embeddings import NoiseEmbedding
+from diffusion_jax.networks.patches import from_patches, to_patches
+from diffusion_jax.networks.registries import networks
+from diffusion_jax.networks.text import TextContext
+
+Grid = Float[Array, "batch height width channels"]
+Embedding = Float[Array, "batch embedding"]
+
+
+@networks.register("unet")
+class UNet(nn.Module):
+    """U-Net with adaptive group norm, self-attention and cross-attention to text.
+
+    Level i has channels[i] channels on a grid of size / (patch 2^i). Down and up the levels,
+    each block is a residual block, followed by attention where the level is in `attention`;
+    every block down hands its result to the matching block up.
+
+    Source: Ho et al. 2020, appendix B; adaptive group norm from Dhariwal & Nichol 2021,
+    sec. 3; a space-to-depth stem (patch > 1) trades resolution for channels as in Hoogeboom
+    et al. 2023, sec. 3.
+
+    Attributes:
+        channels: channels of each level, finest first.
+        blocks: residual blocks per level, down and up alike.
+        attention: levels (0 is the finest) that attend to themselves and to the text.
+        patch: side of the squares of pixels that the stem folds into channels.
+        head_width: features of an attention head.
+        dropout: fraction of activations dropped in each residual block while training.
+        dtype: dtype of the computation; parameters and result are float32.
+
+    Raises:
+        UserError: a setting that cannot work, or a picture whose sides are not multiples of
+            patch 2^(levels - 1).
+
+    >>> import jax
+    >>> network = UNet(channels=(8, 16), blocks=1, head_width=8)
+    >>> x, label = jnp.zeros((1, 8, 8, 3)), jnp.zeros(1)
+    >>> jax.eval_shape(network.init_with_output, jax.random.key(0), x, label)[0].shape
+    (1, 8, 8, 3)
+    """
+
+    channels: tuple[int, ...] = (64, 128)
+    blocks: int = 2
+    attention: tuple[int, ...] = (1,)
+    patch: int = 1
+    head_width: int = 32
+    dropout: float = 0.0
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        checks.channel_tuple("unet", self.channels)
+        checks.positive_integers(
+            "unet", blocks=self.blocks, patch=self.patch, head_width=self.head_width
+        )
+        checks.fraction("unet", dropout=self.dropout)
+        checks.levels("unet", self.attention, len(self.channels))
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Grid,
+        label: Float[Array, " batch"],
+        context: TextContext | None = None,
+        deterministic: bool = True,
+    ) -> Grid:
+        """Returns the network's raw prediction.
+
+        Args:
+            x: (batch, height, width, channels) float32, noisy pictures of about unit variance.
+            label: (batch,) float32, noise label, about [-2.5, 2.5].
+            context: encoded captions, or None.
+            deterministic: no dropout.
+        """
+        halvings = len(self.channels) - 1
+        why = f"patch {self.patch} times 2^{halvings} for {halvings} halvings"
+        checks.picture_fits("unet", x.shape, self.patch * 2**halvings, why)
+        pooled = None if context is None else context.pooled
+        embedding = NoiseEmbedding(4 * self.channels[0], self.dtype)(label, pooled)
+
+        def stage(h: Grid, level: int, name: str) -> Grid:
+            attends = level in self.attention
+            block = Stage(
+                self.channels[level], attends, self.head_width, self.dropout, self.dtype, name=name
+            )
+            return block(h, embedding, context, deterministic)
+
+        h = to_patches(x.astype(self.dtype), self.patch)
+        h = conv(self.channels[0], self.dtype, "stem")(h)
+        skips = []
+        for level in range(len(self.channels)):
+            if level:
+                h = nn.avg_pool(h, (2, 2), (2, 2))
+            for i in range(self.blocks):
+                h = stage(h, level, f"down_{level}_{i}")
+                skips.append(h)
+        h = stage(h, halvings, "middle")
+        for level in reversed(range(len(self.channels))):
+            for i in range(self.blocks):
+                h = jnp.concatenate([h, skips.pop()], axis=-1)
+                h = stage(h, level, f"up_{level}_{i}")
+            if level:
+                h = jnp.repeat(jnp.repeat(h, 2, axis=1), 2, axis=2)
+        h = nn.silu(group_norm(h.shape[-1], self.dtype, affine=True)(h))
+        h = conv(x.shape[-1] * self.patch**2, self.dtype, "zero_out")(h)
+        return from_patches(h, self.patch).astype(jnp.float32)
+
+
+class Stage(nn.Module):
+    """A residual block, followed by attention to the grid and to the text if `attends`."""
+
+    channels: int
+    attends: bool
+    head_width: int
+    dropout: float
+    dtype: str
+
+    @nn.compact
+    def __call__(
+        self, h: Grid, embedding: Embedding, context: TextContext | None, deterministic: bool
+    ) -> Grid:
+        block = ResidualBlock(self.channels, self.dropout, self.dtype, name="residual")
+        h = block(h, embedding, deterministic)
+        if self.attends:
+            h = GridAttention(self.head_width, self.dtype, name="attention")(h, context)
+        return h
+
+
+class ResidualBlock(nn.Module):
+    """h + conv(silu(scale GroupNorm(conv(silu(GroupNorm(h)))) + shift)).
+
+    Scale and shift are linear in the embedding of noise level and text; the last convolution
+    starts at zero, so that the block starts as the identity.
+    """
+
+    channels: int
+    dropout: float
+    dtype: str
+
+    @nn.compact
+    def __call__(self, h: Grid, embedding: Embedding, deterministic: bool) -> Grid:
+        modulation = nn.Dense(2 * self.channels, dtype=self.dtype, name="modulation")(embedding)
+        scale, shift = jnp.split(modulation[:, None, None], 2, axis=-1)
+        hidden = nn.silu(group_norm(h.shape[-1], self.dtype, affine=True)(h))
+        hidden = conv(self.channels, self.dtype, "conv")(hidden)
+        hidden = group_norm(self.channels, self.dtype)(hidden) * (1 + scale) + shift
+        hidden = nn.Dropout(self.dropout)(nn.silu(hidden), deterministic=deterministic)
+        hidden = conv(self.channels, self.dtype, "zero_conv")(hidden)
+        if h.shape[-1] != self.channels:
+            h = nn.Dense(self.channels, dtype=self.dtype, name="skip")(h)
+        return h + hidden
+
+
+class GridAttention(nn.Module):
+    """Self-attention among the cells of a grid, then cross-attention to the words."""
+
+    head_width: int
+    dtype: str
+
+    @nn.compact
+    def __call__(self, h: Grid, context: TextContext | None) -> Grid:
+        batch, height, width, channels = h.shape
+        heads = max(1, channels // self.head_width)
+        x = h.reshape(batch, height * width, channels)
+        cells = nn.LayerNorm(dtype=self.dtype, name="self_norm")(x)
+        x += Attention(heads, zero=True, dtype=self.dtype, name="self")(cells, cells)
+        if context is not None:
+            cells = nn.LayerNorm(dtype=self.dtype, name="cross_norm")(x)
+            cross = Attention(heads, zero=True, dtype=self.dtype, name="cross")
+            x += cross(cells, context.tokens, context.mask)
+        return x.reshape(h.shape)
+
+
+def conv(features: int, dtype: str, name: str) -> nn.Conv:
+    """A 3x3 convolution; one whose name begins with "zero" starts at zero."""
+    zero = name.startswith("zero")
+    init = nn.initializers.zeros_init() if zero else nn.initializers.lecun_normal()
+    return nn.Conv(features, (3, 3), kernel_init=init, dtype=dtype, name=name)
+
+
+def group_norm(channels: int, dtype: str, affine: bool = False) -> nn.GroupNorm:
+    """Group norm with as many groups as divide the channels, 8 at most."""
+    groups = max(g for g in (1, 2, 4, 8) if channels % g == 0)
+    return nn.GroupNorm(groups, use_bias=affine, use_scale=affine, dtype=dtype)
