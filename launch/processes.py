@@ -15,7 +15,7 @@ Child = subprocess.Popen[bytes]
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM)
 POLL_SECONDS = 0.05
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def start(command: Sequence[str], environment: dict[str, str], log: Path | None) -> Child:

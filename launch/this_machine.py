@@ -26,9 +26,8 @@ class Local:
     Args:
         grace: seconds that the others get to end once one process has failed.
 
-    >>> from launch.launcher import Job
-    >>> Local().run(Job(("-c", "pass"), processes=2))
-    0
+    >>> launchers.make("local(grace=5.0)")
+    Local(grace=5.0)
     """
 
     grace: float = 10.0

@@ -15,8 +15,10 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 EIGHT_DEVICES = "--xla_force_host_platform_device_count=8"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {EIGHT_DEVICES}".strip()
 
-# From here on the annotations in diffusion_jax are checked on every call.
-jaxtyping.install_import_hook("diffusion_jax", "beartype.beartype")
+# From here on the annotations in diffusion_jax are checked on every call. As for mypy, an int will
+# do where a float is asked for.
+TYPE_CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+jaxtyping.install_import_hook("diffusion_jax", TYPE_CHECKER)
 
 # The first example of a property compiles, so a deadline would measure only that.
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)

@@ -1,6 +1,5 @@
 """The local launcher as a user meets it: a command line, real processes, exit statuses."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -11,8 +10,7 @@ import pytest
 
 from diffusion_jax.errors import UserError
 from launch import local
-from launch.launcher import Job, launchers
-from launch.this_machine import Local
+from launch.launcher import launchers
 
 SUM_OVER_PROCESSES = """
 import os
@@ -92,7 +90,7 @@ def test_two_processes_are_one_jax_program(tmp_path: Path, monkeypatch) -> None:
     assert spoken == ["processes 2 total 22.0"]
 
 
-def test_a_failing_process_gives_its_status_and_ends_the_others(tmp_path: Path, capfd) -> None:
+def test_a_failing_process_gives_its_status_and_ends_the_others(tmp_path: Path) -> None:
     fail_second = WRITE_PID_THEN_SLEEP + (
         "if os.environ['JAX_PROCESS_ID'] == '1':\n"
         "    while len(list(folder.glob('[0-9]'))) < 3: time.sleep(0.01)\n"
@@ -100,10 +98,11 @@ def test_a_failing_process_gives_its_status_and_ends_the_others(tmp_path: Path, 
         "    sys.exit(7)\n"
         "time.sleep(60)"
     )
-    job = Job((script(tmp_path, fail_second), str(tmp_path)), processes=3)
-    assert Local(grace=5.0).run(job) == 7
+    child = launcher("--processes=3", script(tmp_path, fail_second), str(tmp_path))
+    _, errors = child.communicate(timeout=30)
+    assert child.returncode == 7
     assert all(ended(pid) for pid in pids(tmp_path, 3))
-    line = capfd.readouterr().err.strip()
+    line = errors.strip()
     assert line.startswith("Process 1 of 3 failed (exit status 7): the disk is full. Output")
     assert "the disk is full." in (Path(line.split()[-1]) / "process_1.log").read_text()
 
@@ -116,8 +115,8 @@ def test_a_process_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path
         "while not (folder / '0').exists(): time.sleep(0.01)\n"
         "os.kill(os.getpid(), 6)"
     )
-    job = Job((script(tmp_path, deaf + wait_for_peer), str(tmp_path)), processes=2)
-    assert Local(grace=0.2).run(job) == 128 + signal.SIGABRT
+    child = launcher("--grace=0.2", script(tmp_path, deaf + wait_for_peer), str(tmp_path))
+    assert child.wait(timeout=30) == 128 + signal.SIGABRT
     assert all(ended(pid) for pid in pids(tmp_path, 2))
 
 
@@ -167,15 +166,18 @@ def test_bad_usage_ends_the_program_with_status_1() -> None:
 
 
 @pytest.mark.parametrize("name", list(launchers))
-def test_every_launcher_is_made_from_its_name_and_reports_the_status(name: str) -> None:
-    launcher = launchers.make(name)
-    assert launcher.run(Job(("-c", "pass"))) == 0
-    assert launcher.run(Job(("-c", "raise SystemExit(3)"))) == 3
+@pytest.mark.parametrize("status", [0, 3])
+def test_every_launcher_is_made_from_its_name_and_reports_the_status(name, status) -> None:
+    code = (
+        "from launch.launcher import Job, launchers; import launch.this_machine\n"
+        f"job = Job(('-c', 'raise SystemExit({status})'))\n"
+        f"raise SystemExit(launchers.make({name!r}).run(job))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == status
 
 
 def test_the_environment_of_a_child_adds_to_ours(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("FROM_OUTSIDE", "kept")
-    file = tmp_path / "seen"
-    code = f"import os; open({str(file)!r}, 'w').write(os.environ['FROM_OUTSIDE'])"
-    assert Local().run(Job(("-c", code))) == 0
-    assert file.read_text() == os.environ["FROM_OUTSIDE"]
+    text = "import os; print(os.environ['FROM_OUTSIDE'])"
+    output, _ = launcher("--processes=1", script(tmp_path, text)).communicate(timeout=30)
+    assert output == "kept\n"
