@@ -69,7 +69,7 @@ def linear(
     start, end = (first * step if low is None else low), (last * step if high is None else high)
     ticks = [round(i * step, 12) for i in range(first, last + 1)]
     inside = tuple(t for t in ticks if start - 1e-9 * step <= t <= end + 1e-9 * step)
-    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    decimals = next(d for d in range(12) if abs(round(step, d) - step) < 1e-6 * step)
     return Axis(label, start, end, inside, text or (lambda value: _fixed(value, decimals)))
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from diffusion_jax.reports import axes, formats, plots
 from diffusion_jax.reports.content import Estimate, Report, Result
 
-LOG_SNR = f"log-SNR  (noise {formats.MINUS} \N{LEFT RIGHT ARROW} + data)"
+LOG_SNR = "\N{LEFTWARDS ARROW} noise   \N{EM SPACE}log-SNR\N{EM SPACE}   data \N{RIGHTWARDS ARROW}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Pictures on the page: sample cards, pictures of the data, and the films of the slider."""
+"""Pictures on the page: sample cards, pictures of the data, and the films behind the slider."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -45,6 +45,24 @@ class Card:
     mixed: bool
 
 
+@dataclasses.dataclass(frozen=True)
+class Film:
+    """The reverse process of one arm on the page.
+
+    Attributes:
+        arm: index of the arm.
+        css: the arm's CSS class.
+        name: the arm's name.
+        reel: what the page's script needs: sizes, log-SNR per frame as text, and two contact
+            sheets (x_t and the estimate of x_0) with a row per frame and a column per picture.
+    """
+
+    arm: int
+    css: str
+    name: str
+    reel: dict[str, object]
+
+
 def cards(report: Report) -> list[Card]:
     """One card per caption, at most `MOST_CARDS`."""
     if report.samples is None:
@@ -63,17 +81,17 @@ def real(data: RealPictures | None) -> list[tuple[str, str]]:
     ]
 
 
-def films(report: Report) -> list[dict[str, object]]:
-    """What the page's script needs for its slider, one entry per arm with a trajectory.
+def films(report: Report) -> list[Film]:
+    """The film of every arm that has a trajectory.
 
-    A film is two sheets (x_t and the estimate of x_0), a row per frame and a column per
-    picture. Frames are left out evenly, keeping the first and the last, if all of them would
+    Frames are left out evenly, keeping the first and the last, where all films together would
     take more than about `FILM_BYTES`.
     """
-    reels = [(i, a.name, a.trajectory) for i, a in enumerate(report.arms) if a.trajectory]
+    reels = [(i, arm.name, arm.trajectory) for i, arm in enumerate(report.arms) if arm.trajectory]
+    budget = FILM_BYTES // max(len(reels), 1)
     return [
-        _film(index, name, _thinned(reel, FILM_BYTES // max(len(reels), 1)))
-        for index, name, reel in reels
+        Film(index, style.css_class(index), name, _reel(_thinned(trajectory, budget)))
+        for index, name, trajectory in reels
     ]
 
 
@@ -107,28 +125,28 @@ def _shown(
     return Shown(arm, style.css_class(arm), name, _address(picture), mark, words, alt)
 
 
-def _film(index: int, name: str, reel: Trajectory) -> dict[str, object]:
-    frames, count, height, width, _ = reel.noisy.shape
+def _reel(trajectory: Trajectory) -> dict[str, object]:
+    frames, count, height, width, _ = trajectory.noisy.shape
     return {
-        "arm": index,
-        "name": name,
         "frames": frames,
         "count": count,
         "height": height,
         "width": width,
-        "logSnr": [formats.log_snr(float(value)) for value in reel.log_snr],
-        "noisy": _contact_sheet(reel.noisy),
-        "denoised": _contact_sheet(reel.denoised),
+        "logSnr": [formats.log_snr(float(value)) for value in trajectory.log_snr],
+        "noisy": _contact_sheet(trajectory.noisy),
+        "denoised": _contact_sheet(trajectory.denoised),
     }
 
 
-def _thinned(reel: Trajectory, budget: int) -> Trajectory:
-    """At most so many bytes of film: the picture's noise hardly compresses, base64 adds 1/3."""
-    per_frame = 2 * reel.noisy[0].size * 4 / 3
-    frames = len(reel.log_snr)
+def _thinned(trajectory: Trajectory, budget: int) -> Trajectory:
+    """About so many bytes of film at most: noise hardly compresses, and base64 adds a third."""
+    per_frame = 2 * trajectory.noisy[0].size * 4 / 3
+    frames = len(trajectory.log_snr)
     keep = np.linspace(0, frames - 1, int(np.clip(budget // per_frame, 2, frames)))
     chosen = np.unique(keep.round().astype(int))
-    return Trajectory(reel.log_snr[chosen], reel.noisy[chosen], reel.denoised[chosen])
+    return Trajectory(
+        trajectory.log_snr[chosen], trajectory.noisy[chosen], trajectory.denoised[chosen]
+    )
 
 
 def _contact_sheet(film: UInt8[np.ndarray, "frames n height width channels"]) -> str:

@@ -36,7 +36,7 @@ def render(report: Report) -> str:
         "real": galleries.real(report.real),
     }
     return fill(
-        "report.html",
+        "report.html.j2",
         title=report.title,
         report=report,
         verdict=verdict.judge(report),
@@ -120,11 +120,9 @@ def _floor(report: Report) -> str:
     return "" if floor is None else formats.number(floor.value)
 
 
-def _film_captions(report: Report) -> str:
+def _film_captions(report: Report) -> tuple[str, ...]:
     counts = [arm.trajectory.noisy.shape[1] for arm in report.arms if arm.trajectory]
-    if not counts or report.samples is None:
-        return "pictures drawn by each arm"
-    return formats.listed([f"“{text}”" for text in report.samples.captions[: max(counts)]])
+    return report.samples.captions[: max(counts)] if counts and report.samples else ()
 
 
 def _facts(report: Report) -> list[tuple[str, str]]:

@@ -15,8 +15,8 @@ from jaxtyping import Float
 from diffusion_jax.reports import style
 from diffusion_jax.reports.axes import Axis
 
-WIDTH, HEIGHT = 400, 270
-LEFT, RIGHT, TOP, BOTTOM = 50, 14, 12, 44
+WIDTH, HEIGHT = 340, 236
+LEFT, RIGHT, TOP, BOTTOM = 54, 10, 12, 42
 MOST_POINTS = 400
 
 
@@ -129,7 +129,7 @@ def _frame(x: Axis, y: Axis) -> str:
         f'text-anchor="middle">{escape(x.label)}</text>'
     )
     parts.append(
-        f'<text class="axis-label" transform="rotate(-90)" x="{-(TOP + floor) / 2}" y="12" '
+        f'<text class="axis-label" transform="rotate(-90)" x="{-(TOP + floor) / 2}" y="9" '
         f'text-anchor="middle">{escape(y.label)}</text>'
     )
     return "".join(parts)
@@ -137,9 +137,10 @@ def _frame(x: Axis, y: Axis) -> str:
 
 def _rule(rule: Rule, y: Axis) -> str:
     height = _down(y, rule.height)
+    baseline = height - 4 if height > TOP + 16 else height + 12
     return (
         f'<path class="rule" d="M{LEFT} {height:.1f}H{WIDTH - RIGHT}"/>'
-        f'<text class="rule-label" x="{WIDTH - RIGHT}" y="{height - 4:.1f}" text-anchor="end">'
+        f'<text class="rule-label" x="{WIDTH - RIGHT}" y="{baseline:.1f}" text-anchor="end">'
         f"{escape(rule.label)}</text>"
     )
 

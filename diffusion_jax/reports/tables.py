@@ -1,6 +1,7 @@
 """The report's tables as rows ready for the page: text to read, a number to sort by."""
 
 import dataclasses
+import math
 
 from diffusion_jax.reports import formats, style, verdict
 from diffusion_jax.reports.content import Estimate, Paired, Report, Result
@@ -67,12 +68,14 @@ def results(report: Report) -> Table:
     headings = ["Arm", "Solver", "Steps", "NFE", "Pictures"]
     headings += ["All right"] * rated + [a.capitalize() for a in attributes]
     headings += [report.distance.name] if report.distance is not None else []
+    extent = _extent([result.rate for result in report.results])
+    decimals = _decimals([r.distance.value for r in report.results if r.distance is not None])
     rows = []
     for result in report.results:
         cells = _setting_cells(result)
-        cells += [_rate_cell(result.rate)] if rated else []
+        cells += [_rate_cell(result.rate, extent)] if rated else []
         cells += [_fraction_cell(result.by_attribute.get(a)) for a in attributes]
-        cells += [_distance_cell(result.distance)] if measured else []
+        cells += [_distance_cell(result.distance, decimals)] if measured else []
         strong = result.setting == report.headline
         rows.append(_row(report, result.arm, cells, strong))
     return Table(tuple(headings), tuple(rows))
@@ -121,12 +124,10 @@ def _setting_cells(source: Result | Paired) -> list[Cell]:
     ]
 
 
-def _rate_cell(rate: Estimate | None) -> Cell:
+def _rate_cell(rate: Estimate | None, extent: tuple[float, float]) -> Cell:
     if rate is None:
         return _empty()
-    low = rate.value if rate.low is None else rate.low
-    high = rate.value if rate.high is None else rate.high
-    span = Span(100 * low, 100 * (high - low), 100 * rate.value)
+    span = _span(rate, *extent)
     return Cell(formats.percent(rate.value), rate.value, formats.percent_interval(rate), span)
 
 
@@ -134,18 +135,17 @@ def _fraction_cell(value: float | None) -> Cell:
     return _empty() if value is None else Cell(formats.percent(value), value)
 
 
-def _distance_cell(distance: Estimate | None) -> Cell:
+def _distance_cell(distance: Estimate | None, decimals: int) -> Cell:
     if distance is None:
         return _empty()
-    return Cell(formats.number(distance.value), distance.value, formats.interval(distance))
+    low, high = _ends(distance)
+    aside = "" if distance.low is None else f"{low:.{decimals}f}{formats.TO}{high:.{decimals}f}"
+    return Cell(f"{distance.value:,.{decimals}f}", distance.value, aside)
 
 
 def _difference_cell(pair: Paired, widest: float) -> Cell:
     difference = pair.difference
-    low = difference.value if difference.low is None else difference.low
-    high = difference.value if difference.high is None else difference.high
-    at = [50 + 48 * value / widest for value in (low, high, difference.value)]
-    span = Span(at[0], at[1] - at[0], at[2])
+    span = _span(difference, -1.04 * widest, 1.04 * widest)
     if pair.measure == "rate":
         text, aside = formats.points(difference.value), formats.points_interval(difference)
     else:
@@ -167,8 +167,35 @@ def _finding(pair: Paired, stands_out: bool) -> str:
 
 
 def _reach(difference: Estimate) -> float:
-    ends = (difference.value, difference.low, difference.high)
-    return max(abs(end) for end in ends if end is not None)
+    return max(abs(end) for end in (difference.value, *_ends(difference)))
+
+
+def _ends(estimate: Estimate) -> tuple[float, float]:
+    low, high = estimate.low, estimate.high
+    return (estimate.value if low is None else low), (estimate.value if high is None else high)
+
+
+def _extent(estimates: list[Estimate | None]) -> tuple[float, float]:
+    """The range that the small intervals of a column are drawn on, a little wider than they."""
+    ends = [end for estimate in estimates if estimate is not None for end in _ends(estimate)]
+    low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
+    margin = 0.05 * (high - low) or 0.5
+    return low - margin, high + margin
+
+
+def _span(estimate: Estimate, start: float, end: float) -> Span:
+    low, high = _ends(estimate)
+    scale = 100 / (end - start)
+    return Span((low - start) * scale, (high - low) * scale, (estimate.value - start) * scale)
+
+
+def _decimals(values: list[float]) -> int:
+    """Decimals for a column: three digits for its largest number, two for its smallest."""
+    sizes = [abs(value) for value in values if value and math.isfinite(value)]
+    if not sizes:
+        return 2
+    largest, smallest = math.floor(math.log10(max(sizes))), math.floor(math.log10(min(sizes)))
+    return min(max(2 - largest, 1 - smallest, 0), 8)
 
 
 def _p(pair: Paired) -> float:

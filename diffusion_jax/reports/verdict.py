@@ -12,6 +12,7 @@ from diffusion_jax.reports import formats
 from diffusion_jax.reports.content import Estimate, Paired, Report, Result
 
 LEVEL = 0.05
+MOST_TOLD = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,16 +146,22 @@ def _names(pairs: list[Paired]) -> str:
 
 def _all_amounts(pairs: list[Paired]) -> str:
     ordered = sorted(pairs, key=gain, reverse=True)
+    if len(ordered) > MOST_TOLD:
+        ends = [_size(ordered[0]), _size(ordered[-1])]
+        return f"{_names(ordered)}, by {ends[0]} to {ends[1]} (intervals are in the table)"
     return "; ".join(f"{pair.arm}, {_amount(pair)}" for pair in ordered)
 
 
 def _amount(pair: Paired) -> str:
+    interval = formats.points_interval if pair.measure == "rate" else formats.interval
+    text = interval(pair.difference)
+    return f"{_size(pair)} (95% interval {text})" if text else _size(pair)
+
+
+def _size(pair: Paired) -> str:
     if pair.measure == "rate":
-        size, span = f"{formats.points(pair.difference.value)} points", formats.points_interval
-    else:
-        size, span = formats.number(pair.difference.value), formats.interval
-    text = span(pair.difference)
-    return f"{size} (95% interval {text})" if text else size
+        return f"{formats.points(pair.difference.value)} points"
+    return formats.number(pair.difference.value)
 
 
 def _in_brackets(result: Result | None) -> str:
