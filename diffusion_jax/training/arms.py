@@ -1,0 +1,135 @@
+"""The arms of an experiment: what a config says, made into objects."""
+
+import dataclasses
+from typing import Any
+
+import optax
+from jaxtyping import Array, Float, PyTree
+from ml_collections import ConfigDict
+
+from diffusion_jax.errors import UserError, nearest
+from diffusion_jax.networks.score_network import ScoreNetwork, build, drop_condition
+from diffusion_jax.process.objective import Objective, Points, denoising_loss
+from diffusion_jax.registry import parse
+from diffusion_jax.struct import pytree
+from diffusion_jax.training.draws import Draws
+from diffusion_jax.training.optimizers import optimizers
+from diffusion_jax.training.runs import DataFacts
+from diffusion_jax.training.step import SampleLosses
+
+OBJECTIVE = ("schedule", "prediction", "times", "weighting", "sigma_data")
+# Arms that agree in these run the same compiled step.
+PROGRAM = ("network", "text", "optimizer")
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """One way to train, beside others.
+
+    Attributes:
+        name: as the config calls it.
+        settings: the config's fields that an arm may have of its own, with this arm's values.
+        objective: schedule, prediction, noise levels and weighting.
+        network: the score network.
+        optimizer: the update rule.
+    """
+
+    name: str
+    settings: dict[str, Any]
+    objective: Objective
+    network: ScoreNetwork
+    optimizer: optax.GradientTransformation
+
+    @property
+    def program(self) -> tuple[str, ...]:
+        """What the compiled step depends on."""
+        return tuple(self.settings[field] for field in PROGRAM)
+
+
+def arm_settings(config: ConfigDict) -> dict[str, dict[str, Any]]:
+    """Arm -> its fields; a config without arms has one, named after its schedule.
+
+    Raises:
+        UserError: an arm has a name that cannot be a folder's, or a field that arms do not have.
+    """
+    fields = (*OBJECTIVE, *PROGRAM)
+    base = {field: config[field] for field in fields}
+    changes = {name: dict(config.arms[name]) for name in config.arms}
+    for name, changed in changes.items():
+        if not name or name.startswith(".") or "/" in name:
+            raise UserError(f"An arm cannot be called {name!r}: its name is also a folder's.")
+        for field in changed:
+            if field not in fields:
+                raise UserError(
+                    f"Arm {name!r} has no field {field!r}.{nearest(field, fields)} "
+                    f"An arm may change: {', '.join(fields)}."
+                )
+    changes = changes or {parse(config.schedule).name: {}}
+    return {name: base | changed for name, changed in changes.items()}
+
+
+def make_arms(config: ConfigDict, facts: DataFacts) -> dict[str, Arm]:
+    """Makes the arms of a config.
+
+    Args:
+        config: see `configs/base.py`.
+        facts: of the data set.
+
+    Raises:
+        UserError: a spec is wrong.
+    """
+    return {
+        name: Arm(
+            name,
+            settings,
+            Objective.make(**{field: settings[field] for field in OBJECTIVE}),
+            build(
+                settings["network"],
+                settings["text"],
+                vocabulary_size=facts.tokenizer.vocabulary_size,
+                num_classes=len(facts.class_names),
+                dtype=config.training.dtype,
+            ),
+            optimizers.make(settings["optimizer"], steps=config.training.steps),
+        )
+        for name, settings in arm_settings(config).items()
+    }
+
+
+@pytree
+class Inputs:
+    """What a training step is given besides the state; every leaf has a row per picture.
+
+    Attributes:
+        batch: "image" (B, ...) in [-1, 1], "tokens" (B, L), "label" (B,).
+        draws: the randomness that all arms share.
+        points: the arm's noise levels, targets and weights.
+    """
+
+    batch: dict[str, Array]
+    draws: Draws
+    points: Points
+
+
+def score_losses(network: ScoreNetwork) -> SampleLosses:
+    """The denoising loss of each picture as a function of the network's parameters.
+
+    Args:
+        network: called with the caption of each row, or without where `draws.drop` says so.
+
+    Returns:
+        `(params, Inputs) -> (B,)`.
+    """
+
+    def losses(params: PyTree[Any], inputs: Inputs) -> Float[Array, " batch"]:
+        batch, draws = inputs.batch, inputs.draws
+        condition = {"tokens": batch["tokens"], "label": batch["label"]}
+        condition = drop_condition(draws.drop, condition)
+        rngs = {"dropout": draws.key[0]}
+
+        def predict(x: Float[Array, "batch ..."], label: Float[Array, " batch"]) -> Any:
+            return network.apply({"params": params}, x, label, condition, False, rngs=rngs)
+
+        return denoising_loss(predict, inputs.points, batch["image"], draws.eps)
+
+    return losses

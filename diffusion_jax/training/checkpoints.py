@@ -1,0 +1,291 @@
+"""Checkpoints: everything a run needs to go on, written in the background, whole or not at all.
+
+A checkpoint is a folder named after its step: the states of all arms as orbax writes arrays, and
+a small JSON file with the position in the data, the metrics not yet logged, and a fingerprint
+per arm by which damage is noticed. A write that is cut off leaves the earlier checkpoints as
+they were.
+"""
+
+import dataclasses
+import json
+import shutil
+import zlib
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import jax
+from jaxtyping import PyTree
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.training.files import is_disk_full, no_room
+from diffusion_jax.training.fingerprints import fingerprint
+from diffusion_jax.training.state import TrainState, all_finite
+
+FORMAT = 1
+FOLDER = "checkpoints"
+States = dict[str, TrainState]
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A restored checkpoint.
+
+    Attributes:
+        step: updates made.
+        states: arm -> state.
+        position: what `save` was given besides.
+    """
+
+    step: int
+    states: States
+    position: dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints of a run folder.
+
+    Use as a context manager: leaving it waits for what is still being written.
+
+    Args:
+        run_folder: the run folder.
+        keep: how many of the newest to keep.
+
+    Raises:
+        UserError: the folder cannot hold checkpoints.
+    """
+
+    def __init__(self, run_folder: Path, keep: int = 2):
+        import orbax.checkpoint as ocp  # slow to import
+
+        if keep < 1:
+            raise UserError(f"training.keep must be at least 1 checkpoint, got {keep}.")
+        self.folder = Path(run_folder).absolute() / FOLDER
+        self._ocp = ocp
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep, enable_async_checkpointing=True, cleanup_tmp_directories=True
+        )
+        with _disk_errors(self.folder):
+            self._manager = ocp.CheckpointManager(self.folder, options=options)
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.wait()
+        except UserError:
+            if error is None:
+                raise
+        finally:
+            self._manager.close()
+
+    def steps(self) -> list[int]:
+        """Steps of which there is a complete checkpoint, oldest first."""
+        return sorted(self._manager.all_steps())
+
+    def save(self, step: int, states: States, position: dict[str, Any]) -> None:
+        """Starts writing a checkpoint; returns once `states` may be changed.
+
+        Args:
+            step: updates made.
+            states: arm -> state.
+            position: JSON-able, what else is needed to go on.
+
+        Raises:
+            UserError: no room on disk, for this checkpoint or the one before; or a number that is
+                not finite. Earlier checkpoints stay.
+        """
+        for arm, state in states.items():
+            if not _healthy(state):
+                raise UserError(
+                    f"Arm {arm!r} has parameters that are not finite after step {step}: "
+                    f"not saved. {self.last_good()}"
+                )
+        self.wait()
+        self._check_room(step, states)
+        document = {
+            "format": FORMAT,
+            "step": step,
+            "arrays": _shapes(states),
+            "fingerprints": {arm: int(_fingerprint(state)) for arm, state in states.items()},
+            "position": position,
+        }
+        parts = self._ocp.args.Composite(
+            state=self._ocp.args.StandardSave(states),
+            loop=self._ocp.args.JsonSave({**document, "crc": _crc(document)}),
+        )
+        with _disk_errors(self.folder / str(step), remove=self._remnants(step)):
+            self._manager.save(step, args=parts)
+
+    def wait(self) -> None:
+        """Returns once everything is on disk.
+
+        Raises:
+            UserError: no room on disk; what was written of that checkpoint is removed.
+        """
+        with _disk_errors(self.folder, remove=self._remnants("*")):
+            self._manager.wait_until_finished()
+
+    def _remnants(self, step: int | str) -> list[Path]:
+        return list(self.folder.glob(f"{step}.orbax-checkpoint-tmp*"))
+
+    def _check_room(self, step: int, states: States) -> None:
+        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(states))
+        if shutil.disk_usage(self.folder).free < needed:
+            raise UserError(f"{no_room(self.folder / str(step), needed)} {self.last_good()}")
+
+    def last_good(self) -> str:
+        """One sentence that names the newest checkpoint."""
+        steps = self.steps()
+        if not steps:
+            return "There is no checkpoint yet."
+        return f"The last good checkpoint is {self.folder / str(steps[-1])}."
+
+    def restore(self, template: States, step: int | None = None) -> Checkpoint | None:
+        """Reads a checkpoint, the newest one unless told.
+
+        Args:
+            template: arm -> state, of arrays or `jax.ShapeDtypeStruct` with shardings: what the
+                checkpoint must hold, and where its arrays go. The number of devices may differ
+                from the one that it was written with.
+            step: which one.
+
+        Returns:
+            The checkpoint; None if there is none and no step was asked for.
+
+        Raises:
+            UserError: damaged, of another format, or not of this config; the message says what
+                to do.
+        """
+        steps = self.steps()
+        if step is None and not steps:
+            self._refuse_foreign()
+            return None
+        chosen = steps[-1] if step is None else step
+        if chosen not in steps:
+            listed = ", ".join(map(str, steps)) or "none"
+            raise UserError(f"{self.folder} has no checkpoint of step {chosen}. It has: {listed}.")
+        position = self._read(chosen, template)
+        if isinstance(position, _Damage):
+            raise UserError(self._advice(chosen, position.reason, template))
+        return position
+
+    def _refuse_foreign(self) -> None:
+        files = sorted(path.name for path in self.folder.iterdir())
+        if files:
+            raise UserError(
+                f"{self.folder} holds no checkpoint of this program but other files "
+                f"({', '.join(files[:3])}): move them away, or choose another run_dir."
+            )
+
+    def _read(self, step: int, template: States) -> "Checkpoint | _Damage":
+        """The checkpoint, or what is wrong with its files; a misfit raises UserError."""
+        try:
+            document = self._manager.restore(
+                step, args=self._ocp.args.Composite(loop=self._ocp.args.JsonRestore())
+            ).loop
+            crc = document.pop("crc")
+        except Exception as error:  # whatever orbax and its libraries make of damaged files
+            return _Damage(_first_line(error))
+        if crc != _crc(document):
+            return _Damage("its JSON part has been altered")
+        if document["format"] != FORMAT:
+            raise UserError(
+                f"Checkpoint {self.folder / str(step)} has format {document['format']}, "
+                f"this program reads format {FORMAT}."
+            )
+        return self._read_states(step, template, document)
+
+    def _read_states(
+        self, step: int, template: States, document: dict[str, Any]
+    ) -> "Checkpoint | _Damage":
+        difference = _difference(document["arrays"], _shapes(template))
+        if difference:
+            raise UserError(
+                f"Checkpoint {self.folder / str(step)} does not fit this config: {difference}"
+            )
+        try:
+            states = self._manager.restore(
+                step, args=self._ocp.args.Composite(state=self._ocp.args.StandardRestore(template))
+            ).state
+        except Exception as error:
+            return _Damage(_first_line(error))
+        for arm, state in states.items():
+            if int(_fingerprint(state)) != document["fingerprints"][arm]:
+                return _Damage(f"the numbers of arm {arm!r} have been altered")
+        return Checkpoint(step, states, document["position"])
+
+    def _advice(self, step: int, reason: str, template: States) -> str:
+        folder = self.folder / str(step)
+        others = [other for other in reversed(self.steps()) if other != step]
+        intact = next((o for o in others if isinstance(self._read(o, template), Checkpoint)), None)
+        if intact is None:
+            remedy = "No other is intact: delete the run folder to start over."
+        else:
+            remedy = f"Delete it to go on from step {intact}, which is intact."
+        return f"Checkpoint {folder} is damaged ({reason}). {remedy}"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Damage:
+    reason: str
+
+
+class _disk_errors:
+    """Turns a full disk into a UserError, after removing what was half-written."""
+
+    def __init__(self, path: Path, remove: list[Path] | None = None):
+        self._path, self._remove = path, remove or []
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: Any
+    ) -> None:
+        if error is not None and is_disk_full(error):
+            for path in self._remove:
+                shutil.rmtree(path, ignore_errors=True)
+            raise UserError(no_room(self._path)) from error
+
+
+_healthy = jax.jit(all_finite)
+_fingerprint = jax.jit(fingerprint)
+
+
+def _crc(document: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(document, sort_keys=True).encode())
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:120].rstrip(" .")
+
+
+def _shapes(tree: PyTree[Any]) -> dict[str, str]:
+    """Path -> dtype and shape of every array."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {
+        "/".join(str(_name(key)) for key in path): f"{leaf.dtype}{list(leaf.shape)}"
+        for path, leaf in leaves
+    }
+
+
+def _name(key: Any) -> Any:
+    names = (getattr(key, kind, None) for kind in ("key", "name", "idx"))
+    return next(name for name in names if name is not None)
+
+
+def _difference(saved: dict[str, str], wanted: dict[str, str]) -> str:
+    """The first difference in words; empty if there is none."""
+    for path in sorted(saved.keys() | wanted.keys()):
+        there, here = saved.get(path, "missing"), wanted.get(path, "missing")
+        if there != here:
+            return f"{path} is {there} there and {here} here."
+    return ""

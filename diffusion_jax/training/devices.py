@@ -1,0 +1,98 @@
+"""Where arrays live: one mesh over all devices of all processes, the batch split over it.
+
+Everything is written for the global batch; `jax.jit` does the rest. The state is whole on every
+device, so a run can go on with another number of devices.
+"""
+
+import os
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import PyTree
+
+from diffusion_jax.errors import UserError
+
+T = TypeVar("T")
+AXIS = "data"
+
+
+def start_processes() -> None:
+    """Joins the other processes of this job, if a launcher started several.
+
+    Reads `JAX_COORDINATOR_ADDRESS` (host:port), `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID`. Call it
+    before anything else touches JAX's devices.
+
+    Raises:
+        UserError: only some of the three are set, or the numbers are none.
+    """
+    names = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+    values = [os.environ.get(name) for name in names]
+    if values == [None, None, None] or jax.distributed.is_initialized():
+        return
+    missing = [name for name, value in zip(names, values, strict=True) if value is None]
+    if missing:
+        raise UserError(f"To run as one of several processes, set {', '.join(missing)} too.")
+    address, count, index = map(str, values)
+    if not (count.isdigit() and index.isdigit() and int(index) < int(count)):
+        raise UserError(
+            f"JAX_PROCESS_ID must be a number below JAX_NUM_PROCESSES, got {index!r} of {count!r}."
+        )
+    if int(count) > 1:
+        jax.distributed.initialize(address, int(count), int(index))
+
+
+def is_primary() -> bool:
+    """Whether this is the process that writes files and talks to the user."""
+    return jax.process_index() == 0
+
+
+def data_mesh(devices: list[jax.Device] | None = None) -> Mesh:
+    """A mesh with one axis, 'data', over `devices` (all of them, process by process, if None).
+
+    The order is that of processes, so that process p's rows are a contiguous block.
+    """
+    ordered = sorted(devices or jax.devices(), key=lambda d: (d.process_index, d.id))
+    return Mesh(np.array(ordered), (AXIS,), axis_types=(AxisType.Auto,))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Whole on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def by_rows(mesh: Mesh) -> NamedSharding:
+    """Split along the first axis."""
+    return NamedSharding(mesh, PartitionSpec(AXIS))
+
+
+def check_batch(batch_size: int, microbatches: int, mesh: Mesh) -> None:
+    """Raises UserError unless every device gets as many rows of every microbatch."""
+    parts = microbatches * mesh.size
+    if batch_size < 1 or microbatches < 1 or batch_size % parts:
+        fitting = max(1, round(batch_size / parts)) * parts if parts > 0 else 1
+        raise UserError(
+            f"training.batch_size={batch_size} cannot be split evenly over {mesh.size} device(s) "
+            f"and training.microbatches={microbatches}: use a multiple of {parts}, "
+            f"for example {fitting}."
+        )
+
+
+def replicate(tree: PyTree[Any], mesh: Mesh) -> PyTree[Any]:
+    """Puts a copy of every array, the same in all processes, on every device.
+
+    Always copies: the result may be donated without harm to `tree`.
+    """
+
+    def place(leaf: Any) -> jax.Array:
+        host = np.array(leaf)
+        return jax.make_array_from_callback(host.shape, replicated(mesh), lambda i: host[i])
+
+    return jax.tree.map(place, tree)
+
+
+def split_rows(tree: PyTree[np.ndarray], mesh: Mesh) -> PyTree[jax.Array]:
+    """Makes the global batch from this process's rows of it, split over the devices."""
+    sharding = by_rows(mesh)
+    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), tree)

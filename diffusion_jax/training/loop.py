@@ -1,0 +1,103 @@
+"""The training loop.
+
+Every step takes one batch of pictures and one set of random numbers, for all arms: the same
+images, the same noise, the same uniform draw of time. Each arm turns them into its own noise
+levels, targets and weights, and updates its own state. So differences between arms are paired.
+
+Step n depends on the config and n alone. A run that is cut off at any moment and started again
+goes on from its last checkpoint and ends with the same numbers, bit for bit on the same hardware,
+as one that was not.
+"""
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from diffusion_jax.data.dataset import Dataset, datasets
+from diffusion_jax.data.pipeline import BatchIterator, batches
+from diffusion_jax.training import devices
+from diffusion_jax.training.checkpoints import Checkpoint, Checkpoints
+from diffusion_jax.training.journal import Journal
+from diffusion_jax.training.metrics import MetricsLog
+from diffusion_jax.training.program import Program, first_states
+from diffusion_jax.training.progress import Progress
+from diffusion_jax.training.runs import DataFacts, Run
+from diffusion_jax.training.stopping import Stopped, StopSignals
+
+
+def train(config: ConfigDict, progress: Progress | None = None) -> Run:
+    """Trains the arms of a config side by side, from where its run folder says they are.
+
+    Args:
+        config: see `configs/base.py`.
+        progress: where to show it; None for nowhere.
+
+    Returns:
+        The run; its newest checkpoint is that of the last step.
+
+    Raises:
+        UserError: the config cannot work, the run folder or a checkpoint does not fit it or is
+            damaged, the loss is no longer finite, or the disk is full.
+        Stopped: SIGTERM or SIGINT came; the state has been saved.
+    """
+    data = datasets.make(config.data)
+    facts = DataFacts.of(data)
+    program = Program.build(config, facts, devices.data_mesh())
+    shapes, make_states = first_states(program, config, facts)
+    stream = _open_stream(config, data)
+    run = Run.create(config, facts)
+    with Checkpoints(run.folder, config.training.keep) as checkpoints:
+        begin = checkpoints.restore(shapes) or Checkpoint(0, make_states(), {})
+        if begin.step < config.training.steps:
+            if begin.step:
+                stream.restore(begin.position["data"])
+            shown = progress if progress and devices.is_primary() else Progress(quiet=True)
+            _loop(run, program, stream, begin, checkpoints, shown)
+    return run
+
+
+def _loop(
+    run: Run,
+    program: Program,
+    stream: BatchIterator,
+    begin: Checkpoint,
+    checkpoints: Checkpoints,
+    progress: Progress,
+) -> None:
+    """Steps from `begin` to the end, saving on the way."""
+    options, states = run.config.training, begin.states
+    pending = begin.position.get("log", ())
+    log = MetricsLog(run.folder, options.log_every, options.steps, begin.step, pending)
+    showing = progress.phase(f"Training {', '.join(states)}", options.steps, begin.step)
+    with StopSignals() as signals, log, showing as advance:
+        journal = Journal(log, advance, checkpoints.last_good)
+        for step in range(begin.step + 1, options.steps + 1):
+            batch = devices.split_rows(next(stream), program.mesh)
+            draws = program.draw(np.int32(step))
+            metrics = {}
+            for arm in states:
+                states[arm], metrics[arm] = program.update(arm, states[arm], batch, draws)
+            journal.add(step, metrics)
+
+            signum = signals.agreed()
+            if signum or step == options.steps or step % options.checkpoint_every == 0:
+                journal.settle()
+                position = {"data": stream.state(), "log": journal.position()}
+                checkpoints.save(step, states, position)
+            if signum:
+                checkpoints.wait()
+                done = f"Stopped after step {step} of {options.steps} as asked."
+                advice = "The same command goes on from there."
+                raise Stopped(f"{done} {checkpoints.last_good()} {advice}", signum)
+
+
+def _open_stream(config: ConfigDict, data: Dataset) -> BatchIterator:
+    return batches(
+        data.train,
+        data.tokenizer,
+        config.training.batch_size,
+        config.seed,
+        jax.process_index(),
+        jax.process_count(),
+        augment_flip=config.flip,
+    )

@@ -1,0 +1,126 @@
+"""The course of training as rows: JSON lines for programs, TensorBoard for people.
+
+`metrics.jsonl` holds one row per arm and logged step, `{"step", "arm", "loss", "grad_norm"}`,
+each number the mean over the steps since the row before. Nothing in it depends on the clock or
+on interruptions: a run that was resumed leaves the same file as one that was not.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from diffusion_jax.training.files import write_atomically
+
+FILE = "metrics.jsonl"
+Values = dict[str, dict[str, float]]
+"""arm -> name of the metric -> value"""
+
+
+class MetricsLog:
+    """Collects the metrics of every step and writes their means.
+
+    Args:
+        folder: the run folder.
+        every: steps per row.
+        last: the last step of the run, which ends a row too.
+        start: steps made so far; rows beyond them, left by a run that was cut off, are removed.
+        pending: what `pending` was at step `start`.
+    """
+
+    def __init__(
+        self, folder: Path, every: int, last: int, start: int, pending: Sequence[Values] = ()
+    ):
+        self._every, self._last = every, last
+        self.pending: list[Values] = list(pending)
+        """Metrics of the steps since the last row, JSON-able; a checkpoint keeps them."""
+        _truncate(folder / FILE, start)
+        self._file = (folder / FILE).open("a", encoding="utf-8")
+        self._board = _Board(folder / "tensorboard", start)
+
+    def __enter__(self) -> "MetricsLog":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+        self._board.close()
+
+    def record(self, step: int, values: Values) -> None:
+        """Takes the metrics of step number `step` (from 1)."""
+        self.pending.append(values)
+        if step % self._every == 0 or step == self._last:
+            self._write(step)
+
+    def _write(self, step: int) -> None:
+        for arm in self.pending[0]:
+            mean = {
+                name: float(np.mean([values[arm][name] for values in self.pending]))
+                for name in self.pending[0][arm]
+            }
+            self._file.write(json.dumps({"step": step, "arm": arm, **mean}) + "\n")
+            self._board.write(step, arm, mean)
+        self._file.flush()
+        self.pending.clear()
+
+    def sync(self) -> None:
+        """Makes sure that all rows so far are on disk, as a checkpoint relies on them."""
+        os.fsync(self._file.fileno())
+
+
+class _Board:
+    """TensorBoard event files, a folder per arm so that their curves lie over each other."""
+
+    def __init__(self, folder: Path, start: int):
+        self._folder, self._start = folder, start
+        self._writers: dict[str, Any] = {}
+
+    def write(self, step: int, arm: str, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            self._writer(arm).add_scalar(name, value, step)
+
+    def _writer(self, arm: str) -> Any:
+        if arm not in self._writers:
+            from tensorboardX import SummaryWriter  # slow to import
+
+            purge = self._start + 1 if self._start else None
+            self._writers[arm] = SummaryWriter(str(self._folder / arm), purge_step=purge)
+        return self._writers[arm]
+
+    def close(self) -> None:
+        for writer in self._writers.values():
+            writer.close()
+
+
+def _truncate(path: Path, step: int) -> None:
+    """Removes the rows of steps after `step`, and a last row that was cut off."""
+    rows = _whole_rows(path)
+    kept = [row for row in rows if json.loads(row)["step"] <= step]
+    if path.exists():
+        write_atomically(path, "".join(row + "\n" for row in kept))
+
+
+def _whole_rows(path: Path) -> list[str]:
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return text.split("\n")[:-1]
+
+
+def read_metrics(folder: Path) -> dict[str, dict[str, list[float]]]:
+    """Reads `metrics.jsonl` of a run folder as curves: arm -> column -> values.
+
+    Columns are `step`, `loss` and `grad_norm`. Empty where nothing has been logged.
+    """
+    curves: dict[str, dict[str, list[float]]] = {}
+    for row in map(json.loads, _whole_rows(Path(folder) / FILE)):
+        columns = curves.setdefault(row.pop("arm"), {})
+        for name, value in row.items():
+            columns.setdefault(name, []).append(value)
+    return curves

@@ -1,0 +1,160 @@
+"""From a config to the functions that the training loop calls, compiled for a mesh."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array, Float
+from ml_collections import ConfigDict
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.networks.initialise import initialise
+from diffusion_jax.process.objective import Points
+from diffusion_jax.training import devices
+from diffusion_jax.training.arms import Arm, Inputs, make_arms, score_losses
+from diffusion_jax.training.draws import Draws, draw
+from diffusion_jax.training.ema import averages
+from diffusion_jax.training.runs import DataFacts
+from diffusion_jax.training.state import TrainState
+from diffusion_jax.training.step import Metrics, TrainStep, make_train_step
+
+INITIALISATION, TRAINING = 0, 1  # streams of the seed
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """The arms of a config, compiled for the devices there are.
+
+    Attributes:
+        arms: name -> arm.
+        mesh: the devices.
+        draw: step number -> the randomness of that step, split over the mesh.
+        points: arm -> function from `Draws.u`, (B,), to the arm's noise levels and targets.
+        steps: arm -> compiled training step; consumes the state that it is given.
+    """
+
+    arms: dict[str, Arm]
+    mesh: Mesh
+    draw: Callable[[np.int32], Draws]
+    points: dict[str, Callable[[Float[Array, " batch"]], Points]]
+    steps: dict[str, TrainStep]
+
+    @staticmethod
+    def build(config: ConfigDict, facts: DataFacts, mesh: Mesh) -> "Program":
+        """Builds the program of a config.
+
+        Args:
+            config: see `configs/base.py`.
+            facts: of the data set.
+            mesh: the devices, see `devices.data_mesh`.
+
+        Raises:
+            UserError: a setting is wrong, or the batch cannot be split over the devices.
+        """
+        check_settings(config)
+        devices.check_batch(config.training.batch_size, config.training.microbatches, mesh)
+        arms = make_arms(config, facts)
+        rows = devices.by_rows(mesh)
+        points: dict[str, Callable[[Array], Points]] = {
+            name: jax.jit(arm.objective.points, out_shardings=rows) for name, arm in arms.items()
+        }
+        return Program(
+            arms, mesh, _make_draw(config, facts, mesh), points, _make_steps(config, arms, mesh)
+        )
+
+    def update(
+        self, name: str, state: TrainState, batch: dict[str, Array], draws: Draws
+    ) -> tuple[TrainState, Metrics]:
+        """One training step of arm `name`; `state` must not be used afterwards."""
+        return self.steps[name](state, Inputs(batch, draws, self.points[name](draws.u)))
+
+
+def check_settings(config: ConfigDict) -> None:
+    """Raises UserError unless the numbers in `config.training` make sense."""
+    training = config.training
+    for name in ("steps", "batch_size", "microbatches", "log_every", "checkpoint_every", "keep"):
+        if training[name] < 1:
+            raise UserError(f"training.{name} must be at least 1, got {training[name]}.")
+    if not 0 <= training.caption_dropout <= 1:
+        raise UserError(
+            f"training.caption_dropout is a share from 0 to 1, got {training.caption_dropout}."
+        )
+
+
+def _make_draw(config: ConfigDict, facts: DataFacts, mesh: Mesh) -> Callable[[np.int32], Draws]:
+    def draw_step(step: np.int32) -> Draws:
+        key = jax.random.fold_in(_key(config, TRAINING), step)
+        rows = jnp.arange(config.training.batch_size)
+        return draw(key, rows, facts.shape, config.training.caption_dropout)
+
+    return jax.jit(draw_step, out_shardings=devices.by_rows(mesh))
+
+
+def _make_steps(config: ConfigDict, arms: dict[str, Arm], mesh: Mesh) -> dict[str, TrainStep]:
+    """One compiled step for all arms with the same network and optimiser."""
+    training = config.training
+    average = averages.make(training.ema, batch_size=training.batch_size)
+    compiled: dict[tuple[str, ...], TrainStep] = {}
+    for arm in arms.values():
+        if arm.program not in compiled:
+            step = make_train_step(
+                score_losses(arm.network), arm.optimizer, average, training.microbatches
+            )
+            whole = devices.replicated(mesh)
+            compiled[arm.program] = jax.jit(step, donate_argnums=0, out_shardings=whole)
+    return {name: compiled[arm.program] for name, arm in arms.items()}
+
+
+def _key(config: ConfigDict, stream: int) -> Array:
+    return jax.random.fold_in(jax.random.key(config.seed), stream)
+
+
+def first_states(
+    program: Program, config: ConfigDict, facts: DataFacts
+) -> tuple[dict[str, TrainState], Callable[[], dict[str, TrainState]]]:
+    """The states before training: their shapes, and a function that makes them.
+
+    Arms with the same network start from the same parameters.
+
+    Args:
+        program: see `Program`.
+        config: for the seed.
+        facts: of the data set.
+
+    Returns:
+        Arm -> state of `jax.ShapeDtypeStruct` with shardings; and a function without arguments
+        that returns arm -> state on the devices.
+
+    Raises:
+        UserError: the pictures do not fit the network.
+    """
+    whole = devices.replicated(program.mesh)
+    creators = {
+        name: jax.jit(_creator(arm), out_shardings=whole) for name, arm in program.arms.items()
+    }
+    params = {name: _first_params(arm, config, facts) for name, arm in program.arms.items()}
+
+    def placed(leaf: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole)
+
+    shapes = {
+        name: jax.tree.map(placed, jax.eval_shape(creators[name], params[name]))
+        for name in creators
+    }
+    return shapes, lambda: {
+        name: creators[name](devices.replicate(params[name], program.mesh)) for name in creators
+    }
+
+
+def _creator(arm: Arm) -> Callable[[Any], TrainState]:
+    return lambda params: TrainState.create(params, arm.optimizer)
+
+
+def _first_params(arm: Arm, config: ConfigDict, facts: DataFacts) -> Any:
+    tokens = jnp.zeros((1, facts.tokenizer.max_tokens), jnp.int32)
+    condition = {"tokens": tokens, "label": jnp.zeros(1, jnp.int32)}
+    return initialise(arm.network, _key(config, INITIALISATION), facts.shape, condition)

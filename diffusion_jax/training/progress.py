@@ -1,0 +1,81 @@
+"""Tells the person who waits what is going on and how long it still takes."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Advance = Callable[[str], None]
+"""Called with a note such as "loss 0.12" when one more unit of work is done."""
+
+LINES = 10  # per phase, where the output is no terminal
+
+
+class Progress:
+    """Phases of work: bars on a terminal, a line now and then in a log, or nothing.
+
+    >>> with Progress(quiet=True).phase("Training", total=2) as advance:
+    ...     advance("loss 0.5")
+    """
+
+    def __init__(self, quiet: bool = False):
+        self._quiet = quiet
+
+    @contextlib.contextmanager
+    def phase(
+        self, title: str, total: int, done: int = 0, unit: str = "steps"
+    ) -> Iterator[Advance]:
+        """A piece of work of `total` units of which `done` are behind us.
+
+        Args:
+            title: what is going on, e.g. "Training 3 arms".
+            total: units of work.
+            done: units done before.
+            unit: what they are called.
+
+        Yields:
+            A function to call after each unit.
+        """
+        from rich.console import Console
+
+        console = Console(stderr=True)
+        if self._quiet:
+            yield lambda note: None
+        elif console.is_terminal:
+            with _bar(console) as bar:
+                task = bar.add_task(title, total=total, completed=done, note="starting", unit=unit)
+                yield lambda note: bar.update(task, advance=1, note=note)
+        else:
+            yield _lines(console, title, total, done, unit)
+
+
+def _bar(console: Any) -> Any:
+    from rich import progress
+
+    return progress.Progress(
+        progress.TextColumn("[bold]{task.description}"),
+        progress.BarColumn(),
+        progress.TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[unit]}"),
+        progress.TimeElapsedColumn(),
+        progress.TextColumn("left"),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("{task.fields[note]}"),
+        console=console,
+        refresh_per_second=4,
+        speed_estimate_period=60,
+    )
+
+
+def _lines(console: Any, title: str, total: int, done: int, unit: str) -> Advance:
+    start, first, count = time.monotonic(), done, done
+    console.print(f"{title}: {done}/{total} {unit}", highlight=False)
+
+    def advance(note: str) -> None:
+        nonlocal count
+        count += 1
+        if count == total or count * LINES // total > (count - 1) * LINES // total:
+            left = (time.monotonic() - start) / (count - first) * (total - count)
+            line = f"{title}: {count}/{total} {unit}, {left:.0f} s left"
+            console.print(f"{line}, {note}" if note else line, highlight=False, soft_wrap=True)
+
+    return advance

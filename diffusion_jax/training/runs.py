@@ -1,0 +1,196 @@
+"""The run folder: what was asked for, with what, and what came of it.
+
+config.json        every setting, as given
+tokenizer.json     the words that captions may use
+data.json          shape of the pictures, names of the classes
+environment.json   versions, git revision and hardware, one entry per start
+metrics.jsonl      see `metrics`
+tensorboard/       the same for TensorBoard
+checkpoints/       see `checkpoints`
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from diffusion_jax.data.dataset import Dataset
+from diffusion_jax.data.tokenizer import Tokenizer
+from diffusion_jax.errors import UserError
+from diffusion_jax.training import environment
+from diffusion_jax.training.devices import is_primary
+from diffusion_jax.training.files import TEMPORARY, write_atomically
+
+CONFIG, TOKENIZER, DATA = "config.json", "tokenizer.json", "data.json"
+ENVIRONMENT = "environment.json"
+
+# What training depends on. Other settings (how to sample, how to report) may change at any time.
+DECISIVE = (
+    *("seed", "data", "flip", "network", "text", "schedule", "prediction", "times"),
+    *("weighting", "sigma_data", "arms", "optimizer", "training"),
+)
+# Of these, what a run may be continued with.
+CHANGEABLE = tuple(
+    f"training.{name}" for name in ("steps", "log_every", "checkpoint_every", "keep")
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class DataFacts:
+    """What a trained network must know of its data set, so that sampling needs no data.
+
+    Attributes:
+        tokenizer: reads captions.
+        shape: (height, width, channels) of a picture.
+        class_names: what labels stand for.
+    """
+
+    tokenizer: Tokenizer
+    shape: tuple[int, ...]
+    class_names: tuple[str, ...]
+
+    @staticmethod
+    def of(data: Dataset) -> "DataFacts":
+        """The facts of a data set."""
+        return DataFacts(data.tokenizer, (data.size, data.size, data.channels), data.class_names)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run folder and what its files say.
+
+    Attributes:
+        folder: the folder.
+        config: the settings.
+        facts: of the data set.
+    """
+
+    folder: Path
+    config: ConfigDict
+    facts: DataFacts
+
+    @staticmethod
+    def create(config: ConfigDict, facts: DataFacts) -> "Run":
+        """Makes the folder `config.run_dir`, or opens it to continue the same run.
+
+        Raises:
+            UserError: the folder holds something else, or a run with other settings or data; or
+                there is no room. Nothing has been changed then.
+        """
+        folder = Path(config.run_dir)
+        plain = as_plain(config)
+        if (folder / CONFIG).exists():
+            _refuse_other(folder, plain, facts)
+        else:
+            _refuse_foreign(folder)
+        if is_primary():
+            _write(folder, plain, facts)
+        return Run(folder, from_plain(plain), facts)
+
+    @staticmethod
+    def load(folder: str | Path) -> "Run":
+        """Opens a run folder that exists.
+
+        Raises:
+            UserError: it does not exist, is no run folder, or its files cannot be read.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise UserError(f"No run folder {folder}. Make one with python -m experiments.train.")
+        if not (folder / CONFIG).exists():
+            raise UserError(f"{folder} is not a run folder: it has no {CONFIG}.")
+        return Run(folder, from_plain(_read_json(folder / CONFIG)), _read_facts(folder))
+
+
+def _read_facts(folder: Path) -> DataFacts:
+    data = _read_json(folder / DATA)
+    tokenizer = Tokenizer.from_json(json.dumps(_read_json(folder / TOKENIZER)))
+    try:
+        return DataFacts(tokenizer, tuple(data["shape"]), tuple(data["class_names"]))
+    except (KeyError, TypeError):
+        raise UserError(f"{folder / DATA} is damaged: shape or class_names is missing.") from None
+
+
+def as_plain(config: ConfigDict) -> dict[str, Any]:
+    """A config as JSON would give it back: nested dicts, lists, strings, numbers."""
+    plain: dict[str, Any] = json.loads(json.dumps(config.to_dict()))
+    return plain
+
+
+def from_plain(plain: dict[str, Any]) -> ConfigDict:
+    """The inverse of `as_plain`; lists become tuples again."""
+    return ConfigDict(_tuples(plain))
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _write(folder: Path, plain: dict[str, Any], facts: DataFacts) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"Cannot make the run folder {folder}: {error.strerror}.") from error
+    starts = _read_json(folder / ENVIRONMENT) if (folder / ENVIRONMENT).exists() else []
+    starts.append(environment.describe())
+    write_atomically(folder / ENVIRONMENT, json.dumps(starts, indent=2) + "\n")
+    write_atomically(folder / TOKENIZER, facts.tokenizer.to_json() + "\n")
+    data = {"shape": facts.shape, "class_names": facts.class_names}
+    write_atomically(folder / DATA, json.dumps(data) + "\n")
+    # Last, as it makes the folder a run folder.
+    write_atomically(folder / CONFIG, json.dumps(plain, indent=2) + "\n")
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if not folder.is_dir():
+        if folder.exists():
+            raise UserError(f"run_dir {folder} is a file: choose a new folder.")
+        return
+    ours = (TOKENIZER, DATA, ENVIRONMENT)  # of a start that was cut off
+    names = [path.name for path in sorted(folder.iterdir())]
+    foreign = [n for n in names if n not in ours and not n.endswith(TEMPORARY)]
+    if foreign:
+        raise UserError(
+            f"run_dir {folder} is not empty ({', '.join(foreign[:3])}) and no run folder: "
+            "choose an empty or new folder."
+        )
+
+
+def _refuse_other(folder: Path, plain: dict[str, Any], facts: DataFacts) -> None:
+    there, here = (dict(_decisive(each)) for each in (_read_json(folder / CONFIG), plain))
+    advice = "Choose another --config.run_dir, or delete the folder to start over."
+    for key in sorted(there.keys() | here.keys()):
+        old, new = there.get(key), here.get(key)
+        if old != new:
+            raise UserError(f"{folder} holds a run with {key} = {old!r}, not {new!r}. {advice}")
+    if Run.load(folder).facts != facts:
+        raise UserError(
+            f"{folder} holds a run on pictures of another shape or captions with other words: "
+            f"the data set has changed. {advice}"
+        )
+
+
+def _decisive(plain: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in _flat(plain):
+        if key.split(".")[0] in DECISIVE and key not in CHANGEABLE:
+            yield key, value
+
+
+def _flat(plain: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in plain.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise UserError(f"{path} is damaged: it cannot be read as JSON.") from None

@@ -1,0 +1,47 @@
+"""What training changes from step to step, and nothing else."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int, PyTree
+
+from diffusion_jax.struct import pytree
+
+
+@pytree
+class TrainState:
+    """The state of one arm after `step` updates.
+
+    Attributes:
+        step: number of updates made, () int32.
+        params: parameters of the network, float32.
+        opt_state: state of the optax transformation.
+        ema: running average of `params` (see `ema`); equal to `params` before the first update.
+    """
+
+    step: Int[Array, ""]
+    params: PyTree[Any]
+    opt_state: PyTree[Any]
+    ema: PyTree[Any]
+
+    @staticmethod
+    def create(params: PyTree[Any], optimizer: optax.GradientTransformation) -> "TrainState":
+        """The state before the first update; `ema` is a copy, so that the state can be donated.
+
+        >>> TrainState.create({"w": jnp.ones(2)}, optax.sgd(0.1)).step
+        Array(0, dtype=int32)
+        """
+        ema = jax.tree.map(jnp.copy, params)
+        return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), ema)
+
+
+def all_finite(tree: PyTree[Any]) -> Array:
+    """Whether every floating-point number in `tree` is finite, () bool.
+
+    >>> bool(all_finite({"w": jnp.array([1.0, jnp.nan])}))
+    False
+    """
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    return jnp.array([jnp.isfinite(leaf).all() for leaf in leaves]).all()

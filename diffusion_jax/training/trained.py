@@ -1,0 +1,86 @@
+"""Trained arms, read from a run folder: all that sampling and evaluation need."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+from jaxtyping import Array, Float, PyTree
+
+from diffusion_jax.errors import UserError, one_of
+from diffusion_jax.networks.score_network import Condition
+from diffusion_jax.process.objective import Objective
+from diffusion_jax.sampling.denoisers import Denoiser, from_network
+from diffusion_jax.training import devices
+from diffusion_jax.training.arms import Arm
+from diffusion_jax.training.checkpoints import Checkpoints
+from diffusion_jax.training.program import Program, first_states
+from diffusion_jax.training.runs import Run
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedArm:
+    """An arm with its averaged parameters.
+
+    Attributes:
+        arm: settings, objective and network.
+        params: running average of the parameters, whole on every device.
+        step: updates made.
+    """
+
+    arm: Arm
+    params: PyTree[Any]
+    step: int
+
+    @property
+    def objective(self) -> Objective:
+        """Schedule, prediction, noise levels and weighting that it was trained with."""
+        return self.arm.objective
+
+    def denoiser(self, params: PyTree[Any] | None = None) -> Denoiser:
+        """The denoiser (x, level, condition) -> E[x_0 | x].
+
+        Args:
+            params: other parameters than `self.params`, for instance the argument of a jitted
+                function, so that the program does not hold them as constants.
+        """
+        weights = self.params if params is None else params
+
+        def network(
+            x: Float[Array, "batch ..."],
+            label: Float[Array, " batch"],
+            condition: Condition | None,
+        ) -> Any:
+            return self.arm.network.apply({"params": weights}, x, label, condition or {})
+
+        return from_network(network, self.objective.prediction, self.objective.sigma_data)
+
+
+def load_arms(
+    folder: str | Path, names: tuple[str, ...] = (), step: int | None = None
+) -> dict[str, TrainedArm]:
+    """Reads the trained arms of a run.
+
+    Args:
+        folder: a run folder.
+        names: which arms; all if empty.
+        step: of which checkpoint; the newest if None.
+
+    Raises:
+        UserError: no such run, arm or checkpoint, or a damaged one.
+    """
+    run = Run.load(folder)
+    # How a batch is split matters for training only: here it need not fit these devices.
+    config = run.config.copy_and_resolve_references()
+    program = Program.build(config, run.facts, devices.data_mesh(jax.devices()[:1]))
+    for name in names:
+        one_of(name, program.arms, "arm")
+    shapes, _ = first_states(program, config, run.facts)
+    with Checkpoints(run.folder, config.training.keep) as checkpoints:
+        checkpoint = checkpoints.restore(shapes, step)
+    if checkpoint is None:
+        raise UserError(f"{folder} has no checkpoint yet: train it first.")
+    return {
+        name: TrainedArm(program.arms[name], checkpoint.states[name].ema, checkpoint.step)
+        for name in names or program.arms
+    }
