@@ -18,7 +18,7 @@ def get_config() -> ConfigDict:
     config.flip = False  # also show each training picture mirrored
 
     config.network = "unet()"
-    config.text = "transformer()"  # what reads the captions; "label()" for classes, "none()" for neither
+    config.text = "transformer()"  # what reads the captions; "label()" for classes, "none"
 
     # The objective. An arm is this objective with some of these fields replaced.
     config.schedule = "cosine"
@@ -35,7 +35,7 @@ def get_config() -> ConfigDict:
     config.training.microbatches = 1  # parts of a batch whose gradients are accumulated
     config.training.dtype = "float32"  # or "bfloat16": what the network computes in
     config.training.caption_dropout = 0.1  # share of captions hidden, for guidance
-    config.training.ema = 0.999  # decay per step of the averaged parameters
+    config.training.ema = "decay(decay=0.999)"  # average of the parameters, which is sampled
     config.training.log_every = 50
     config.training.checkpoint_every = 500
     config.training.keep = 2  # checkpoints
