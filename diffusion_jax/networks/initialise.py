@@ -15,15 +15,16 @@ The tests hold these rules against `network.init` for every member of the regist
 
 import math
 import zlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork
 
-Params = dict[str, "Params | Array"]
+Params = dict[str, Any]
 
 
 def initialise(

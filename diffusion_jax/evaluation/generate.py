@@ -1,0 +1,159 @@
+"""Pictures from a trained score network: many samples, in batches, from one compiled program."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PyTree
+
+from diffusion_jax.networks.score_network import Condition, ScoreNetwork, null_condition
+from diffusion_jax.process.predictions import Prediction
+from diffusion_jax.sampling.denoisers import Denoiser, from_network
+from diffusion_jax.sampling.grids import Nodes
+from diffusion_jax.sampling.guidance import Guidance
+from diffusion_jax.sampling.sample import check_start, prior, sample, sample_keys
+from diffusion_jax.sampling.solvers import Solver, State
+from diffusion_jax.struct import pytree, static
+
+
+@pytree
+class Sampler:
+    """How samples are drawn: what does not change between arms, and between step counts.
+
+    Attributes:
+        network: whose parameters are given to each call.
+        solver: takes the steps.
+        guidance: steers towards the condition.
+        shape: of one sample, e.g. (height, width, channels).
+        sigma_data: standard deviation of the data, as in training.
+    """
+
+    network: ScoreNetwork = static()
+    solver: Solver
+    guidance: Guidance
+    shape: tuple[int, ...] = static()
+    sigma_data: float = 0.5
+
+    def denoiser(self, params: PyTree, prediction: Prediction, condition: Condition) -> Denoiser:
+        """The guided denoiser that parameters trained with `prediction` are."""
+
+        def predict(x: Array, label: Array, condition: Condition) -> Array:
+            return self.network.apply({"params": params}, x, label, condition)
+
+        denoise = from_network(predict, prediction, self.sigma_data)
+        return self.guidance(denoise, null_condition(condition)) if condition else denoise
+
+
+@functools.partial(jax.jit, static_argnames="keep")
+def _run(
+    sampler: Sampler,
+    params: PyTree,
+    prediction: Prediction,
+    nodes: Nodes,
+    keys: Array,
+    condition: Condition,
+    keep: bool,
+) -> tuple[Array, Any]:
+    def save(state: State) -> tuple[Array, Array]:
+        return state.x, state.denoised
+
+    denoise = sampler.denoiser(params, prediction, condition)
+    start = prior(nodes, keys, sampler.shape)
+    end, path = sample(
+        denoise, sampler.solver, nodes, start, keys, condition, save=save if keep else None
+    )
+    return end, (start, path)
+
+
+def generate(
+    sampler: Sampler,
+    params: PyTree,
+    prediction: Prediction,
+    nodes: Nodes,
+    condition: Condition,
+    count: int,
+    seed: int,
+    batch_size: int,
+) -> Float[np.ndarray, "count ..."]:
+    """Draws samples 0 … count - 1 of a seed.
+
+    Sample i depends on the seed, i, its condition and the grid, not on the batch size. One
+    program is compiled per solver, whatever the arm and the step count, if the grids of all are
+    padded to one length (`Nodes.pad`).
+
+    Args:
+        sampler: network, solver and guidance.
+        params: of the network.
+        prediction: what it was trained to predict.
+        nodes: the grid.
+        condition: rows for all samples, or {} for none.
+        count: number of samples.
+        seed: of the noise.
+        batch_size: samples drawn at once.
+
+    Returns:
+        Samples in the units of the data, float32.
+
+    Raises:
+        UserError: the solver cannot start from the grid's first level.
+    """
+    check_start(nodes, sampler.solver)
+    keys = sample_keys(jax.random.key(seed), count)
+    batches = []
+    for first in range(0, count, batch_size):
+        # The last batch is filled up by repeating samples, so that all have one shape.
+        rows = np.arange(first, first + batch_size) % count
+        part = jax.tree.map(lambda values, rows=rows: jnp.asarray(values)[rows], condition)
+        samples, _ = _run(sampler, params, prediction, nodes, keys[rows], part, keep=False)
+        batches.append(np.asarray(samples))
+    return np.concatenate(batches)[:count]
+
+
+@pytree
+class Path:
+    """The reverse process, frame by frame, from the noise it starts from to the end.
+
+    Attributes:
+        log_snr: (frames,) log-SNR of each frame.
+        x: (frames, count, ...) the samples on their way.
+        denoised: (frames, count, ...) the estimate of the data made there.
+    """
+
+    log_snr: Float[np.ndarray, "frames"]
+    x: Float[np.ndarray, "frames count ..."]
+    denoised: Float[np.ndarray, "frames count ..."]
+
+
+def trace(
+    sampler: Sampler,
+    params: PyTree,
+    prediction: Prediction,
+    nodes: Nodes,
+    condition: Condition,
+    count: int,
+    seed: int,
+) -> Path:
+    """Draws samples as `generate` does, the same ones, and keeps all that led to them."""
+    check_start(nodes, sampler.solver)
+    keys = sample_keys(jax.random.key(seed), count)
+    _, (start, (x, denoised)) = _run(
+        sampler, params, prediction, nodes, keys, condition, keep=True
+    )
+    # The estimate of step i was made from frame i; the last frame is its own.
+    return Path(
+        np.asarray(nodes.level.log_snr),
+        np.concatenate([start[None], x]),
+        np.concatenate([denoised, x[-1:]]),
+    )
+
+
+def repeat_rows(rows: Sequence[Any], count: int) -> list[Any]:
+    """The rows in turn, again and again, until there are `count`.
+
+    >>> repeat_rows(["a", "b"], 3)
+    ['a', 'b', 'a']
+    """
+    return [rows[i % len(rows)] for i in range(count)]

@@ -1,0 +1,79 @@
+"""Generated samples depend on their seed and index alone."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.evaluation.generate import Sampler, generate, trace
+from diffusion_jax.networks.initialise import initialise
+from diffusion_jax.networks.score_network import build
+from diffusion_jax.process.predictions import predictions
+from diffusion_jax.process.schedules import schedules
+from diffusion_jax.sampling.grids import grids, make
+from diffusion_jax.sampling.guidance import guidance
+from diffusion_jax.sampling.solvers import solvers
+
+NETWORK = build("mlp(width=8, depth=1)", "label(width=8)", num_classes=3)
+CONDITION = {"label": jnp.arange(5) % 3}
+VP, FLOW = schedules.make("cosine"), schedules.make("rectified_flow")
+
+
+@pytest.fixture(scope="module")
+def params() -> dict:
+    drawn = initialise(NETWORK, jax.random.key(0), (2,), CONDITION)
+    # Zero-initialised ends would make the network blind to its condition.
+    rng = np.random.default_rng(0)
+    return jax.tree.map(lambda p: p + rng.normal(size=p.shape).astype(np.float32) / 4, drawn)
+
+
+def sampler(solver: str = "ddim(eta=1.0)") -> Sampler:
+    guide = guidance.make("classifier_free(scale=2.0)")
+    return Sampler(NETWORK, solvers.make(solver), guide, (2,), sigma_data=0.5)
+
+
+def test_batch_size_changes_no_sample(params: dict) -> None:
+    nodes = make(grids.make("karras"), VP, 4)
+    prediction = predictions.make("v")
+    draws = [
+        generate(sampler(), params, prediction, nodes, CONDITION, 5, 0, batch_size)
+        for batch_size in (5, 2)
+    ]
+    np.testing.assert_allclose(draws[0], draws[1], atol=1e-5)
+    other = generate(sampler(), params, prediction, nodes, CONDITION, 5, 1, 5)
+    assert np.abs(other - draws[0]).min() > 1e-4
+
+
+def test_the_path_ends_where_the_samples_are(params: dict) -> None:
+    nodes = make(grids.make("karras"), VP, 4)
+    prediction = predictions.make("v")
+    samples = generate(sampler(), params, prediction, nodes, CONDITION, 5, 0, 5)
+    path = trace(sampler(), params, prediction, nodes, CONDITION, 5, 0)
+    assert path.x.shape == path.denoised.shape == (5, 5, 2)
+    assert path.log_snr.shape == (5,) and np.isposinf(path.log_snr[-1])
+    np.testing.assert_allclose(path.x[-1], samples, atol=1e-5)
+    # The first frame is the prior: standard normal for a variance-preserving process.
+    assert np.abs(path.x[0]).max() < 5
+
+
+def test_one_program_serves_all_arms_and_step_counts(params: dict) -> None:
+    from diffusion_jax.evaluation import generate as module
+
+    before = module._run._cache_size()
+    for schedule in (VP, FLOW):
+        for steps in (2, 4):
+            nodes = make(grids.make("karras"), schedule, steps).pad(6)
+            generate(
+                sampler("heun"), params, predictions.make("x0"), nodes, CONDITION, 5, 0, 5
+            )
+    assert module._run._cache_size() == before + 1
+
+
+def test_a_start_without_signal_is_refused(params: dict) -> None:
+    nodes = make(grids.make("uniform"), FLOW, 4)
+    with pytest.raises(UserError, match="alpha = 0"):
+        generate(sampler("edm"), params, predictions.make("x0"), nodes, CONDITION, 5, 0, 5)
+    assert jnp.isfinite(
+        generate(sampler("heun"), params, predictions.make("x0"), nodes, CONDITION, 5, 0, 5)
+    ).all()
