@@ -24,10 +24,10 @@ def uniforms(
     >>> uniforms(0, np.arange(2), 2).round(3).tolist()
     [[0.883, 0.432], [0.823, 0.372]]
     """
-    with np.errstate(over="ignore"):  # arithmetic modulo 2^64 is what is meant
-        keys = _mix(np.uint64(seed % 2**64) + _GOLDEN)
-        keys = _mix(keys ^ _mix((indices.astype(np.uint64) + np.uint64(1)) * _GOLDEN))
-        keys = _mix(keys[:, None] + np.arange(1, columns + 1, dtype=np.uint64) * _GOLDEN)
+    # Arrays of integers wrap around without a warning, and modulo 2^64 is what is meant.
+    keys = _mix(np.array([seed % 2**64], np.uint64) + _GOLDEN)
+    keys = _mix(keys ^ _mix((indices.astype(np.uint64) + np.uint64(1)) * _GOLDEN))
+    keys = _mix(keys[:, None] + np.arange(1, columns + 1, dtype=np.uint64) * _GOLDEN)
     return (keys >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 

@@ -44,7 +44,7 @@ def check(
     verdicts = [_verdict(seen[len(scene.things)][n], scene) for n, scene in enumerate(asked)]
     right = np.array(verdicts, bool).reshape(-1, len(THING) + 1)
     names = (*THING, "place" if things == {1} else "relation")
-    return {name: right[:, k] for k, name in enumerate(names)} | {"all": right.all(1)}
+    return dict(zip((*names, "all"), (*right.T, np.all(right, 1)), strict=True))
 
 
 def _verdict(seen: Scene | None, asked: Scene) -> list[bool]:

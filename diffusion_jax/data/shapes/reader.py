@@ -39,6 +39,7 @@ from diffusion_jax.data.shapes.scene import (
 SEEN = 0.6  # share of the picture's energy that must be explained to call it a scene
 GRID = 5  # displacements tried along each axis
 FAINT = 100.0  # sum of squares per pixel below which a picture is empty; real ones have > 1000
+_GROUND = np.asarray(BACKGROUND, np.float32)
 CHUNK = 256  # pictures read at a time, to bound memory
 
 
@@ -75,7 +76,7 @@ def describe(images: UInt8[np.ndarray, "n size size 3"], things: int) -> list[Sc
 
 def _describe(images: np.ndarray, things: int) -> list[Scene | None]:
     size = images.shape[1]
-    y = images.reshape(len(images), -1, 3).astype(np.float32) - np.float32(BACKGROUND)
+    y = images.reshape(len(images), -1, 3).astype(np.float32) - _GROUND
     directions = {d for arrangement in ARRANGEMENTS[things].values() for d in arrangement}
     found = {d: _best_look(y, _templates(size, things, d)) for d in directions}
     arrangements = list(ARRANGEMENTS[things].items())
@@ -108,7 +109,7 @@ def _best_look(y: Float32[np.ndarray, "n pixels 3"], templates: _Templates) -> _
 
 
 def _nearest_colours(inks: Float32[np.ndarray, "n 3"]) -> list[str]:
-    palette = np.float32([PALETTE[name] for name in COLOURS]) - np.float32(BACKGROUND)
+    palette = np.asarray([PALETTE[name] for name in COLOURS], np.float32) - _GROUND
     palette /= np.linalg.norm(palette, axis=1, keepdims=True)
     return [COLOURS[k] for k in (inks @ palette.T).argmax(1)]
 
@@ -120,7 +121,7 @@ def _templates(size: int, things: int, direction: Direction) -> _Templates:
     masks, kinds = [], []
     for name, shape in itertools.product(SIZES, SHAPES):
         radii = np.full(len(jitter), RADIUS[things][name], np.float32)
-        standing = np.broadcast_to(np.float32(direction), jitter.shape)
+        standing = np.broadcast_to(np.asarray(direction, np.float32), jitter.shape)
         looks = coverage(shape, radii, centres(standing, radii) + jitter, size)
         masks.append(looks.reshape(len(jitter), -1))
         kinds += [(name, shape)] * len(jitter)

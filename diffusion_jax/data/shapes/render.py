@@ -91,16 +91,21 @@ def render(
     >>> render([scene], np.zeros((1, 1, 2), np.float32), 16)[0, 8, 8]
     array([235,  50,  50], dtype=uint8)
     """
-    pictures = np.tile(np.float32(BACKGROUND), (len(scenes), size, size, 1))
+    background = np.asarray(BACKGROUND, np.float32)
+    pictures = np.tile(background, (len(scenes), size, size, 1))
     for index in range(offsets.shape[1]):
         things = [scene.things[index] for scene in scenes]
-        radii = np.float32([RADIUS[offsets.shape[1]][thing.size] for thing in things])
-        directions = np.float32([scene.directions[index] for scene in scenes])
+        radii = _array([RADIUS[offsets.shape[1]][thing.size] for thing in things])
+        directions = _array([scene.directions[index] for scene in scenes])
         middles = centres(directions, radii) + np.float32(JITTER) * offsets[:, index]
-        inks = np.float32([PALETTE[thing.colour] for thing in things]) - np.float32(BACKGROUND)
+        inks = _array([PALETTE[thing.colour] for thing in things]) - background
         for shape in SHAPES:
             rows = [n for n, thing in enumerate(things) if thing.shape == shape]
             if rows:
                 masks = coverage(shape, radii[rows], middles[rows], size)
                 pictures[rows] += masks[..., None] * inks[rows, None, None, :]
     return np.rint(pictures).astype(np.uint8)
+
+
+def _array(values: list) -> np.ndarray:
+    return np.asarray(values, np.float32)

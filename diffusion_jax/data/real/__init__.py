@@ -1,0 +1,5 @@
+"""Published sets of real pictures, prepared by TFDS without TensorFlow."""
+
+from diffusion_jax.data.real import dataset
+
+__all__ = ["dataset"]

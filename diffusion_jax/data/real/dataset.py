@@ -1,0 +1,90 @@
+"""Fashion-MNIST, MNIST and CIFAR-10 under their names, with captions from their classes."""
+
+from pathlib import Path
+
+import numpy as np
+
+from diffusion_jax.data.dataset import Dataset, datasets
+from diffusion_jax.data.real.published import CIFAR10, FASHION_MNIST, MNIST
+from diffusion_jax.data.real.raw import Pictures, RawSet
+from diffusion_jax.data.real.source import LabelledSource
+from diffusion_jax.data.tokenizer import Tokenizer
+from diffusion_jax.errors import UserError
+
+DATA_DIR = "~/tensorflow_datasets"
+
+
+@datasets.register("fashion_mnist")
+def fashion_mnist(
+    data_dir: str = DATA_DIR, manual_dir: str | None = None, size: int = 32
+) -> Dataset:
+    """Fashion-MNIST: 60,000 and 10,000 grey pictures of clothes in ten classes.
+
+    Args:
+        data_dir: TFDS's folder of data sets.
+        manual_dir: a folder with the four `*-ubyte.gz` files, instead of downloading them.
+        size: 28, or more to put the pictures on a larger black ground (32 can be halved
+            five times, which U-Nets want).
+
+    Raises:
+        UserError: missing or damaged data (the message says how to get it), or a wrong size.
+    """
+    return _labelled(FASHION_MNIST, data_dir, manual_dir, size)
+
+
+@datasets.register("mnist")
+def mnist(data_dir: str = DATA_DIR, manual_dir: str | None = None, size: int = 32) -> Dataset:
+    """MNIST: 60,000 and 10,000 grey pictures of handwritten digits.
+
+    Args and errors are those of `fashion_mnist`.
+    """
+    return _labelled(MNIST, data_dir, manual_dir, size)
+
+
+@datasets.register("cifar10")
+def cifar10(data_dir: str = DATA_DIR, manual_dir: str | None = None) -> Dataset:
+    """CIFAR-10: 50,000 and 10,000 colour pictures, 32 by 32, in ten classes.
+
+    Args:
+        data_dir: TFDS's folder of data sets.
+        manual_dir: a folder with `cifar-10-binary.tar.gz` or the six `.bin` files from it,
+            instead of downloading it.
+
+    Raises:
+        UserError: missing or damaged data (the message says how to get it).
+    """
+    return _labelled(CIFAR10, data_dir, manual_dir, CIFAR10.shape[0])
+
+
+def _labelled(raw: RawSet, data_dir: str, manual_dir: str | None, size: int) -> Dataset:
+    from diffusion_jax.data.real.prepare import load, prepare
+
+    border = size - raw.shape[0]
+    if border < 0 or border % 2:
+        raise UserError(
+            f"Data set {raw.name!r}: size={size} cannot be had by adding equal borders to "
+            f"pictures of {raw.shape[0]}; give {raw.shape[0]} or {raw.shape[0] + 4}."
+        )
+    manual = Path(manual_dir).expanduser() if manual_dir else None
+    builder = prepare(raw, Path(data_dir).expanduser(), manual)
+    captions = tuple(f"a picture of {phrase}" for phrase in raw.phrases)
+
+    def source(split: str) -> LabelledSource:
+        count = builder.info.splits[split].num_examples
+        return LabelledSource(count, lambda: _pad(load(builder, split), border // 2), captions)
+
+    return Dataset(
+        name=raw.name,
+        train=source("train"),
+        test=source("test"),
+        size=size,
+        channels=raw.shape[2],
+        class_names=tuple(phrase.split(" ", 1)[-1] for phrase in raw.phrases),
+        tokenizer=Tokenizer.of(captions),
+        prompts=captions,
+    )
+
+
+def _pad(pictures: Pictures, border: int) -> Pictures:
+    images, labels = pictures
+    return np.pad(images, ((0, 0), (border, border), (border, border), (0, 0))), labels

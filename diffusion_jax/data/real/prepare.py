@@ -1,0 +1,96 @@
+"""Raw files to array records, by TFDS's own machinery, without TensorFlow.
+
+TFDS's stock builders of these sets unpack and encode pictures with TensorFlow. The builder here
+downloads the same files with the same checksums through TFDS's download manager, reads them
+with NumPy, and stores plain arrays, which TFDS can write and read on its own.
+"""
+
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download.checksums import UrlInfo
+
+from diffusion_jax.data.real.find import find
+from diffusion_jax.data.real.raw import Paths, Pictures, RawSet
+from diffusion_jax.errors import UserError
+
+CHUNK = 1000
+
+
+def prepare(raw: RawSet, data_dir: Path, manual_dir: Path | None) -> tfds.core.DatasetBuilder:
+    """Prepares a data set once, atomically; later calls find it prepared.
+
+    Args:
+        raw: which.
+        data_dir: TFDS's folder of data sets; the set goes to `<name>_arrays/1.0.0` below it.
+        manual_dir: where the raw files lie. If None, they are looked for where TFDS and
+            operating systems put them, and then downloaded.
+
+    Raises:
+        UserError: the files are nowhere to be had, or damaged, or there is no room for them.
+    """
+    builder = _builder(raw, data_dir, None)
+    if builder.data_path.exists():
+        return builder
+    paths = find(raw, data_dir, manual_dir)
+    try:
+        _builder(raw, data_dir, paths).download_and_prepare()
+    except OSError as error:
+        if error.errno in _NO_PLACE:
+            raise UserError(f"Cannot write {raw.name} to {data_dir}: {error.strerror}.") from error
+        if not builder.data_path.exists():  # else another process was faster
+            raise
+    return _builder(raw, data_dir, None)
+
+
+_NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
+
+
+def load(builder: tfds.core.DatasetBuilder, split: str) -> Pictures:
+    """All pictures and labels of a split of a prepared data set."""
+    source = builder.as_data_source(split)
+    chunks = [
+        source.__getitems__(range(start, min(start + CHUNK, len(source))))
+        for start in range(0, len(source), CHUNK)
+    ]
+    examples = [example for chunk in chunks for example in chunk]
+    images = np.stack([example["image"] for example in examples])
+    return images, np.array([example["label"] for example in examples])
+
+
+def _builder(raw: RawSet, data_dir: Path, paths: Paths | None) -> tfds.core.DatasetBuilder:
+    known = {file.url: UrlInfo(file.size, file.sha256, file.name) for file in raw.files}
+
+    class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
+        """The published files as arrays."""
+
+        name = f"{raw.name}_arrays"
+        VERSION = tfds.core.Version("1.0.0")
+        url_infos = known
+
+        def _info(self) -> tfds.core.DatasetInfo:
+            features = {
+                "image": tfds.features.Tensor(shape=raw.shape, dtype=np.uint8),
+                "label": tfds.features.Scalar(dtype=np.int64),
+            }
+            return tfds.core.DatasetInfo(
+                builder=self,
+                features=tfds.features.FeaturesDict(features),
+                homepage=raw.homepage,
+                citation=raw.citation,
+            )
+
+        def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+            found = paths or dl_manager.download({file.name: file.url for file in raw.files})
+            return {split: self._generate_examples(found, split) for split in ("train", "test")}
+
+        def _generate_examples(self, found: Paths, split: str) -> Iterator[tuple[int, Any]]:
+            images, labels = raw.read({name: Path(found[name]) for name in found}, split)
+            for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+                yield index, {"image": image, "label": label}
+
+    return Builder(data_dir=data_dir, file_format="array_record")
