@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed.stamp
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 .PHONY: demo test lint bench lock clean
 
@@ -32,13 +33,19 @@ clean:
 
 # Installs once, and again when the lock changes. An environment that already works is kept.
 $(INSTALLED): requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo "Python >= 3.11 is needed; $(PYTHON) is older or missing." \
-			"Name another: make demo PYTHON=python3.12" >&2; exit 1; }
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) >/dev/null || { \
-		echo "$(PYTHON) cannot make a virtual environment:" \
-			"install its venv module (Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+	@$(MAKE) --silent --no-print-directory environment
 	@echo "Installing the packages of requirements.lock into $(VENV) (about 1 GB, a minute or two)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--require-hashes -r requirements.lock
 	@touch $@
+
+.PHONY: environment
+environment:
+	@$(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/null && { \
+		$(BIN)/python -m pip --version || $(BIN)/python -m ensurepip; } >/dev/null 2>&1 && exit; \
+	$(PYTHON) -c '$(NEW_ENOUGH)' 2>/dev/null || { \
+		echo "Python >= 3.11 is needed; $(PYTHON) is older or missing." \
+			"Name another: make demo PYTHON=python3.12" >&2; exit 1; }; \
+	$(PYTHON) -m venv --clear $(VENV) >/dev/null || { \
+		echo "$(PYTHON) cannot make a virtual environment:" \
+			"install its venv module (Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
