@@ -16,7 +16,7 @@ from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.guidance import Guidance
 from diffusion_jax.sampling.sample import check_start, prior, sample, sample_keys
 from diffusion_jax.sampling.solvers import Solver, State
-from diffusion_jax.struct import pytree, static
+from diffusion_jax.struct import Scalar, pytree, static
 
 
 @pytree
@@ -35,7 +35,7 @@ class Sampler:
     solver: Solver
     guidance: Guidance
     shape: tuple[int, ...] = static()
-    sigma_data: float = 0.5
+    sigma_data: Scalar = 0.5
 
     def denoiser(self, params: PyTree, prediction: Prediction, condition: Condition) -> Denoiser:
         """The guided denoiser that parameters trained with `prediction` are."""
