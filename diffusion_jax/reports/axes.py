@@ -83,15 +83,15 @@ def logarithmic(
         values: numbers to hold; those at or below zero are left out.
         ticks: numbers to mark instead of 1, 2, 5 times powers of ten.
     """
-    low, high = _range(v for v in values if v > 0)
+    low, high = _range((value for value in values if value > 0), empty=0.1)
     low, high = low / 1.12, high * 1.12
     marks = tuple(ticks) if ticks is not None else _decades(low, high)
     return Axis(label, low, high, marks, lambda value: f"{value:g}", logarithmic=True)
 
 
-def _range(values: Iterable[float]) -> tuple[float, float]:
+def _range(values: Iterable[float], empty: float = 0.0) -> tuple[float, float]:
     finite = [float(value) for value in values if np.isfinite(value)]
-    return (min(finite), max(finite)) if finite else (0.0, 1.0)
+    return (min(finite), max(finite)) if finite else (empty, 1.0)
 
 
 def _round_step(step: float) -> float:

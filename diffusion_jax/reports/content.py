@@ -151,7 +151,7 @@ class Paired:
             better) or "distance" (arm's distance minus the baseline's; less is better).
         difference: the difference with its 95% interval.
         p_value: two-sided, unadjusted; None where only the interval is known. The page adjusts
-            for the number of comparisons (Holm) and names the method in `Report.paired_method`.
+            for the number of comparisons (Holm); `Report.paired_method` names the method.
     """
 
     arm: str
@@ -172,7 +172,8 @@ class Samples:
         captions: (N) what was asked for.
         pictures: arm name -> (N, H, W, C) uint8.
         right: arm name -> attribute -> (N,) whether the checker found it right; empty where
-            the data set has no checker. A picture is right when all its attributes are.
+            the data set has no checker. A picture is right when all its attributes are, so
+            there is no attribute "all" among them.
     """
 
     setting: Setting

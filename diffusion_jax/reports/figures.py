@@ -60,9 +60,7 @@ def schedules(report: Report) -> list[Figure]:
     ]
 
 
-def unit_area(
-    x: Float[np.ndarray, " p"], y: Float[np.ndarray, " p"]
-) -> Float[np.ndarray, " p"]:
+def unit_area(x: Float[np.ndarray, " p"], y: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
     """A curve scaled to area 1 by the trapezoidal rule; one of no area is left as it is.
 
     >>> unit_area(np.array([0.0, 2.0]), np.array([3.0, 3.0])).tolist()

@@ -36,7 +36,7 @@ def render(report: Report) -> str:
         "real": galleries.real(report.real),
     }
     return fill(
-        "report.html.j2",
+        "report.html",
         title=report.title,
         report=report,
         verdict=verdict.judge(report),

@@ -156,8 +156,7 @@ def _line(line: Line, x: Axis, y: Axis) -> str:
     if line.tips:
         parts += _marks(xs, ys, [line.tips[index] for index in keep], x, y)
     return (
-        f'<g class="series {style.css_class(line.arm)}" data-arm="{line.arm}">'
-        f"{''.join(parts)}</g>"
+        f'<g class="series {style.css_class(line.arm)}" data-arm="{line.arm}">{"".join(parts)}</g>'
     )
 
 
