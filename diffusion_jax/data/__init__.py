@@ -3,6 +3,6 @@
 Importing this package fills the registry `diffusion_jax.data.dataset.datasets`.
 """
 
-from diffusion_jax.data import real, shapes
+from diffusion_jax.data import folder, real, shapes
 
-__all__ = ["real", "shapes"]
+__all__ = ["folder", "real", "shapes"]

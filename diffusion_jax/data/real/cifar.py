@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from diffusion_jax.data.real.raw import Paths, Pictures
+from diffusion_jax.data.real.raw import Arrays, Paths
 from diffusion_jax.errors import UserError
 
 ARCHIVE = "cifar-10-binary.tar.gz"
@@ -33,7 +33,7 @@ def locate(folder: Path) -> Paths | None:
     return {ARCHIVE: archive} if archive.is_file() else None
 
 
-def read(paths: Paths, split: str) -> Pictures:
+def read(paths: Paths, split: str) -> Arrays:
     """The pictures (n, 32, 32, 3) and labels of a split, "train" or "test".
 
     Raises:

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from diffusion_jax.data.dataset import Dataset, datasets
+from diffusion_jax.data.memory import MemorySource, Pictures
 from diffusion_jax.data.real.published import CIFAR10, FASHION_MNIST, MNIST
-from diffusion_jax.data.real.raw import Pictures, RawSet
-from diffusion_jax.data.real.source import LabelledSource
+from diffusion_jax.data.real.raw import RawSet
 from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.errors import UserError
 
@@ -69,9 +69,13 @@ def _labelled(raw: RawSet, data_dir: str, manual_dir: str | None, size: int) -> 
     builder = prepare(raw, Path(data_dir).expanduser(), manual)
     captions = tuple(f"a picture of {phrase}" for phrase in raw.phrases)
 
-    def source(split: str) -> LabelledSource:
-        count = builder.info.splits[split].num_examples
-        return LabelledSource(count, lambda: _pad(load(builder, split), border // 2), captions)
+    def source(split: str) -> MemorySource:
+        def pictures() -> Pictures:
+            images, labels = load(builder, split)
+            padded = np.pad(images, ((0, 0), (border // 2,) * 2, (border // 2,) * 2, (0, 0)))
+            return Pictures(padded, labels, [captions[label] for label in labels])
+
+        return MemorySource(builder.info.splits[split].num_examples, pictures)
 
     return Dataset(
         name=raw.name,
@@ -83,8 +87,3 @@ def _labelled(raw: RawSet, data_dir: str, manual_dir: str | None, size: int) -> 
         tokenizer=Tokenizer.of(captions),
         prompts=captions,
     )
-
-
-def _pad(pictures: Pictures, border: int) -> Pictures:
-    images, labels = pictures
-    return np.pad(images, ((0, 0), (border, border), (border, border), (0, 0))), labels

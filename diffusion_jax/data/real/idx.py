@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from diffusion_jax.data.real.raw import Paths, Pictures
+from diffusion_jax.data.real.raw import Arrays, Paths
 from diffusion_jax.errors import UserError
 
 PREFIX = {"train": "train", "test": "t10k"}
@@ -30,7 +30,7 @@ def locate(folder: Path) -> Paths | None:
     return {k: v for k, v in found.items() if v} if all(found.values()) else None
 
 
-def read(paths: Paths, split: str) -> Pictures:
+def read(paths: Paths, split: str) -> Arrays:
     """The pictures (n, h, w, 1) and labels of a split, "train" or "test".
 
     Raises:

@@ -15,7 +15,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download.checksums import UrlInfo
 
 from diffusion_jax.data.real.find import find
-from diffusion_jax.data.real.raw import Paths, Pictures, RawSet
+from diffusion_jax.data.real.raw import Arrays, Paths, RawSet
 from diffusion_jax.errors import UserError
 
 CHUNK = 1000
@@ -50,7 +50,7 @@ def prepare(raw: RawSet, data_dir: Path, manual_dir: Path | None) -> tfds.core.D
 _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 
 
-def load(builder: tfds.core.DatasetBuilder, split: str) -> Pictures:
+def load(builder: tfds.core.DatasetBuilder, split: str) -> Arrays:
     """All pictures and labels of a split of a prepared data set."""
     source = builder.as_data_source(split)
     chunks = [

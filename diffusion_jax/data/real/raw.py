@@ -9,8 +9,8 @@ import numpy as np
 Paths = Mapping[str, Path]
 """File name -> where it lies on this machine."""
 
-Pictures = tuple[np.ndarray, np.ndarray]
-"""(uint8 pictures (n, h, w, c), integer labels (n,))"""
+Arrays = tuple[np.ndarray, np.ndarray]
+"""(uint8 pictures (n, h, w, c), int64 labels (n,))"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +57,6 @@ class RawSet:
     shape: tuple[int, int, int]
     files: tuple[RemoteFile, ...]
     locate: Callable[[Path], Paths | None]
-    read: Callable[[Paths, str], Pictures]
+    read: Callable[[Paths, str], Arrays]
     how: str
     folders: tuple[Path, ...] = ()

@@ -1,0 +1,5 @@
+"""A folder of pictures with captions in a metadata.jsonl."""
+
+from diffusion_jax.data.folder import dataset
+
+__all__ = ["dataset"]
