@@ -46,5 +46,7 @@ def get_config() -> ConfigDict:
     config.sampling.grid = "karras"
     config.sampling.guidance = "classifier_free(scale=2.0)"
     config.sampling.count = 64  # samples per arm, solver and step count
+    # Samples where arms are judged: with the first solver and the most steps.
+    config.sampling.headline_count = 64
     config.sampling.batch_size = 64
     return config

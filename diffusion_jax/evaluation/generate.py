@@ -1,5 +1,6 @@
 """Pictures from a trained score network: many samples, in batches, from one compiled program."""
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork, null_condition
+from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import Prediction
 from diffusion_jax.sampling.denoisers import Denoiser, from_network
 from diffusion_jax.sampling.grids import Nodes
@@ -40,7 +42,7 @@ class Sampler:
     def denoiser(self, params: PyTree, prediction: Prediction, condition: Condition) -> Denoiser:
         """The guided denoiser that parameters trained with `prediction` are."""
 
-        def predict(x: Array, label: Array, condition: Condition) -> Array:
+        def predict(x: Array, label: Array, condition: Condition) -> Any:
             return self.network.apply({"params": params}, x, label, condition)
 
         denoise = from_network(predict, prediction, self.sigma_data)
@@ -112,17 +114,17 @@ def generate(
     return np.concatenate(batches)[:count]
 
 
-@pytree
+@dataclasses.dataclass(frozen=True)
 class Path:
     """The reverse process, frame by frame, from the noise it starts from to the end.
 
     Attributes:
-        log_snr: (frames,) log-SNR of each frame.
+        level: (frames,) noise level of each frame.
         x: (frames, count, ...) the samples on their way.
         denoised: (frames, count, ...) the estimate of the data made there.
     """
 
-    log_snr: Float[np.ndarray, "frames"]
+    level: Level
     x: Float[np.ndarray, "frames count ..."]
     denoised: Float[np.ndarray, "frames count ..."]
 
@@ -139,12 +141,10 @@ def trace(
     """Draws samples as `generate` does, the same ones, and keeps all that led to them."""
     check_start(nodes, sampler.solver)
     keys = sample_keys(jax.random.key(seed), count)
-    _, (start, (x, denoised)) = _run(
-        sampler, params, prediction, nodes, keys, condition, keep=True
-    )
+    _, (start, (x, denoised)) = _run(sampler, params, prediction, nodes, keys, condition, keep=True)
     # The estimate of step i was made from frame i; the last frame is its own.
     return Path(
-        np.asarray(nodes.level.log_snr),
+        nodes.level,
         np.concatenate([start[None], x]),
         np.concatenate([denoised, x[-1:]]),
     )

@@ -1,10 +1,10 @@
-"""Differences between two arms that were given the same captions and the same noise."""
+"""Success rates, and differences between arms given the same captions and the same noise."""
 
 import dataclasses
 import math
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from scipy import stats
 
 Z95 = 1.959964  # two-sided 95% quantile of the standard normal distribution
@@ -49,6 +49,18 @@ def rate_difference(first: Bool[np.ndarray, "n"], second: Bool[np.ndarray, "n"])
     centre = (b - c) / (n + 2)
     spread = Z95 * math.sqrt(((b + c + 2) / (n + 2) - centre**2) / (n + 2))
     return Difference((b - c) / n, max(centre - spread, -1.0), min(centre + spread, 1.0), p_value)
+
+
+def wilson(right: Bool[np.ndarray, "n"]) -> tuple[float, float, float]:
+    """A success rate with Wilson's 95% interval: (rate, low, high).
+
+    Source: Wilson 1927.
+
+    >>> [round(value, 3) for value in wilson(np.arange(10) < 9)]
+    [0.9, 0.596, 0.982]
+    """
+    interval = stats.binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
+    return float(right.mean()), float(interval.low), float(interval.high)
 
 
 def two_sided(value: float, error: float) -> float:

@@ -1,32 +1,41 @@
 """From what a comparison measured to what its page says."""
 
-import datetime
-import json
+import dataclasses
 from collections.abc import Mapping, Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, UInt8
 from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import Dataset
-from diffusion_jax.evaluation.distance import Reference
+from diffusion_jax.data.pipeline import to_bytes
+from diffusion_jax.evaluation.distance import (
+    Features,
+    KernelDistance,
+    distance_difference,
+    features,
+    kernel_distance,
+)
 from diffusion_jax.evaluation.generate import Path
 from diffusion_jax.evaluation.measure import Cell, Plan, Way
-from diffusion_jax.evaluation.paired import Difference, rate_difference
-from diffusion_jax.evaluation.proportions import wilson
+from diffusion_jax.evaluation.paired import Z95, rate_difference, wilson
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.times import log_snr_slope
 from diffusion_jax.process.weightings import effective_weight
 from diffusion_jax.reports import content
 from diffusion_jax.reports.pictures import from_noisy
-from diffusion_jax.training.arms import Arm
+from diffusion_jax.training.trained import TrainedArm
 
 CURVE = 256  # points of a schedule's curve
 QUANTILES = 4096  # of a training distribution, enough for a smooth density
+SHOWN = 24  # samples of each arm on the page
+REAL = 1000  # pictures of the data that distances are measured to
 PAIRED_METHOD = (
-    "Every arm saw the same training pictures, noise and uniform times, and samples from the same "
-    "captions and noise. Rates: McNemar's exact test, adjusted Wald interval. Distances: t interval "
-    "of the paired influence of each sample."
+    "Every arm saw the same training pictures, noise and uniform times, and its samples have the "
+    "same captions and start from the same noise. Rates: McNemar's exact test, adjusted Wald "
+    "interval. Distances: normal interval from each sample's influence, subtracted pair by pair."
 )
 
 
@@ -69,3 +78,205 @@ def common_axis(objectives: Sequence[Objective], points: int = 400) -> np.ndarra
     )
     finite = ends[np.isfinite(ends)]
     return np.linspace(max(finite.min(), -20.0), min(finite.max(), 20.0), points)
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What a comparison has found, before it is put into words.
+
+    Attributes:
+        config: of the run.
+        plan: how samples were drawn.
+        data: the data set.
+        arms: the trained arms.
+        cells: samples, way by way and arm by arm.
+        paths: arm -> the reverse process of its first samples.
+        losses: arm -> training curve.
+        provenance: how to run it again.
+    """
+
+    config: ConfigDict
+    plan: Plan
+    data: Dataset
+    arms: Mapping[str, TrainedArm]
+    cells: Sequence[Cell]
+    paths: Mapping[str, Path]
+    losses: Mapping[str, content.Losses]
+    provenance: content.Provenance
+
+
+def report(found: Measured) -> content.Report:
+    """Judges the arms and fills in the page.
+
+    Distances are measured to `REAL` test pictures, and to others of them for the floor.
+    """
+    plan, data = found.plan, found.data
+    real = _pictures(data, 0, REAL)
+    others = _pictures(data, len(real), plan.headline_count)
+    reference = features(real)
+    distances = {
+        (cell.arm, cell.way): kernel_distance(features(cell.pictures), reference)
+        for cell in found.cells
+    }
+    axis = common_axis([arm.objective for arm in found.arms.values()])
+    return content.Report(
+        title="Which arm paints better?" if len(found.arms) > 1 else "How well does it paint?",
+        question=_question(found),
+        protocol=_protocol(found, len(real)),
+        arms=tuple(_arm(found, name, axis) for name in found.arms),
+        log_snr_axis=axis,
+        results=tuple(_result(plan, cell, distances[cell.arm, cell.way]) for cell in found.cells),
+        paired=_paired(found, distances),
+        paired_method=PAIRED_METHOD,
+        headline=_setting(plan, plan.headline),
+        samples=_samples(found),
+        real=content.RealPictures(real[:SHOWN], _captions(data, SHOWN)),
+        ceiling=_ceiling(data, real),
+        distance=_distance(plan, len(real), features(others), reference),
+        provenance=found.provenance,
+    )
+
+
+def _pictures(
+    data: Dataset, first: int, count: int
+) -> UInt8[np.ndarray, "count height width channels"]:
+    """Test pictures from index `first` on, as many as there are up to `count`."""
+    last = min(first + count, len(data.test))
+    return np.stack([example["image"] for example in data.test.__getitems__(range(first, last))])
+
+
+def _captions(data: Dataset, count: int) -> tuple[str, ...]:
+    indices = range(min(count, len(data.test)))
+    return tuple(example["caption"] for example in data.test.__getitems__(indices))
+
+
+def _setting(plan: Plan, way: Way) -> content.Setting:
+    return content.Setting(way.solver, way.steps, plan.evaluations(way))
+
+
+def _arm(found: Measured, name: str, axis: Float[np.ndarray, "levels"]) -> content.Arm:
+    arm = found.arms[name]
+    return content.Arm(
+        name,
+        {field: str(value) for field, value in arm.arm.settings.items()},
+        schedule_curves(arm.objective, axis),
+        found.losses.get(name),
+        _trajectory(found.paths[name]),
+    )
+
+
+def _trajectory(path: Path) -> content.Trajectory:
+    level = path.level.like(jnp.asarray(path.x))
+    return content.Trajectory(
+        np.asarray(path.level.log_snr, np.float64),
+        from_noisy(path.x, np.asarray(level.alpha), np.asarray(level.sigma)),
+        to_bytes(path.denoised),
+    )
+
+
+def _result(plan: Plan, cell: Cell, distance: KernelDistance) -> content.Result:
+    by_attribute = {name: float(ok.mean()) for name, ok in cell.right.items() if name != "all"}
+    return content.Result(
+        cell.arm,
+        _setting(plan, cell.way),
+        len(cell.pictures),
+        content.Estimate(*wilson(cell.right["all"])) if cell.right else None,
+        by_attribute,
+        _estimate(distance),
+    )
+
+
+def _estimate(distance: KernelDistance) -> content.Estimate:
+    spread = Z95 * distance.standard_error
+    return content.Estimate(distance.value, distance.value - spread, distance.value + spread)
+
+
+def _paired(
+    found: Measured, distances: Mapping[tuple[str, Way], KernelDistance]
+) -> tuple[content.Paired, ...]:
+    """Every other arm against the first, in every way and by every measure."""
+    baseline = next(iter(found.arms))
+    cells = {(cell.arm, cell.way): cell for cell in found.cells}
+    rows = []
+    for (name, way), cell in cells.items():
+        if name == baseline:
+            continue
+        against = cells[baseline, way]
+        gaps = {"distance": distance_difference(distances[name, way], distances[baseline, way])}
+        if cell.right:
+            gaps["rate"] = rate_difference(cell.right["all"], against.right["all"])
+        rows += [
+            content.Paired(
+                name,
+                baseline,
+                _setting(found.plan, way),
+                len(cell.pictures),
+                measure,
+                content.Estimate(gap.value, gap.low, gap.high),
+                gap.p_value,
+            )
+            for measure, gap in gaps.items()
+        ]
+    return tuple(rows)
+
+
+def _samples(found: Measured) -> content.Samples:
+    cells = [cell for cell in found.cells if cell.way == found.plan.headline]
+    return content.Samples(
+        _setting(found.plan, found.plan.headline),
+        cells[0].captions[:SHOWN],
+        {cell.arm: cell.pictures[:SHOWN] for cell in cells},
+        {
+            cell.arm: {name: ok[:SHOWN] for name, ok in cell.right.items() if name != "all"}
+            for cell in cells
+        },
+    )
+
+
+def _ceiling(
+    data: Dataset, real: UInt8[np.ndarray, "count height width channels"]
+) -> content.Estimate | None:
+    if data.check is None:
+        return None
+    return content.Estimate(*wilson(data.check(real, _captions(data, len(real)))["all"]))
+
+
+def _distance(plan: Plan, count: int, others: Features, reference: Features) -> content.Distance:
+    return content.Distance(
+        "Kernel distance",
+        "Squared kernel distance (unbiased MMD² with KID's cubic kernel, on pixel values, not on "
+        f"Inception features) to {count:,} test pictures, so numbers with different sample counts "
+        "can be compared. 0 is the same distribution; chance can take it below.",
+        _estimate(kernel_distance(others, reference)) if len(others) > 1 else None,
+    )
+
+
+def _question(found: Measured) -> str:
+    varying = sorted(
+        field
+        for field in next(iter(found.arms.values())).arm.settings
+        if len({str(arm.arm.settings[field]) for arm in found.arms.values()}) > 1
+    )
+    differ = f"The arms differ in their {' and '.join(varying)} alone. " if varying else ""
+    return f"{differ}Data: {found.config.data}."
+
+
+def _protocol(found: Measured, real: int) -> dict[str, str]:
+    config, data, plan = found.config, found.data, found.plan
+    training, first = config.training, next(iter(found.arms.values()))
+    size = sum(leaf.size for leaf in jax.tree.leaves(first.params))
+    held_out = len(data.held_out_captions)
+    asked = f"{held_out} captions never seen in training" if held_out else "the data's captions"
+    return {
+        "Data": f"{config.data}: {len(data.train):,} training pictures of {data.size}×{data.size}",
+        "Network": f"{config.network}, captions read by {config.text}; "
+        f"{size / 1e6:.2f}M parameters",
+        "Training": f"each arm {training.steps:,} steps of {training.batch_size} pictures, all "
+        f"arms on the same pictures, noise and uniform times; {config.optimizer}; average of "
+        f"the parameters {training.ema}",
+        "Sampling": f"{asked}; grid {config.sampling.grid}, guidance {config.sampling.guidance}; "
+        f"{plan.count} samples per arm, solver and step count, {plan.headline_count} where arms "
+        "are judged; sample i starts from the same noise in every arm",
+        "NFE": "denoiser evaluations per sample; classifier-free guidance makes two network passes "
+        "of each",
+    }

@@ -2,11 +2,16 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol, runtime_checkable
 
-Advance = Callable[[str], None]
-"""Called with a note such as "loss 0.12" when one more unit of work is done."""
+
+@runtime_checkable
+class Advance(Protocol):
+    """Called when work is done, with a note such as "loss 0.12" and how many units it was."""
+
+    def __call__(self, note: str, units: int = 1) -> None: ...
+
 
 LINES = 10  # per phase, where the output is no terminal
 
@@ -40,11 +45,11 @@ class Progress:
 
         console = Console(stderr=True)
         if self._quiet:
-            yield lambda note: None
+            yield lambda note, units=1: None
         elif console.is_terminal:
             with _bar(console) as bar:
                 task = bar.add_task(title, total=total, completed=done, note="starting", unit=unit)
-                yield lambda note: bar.update(task, advance=1, note=note)
+                yield lambda note, units=1: bar.update(task, advance=units, note=note)
         else:
             yield _lines(console, title, total, done, unit)
 
@@ -70,10 +75,10 @@ def _lines(console: Any, title: str, total: int, done: int, unit: str) -> Advanc
     start, first, count = time.monotonic(), done, done
     console.print(f"{title}: {done}/{total} {unit}", highlight=False)
 
-    def advance(note: str) -> None:
+    def advance(note: str, units: int = 1) -> None:
         nonlocal count
-        count += 1
-        if count == total or count * LINES // total > (count - 1) * LINES // total:
+        count += units
+        if count == total or count * LINES // total > (count - units) * LINES // total:
             left = (time.monotonic() - start) / (count - first) * (total - count)
             line = f"{title}: {count}/{total} {unit}, {left:.0f} s left"
             console.print(f"{line}, {note}" if note else line, highlight=False, soft_wrap=True)

@@ -51,7 +51,7 @@ def test_the_path_ends_where_the_samples_are(params: dict) -> None:
     samples = generate(sampler(), params, prediction, nodes, CONDITION, 5, 0, 5)
     path = trace(sampler(), params, prediction, nodes, CONDITION, 5, 0)
     assert path.x.shape == path.denoised.shape == (5, 5, 2)
-    assert path.log_snr.shape == (5,) and np.isposinf(path.log_snr[-1])
+    assert path.level.alpha.shape == (5,) and np.isposinf(path.level.log_snr[-1])
     np.testing.assert_allclose(path.x[-1], samples, atol=1e-5)
     # The first frame is the prior: standard normal for a variance-preserving process.
     assert np.abs(path.x[0]).max() < 5

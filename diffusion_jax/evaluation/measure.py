@@ -1,0 +1,190 @@
+"""Samples of every arm in every way that a config asks for, on the same captions and noise."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from ml_collections import ConfigDict
+
+from diffusion_jax.data.dataset import Dataset
+from diffusion_jax.data.pipeline import to_bytes
+from diffusion_jax.errors import UserError
+from diffusion_jax.evaluation.conditions import encode
+from diffusion_jax.evaluation.generate import Path, Sampler, generate, repeat_rows, trace
+from diffusion_jax.sampling.grids import Grid, Nodes, grids, make
+from diffusion_jax.sampling.guidance import Guidance, guidance
+from diffusion_jax.sampling.solvers import Solver, solvers
+from diffusion_jax.training.progress import Progress
+from diffusion_jax.training.runs import DataFacts
+from diffusion_jax.training.trained import TrainedArm
+
+# Offset of the sampling seed, so that no sample starts from a noise that training has used.
+SAMPLING = 1_000_003
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """A way to sample: a solver's spec and a number of steps."""
+
+    solver: str
+    steps: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """All that sampling depends on, made from a config and checked before anything is trained.
+
+    Attributes:
+        solvers: spec -> solver.
+        steps: step counts, rising.
+        grid: where the steps are.
+        guidance: towards the caption.
+        count: samples per arm and way.
+        headline_count: samples per arm in the way that arms are judged by, at least `count`.
+        batch_size: samples drawn at once.
+        seed: of the noise.
+    """
+
+    solvers: Mapping[str, Solver]
+    steps: tuple[int, ...]
+    grid: Grid
+    guidance: Guidance
+    count: int
+    headline_count: int
+    batch_size: int
+    seed: int
+
+    @staticmethod
+    def make(config: ConfigDict) -> "Plan":
+        """Reads `config.sampling`.
+
+        Raises:
+            UserError: a spec is wrong, a number too small, or a list empty.
+        """
+        options = config.sampling
+        for field in ("count", "headline_count", "batch_size"):
+            if options[field] < 1:
+                raise UserError(f"sampling.{field} must be at least 1, got {options[field]}.")
+        for field in ("solvers", "steps"):
+            if not options[field]:
+                raise UserError(f"sampling.{field} is empty: name at least one.")
+        if min(options.steps) < 1:
+            raise UserError(f"sampling.steps must be at least 1, got {min(options.steps)}.")
+        return Plan(
+            {spec: solvers.make(spec) for spec in options.solvers},
+            tuple(sorted(options.steps)),
+            grids.make(options.grid),
+            guidance.make(options.guidance),
+            options.count,
+            max(options.count, options.headline_count),
+            options.batch_size,
+            config.seed + SAMPLING,
+        )
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """Every solver with every step count."""
+        return tuple(Way(solver, steps) for solver in self.solvers for steps in self.steps)
+
+    @property
+    def headline(self) -> Way:
+        """The way that arms are judged by: the first solver with the most steps."""
+        return Way(next(iter(self.solvers)), self.steps[-1])
+
+    def evaluations(self, way: Way) -> int:
+        """Denoiser evaluations per sample (NFE); guidance makes two network passes of each."""
+        return self.solvers[way.solver].evaluations(way.steps)
+
+    def samples(self, way: Way) -> int:
+        """Number of samples drawn in this way."""
+        return self.headline_count if way == self.headline else self.count
+
+    def nodes(self, arm: TrainedArm, steps: int) -> Nodes:
+        """The arm's grid, padded to the longest of all, so that all share a compiled program."""
+        return make(self.grid, arm.objective.schedule, steps).pad(self.steps[-1])
+
+    def sampler(self, arm: TrainedArm, way: Way, shape: tuple[int, ...]) -> Sampler:
+        """What draws samples of an arm."""
+        solver, sigma_data = self.solvers[way.solver], arm.objective.sigma_data
+        return Sampler(arm.arm.network, solver, self.guidance, shape, sigma_data)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """Samples of one arm drawn in one way, and what the data set's checker says of them.
+
+    Attributes:
+        arm: its name.
+        way: solver and step count.
+        captions: what was asked for, n.
+        pictures: (n, height, width, channels).
+        right: attribute -> (n,) whether it is as the caption says, with "all"; empty where the
+            data set has no checker.
+    """
+
+    arm: str
+    way: Way
+    captions: tuple[str, ...]
+    pictures: UInt8[np.ndarray, "n height width channels"]
+    right: Mapping[str, Bool[np.ndarray, " n"]]
+
+
+def measure(
+    plan: Plan,
+    arms: Mapping[str, TrainedArm],
+    data: Dataset,
+    progress: Progress,
+) -> Iterator[Cell]:
+    """Samples every arm in every way: sample i has the same caption and noise in all of them.
+
+    Args:
+        plan: what to draw.
+        arms: by name.
+        data: gives captions and, maybe, a checker.
+        progress: shows how far it is.
+    """
+    facts = DataFacts.of(data)
+    work = [(way, name) for way in plan.ways for name in arms]
+    with progress.phase("Sampling", sum(_work(plan, way) for way, _ in work), unit="nfe") as done:
+        for way, name in work:
+            count, arm = plan.samples(way), arms[name]
+            captions = tuple(repeat_rows(data.prompts, count))
+            samples = generate(
+                plan.sampler(arm, way, facts.shape),
+                arm.params,
+                arm.objective.prediction,
+                plan.nodes(arm, way.steps),
+                encode(facts, captions),
+                count,
+                plan.seed,
+                min(plan.batch_size, count),
+            )
+            pictures = to_bytes(samples)
+            right = data.check(pictures, captions) if data.check else {}
+            done(f"{name}, {way.solver}, {way.steps} steps", _work(plan, way))
+            yield Cell(name, way, captions, pictures, right)
+
+
+def _work(plan: Plan, way: Way) -> int:
+    return plan.samples(way) * plan.evaluations(way)
+
+
+def traces(
+    plan: Plan, arms: Mapping[str, TrainedArm], data: Dataset, count: int
+) -> dict[str, Path]:
+    """The reverse process of each arm's first samples, in the way that arms are judged by."""
+    facts = DataFacts.of(data)
+    condition = encode(facts, repeat_rows(data.prompts, count))
+    return {
+        name: trace(
+            plan.sampler(arm, plan.headline, facts.shape),
+            arm.params,
+            arm.objective.prediction,
+            plan.nodes(arm, plan.headline.steps),
+            condition,
+            count,
+            plan.seed,
+        )
+        for name, arm in arms.items()
+    }
