@@ -80,6 +80,21 @@ class Trajectory:
 
 
 @dataclasses.dataclass(frozen=True)
+class Forward:
+    """The forward process of one picture, from data to static, frame by frame.
+
+    Attributes:
+        time: (F,) the schedule's own time scaled to [0, 1], 0 = data, 1 = noise.
+        log_snr: (F,) of each frame, falling.
+        noisy: (F, H, W, C) x_t scaled for display, see `pictures.from_noisy`.
+    """
+
+    time: Float[np.ndarray, " frames"]
+    log_snr: Float[np.ndarray, " frames"]
+    noisy: UInt8[np.ndarray, "frames height width channels"]
+
+
+@dataclasses.dataclass(frozen=True)
 class Arm:
     """One contestant: a model trained and sampled in one of the ways under comparison.
 

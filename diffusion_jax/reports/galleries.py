@@ -76,7 +76,7 @@ def real(data: RealPictures | None) -> list[tuple[str, str]]:
     if data is None:
         return []
     return [
-        (_address(picture), caption)
+        (address(picture), caption)
         for picture, caption in zip(data.pictures, data.captions, strict=True)
     ]
 
@@ -89,10 +89,12 @@ def films(report: Report) -> list[Film]:
     """
     reels = [(i, arm.name, arm.trajectory) for i, arm in enumerate(report.arms) if arm.trajectory]
     budget = FILM_BYTES // max(len(reels), 1)
-    return [
-        Film(index, style.css_class(index), name, _reel(_thinned(trajectory, budget)))
-        for index, name, trajectory in reels
-    ]
+    return [film(index, name, trajectory, budget) for index, name, trajectory in reels]
+
+
+def film(index: int, name: str, trajectory: Trajectory, budget: int = FILM_BYTES) -> Film:
+    """The film of one arm, in about `budget` bytes at most."""
+    return Film(index, style.css_class(index), name, _reel(_thinned(trajectory, budget)))
 
 
 def _card(arms: tuple[Arm, ...], samples: Samples, index: int) -> Card:
@@ -122,7 +124,7 @@ def _shown(
     words = formats.listed(wrong) if wrong else ""
     finding = {"": "", "right": ": all right", "wrong": f": {words} wrong"}[mark]
     alt = f"{name}, asked for {caption!r}{finding}"
-    return Shown(arm, style.css_class(arm), name, _address(picture), mark, words, alt)
+    return Shown(arm, style.css_class(arm), name, address(picture), mark, words, alt)
 
 
 def _reel(trajectory: Trajectory) -> dict[str, object]:
@@ -152,8 +154,9 @@ def _thinned(trajectory: Trajectory, budget: int) -> Trajectory:
 def _contact_sheet(film: UInt8[np.ndarray, "frames n height width channels"]) -> str:
     frames, count, height, width, channels = film.shape
     sheet = film.transpose(0, 2, 1, 3, 4).reshape(frames * height, count * width, channels)
-    return _address(sheet)
+    return address(sheet)
 
 
-def _address(picture: UInt8[np.ndarray, "height width channels"]) -> str:
+def address(picture: UInt8[np.ndarray, "height width channels"]) -> str:
+    """A picture as a data address, at its own size."""
     return pictures.data_uri(pictures.png(pictures.to_image(picture)))

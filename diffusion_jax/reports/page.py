@@ -1,15 +1,15 @@
 """The report as one HTML file that opens anywhere, offline, and needs nothing beside it."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from diffusion_jax.reports import figures, formats, galleries, style, tables, verdict
 from diffusion_jax.reports.content import Arm, Report, Setting
+from diffusion_jax.reports.files import save
 
 
-def write(report: Report, path: str | os.PathLike[str]) -> Path:
+def write(report: Report, path: str | Path) -> Path:
     """Draws the report and writes it; an older file is replaced only once the new one is whole.
 
     Args:
@@ -18,8 +18,11 @@ def write(report: Report, path: str | os.PathLike[str]) -> Path:
 
     Returns:
         The path.
+
+    Raises:
+        UserError: the file cannot be written there.
     """
-    return write_text(render(report), path)
+    return save(render(report).encode(), path)
 
 
 def render(report: Report) -> str:
@@ -70,19 +73,6 @@ def fill(template: str, **content: Any) -> str:
         arm_rules=style.css_rules(),
         **content,
     )
-
-
-def write_text(text: str, path: str | os.PathLike[str]) -> Path:
-    """Writes a file whole or not at all."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return target
 
 
 def _sections(parts: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -103,7 +103,7 @@ def sheet(images: Sequence[Image.Image], texts: Sequence[str], columns: int) -> 
     if not images:
         raise UserError("There are no pictures to draw.")
     width, height = images[0].size
-    font = _font(max(11, width // 8))
+    font = _font(min(max(11, width // 8), 16))
     wrapped = [_wrap(text, font, width) for text in texts] or [""] * len(images)
     below = max(_text_height(text, font) for text in wrapped)
     rows = -(-len(images) // columns)

@@ -1,0 +1,100 @@
+"""The two phases of diffusion as frames to look at: a picture into static, static into pictures."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from diffusion_jax.process.schedules import Schedule, log_snr_range
+from diffusion_jax.reports import pictures
+from diffusion_jax.reports.content import Forward, Trajectory
+from diffusion_jax.sampling.denoisers import Denoiser
+from diffusion_jax.sampling.grids import Nodes
+from diffusion_jax.sampling.sample import check_start, prior, sample
+from diffusion_jax.sampling.solvers import Solver
+
+# Beyond these a picture looks clean, and static looks like static.
+CLEANEST, NOISIEST = 8.0, -6.0
+
+
+def forward(
+    schedule: Schedule,
+    picture: Float[Array, "height width channels"],
+    eps: Float[Array, "height width channels"],
+    frames: int,
+) -> Forward:
+    """One picture dissolving: x_t = alpha x_0 + sigma eps with one and the same eps throughout.
+
+    Frames are equally far apart in log-SNR, as far as the schedule goes and eyes can tell.
+
+    Args:
+        schedule: says when the picture is how noisy.
+        picture: x_0, in [-1, 1].
+        eps: standard normal noise.
+        frames: how many, the cleanest first.
+    """
+    lowest, highest = log_snr_range(schedule)
+    log_snr = jnp.linspace(
+        jnp.minimum(highest, CLEANEST), jnp.maximum(lowest, NOISIEST), frames
+    )
+    time = jnp.clip(schedule.time(log_snr), schedule.t_min, schedule.t_max)
+    level = schedule.level(time)
+    shape = (frames, *picture.shape)
+    x = level.mix(jnp.broadcast_to(picture, shape), jnp.broadcast_to(eps, shape))
+    return Forward(
+        np.asarray((time - schedule.t_min) / (schedule.t_max - schedule.t_min)),
+        np.asarray(level.log_snr),
+        _shown(x, level.alpha, level.sigma),
+    )
+
+
+def reverse(
+    denoise: Denoiser,
+    solver: Solver,
+    nodes: Nodes,
+    keys: Key[Array, "count"],
+    shape: tuple[int, ...],
+    condition: Any = None,
+) -> Trajectory:
+    """Static becoming pictures, with the estimate of the clean picture at each step.
+
+    Args:
+        denoise: (x, level, condition) → E[x_0 | x].
+        solver: takes the steps.
+        nodes: the grid.
+        keys: one per picture, see `sampling.sample.sample_keys`.
+        shape: of one picture, (height, width, channels).
+        condition: handed to `denoise`.
+
+    Returns:
+        steps + 1 frames. The estimate beside frame i was made on the step from it; beside the
+        last frame stands that frame.
+
+    Raises:
+        UserError: the solver cannot start from the grid's first level.
+    """
+    check_start(nodes, solver)
+    start = prior(nodes, keys, shape)
+    end, (x, denoised) = sample(
+        denoise,
+        solver,
+        nodes,
+        start,
+        keys,
+        condition,
+        save=lambda state: (state.x, state.denoised),
+    )
+    return Trajectory(
+        np.asarray(nodes.level.log_snr),
+        _shown(jnp.concatenate([start[None], x]), nodes.level.alpha, nodes.level.sigma),
+        pictures.from_unit(np.concatenate([denoised, end[None]])),
+    )
+
+
+def _shown(x: Array, alpha: Array, sigma: Array) -> np.ndarray:
+    """Frames (frames, ...) at levels (frames,), as uint8."""
+    wide = (-1,) + (1,) * (x.ndim - 1)
+    return pictures.from_noisy(
+        np.asarray(x), np.asarray(alpha).reshape(wide), np.asarray(sigma).reshape(wide)
+    )
