@@ -78,6 +78,8 @@ def make_arms(config: ConfigDict, facts: DataFacts) -> dict[str, Arm]:
     Raises:
         UserError: a spec is wrong.
     """
+    # Also where every arm replaces them: a wrong spec is found wherever it stands.
+    Objective.make(**{field: config[field] for field in OBJECTIVE})
     return {
         name: Arm(
             name,

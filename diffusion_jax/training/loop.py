@@ -22,7 +22,8 @@ from diffusion_jax.training.metrics import MetricsLog
 from diffusion_jax.training.program import Program, first_states
 from diffusion_jax.training.progress import Progress
 from diffusion_jax.training.runs import DataFacts, Run
-from diffusion_jax.training.stopping import Stopped, StopSignals
+from diffusion_jax.training.stopped import Stopped
+from diffusion_jax.training.stopping import StopSignals
 
 
 def train(config: ConfigDict, progress: Progress | None = None) -> Run:

@@ -44,7 +44,7 @@ class DataFacts:
 
     Attributes:
         tokenizer: reads captions.
-        shape: (height, width, channels) of a picture.
+        shape: of a picture, (height, width, channels); (features,) for vectors.
         class_names: what labels stand for.
     """
 
@@ -55,7 +55,7 @@ class DataFacts:
     @staticmethod
     def of(data: Dataset) -> "DataFacts":
         """The facts of a data set."""
-        return DataFacts(data.tokenizer, (data.size, data.size, data.channels), data.class_names)
+        return DataFacts(data.tokenizer, data.train[0]["image"].shape, data.class_names)
 
 
 @dataclasses.dataclass(frozen=True)

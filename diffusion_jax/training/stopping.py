@@ -13,23 +13,6 @@ from diffusion_jax.training.devices import data_mesh, split_rows
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Stopped(Exception):
-    """Training was asked to stop, and has saved its state.
-
-    Attributes:
-        signal: the number of the signal that asked.
-    """
-
-    def __init__(self, message: str, signum: int):
-        super().__init__(message)
-        self.signal = signum
-
-    @property
-    def exit_code(self) -> int:
-        """128 + signal, by which shells and schedulers know the cause."""
-        return 128 + self.signal
-
-
 class StopSignals:
     """While entered, SIGTERM and SIGINT are noted instead of ending the process.
 

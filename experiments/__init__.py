@@ -1,0 +1,1 @@
+"""Commands, one verb each: `python -m experiments.train`, `.sample`, `.compare`, `.explain`."""

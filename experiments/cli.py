@@ -1,0 +1,79 @@
+"""What all commands share: a config from a file, fields overridden on the command line, and
+mistakes answered in one line.
+
+    python -m experiments.train --config=configs/quickstart.py --config.training.steps=300
+
+`--config` takes a config file, or a run folder, whose config it then is.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from absl import app, flags, logging
+from ml_collections import ConfigDict
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.training.files import is_disk_full
+from diffusion_jax.training.stopped import Stopped
+from experiments import command_line
+
+INTERRUPTED = 130  # what shells report after Ctrl-C
+
+
+def run(main: Callable[[ConfigDict], Any], default: str = "configs/quickstart.py") -> None:
+    """Runs a command and ends the program.
+
+    Call it as `if __name__ == "__main__": cli.run(main)`. Flags of the command's own are absl
+    flags, defined at the top of its module.
+
+    The exit status is 0 for success, 1 for a mistake of the user (one line on stderr), 143 or 130
+    if training was stopped by SIGTERM or Ctrl-C and has saved its state. Anything else is a fault
+    of the program and keeps its stack trace.
+
+    Args:
+        main: called with the config.
+        default: the config file or run folder used where the command line names none.
+    """
+    try:
+        if command_line.asks_for_help(sys.argv):
+            print(command_line.help_text(sys.argv, default))
+            return
+        words, config = command_line.read(sys.argv, default)
+        app.run(lambda _: _start(main, config), words, flags_parser=command_line.parse)
+    except Exception as error:
+        status, line = _explain(error)
+        if line is None:
+            raise
+        print(line, file=sys.stderr)
+        sys.exit(status)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def _start(main: Callable[[ConfigDict], Any], config: ConfigDict) -> None:
+    # Compiled programs are kept, so that a second start, or going on after a stop, takes seconds.
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.abspath(".cache/jax"))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+    if not flags.FLAGS["verbosity"].present:
+        # Libraries log a stack trace for every error that they raise as well.
+        logging.set_verbosity(logging.FATAL)
+
+    from diffusion_jax.training.devices import start_processes  # imports JAX
+
+    start_processes()
+    main(config)
+
+
+def _explain(error: Exception) -> tuple[int, str | None]:
+    """Exit status and line for what is no fault of the program; no line for what is."""
+    if isinstance(error, UserError):
+        return 1, " ".join(str(error).split())
+    if isinstance(error, Stopped):
+        return error.exit_code, str(error)
+    if is_disk_full(error):
+        return 1, f"No room left on disk: {' '.join(str(error).split())}"
+    return 1, None

@@ -1,0 +1,196 @@
+"""Reads a command line: which config, which of its fields are overridden, and what is wrong."""
+
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from diffusion_jax.errors import UserError, nearest
+
+OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]+)")
+
+
+def read(words: Sequence[str], default: str) -> tuple[list[str], ConfigDict]:
+    """Loads the config that a command line names, and declares its fields as flags.
+
+    Args:
+        words: the command line, program first.
+        default: the config file or run folder used if it names none.
+
+    Returns:
+        The command line without `--config=...`, for `parse`; and the config, which `parse` will
+        change.
+
+    Raises:
+        UserError: no such config, or a field that it does not have.
+    """
+    rest, name = _split_config(words)
+    config = load_config(name or default)
+    for word in rest:
+        if match := OVERRIDE.match(word):
+            _check_field(config, match[1], name or default)
+    config_flags.DEFINE_config_dict("config", config, sys_argv=rest)
+    return rest, flags.FLAGS["config"].value
+
+
+def parse(words: Sequence[str]) -> list[str]:
+    """Parses all flags.
+
+    Raises:
+        UserError: an unknown flag, a value of the wrong type, or a word that is no flag.
+    """
+    try:
+        rest = flags.FLAGS(words)
+    except flags.IllegalFlagValueError as error:
+        raise UserError(_wrong_value(str(error))) from error
+    except (flags.Error, TypeError, ValueError) as error:
+        raise UserError(f"{' '.join(str(error).split())}. See --help.") from error
+    if len(rest) > 1:
+        raise UserError(f"Unexpected word {rest[1]!r}: options start with --. See --help.")
+    return list(rest)
+
+
+def _wrong_value(message: str) -> str:
+    """Says for a field of the config which type it needs; absl's own words for other flags."""
+    match = re.match(r"flag --config\.([^=]+)=(.*?): ", message)
+    if match is None:
+        return " ".join(message.split())
+    field, given = match.groups()
+    value = _value(flags.FLAGS["config"].value, field)
+    kind = "dict" if isinstance(value, dict) else type(value).__name__
+    return f"--config.{field}={given} is not of type {kind}; its value here is {value!r}."
+
+
+def _split_config(words: Sequence[str]) -> tuple[list[str], str | None]:
+    """Takes `--config=NAME` or `--config NAME` out of a command line."""
+    rest, name, waiting = [], None, False
+    for word in words:
+        if waiting:
+            name, waiting = word, False
+        elif word in ("--config", "-config"):
+            waiting = True
+        elif word.startswith(("--config=", "-config=")):
+            name = word.split("=", 1)[1]
+        else:
+            rest.append(word)
+    if waiting or name == "":
+        raise UserError("--config needs a config file, e.g. --config=configs/quickstart.py")
+    return rest, name
+
+
+def load_config(name: str) -> ConfigDict:
+    """Loads a config.
+
+    Args:
+        name: a Python file with `get_config()`, `FILE.py:argument` for `get_config(argument)`, or
+            a run folder.
+
+    Raises:
+        UserError: there is none.
+    """
+    if Path(name).is_dir():
+        from diffusion_jax.training.runs import Run  # imports JAX
+
+        saved = Run.load(name).config
+        saved.run_dir = name
+        return saved
+    path, _, argument = name.partition(":")
+    get_config = getattr(_import_file(Path(path)), "get_config", None)
+    if get_config is None:
+        raise UserError(f"Config file {path} does not define get_config().")
+    if argument and not inspect.signature(get_config).parameters:
+        raise UserError(f"Config file {path} takes no argument, got {argument!r}.")
+    config: ConfigDict = get_config(argument) if argument else get_config()
+    return config
+
+
+def _import_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        known = sorted(map(str, path.parent.glob("*.py"))) if path.parent.is_dir() else []
+        raise UserError(f"No config file {path}.{nearest(str(path), known)}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"Config file {path} is not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _check_field(config: ConfigDict, field: str, name: str) -> None:
+    """Raises UserError unless `field`, e.g. "training.steps", may be overridden.
+
+    A field that an arm takes from the base config may be overridden for the arm too.
+    """
+    parent, _, last = field.rpartition(".")
+    holder = config
+    for part in parent.split(".") if parent else ():
+        holder = holder[part] if isinstance(holder, ConfigDict) and part in holder else None
+    if isinstance(holder, ConfigDict):
+        if last in holder:
+            return
+        if parent.startswith("arms.") and last in config and last != "arms":
+            with holder.unlocked():
+                holder[last] = config[last]
+            return
+    known = list(_fields(config))
+    raise UserError(
+        f"Unknown config field --config.{field} in {name}.{_nearest_field(field, known)} "
+        "See --help for all fields."
+    )
+
+
+def _nearest_field(field: str, known: Sequence[str]) -> str:
+    # Perhaps the right name in the wrong place: --config.steps for --config.training.steps.
+    last = {key.rpartition(".")[2]: key for key in known}
+    found = last.get(field.rpartition(".")[2])
+    return f" Did you mean {found!r}?" if found else nearest(field, known)
+
+
+def _fields(config: ConfigDict, prefix: str = "") -> Iterator[str]:
+    for key, value in config.items():
+        if isinstance(value, ConfigDict) and len(value):
+            yield from _fields(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def asks_for_help(words: Sequence[str]) -> bool:
+    """Whether a command line asks what the command does."""
+    return any(word in ("-h", "-help", "--help", "--helpfull", "--helpshort") for word in words)
+
+
+def help_text(words: Sequence[str], default: str) -> str:
+    """What a command does, its own flags, and the fields of its config with their values."""
+    _, name = _split_config(words)
+    config = load_config(name or default)
+    main = sys.modules["__main__"]
+    own = flags.FLAGS.get_key_flags_for_module(main)
+    lines = [
+        (main.__doc__ or "").strip(),
+        "",
+        "Options:",
+        f"  --config={name or default}",
+        "      a config file, or a run folder to take the config from",
+        *(line for flag in own for line in _describe(flag)),
+        "",
+        f"Fields of {name or default}, each overridden by --config.FIELD=VALUE:",
+        *(f"  --config.{field}={_value(config, field)!r}" for field in _fields(config)),
+    ]
+    return "\n".join(lines)
+
+
+def _describe(flag: flags.Flag) -> list[str]:
+    return [f"  --{flag.name}={flag.default!r}", f"      {flag.help}"]
+
+
+def _value(config: ConfigDict, field: str) -> object:
+    value = config
+    for part in field.split("."):
+        value = value[part]
+    return value.to_dict() if isinstance(value, ConfigDict) else value

@@ -1,0 +1,28 @@
+"""Trains the arms of a config side by side; started again, goes on where it was.
+
+    python -m experiments.train --config=configs/quickstart.py
+    python -m experiments.train --config=configs/quickstart.py --config.training.steps=300 \\
+        --config.schedule="edm(sigma_max=50.0)" --config.run_dir=runs/short
+
+Everything goes to the run folder: config, versions, metrics, checkpoints. Several processes
+train together under `python -m launch.local --processes=2 -m experiments.train ...`.
+"""
+
+from ml_collections import ConfigDict
+
+from experiments import cli
+
+
+def main(config: ConfigDict) -> None:
+    """Trains, and prints where the result is."""
+    from diffusion_jax.training.devices import is_primary
+    from diffusion_jax.training.loop import train
+    from diffusion_jax.training.progress import Progress
+
+    run = train(config, Progress())
+    if is_primary():
+        print(f"Trained {config.training.steps} steps: {run.folder}")
+
+
+if __name__ == "__main__":
+    cli.run(main)
