@@ -35,9 +35,7 @@ def forward(
         frames: how many, the cleanest first.
     """
     lowest, highest = log_snr_range(schedule)
-    log_snr = jnp.linspace(
-        jnp.minimum(highest, CLEANEST), jnp.maximum(lowest, NOISIEST), frames
-    )
+    log_snr = jnp.linspace(jnp.minimum(highest, CLEANEST), jnp.maximum(lowest, NOISIEST), frames)
     time = jnp.clip(schedule.time(log_snr), schedule.t_min, schedule.t_max)
     level = schedule.level(time)
     shape = (frames, *picture.shape)

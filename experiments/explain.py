@@ -1,0 +1,164 @@
+"""Explains diffusion in pictures: one dissolves into static, and static becomes a new one.
+
+    python -m experiments.explain --config=configs/quickstart.py
+    python -m experiments.explain --run=runs/quickstart --prompt="a large green triangle"
+
+Writes film strips (PNG), animations (GIF) and a page to show in class (explain.html). Without
+--run nothing is trained: the denoiser is then the exact one of some training pictures.
+"""
+
+import dataclasses
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict
+
+from diffusion_jax.errors import UserError, nearest, one_of
+from experiments import cli
+
+RUN = flags.DEFINE_string("run", "", "folder of a trained run; empty: the exact denoiser")
+ARM = flags.DEFINE_string("arm", "", "which arm's schedule and network; empty: the first")
+PROMPT = flags.DEFINE_string("prompt", "", "caption of the new pictures; empty: any")
+OUT = flags.DEFINE_string("out", "runs/explain", "folder for the page and the pictures")
+PICTURE = flags.DEFINE_integer("picture", 0, "which test picture dissolves", lower_bound=0)
+STEPS = flags.DEFINE_integer("steps", 32, "steps of the reverse process", lower_bound=2)
+FRAMES = 33  # of the forward animation
+PICTURES = 6  # that the reverse process makes
+ORACLE_PICTURES = 2048  # that the exact denoiser knows, if the data set has as many
+
+
+@dataclasses.dataclass(frozen=True)
+class Teller:
+    """Who denoises, and how that is told."""
+
+    schedule: Any
+    schedule_spec: str
+    denoise: Any
+    condition: Any
+    sentence: str
+
+
+def main(config: ConfigDict) -> None:
+    """Writes the lesson, and prints where it is."""
+    from diffusion_jax.reports import lesson
+
+    print(lesson.write(explain(config), OUT.value))
+
+
+def explain(config: ConfigDict) -> Any:
+    """The lesson that the flags ask for.
+
+    Raises:
+        UserError: no such run, arm or picture, or a prompt that the denoiser cannot read.
+    """
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from diffusion_jax.data.dataset import datasets
+    from diffusion_jax.reports import walks
+    from diffusion_jax.reports.lesson import Lesson
+    from diffusion_jax.sampling import grids
+    from diffusion_jax.sampling.sample import sample_keys
+    from diffusion_jax.sampling.solvers import solvers
+
+    if RUN.value:
+        from diffusion_jax.training.runs import Run
+
+        config = Run.load(RUN.value).config
+    data = datasets.make(config.data)
+    example = _picture(data.test)
+    picture = jnp.asarray(example["image"], jnp.float32) / 127.5 - 1
+    teller = _network(config) if RUN.value else _oracle(config, data)
+    schedule, solver = teller.schedule, config.sampling.solvers[0]
+    nodes = grids.make(grids.grids.make(config.sampling.grid), schedule, STEPS.value)
+    keys = sample_keys(jax.random.key(config.seed), PICTURES)
+    eps = jax.random.normal(jax.random.fold_in(jax.random.key(config.seed), 1), picture.shape)
+    time = jnp.linspace(schedule.t_min, schedule.t_max, 257)
+    return Lesson(
+        schedule=teller.schedule_spec,
+        time=np.linspace(0, 1, 257),
+        log_snr=np.asarray(schedule.level(time).log_snr),
+        caption=example["caption"],
+        forward=walks.forward(schedule, picture, eps, FRAMES),
+        prompt=PROMPT.value,
+        denoiser=teller.sentence,
+        sampler=f"Sampled with {solver}, {STEPS.value} steps on the grid {config.sampling.grid}",
+        reverse=walks.reverse(
+            teller.denoise, solvers.make(solver), nodes, keys, picture.shape, teller.condition
+        ),
+        command=shlex.join(["python", "-m", "experiments.explain", *sys.argv[1:]]),
+    )
+
+
+def _picture(source: Any) -> dict[str, Any]:
+    if PICTURE.value >= len(source):
+        raise UserError(f"There is no picture {PICTURE.value}: the test set has {len(source)}.")
+    return dict(source[PICTURE.value])
+
+
+def _network(config: ConfigDict) -> Teller:
+    """The averaged network of a trained arm, guided as the config says."""
+    from diffusion_jax.evaluation.conditions import encode
+    from diffusion_jax.networks.score_network import null_condition
+    from diffusion_jax.sampling.guidance import guidance
+    from diffusion_jax.training.runs import Run
+    from diffusion_jax.training.trained import load_arms
+
+    facts = Run.load(RUN.value).facts
+    condition = encode(facts, [PROMPT.value] * PICTURES)
+    name, trained = next(iter(load_arms(RUN.value, (ARM.value,) if ARM.value else ()).items()))
+    denoise = trained.denoiser()
+    if PROMPT.value:
+        denoise = guidance.make(config.sampling.guidance)(denoise, null_condition(condition))
+    return Teller(
+        trained.objective.schedule,
+        trained.arm.settings["schedule"],
+        denoise,
+        condition,
+        f"The denoiser is the network of the arm {name} in {RUN.value}, "
+        f"after {trained.step:,} training steps.",
+    )
+
+
+def _oracle(config: ConfigDict, data: Any) -> Teller:
+    """The exact denoiser of some training pictures: of those with the prompt's caption."""
+    import jax.numpy as jnp
+    import numpy as np
+
+    from diffusion_jax.oracles import Empirical
+    from diffusion_jax.process.schedules import schedules
+    from diffusion_jax.training.arms import arm_settings
+
+    arms = arm_settings(config)
+    spec = arms[one_of(ARM.value, arms, "arm") if ARM.value else next(iter(arms))]["schedule"]
+    count = min(len(data.train), ORACLE_PICTURES)
+    examples = data.train.__getitems__(range(count))
+    chosen = _with_caption(examples, PROMPT.value)
+    points = jnp.asarray(np.stack([e["image"] for e in chosen]), jnp.float32) / 127.5 - 1
+    return Teller(
+        schedules.make(spec),
+        spec,
+        Empirical(points).denoise,
+        None,
+        f"Nothing is trained here: the denoiser is the exact one of {len(chosen):,} training "
+        "pictures, so each walk ends at one of them. A trained network paints new ones.",
+    )
+
+
+def _with_caption(examples: Sequence[dict[str, Any]], prompt: str) -> list[dict[str, Any]]:
+    chosen = [e for e in examples if not prompt or e["caption"] == prompt]
+    if not chosen:
+        known = {str(example["caption"]) for example in examples}
+        raise UserError(
+            f"None of {len(examples):,} training pictures is called {prompt!r}, and without "
+            f"--run only those are known.{nearest(prompt, known)}"
+        )
+    return chosen
+
+
+if __name__ == "__main__":
+    cli.run(main)
