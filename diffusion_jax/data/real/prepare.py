@@ -85,12 +85,25 @@ def _builder(raw: RawSet, data_dir: Path, paths: Paths | None) -> tfds.core.Data
             )
 
         def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
-            found = paths or dl_manager.download({file.name: file.url for file in raw.files})
+            found = paths or _download(raw, dl_manager)
             return {split: self._generate_examples(found, split) for split in ("train", "test")}
 
         def _generate_examples(self, found: Paths, split: str) -> Iterator[tuple[int, Any]]:
-            images, labels = raw.read({name: Path(found[name]) for name in found}, split)
+            images, labels = raw.read(found, split)
             for index, (image, label) in enumerate(zip(images, labels, strict=True)):
                 yield index, {"image": image, "label": label}
 
     return Builder(data_dir=data_dir, file_format="array_record")
+
+
+def _download(raw: RawSet, dl_manager: Any) -> Paths:
+    try:
+        found = dl_manager.download({file.name: file.url for file in raw.files})
+    except Exception as error:  # the network has many ways to fail, and none is our fault
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(
+            f"Data set {raw.name!r}: could not download {raw.files[0].url} and the rest "
+            f"({type(error).__name__}: {reason}). Try again, or put the files into a folder "
+            f"named by manual_dir; {raw.how}."
+        ) from error
+    return {name: Path(path) for name, path in found.items()}

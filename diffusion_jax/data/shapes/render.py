@@ -2,7 +2,8 @@
 
 Lengths are in picture widths, the origin is the top left corner, y points down. A thing is the
 set where a signed distance d is negative, and a pixel of width w is covered by
-clip(1/2 - d/w, 0, 1), so edges carry sub-pixel positions even in a picture 12 pixels wide.
+clip(1/2 - d/w, 0, 1): exact for upright edges, close for others, and a quarter of a pixel too
+much at sharp corners. So pictures carry sub-pixel positions even where they are 12 pixels wide.
 """
 
 from collections.abc import Sequence

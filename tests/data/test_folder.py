@@ -1,0 +1,137 @@
+"""A folder of pictures with captions, and what can be wrong with one."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from diffusion_jax.data.dataset import datasets
+from diffusion_jax.errors import UserError
+
+COLOURS = ("red", "green", "blue", "white", "black", "gold", "plum", "teal", "gray", "pink")
+
+
+@pytest.fixture
+def path(tmp_path):
+    (tmp_path / "deeper").mkdir()
+    for colour in COLOURS:
+        Image.new("RGB", (20, 12), colour).save(tmp_path / "deeper" / f"{colour}.png")
+    write(tmp_path, [{"file_name": f"deeper/{c}.png", "text": f"a {c} wall"} for c in COLOURS])
+    return tmp_path
+
+
+def write(path, entries):
+    lines = [entry if isinstance(entry, str) else json.dumps(entry) for entry in entries]
+    (path / "metadata.jsonl").write_text("\n".join(lines) + "\n\n")
+
+
+def make(path, **settings):
+    listed = "".join(f", {name}={value!r}" for name, value in settings.items())
+    return datasets.make(f"folder(path={str(path)!r}, size=8{listed})")
+
+
+def test_pictures_and_captions_belong_together(path):
+    data = make(path, held_out=0.4)
+    examples = [*map(data.train.__getitem__, range(len(data.train)))]
+    assert len(examples) + len(data.test) == len(COLOURS)
+    for example in examples:
+        colour = example["caption"].split()[1]
+        expected = Image.new("RGB", (8, 8), colour)
+        np.testing.assert_array_equal(example["image"], np.asarray(expected))
+        data.tokenizer.encode(example["caption"])
+
+
+def test_the_split_is_by_caption_and_stable(path):
+    data = make(path, held_out=0.4)
+    held_out = set(data.held_out_captions)
+    assert {data.test[i]["caption"] for i in range(len(data.test))} == held_out
+    assert not held_out & {data.train[i]["caption"] for i in range(len(data.train))}
+    entries = [{"file_name": f"deeper/{c}.png", "caption": f"A {c} wall."} for c in COLOURS[::-1]]
+    write(path, [*entries, {"file_name": "deeper/red.png", "caption": "one more"}])
+    again = {caption.lower().rstrip(".") for caption in make(path, held_out=0.4).held_out_captions}
+    assert again - {"one more"} == held_out
+
+
+def test_pictures_are_cut_to_squares_and_turned_grey(path):
+    wide = np.zeros((10, 30, 3), np.uint8)
+    wide[:, :10], wide[:, 10:20], wide[:, 20:] = (255, 0, 0), (90, 90, 90), (0, 0, 255)
+    Image.fromarray(wide).save(path / "deeper" / "red.png")
+    data = make(path, held_out=0.4, channels=1)
+    pictures = [source[i] for source in (data.train, data.test) for i in range(len(source))]
+    (red,) = [e["image"] for e in pictures if e["caption"] == "a red wall"]
+    assert red.shape == (8, 8, 1)
+    assert np.abs(red.astype(int) - 90).max() <= 2
+
+
+def test_transparent_parts_become_white(path):
+    Image.new("RGBA", (9, 9), (255, 0, 0, 0)).save(path / "deeper" / "red.png")
+    data = make(path, held_out=0.4)
+    pictures = [source[i] for source in (data.train, data.test) for i in range(len(source))]
+    (red,) = [e["image"] for e in pictures if e["caption"] == "a red wall"]
+    assert (red == 255).all()
+
+
+def test_labels(path):
+    kinds = {"red": "warm", "blue": "cold"}
+    entries = [
+        {"file_name": f"deeper/{c}.png", "text": f"a {c} wall", "label": kinds.get(c, "other")}
+        for c in COLOURS
+    ]
+    write(path, entries)
+    data = make(path, held_out=0.4)
+    assert data.class_names == ("cold", "other", "warm")
+    for source in (data.train, data.test):
+        for i in range(len(source)):
+            colour = source[i]["caption"].split()[1]
+            assert data.class_names[source[i]["label"]] == kinds.get(colour, "other")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{file_name:", r"metadata.jsonl, line 2: this is not JSON"),
+        ("[]", r"line 2: there is no 'file_name'"),
+        ({"text": "a wall"}, r"line 2: there is no 'file_name'"),
+        ({"file_name": "deeper/red.png"}, r"line 2: there is no caption"),
+        ({"file_name": "deeper/red.png", "text": " "}, r"line 2: there is no caption"),
+        (
+            {"file_name": "deeper/no.png", "text": "a wall"},
+            r"line 2: there is no picture .*no\.png",
+        ),
+    ],
+)
+def test_wrong_lines_are_named(path, line, message):
+    write(path, [{"file_name": "deeper/red.png", "text": "a red wall"}, line])
+    with pytest.raises(UserError, match=message) as error:
+        make(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", None])
+def test_damaged_pictures_are_named(path, content):
+    for colour in COLOURS:
+        file = path / "deeper" / f"{colour}.png"
+        file.write_bytes(file.read_bytes()[:60] if content is None else content)
+    with pytest.raises(UserError, match=r"Cannot read the picture .*\.png"):
+        make(path, held_out=0.4).train[0]
+
+
+def test_no_metadata(tmp_path):
+    with pytest.raises(UserError, match=r"metadata\.jsonl \(No such file.*file_name"):
+        make(tmp_path)
+    write(tmp_path, [])
+    with pytest.raises(UserError, match="names no pictures"):
+        make(tmp_path)
+
+
+def test_empty_splits(path):
+    with pytest.raises(UserError, match="0 to test with"):
+        make(path, held_out=0.0)
+    with pytest.raises(UserError, match=r"0 pictures .* to train on"):
+        make(path, held_out=1.0)
+
+
+def test_wrong_channels(path):
+    with pytest.raises(UserError, match="channels=4"):
+        make(path, channels=4)

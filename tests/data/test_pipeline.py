@@ -1,0 +1,125 @@
+"""Batches: the same whoever asks, from wherever they start."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from diffusion_jax.data.memory import MemorySource, Pictures
+from diffusion_jax.data.pipeline import batches, to_bytes, to_unit
+from diffusion_jax.data.tokenizer import Tokenizer
+from diffusion_jax.errors import UserError
+
+COUNT = 10
+TOKENIZER = Tokenizer.of(["zero one two three four five six seven eight nine"])
+PICTURES = Pictures(
+    np.random.default_rng(0).integers(0, 256, (COUNT, 4, 4, 3), np.uint8),
+    np.arange(COUNT),
+    TOKENIZER.words,
+)
+SOURCE = MemorySource(COUNT, lambda: PICTURES)
+
+
+def make(**settings):
+    return batches(SOURCE, TOKENIZER, **{"batch_size": 4, "seed": 0} | settings)
+
+
+def take(iterator, count):
+    return list(itertools.islice(iterator, count))
+
+
+def assert_same(first, second):
+    for a, b in zip(first, second, strict=True):
+        assert a.keys() == b.keys()
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name])
+
+
+def test_a_batch_is_examples():
+    batch = next(make())
+    assert {name: (a.shape, str(a.dtype)) for name, a in batch.items()} == {
+        "image": ((4, 4, 4, 3), "float32"),
+        "tokens": ((4, 10), "int32"),
+        "label": ((4,), "int32"),
+    }
+    for row, label in enumerate(batch["label"]):
+        np.testing.assert_array_equal(to_bytes(batch["image"][row]), PICTURES.images[label])
+        np.testing.assert_array_equal(
+            batch["tokens"][row], TOKENIZER.encode(TOKENIZER.words[label])
+        )
+
+
+def test_epochs_are_permutations_and_differ():
+    labels = np.concatenate([batch["label"] for batch in take(make(), 15)]).reshape(6, COUNT)
+    assert (np.sort(labels) == np.arange(COUNT)).all()
+    assert len({tuple(epoch) for epoch in labels}) == 6
+
+
+def test_seeds_differ():
+    assert (take(make(seed=1), 3)[2]["label"] != take(make(seed=2), 3)[2]["label"]).any()
+
+
+@pytest.mark.parametrize("taken", [0, 1, 5])
+def test_restored_iterators_continue(taken):
+    iterator = make(augment_flip=True)
+    take(iterator, taken)
+    state = json.loads(json.dumps(iterator.state()))
+    restored = make(augment_flip=True)
+    take(restored, 2)
+    restored.restore(state)
+    assert restored.state() == state
+    assert_same(take(restored, 4), take(iterator, 4))
+
+
+def test_two_processes_see_what_one_sees():
+    whole = take(make(augment_flip=True), 5)
+    halves = [take(make(augment_flip=True, process_index=p, process_count=2), 5) for p in (0, 1)]
+    joined = [
+        {name: np.concatenate([a[name], b[name]]) for name in a}
+        for a, b in zip(*halves, strict=True)
+    ]
+    assert_same(joined, whole)
+
+
+def test_resume_with_another_number_of_processes():
+    iterator = make()
+    take(iterator, 3)
+    half = make(process_index=1, process_count=2)
+    half.restore(iterator.state())
+    np.testing.assert_array_equal(next(half)["label"], next(iterator)["label"][2:])
+    assert half.state() == iterator.state()
+
+
+def test_foreign_states_are_refused():
+    state = make().state()
+    with pytest.raises(UserError, match="seed was 0 and is now 1"):
+        make(seed=1).restore(state)
+    with pytest.raises(UserError, match="batch_size was 4 and is now 2"):
+        make(batch_size=2).restore(state)
+
+
+def test_half_of_the_pictures_are_mirrored():
+    plain, flipped = take(make(), 25), take(make(augment_flip=True), 25)
+    mirrored = []
+    for a, b in zip(plain, flipped, strict=True):
+        for x, y in zip(a["image"], b["image"], strict=True):
+            same, mirror = (x == y).all(), (x[:, ::-1] == y).all()
+            assert same != mirror
+            mirrored.append(mirror)
+    assert 30 < sum(mirrored) < 70
+
+
+def test_batches_that_cannot_be_divided():
+    with pytest.raises(UserError, match="batch of 4 cannot be divided among 3"):
+        make(process_count=3)
+
+
+def test_no_pictures():
+    with pytest.raises(UserError, match="empty"):
+        batches(MemorySource(0, lambda: PICTURES), TOKENIZER, batch_size=1, seed=0)
+
+
+def test_bytes_survive_the_unit_interval():
+    values = np.arange(256, dtype=np.uint8)
+    np.testing.assert_array_equal(to_bytes(to_unit(values)), values)

@@ -1,0 +1,228 @@
+"""Published sets: from a folder, from the web, and what is said when neither works."""
+
+import contextlib
+import dataclasses
+import errno
+import gzip
+import hashlib
+import http.server
+import importlib.util
+import io
+import tarfile
+import threading
+
+import numpy as np
+import pytest
+
+from diffusion_jax.data.dataset import datasets
+from diffusion_jax.data.real import find, prepare
+from diffusion_jax.data.real.published import CIFAR10, FASHION_MNIST, MNIST
+from diffusion_jax.data.real.raw import RemoteFile
+from diffusion_jax.errors import UserError
+from tests.data.raw_files import cifar_files, idx_files, write
+
+
+def make(name, tmp_path, manual_dir=None, **settings):
+    folders = {"data_dir": str(tmp_path / "tfds"), "manual_dir": manual_dir and str(manual_dir)}
+    listed = ", ".join(f"{name}={value!r}" for name, value in (folders | settings).items())
+    return datasets.make(f"{name}({listed})")
+
+
+def assert_nothing_half_written(tmp_path):
+    assert not [p for p in (tmp_path / "tfds").rglob("*") if p.is_file()]
+
+
+def test_fashion_mnist_from_a_folder(tmp_path):
+    manual = write(tmp_path / "raw", idx_files())
+    data = make("fashion_mnist", tmp_path, manual)
+    assert (len(data.train), len(data.test), data.size, data.channels) == (7, 4, 32, 1)
+    examples = sorted(data.train.__getitems__(range(7)), key=lambda e: e["label"])
+    for k, example in enumerate(examples):
+        inside = example["image"][2:-2, 2:-2]
+        assert example["label"] == k and (inside == 21 * k).all()
+        assert example["image"].sum() == inside.sum()  # the border is black
+        assert example["caption"] == data.prompts[k]
+        data.tokenizer.encode(example["caption"])
+    assert data.prompts[9] == "a picture of an ankle boot"
+    assert data.class_names[9] == "ankle boot"
+
+
+def test_prepared_once(tmp_path):
+    manual = write(tmp_path / "raw", idx_files())
+    make("mnist", tmp_path, manual)
+    for file in manual.iterdir():
+        file.unlink()
+    again = make("mnist", tmp_path, size=28)
+    assert again.train[0]["image"].shape == (28, 28, 1)
+
+
+def test_unpacked_files_in_tfds_own_manual_folder(tmp_path):
+    unpacked = {n.removesuffix(".gz"): gzip.decompress(c) for n, c in idx_files().items()}
+    write(tmp_path / "tfds" / "downloads" / "manual", unpacked)
+    assert len(make("mnist", tmp_path).test) == 4
+
+
+def archive(files):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("place", [".", "cifar-10-batches-bin", "archive"])
+def test_cifar10_from_a_folder(tmp_path, place):
+    files = cifar_files()
+    if place == "archive":
+        write(tmp_path / "raw", {"cifar-10-binary.tar.gz": archive(files)})
+    else:
+        write(tmp_path / "raw" / place, files)
+    data = make("cifar10", tmp_path, tmp_path / "raw")
+    assert (len(data.train), len(data.test)) == (10, 2)
+    for index in range(10):
+        example = data.train[index]
+        red, green, blue = np.moveaxis(example["image"], -1, 0)
+        assert (red == red[0, 0]).all() and example["label"] in (red[0, 0] // 10, 9)
+        assert (green == np.arange(32)[:, None]).all() and (blue == 7).all()
+    assert {data.test[i]["caption"] for i in range(2)} == {
+        "a picture of a dog",
+        "a picture of a truck",
+    }
+
+
+@contextlib.contextmanager
+def web(folder):
+    """A web server that offers a folder's files."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=str(folder))
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def remote(url, files):
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    return tuple(RemoteFile(url + n, len(c), sums[n]) for n, c in files.items())
+
+
+def test_download_through_tfds(tmp_path):
+    files = idx_files()
+    with web(write(tmp_path / "web", files)) as url:
+        raw = dataclasses.replace(MNIST, files=remote(url, files))
+        builder = prepare.prepare(raw, tmp_path / "tfds", None)
+    images, labels = prepare.load(builder, "train")
+    assert (images[:, 5, 5, 0] == 21 * labels).all() and len(images) == 7
+
+
+def test_altered_downloads_are_refused(tmp_path):
+    files = idx_files()
+    with web(write(tmp_path / "web", files)) as url:
+        raw = dataclasses.replace(MNIST, files=remote(url, files | {next(iter(files)): b"other"}))
+        with pytest.raises(UserError, match=r"could not download.*NonMatchingChecksum") as error:
+            prepare.prepare(raw, tmp_path / "tfds", None)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "tfds" / "mnist_arrays" / "1.0.0").exists()
+
+
+def test_no_web(tmp_path):
+    with web(write(tmp_path / "web", {})) as url:
+        gone = dataclasses.replace(MNIST, files=remote(url, idx_files()))
+        with pytest.raises(UserError, match=r"HTTP status 404"):
+            prepare.prepare(gone, tmp_path / "tfds", None)
+    raw = dataclasses.replace(CIFAR10, files=(RemoteFile("http://127.0.0.1:9/c.tar.gz", 1, ""),))
+    with pytest.raises(UserError) as error:
+        prepare.prepare(raw, tmp_path / "tfds", None)
+    told = str(error.value)
+    assert "\n" not in told
+    for part in ("c.tar.gz", "downloads/manual", "manual_dir", "127.0.0.1", "data_batch_1.bin"):
+        assert part in told
+    assert_nothing_half_written(tmp_path)
+
+
+def test_files_missing_from_the_named_folder(tmp_path):
+    (tmp_path / "raw").mkdir()
+    with pytest.raises(UserError, match=r"train-images-idx3-ubyte.gz.*not in .*raw.*Debian"):
+        make("fashion_mnist", tmp_path, tmp_path / "raw")
+    assert_nothing_half_written(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: content[:40], r"Cannot read .*train-images.*(end|cut)"),
+        (lambda content: b"", r"Cannot read .*train-images.*"),
+        (lambda content: gzip.compress(gzip.decompress(content)[:-1]), "not a whole IDX file"),
+        (lambda content: gzip.compress(b"\0\0\x0d\1" + bytes(8)), "not a whole IDX file"),
+        (lambda content: idx_files()["t10k-images-idx3-ubyte.gz"], r"\(4, 28, 28\).*\(7,\)"),
+    ],
+)
+def test_damaged_idx_files(tmp_path, change, message):
+    files = idx_files()
+    files["train-images-idx3-ubyte.gz"] = change(files["train-images-idx3-ubyte.gz"])
+    manual = write(tmp_path / "raw", files)
+    with pytest.raises(UserError, match=message) as error:
+        make("mnist", tmp_path, manual)
+    assert "\n" not in str(error.value)
+    assert_nothing_half_written(tmp_path)
+
+
+def test_damaged_cifar_files(tmp_path):
+    files = cifar_files()
+    short = write(tmp_path / "short", files | {"data_batch_3.bin": files["data_batch_3.bin"][:-1]})
+    with pytest.raises(UserError, match=r"data_batch_3.bin has 6145 bytes, not a multiple of 3073"):
+        make("cifar10", tmp_path, short)
+    labels = write(tmp_path / "labels", files | {"test_batch.bin": b"\xff" * 3073})
+    with pytest.raises(UserError, match="labels above 9"):
+        make("cifar10", tmp_path, labels)
+    broken = write(tmp_path / "broken", {"cifar-10-binary.tar.gz": archive(files)[:300]})
+    with pytest.raises(UserError, match=r"Cannot read .*cifar-10-binary.tar.gz"):
+        make("cifar10", tmp_path, broken)
+    assert_nothing_half_written(tmp_path)
+
+
+def test_no_room(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    raw = dataclasses.replace(MNIST, read=full)
+    manual = write(tmp_path / "raw", idx_files())
+    with pytest.raises(UserError, match=r"Cannot write mnist to .*No space left"):
+        prepare.prepare(raw, tmp_path / "tfds", manual)
+
+
+def test_sizes_that_borders_cannot_make(tmp_path):
+    with pytest.raises(UserError, match=r"size=31.*give 28 or 32"):
+        make("mnist", tmp_path, size=31)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorflow") is not None, reason="it is installed")
+def test_tensorflow_is_not_needed(tmp_path):
+    data = make("mnist", tmp_path, write(tmp_path / "raw", idx_files()))
+    assert data.train[0]["image"].shape == (32, 32, 1)
+
+
+@pytest.mark.needs_data
+def test_fashion_mnist_of_debian(tmp_path):
+    (folder,) = FASHION_MNIST.folders
+    if FASHION_MNIST.locate(folder) is None:
+        pytest.skip(f"Debian's package dataset-fashion-mnist is not installed in {folder}")
+    paths = find.find(FASHION_MNIST, tmp_path, None)
+    images, labels = FASHION_MNIST.read(paths, "test")
+    assert images.shape == (10_000, 28, 28, 1)
+    assert (np.bincount(labels) == 1000).all()
+    # The mean of the published training pixels, 0.2860 of white.
+    images, _ = FASHION_MNIST.read(paths, "train")
+    assert abs(images.mean() / 255 - 0.2860) < 1e-4

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from diffusion_jax.data.tokenizer import Tokenizer
+from diffusion_jax.errors import UserError
+
+CAPTIONS = ["A small red circle.", "a dog's life, in black-and-white"]
+
+
+def test_words_are_told_apart_and_padded():
+    tokenizer = Tokenizer.of(CAPTIONS)
+    first, second = map(tokenizer.encode, CAPTIONS)
+    assert tokenizer.max_tokens == len(second) == len(first) == 5
+    assert (first[4:] == 0).all() and (first[:4] > 0).all()
+    assert len({*first[:4], *second}) == tokenizer.vocabulary_size - 1 == 8
+    assert max(*first, *second) == 8
+    np.testing.assert_array_equal(tokenizer.encode("A SMALL, red circle"), first)
+
+
+def test_no_caption_is_padding():
+    assert not Tokenizer.of(CAPTIONS).encode("").any()
+
+
+def test_json_round_trip():
+    tokenizer = Tokenizer.of(CAPTIONS)
+    assert Tokenizer.from_json(tokenizer.to_json()) == tokenizer
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"words": 3, "max_tokens": 1}'])
+def test_foreign_json(text):
+    with pytest.raises(UserError, match="not a saved tokenizer"):
+        Tokenizer.from_json(text)
+
+
+def test_unknown_word():
+    with pytest.raises(UserError, match=r"'circel'.*Did you mean 'circle'.*Known: a, ") as error:
+        Tokenizer.of(CAPTIONS).encode("a small circel")
+    assert "\n" not in str(error.value)
+
+
+def test_too_many_words():
+    with pytest.raises(UserError, match=r"6 words.*at most 5"):
+        Tokenizer.of(CAPTIONS).encode("a a a a a a")
