@@ -1,7 +1,9 @@
 """Mistakes that a user can make and mend, told in one line."""
 
 import difflib
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
 
 
 class UserError(Exception):
@@ -29,3 +31,43 @@ def one_of(word: str, options: Iterable[str], what: str) -> str:
         return word
     listed = ", ".join(names) or "none"
     raise UserError(f"Unknown {what} {word!r}.{nearest(word, names)} Known: {listed}.")
+
+
+def positive(part: Any, *names: str) -> None:
+    """Raises UserError unless the settings `names` of `part` are positive and finite.
+
+    Like its neighbours below, for `__post_init__`: it judges the numbers that people write and
+    lets arrays and tracers pass.
+    """
+    _require(part, names, lambda value: 0 < value < math.inf, "positive and finite")
+
+
+def finite(part: Any, *names: str) -> None:
+    """Raises UserError unless the settings `names` of `part` are finite."""
+    _require(part, names, math.isfinite, "finite")
+
+
+def within(part: Any, low: float, high: float, *names: str) -> None:
+    """Raises UserError unless the settings `names` of `part` lie in [low, high]."""
+    bounds = f"{low:g} or more" if high == math.inf else f"from {low:g} to {high:g}"
+    _require(part, names, lambda value: low <= value <= high, bounds)
+
+
+def ordered(part: Any, low: str, high: str) -> None:
+    """Raises UserError unless setting `low` of `part` is less than setting `high`."""
+    smaller, larger = getattr(part, low), getattr(part, high)
+    if _is_number(smaller) and _is_number(larger) and not smaller < larger:
+        raise UserError(
+            f"{type(part).__name__}: {low}={smaller} must be less than {high}={larger}."
+        )
+
+
+def _require(part: Any, names: Iterable[str], holds: Callable[[float], bool], what: str) -> None:
+    for name in names:
+        value = getattr(part, name)
+        if _is_number(value) and not holds(value):
+            raise UserError(f"{type(part).__name__}: {name} must be {what}, not {value}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float))

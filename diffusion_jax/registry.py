@@ -1,9 +1,10 @@
 """Families of interchangeable parts, each member written in a config as one string.
 
 A *spec* is a name with optional keyword settings: `"cosine"`, `"edm(sigma_max=50.0)"`,
-`"log_snr_shift(schedule=cosine, shift=-1.4)"`. Settings are Python literals, `inf`, or specs
-of the same family. The same string is what configs hold, what the command line overrides,
-what an ablation varies, and what reports print.
+`"log_snr_shift(schedule=cosine, shift=-1.4)"`. Settings are Python literals, `inf`, bare words
+or specs of the same family, and must be of the type that the member's annotation states. The same
+string is what configs hold, what the command line overrides, what an ablation varies, and what
+reports print.
 """
 
 import ast
@@ -12,6 +13,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
+from diffusion_jax.annotations import fits, in_words, nests, options
 from diffusion_jax.errors import UserError, nearest, one_of
 
 T = TypeVar("T")
@@ -37,11 +39,12 @@ def parse(text: str) -> Spec:
     """
     try:
         value = _value(ast.parse(text.strip(), mode="eval").body)
-    except (SyntaxError, ValueError, AttributeError, TypeError):
+    except (SyntaxError, ValueError, AttributeError, TypeError, RecursionError, MemoryError):
         value = None
     if not isinstance(value, Spec):
+        shown = text if len(text) <= 100 else f"{text[:100]}…"
         raise UserError(
-            f"Cannot read {text!r}: write a name, or a name with keyword settings "
+            f"Cannot read {shown!r}: write a name, or a name with keyword settings "
             "such as \"name(setting=1.0, other='word')\"."
         )
     return value
@@ -51,14 +54,26 @@ def _value(node: ast.expr) -> Any:
     if isinstance(node, ast.Name):
         return float("inf") if node.id == "inf" else Spec(node.id, {})
     if isinstance(node, ast.Call):
-        if node.args or not isinstance(node.func, ast.Name):
-            raise ValueError("positional settings")
+        names = {keyword.arg for keyword in node.keywords} - {None}
+        if node.args or len(names) < len(node.keywords) or not isinstance(node.func, ast.Name):
+            raise ValueError("positional or starred settings, or one given twice")
         return Spec(node.func.id, {str(k.arg): _value(k.value) for k in node.keywords})
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         return -_value(node.operand)
     if isinstance(node, (ast.Tuple, ast.List)):
         return tuple(_value(item) for item in node.elts)
-    return ast.literal_eval(node)
+    value = ast.literal_eval(node)
+    if isinstance(value, int) and value >= 2**63:
+        raise ValueError("more than an integer holds")
+    return value
+
+
+def _settings(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The parameters of a member that a spec may set."""
+    # Every flax module has these two besides its own.
+    aside = ("parent", "name") if hasattr(factory, "clone") else ()
+    parameters = inspect.signature(factory).parameters
+    return {name: parameter for name, parameter in parameters.items() if name not in aside}
 
 
 class Registry(Generic[T]):
@@ -108,7 +123,7 @@ class Registry(Generic[T]):
         """
         parsed = spec if isinstance(spec, Spec) else parse(spec)
         factory = self[parsed.name]
-        known = inspect.signature(factory).parameters
+        known = _settings(factory)
         for key in parsed.settings:
             if key not in known:
                 listed = ", ".join(name for name in known if name not in context) or "none"
@@ -116,7 +131,10 @@ class Registry(Generic[T]):
                     f"{self.family} {parsed.name!r} has no setting {key!r}."
                     f"{nearest(key, known)} Its settings: {listed}."
                 )
-        settings = {key: self._nested(value, context) for key, value in parsed.settings.items()}
+        settings = {
+            key: self._setting(parsed.name, known[key], value, context)
+            for key, value in parsed.settings.items()
+        }
         given = {key: value for key, value in context.items() if key in known}
         arguments = given | settings
         for key, parameter in known.items():
@@ -124,5 +142,16 @@ class Registry(Generic[T]):
                 raise UserError(f"{self.family} {parsed.name!r} needs the setting {key!r}.")
         return factory(**arguments)
 
-    def _nested(self, value: Any, context: dict[str, Any]) -> Any:
-        return self.make(value, **context) if isinstance(value, Spec) else value
+    def _setting(
+        self, name: str, parameter: inspect.Parameter, value: Any, context: dict[str, Any]
+    ) -> Any:
+        """A written value as the member wants it: of the annotated type, nested specs made."""
+        wanted = parameter.annotation
+        if isinstance(value, Spec):
+            value = self.make(value, **context) if nests(wanted) else value.name  # a bare word
+        if not fits(value, wanted):
+            raise UserError(
+                f"{self.family} {name!r}: {parameter.name} must be "
+                f"{in_words(wanted, self.family)}, not {value!r}."
+            )
+        return float(value) if float in options(wanted) and type(value) is int else value

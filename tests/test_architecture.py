@@ -26,7 +26,7 @@ FLOORS = (
     "experiments",
     "launch",
 )
-FOUNDATION = {"errors", "struct", "registry", "__init__"}
+FOUNDATION = {"annotations", "errors", "registry", "struct", "__init__"}
 MATHEMATICS = {"process", "oracles", "sampling"}
 MATHEMATICS_MAY_IMPORT = {"jax", "jaxtyping", LIBRARY} | sys.stdlib_module_names
 PACKAGES = (LIBRARY, "configs", "experiments", "launch")
