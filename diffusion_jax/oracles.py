@@ -38,6 +38,7 @@ class Gaussian:
         self, x: Float[Array, "batch dim"], start: Level, end: Level
     ) -> Float[Array, "batch dim"]:
         """The exact probability flow from level `start` to level `end`: standard scores stay."""
+        start, end = start.like(x), end.like(x)
         before = jnp.sqrt((start.alpha * self.std) ** 2 + start.sigma**2)
         after = jnp.sqrt((end.alpha * self.std) ** 2 + end.sigma**2)
         return end.alpha * self.mean + after / before * (x - start.alpha * self.mean)

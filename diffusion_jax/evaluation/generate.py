@@ -100,9 +100,9 @@ def generate(
         Samples in the units of the data, float32.
 
     Raises:
-        UserError: the solver cannot start from the grid's first level.
+        UserError: the solver or the prediction cannot start from the grid's first level.
     """
-    check_start(nodes, sampler.solver)
+    check_start(nodes, sampler.solver, prediction)
     keys = sample_keys(jax.random.key(seed), count)
     batches = []
     for first in range(0, count, batch_size):
@@ -139,7 +139,7 @@ def trace(
     seed: int,
 ) -> Path:
     """Draws samples as `generate` does, the same ones, and keeps all that led to them."""
-    check_start(nodes, sampler.solver)
+    check_start(nodes, sampler.solver, prediction)
     keys = sample_keys(jax.random.key(seed), count)
     _, (start, (x, denoised)) = _run(sampler, params, prediction, nodes, keys, condition, keep=True)
     # The estimate of step i was made from frame i; the last frame is its own.

@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from diffusion_jax.errors import positive
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.preconditioning import input_scale, noise_label
 from diffusion_jax.process.predictions import Prediction, predictions
@@ -56,6 +57,9 @@ class Objective:
     times: Times
     weighting: Weighting
     sigma_data: Scalar = 0.5
+
+    def __post_init__(self) -> None:
+        positive(self, "sigma_data")
 
     @staticmethod
     def make(

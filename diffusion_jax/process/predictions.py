@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from diffusion_jax.errors import positive
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import Schedule, rate
 from diffusion_jax.registry import Registry
@@ -115,6 +116,9 @@ class EDMPrediction:
     """
 
     sigma_data: Scalar = 0.5
+
+    def __post_init__(self) -> None:
+        positive(self, "sigma_data")
 
     def coefficients(self, level: Level) -> Coefficients:
         s = jnp.sqrt(level.sigma**2 + (level.alpha * self.sigma_data) ** 2)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtri
 from jaxtyping import Array, Float
 
+from diffusion_jax.errors import finite, positive
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.registry import Registry
 from diffusion_jax.struct import Scalar, pytree
@@ -64,7 +65,10 @@ class LowDiscrepancy(Times):
 
     def stratify(self, u: Float[Array, "batch"]) -> Float[Array, "batch"]:
         count = u.shape[0]
-        return (u[0] + jnp.arange(count, dtype=u.dtype) / count) % 1
+        spread = (u[0] + jnp.arange(count, dtype=u.dtype) / count) % 1
+        # Rounding may reach 0 or 1, where the quantile of a normal distribution is infinite.
+        smallest = jnp.finfo(u.dtype).epsneg
+        return jnp.clip(spread, smallest, 1 - smallest)
 
 
 @times.register("log_normal")
@@ -81,6 +85,10 @@ class LogNormal(Times):
 
     mean: Scalar = -1.2
     std: Scalar = 1.2
+
+    def __post_init__(self) -> None:
+        finite(self, "mean")
+        positive(self, "std")
 
     def time(self, u: Float[Array, "*shape"], schedule: Schedule) -> Float[Array, "*shape"]:
         log_snr = -2 * (self.mean + self.std * ndtri(u))
@@ -101,6 +109,10 @@ class LogitNormal(Times):
 
     mean: Scalar = 0.0
     std: Scalar = 1.0
+
+    def __post_init__(self) -> None:
+        finite(self, "mean")
+        positive(self, "std")
 
     def time(self, u: Float[Array, "*shape"], schedule: Schedule) -> Float[Array, "*shape"]:
         relative = jax.nn.sigmoid(self.mean + self.std * ndtri(u))

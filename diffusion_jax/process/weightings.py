@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from diffusion_jax.errors import finite, positive
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import Prediction, determinant
 from diffusion_jax.registry import Registry
@@ -81,6 +82,9 @@ class EDMWeighting:
 
     sigma_data: Scalar = 0.5
 
+    def __post_init__(self) -> None:
+        positive(self, "sigma_data")
+
     def weight(
         self, level: Level, prediction: Prediction, slope: Float[Array, "..."]
     ) -> Float[Array, "..."]:
@@ -103,6 +107,9 @@ class MinSNR:
     """
 
     gamma: Scalar = 5.0
+
+    def __post_init__(self) -> None:
+        positive(self, "gamma")
 
     def weight(
         self, level: Level, prediction: Prediction, slope: Float[Array, "..."]
@@ -141,6 +148,9 @@ class SigmoidWeighting:
     """
 
     bias: Scalar = 0.0
+
+    def __post_init__(self) -> None:
+        finite(self, "bias")
 
     def weight(
         self, level: Level, prediction: Prediction, slope: Float[Array, "..."]

@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from diffusion_jax.errors import UserError
+from diffusion_jax.errors import UserError, ordered, positive, within
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import Schedule, log_snr_range, rate
 from diffusion_jax.registry import Registry
-from diffusion_jax.struct import Scalar, pytree
+from diffusion_jax.struct import Scalar, pytree, static
 
 
 @pytree
@@ -127,15 +127,20 @@ class Trailing:
     Source: Lin et al. 2023 (zero terminal SNR), table 2.
     """
 
-    train_steps: int = 1000
+    train_steps: int = static(1000)
+
+    def __post_init__(self) -> None:
+        within(self, 1, float("inf"), "train_steps")
 
     def __call__(self, schedule: Schedule, steps: int) -> Nodes:
         if steps > self.train_steps:
             raise UserError(
                 f"grid 'trailing' has only {self.train_steps} times, too few for {steps} steps."
             )
-        labels = jnp.round(jnp.linspace(self.train_steps, 0, steps + 1)[:-1])
-        return append_clean(at_times(schedule, schedule.t_max * labels / self.train_steps))
+        # Whole numbers, so that no halfway case depends on how a float was rounded before.
+        labels = [round(self.train_steps * (steps - i) / steps) for i in range(steps)]
+        time = schedule.t_max * jnp.array(labels, dtype=float) / self.train_steps
+        return append_clean(at_times(schedule, time))
 
 
 def _log_snr_ends(
@@ -168,6 +173,10 @@ class LogSnr:
     sigma_min: Scalar = 0.002
     sigma_max: Scalar = 80.0
 
+    def __post_init__(self) -> None:
+        positive(self, "sigma_min", "sigma_max")
+        ordered(self, "sigma_min", "sigma_max")
+
     def __call__(self, schedule: Schedule, steps: int) -> Nodes:
         lowest, highest = _log_snr_ends(schedule, self.sigma_min, self.sigma_max)
         time = schedule.time(jnp.linspace(lowest, highest, steps))
@@ -192,6 +201,10 @@ class Karras:
     rho: Scalar = 7.0
     sigma_min: Scalar = 0.002
     sigma_max: Scalar = 80.0
+
+    def __post_init__(self) -> None:
+        positive(self, "rho", "sigma_min", "sigma_max")
+        ordered(self, "sigma_min", "sigma_max")
 
     def __call__(self, schedule: Schedule, steps: int) -> Nodes:
         lowest, highest = _log_snr_ends(schedule, self.sigma_min, self.sigma_max)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from diffusion_jax.errors import UserError
+from diffusion_jax.errors import finite, ordered, within
 from diffusion_jax.process.level import Level
 from diffusion_jax.registry import Registry
 from diffusion_jax.sampling.denoisers import Denoiser
@@ -67,11 +67,9 @@ class ClassifierFree:
     sigma_high: Scalar = float("inf")
 
     def __post_init__(self) -> None:
-        low, high = self.sigma_low, self.sigma_high
-        if isinstance(low, (int, float)) and isinstance(high, (int, float)) and low >= high:
-            raise UserError(
-                f"guidance interval is empty: sigma_low={low} must be less than sigma_high={high}."
-            )
+        finite(self, "scale")
+        within(self, 0, float("inf"), "sigma_low")
+        ordered(self, "sigma_low", "sigma_high")
 
     def __call__(self, denoise: Denoiser, null: Any) -> Denoiser:
         def both(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Any:
@@ -79,7 +77,8 @@ class ClassifierFree:
             doubled = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), condition, null)
             wide = level if level.alpha.ndim == 0 else jax.tree.map(lambda a: jnp.tile(a, 2), level)
             with_condition, without = jnp.split(denoise(jnp.concatenate([x, x]), wide, doubled), 2)
-            return without + self.scale * (with_condition - without)
+            # From the conditional estimate, so that scale = 1 leaves it as it is to the last bit.
+            return with_condition + (self.scale - 1) * (with_condition - without)
 
         def guided(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Any:
             noise = level.noise_to_signal

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.process.predictions import Prediction, determinant
 from diffusion_jax.sampling.denoisers import Denoiser
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers.base import Solver
@@ -53,16 +54,24 @@ def prior(
     return nodes.level.sigma[0] * _draw(keys, _START, shape, nodes.level.sigma.dtype)
 
 
-def check_start(nodes: Nodes, solver: Solver) -> None:
-    """Refuses a start without any signal for a solver that divides by alpha.
+def check_start(nodes: Nodes, solver: Solver, prediction: Prediction | None = None) -> None:
+    """Refuses a start without any signal for what cannot do without.
 
     Raises:
-        UserError: the first alpha is 0 and the solver needs sigma/alpha to be finite.
+        UserError: the first alpha is 0, and the solver needs sigma/alpha to be finite, or the
+            prediction (epsilon, score) says nothing of x_0 there.
     """
-    if solver.needs_signal and float(nodes.level.alpha[0]) <= 0:
+    first = nodes[0].level
+    hint = "starts at alpha = 0: use the grid 'karras' or 'log_snr', or another"
+    if solver.needs_signal and float(first.alpha) <= 0:
         raise UserError(
             f"solver {type(solver).__name__} needs some signal at its first node, and this grid "
-            "starts at alpha = 0: use the grid 'karras' or 'log_snr', or another solver."
+            f"{hint} solver."
+        )
+    if prediction is not None and float(determinant(first, prediction)) == 0:
+        raise UserError(
+            f"prediction {type(prediction).__name__} says nothing of the data where no signal is "
+            f"left, and this grid {hint} prediction."
         )
 
 

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from diffusion_jax.errors import ordered, positive
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules.base import schedules
 from diffusion_jax.struct import Scalar, pytree
@@ -25,6 +26,10 @@ class VE:
 
     sigma_min: Scalar = 0.01
     sigma_max: Scalar = 50.0
+
+    def __post_init__(self) -> None:
+        positive(self, "sigma_min", "sigma_max")
+        ordered(self, "sigma_min", "sigma_max")
 
     t_min = 0.0
     t_max = 1.0
@@ -55,6 +60,10 @@ class EDM:
 
     sigma_min: Scalar = 0.002
     sigma_max: Scalar = 80.0
+
+    def __post_init__(self) -> None:
+        positive(self, "sigma_min", "sigma_max")
+        ordered(self, "sigma_min", "sigma_max")
 
     @property
     def t_min(self) -> Scalar:

@@ -3,6 +3,7 @@
 from jax.nn import sigmoid
 from jaxtyping import Array, Float
 
+from diffusion_jax.errors import positive
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules.base import schedules
 from diffusion_jax.struct import Scalar, pytree
@@ -28,6 +29,9 @@ class RectifiedFlow:
     """
 
     shift: Scalar = 1.0
+
+    def __post_init__(self) -> None:
+        positive(self, "shift")
 
     t_min = 0.0
     t_max = 1.0

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jax.nn import log_sigmoid, sigmoid, softplus
 from jaxtyping import Array, Float
 
+from diffusion_jax.errors import finite, ordered, positive
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules.base import schedules
 from diffusion_jax.struct import Scalar, pytree
@@ -28,6 +29,9 @@ class VPLinear:
 
     beta_min: Scalar = 0.1
     beta_max: Scalar = 20.0
+
+    def __post_init__(self) -> None:
+        positive(self, "beta_min", "beta_max")
 
     t_min = 0.0
     t_max = 1.0
@@ -65,6 +69,10 @@ class Cosine:
 
     log_snr_min: Scalar = -15.0
     log_snr_max: Scalar = 15.0
+
+    def __post_init__(self) -> None:
+        finite(self, "log_snr_min", "log_snr_max")
+        ordered(self, "log_snr_min", "log_snr_max")
 
     @property
     def t_min(self) -> Scalar:
@@ -109,6 +117,12 @@ class Sigmoid:
     tau: Scalar = 1.0
     log_snr_min: Scalar = -15.0
     log_snr_max: Scalar = 15.0
+
+    def __post_init__(self) -> None:
+        positive(self, "tau")
+        finite(self, "start", "end", "log_snr_min", "log_snr_max")
+        ordered(self, "start", "end")
+        ordered(self, "log_snr_min", "log_snr_max")
 
     @property
     def t_min(self) -> Scalar:

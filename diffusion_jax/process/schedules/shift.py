@@ -3,8 +3,9 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from diffusion_jax.errors import finite
 from diffusion_jax.process.level import Level
-from diffusion_jax.process.schedules.base import Schedule, schedules
+from diffusion_jax.process.schedules.base import Schedule, log_snr_range, schedules
 from diffusion_jax.struct import Scalar, pytree
 
 # Beyond these bounds float32 cannot tell alpha, or sigma, from its limit; a shift starts from
@@ -19,7 +20,9 @@ class LogSnrShift:
 
     log_snr(t) = log_snr_inner(t) + shift. The levels stay on the inner schedule's curve
     (variance-preserving stays so, a straight path stays straight); only the time at which each
-    is reached changes. Pictures of d × d pixels want shift = 2 log(64/d) relative to 64 × 64.
+    is reached changes. Time is cut where the shifted log-SNR would leave the inner schedule's
+    range, so that no curve is continued beyond what it was made for. Pictures of d × d pixels
+    want shift = 2 log(64/d) relative to 64 × 64.
 
     Attributes:
         schedule: the inner schedule.
@@ -35,13 +38,18 @@ class LogSnrShift:
     schedule: Schedule
     shift: Scalar = 0.0
 
+    def __post_init__(self) -> None:
+        finite(self, "shift")
+
     @property
     def t_min(self) -> Scalar:
-        return jnp.maximum(self.schedule.t_min, self.schedule.time(jnp.array(HIGHEST, dtype=float)))
+        highest = jnp.minimum(log_snr_range(self.schedule)[1], HIGHEST)
+        return self.schedule.time(highest - jnp.maximum(self.shift, 0))
 
     @property
     def t_max(self) -> Scalar:
-        return jnp.minimum(self.schedule.t_max, self.schedule.time(jnp.array(LOWEST, dtype=float)))
+        lowest = jnp.maximum(log_snr_range(self.schedule)[0], LOWEST)
+        return self.schedule.time(lowest - jnp.minimum(self.shift, 0))
 
     def level(self, time: Float[Array, "..."]) -> Level:
         inner = self.schedule.level(time).log_snr

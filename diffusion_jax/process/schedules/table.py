@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jax.nn import log_sigmoid
 from jaxtyping import Array, Float
 
+from diffusion_jax.errors import UserError
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules.base import schedules
 from diffusion_jax.struct import pytree
@@ -60,11 +61,16 @@ class Table:
 def ddpm_linear(steps: int = 1000) -> Table:
     """DDPM's table: beta from 1e-4 to 0.02 in 1000 equal steps, scaled by 1000/steps for others.
 
+    Raises:
+        UserError: not more than 20 steps, for which a beta would reach 1.
+
     Source: Ho et al. 2020 (DDPM), section 4; Nichol & Dhariwal 2021 for the scaling.
 
     >>> round(float(ddpm_linear().level(jnp.float32(1.0)).alpha), 5)
     0.00635
     """
+    if steps <= 20:
+        raise UserError(f"schedule 'ddpm_linear' needs more than 20 steps, not {steps}.")
     return Table.from_betas(jnp.linspace(1e-4, 0.02, steps) * 1000 / steps)
 
 
@@ -77,10 +83,18 @@ def ddpm_cosine(steps: int = 1000, offset: float = 0.008, largest_beta: float = 
         offset: keeps the first betas from being too small to matter.
         largest_beta: betas are clipped to it, so that the last entry keeps some signal.
 
+    Raises:
+        UserError: fewer than 2 steps, a negative offset, or a largest beta outside (0, 1).
+
     Source: Nichol & Dhariwal 2021 (improved DDPM), eq. 17.
 
     >>> round(float(ddpm_cosine().level(jnp.float32(0.5)).alpha), 3)
     0.703
     """
+    if steps < 2 or not 0 <= offset < 1 or not 0 < largest_beta < 1:
+        raise UserError(
+            "schedule 'ddpm_cosine' needs 2 or more steps, an offset in [0, 1), and a largest_beta "
+            f"in (0, 1), not {steps}, {offset} and {largest_beta}."
+        )
     f = jnp.cos((jnp.linspace(0, 1, steps + 1) + offset) / (1 + offset) * jnp.pi / 2) ** 2
     return Table.from_betas(jnp.minimum(1 - f[1:] / f[:-1], largest_beta))

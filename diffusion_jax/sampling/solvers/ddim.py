@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 
+from diffusion_jax.errors import within
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers.base import (
     Denoise,
@@ -32,6 +33,9 @@ class DDIM(OneStep):
 
     order = 1
     stochastic = False
+
+    def __post_init__(self) -> None:
+        within(self, 0, 1, "eta")
 
     def step(
         self, state: State, here: Nodes, there: Nodes, denoise: Denoise, noise: Noise

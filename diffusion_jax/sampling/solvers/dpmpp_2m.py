@@ -46,7 +46,7 @@ class DPMpp2M:
     ) -> MultistepState:
         x0 = denoise(state.x, here.level)
         h = (there.level.log_snr - here.level.log_snr) / 2
-        # h = inf where a level without signal or without noise is left or reached: no extrapolation.
+        # h is infinite from a level without signal and to one without noise: no extrapolation.
         weight = jnp.where(jnp.isfinite(h), h / (2 * state.h), 0)
         estimate = x0 + weight * (x0 - state.denoised)
         ratio = there.level.sigma / here.level.sigma

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from diffusion_jax.errors import ordered, within
 from diffusion_jax.process.level import Level
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers.base import Denoise, Noise, State, solvers, unless_clean
@@ -48,6 +49,10 @@ class EDMSampler:
     order = 2
     stochastic = False
     needs_signal = True
+
+    def __post_init__(self) -> None:
+        within(self, 0, float("inf"), "churn", "s_tmin", "s_noise")
+        ordered(self, "s_tmin", "s_tmax")
 
     def evaluations(self, steps: int) -> int:
         return 2 * steps - 1

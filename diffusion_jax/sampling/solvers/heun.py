@@ -1,8 +1,14 @@
 """Heun's method in the schedule's own time."""
 
 from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.sampling.solvers.base import Denoise, Noise, OneStep, State, solvers
-from diffusion_jax.sampling.solvers.base import unless_clean
+from diffusion_jax.sampling.solvers.base import (
+    Denoise,
+    Noise,
+    OneStep,
+    State,
+    solvers,
+    unless_clean,
+)
 from diffusion_jax.sampling.solvers.euler import Euler, velocity
 from diffusion_jax.struct import pytree
 
