@@ -1,0 +1,55 @@
+"""What every data set promises the rest of the library."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from diffusion_jax.data.dataset import datasets
+from diffusion_jax.data.pipeline import batches
+from tests.data.raw_files import cifar_files, idx_files, write
+
+
+def folder_files(path):
+    entries = [{"file_name": f"{k}.png", "text": f"picture number {k}"} for k in range(20)]
+    for entry in entries:
+        Image.new("RGB", (9, 9), "red").save(path / entry["file_name"])
+    (path / "metadata.jsonl").write_text("\n".join(map(json.dumps, entries)))
+
+
+def make(name, path):
+    """The data set of a name, over a few files where it needs some."""
+    if name == "shapes":
+        return datasets.make(name)
+    if name == "folder":
+        folder_files(path)
+        return datasets.make(f"folder(path={str(path)!r}, held_out=0.3)")
+    files = cifar_files() if name == "cifar10" else idx_files()
+    raw = str(write(path / "raw", files))
+    return datasets.make(f"{name}(data_dir={str(path)!r}, manual_dir={raw!r})")
+
+
+@pytest.mark.parametrize("name", datasets)
+def test_contract(name, tmp_path):
+    data = make(name, tmp_path)
+    assert data.name == name
+    assert data.num_classes == len(set(data.class_names)) > 0
+    train = [data.train[i] for i in range(min(50, len(data.train)))]
+    test = [data.test[i] for i in range(min(50, len(data.test)))]
+    for example in train + test:
+        assert example["image"].shape == (data.size, data.size, data.channels)
+        assert example["image"].dtype == np.uint8
+        assert 0 <= example["label"] < data.num_classes
+        assert data.tokenizer.encode(example["caption"]).any()
+    assert data.prompts
+    for caption in (*data.prompts, *data.held_out_captions):
+        assert data.tokenizer.encode(caption).any()
+    if data.held_out_captions:
+        assert {e["caption"] for e in test} <= set(data.held_out_captions)
+        assert not {e["caption"] for e in train} & set(data.held_out_captions)
+    if data.check:
+        right = data.check(np.stack([e["image"] for e in test]), [e["caption"] for e in test])
+        assert right["all"].shape == (len(test),) and right["all"].mean() >= 0.98
+    batch = next(batches(data.train, data.tokenizer, batch_size=2, seed=0))
+    assert -1 <= batch["image"].min() <= batch["image"].max() <= 1
