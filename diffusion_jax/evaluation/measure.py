@@ -1,7 +1,7 @@
 """Samples of every arm in every way that a config asks for, on the same captions and noise."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -12,8 +12,10 @@ from diffusion_jax.data.pipeline import to_bytes
 from diffusion_jax.errors import UserError
 from diffusion_jax.evaluation.conditions import encode
 from diffusion_jax.evaluation.generate import Path, Sampler, generate, repeat_rows, trace
+from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.sampling.grids import Grid, Nodes, grids, make
 from diffusion_jax.sampling.guidance import Guidance, guidance
+from diffusion_jax.sampling.sample import check_start
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.training.progress import Progress
 from diffusion_jax.training.runs import DataFacts
@@ -100,9 +102,16 @@ class Plan:
         """Number of samples drawn in this way."""
         return self.headline_count if way == self.headline else self.count
 
-    def nodes(self, arm: TrainedArm, steps: int) -> Nodes:
-        """The arm's grid, padded to the longest of all, so that all share a compiled program."""
-        return make(self.grid, arm.objective.schedule, steps).pad(self.steps[-1])
+    def nodes(self, schedule: Schedule, steps: int) -> Nodes:
+        """The grid, padded to the longest of all, so that all share a compiled program."""
+        return make(self.grid, schedule, steps).pad(self.steps[-1])
+
+    def check(self, schedules: Iterable[Schedule]) -> None:
+        """Raises UserError if a solver cannot start on the grid over one of the schedules."""
+        for schedule in schedules:
+            nodes = self.nodes(schedule, self.steps[-1])
+            for solver in self.solvers.values():
+                check_start(nodes, solver)
 
     def sampler(self, arm: TrainedArm, way: Way, shape: tuple[int, ...]) -> Sampler:
         """What draws samples of an arm."""
@@ -154,7 +163,7 @@ def measure(
                 plan.sampler(arm, way, facts.shape),
                 arm.params,
                 arm.objective.prediction,
-                plan.nodes(arm, way.steps),
+                plan.nodes(arm.objective.schedule, way.steps),
                 encode(facts, captions),
                 count,
                 plan.seed,
@@ -181,7 +190,7 @@ def traces(
             plan.sampler(arm, plan.headline, facts.shape),
             arm.params,
             arm.objective.prediction,
-            plan.nodes(arm, plan.headline.steps),
+            plan.nodes(arm.objective.schedule, plan.headline.steps),
             condition,
             count,
             plan.seed,

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.pipeline import to_bytes
+from diffusion_jax.evaluation import generate
 from diffusion_jax.evaluation.distance import (
     Features,
     KernelDistance,
@@ -18,7 +20,6 @@ from diffusion_jax.evaluation.distance import (
     features,
     kernel_distance,
 )
-from diffusion_jax.evaluation.generate import Path
 from diffusion_jax.evaluation.measure import Cell, Plan, Way
 from diffusion_jax.evaluation.paired import Z95, rate_difference, wilson
 from diffusion_jax.process.objective import Objective
@@ -26,6 +27,7 @@ from diffusion_jax.process.times import log_snr_slope
 from diffusion_jax.process.weightings import effective_weight
 from diffusion_jax.reports import content
 from diffusion_jax.reports.pictures import from_noisy
+from diffusion_jax.training.metrics import read_metrics
 from diffusion_jax.training.trained import TrainedArm
 
 CURVE = 256  # points of a schedule's curve
@@ -100,7 +102,7 @@ class Measured:
     data: Dataset
     arms: Mapping[str, TrainedArm]
     cells: Sequence[Cell]
-    paths: Mapping[str, Path]
+    paths: Mapping[str, generate.Path]
     losses: Mapping[str, content.Losses]
     provenance: content.Provenance
 
@@ -137,6 +139,14 @@ def report(found: Measured) -> content.Report:
     )
 
 
+def loss_curves(run_folder: Path) -> dict[str, content.Losses]:
+    """The training curves of a run: arm -> losses."""
+    return {
+        arm: content.Losses(np.array(columns["step"]), np.array(columns["loss"]))
+        for arm, columns in read_metrics(run_folder).items()
+    }
+
+
 def _pictures(
     data: Dataset, first: int, count: int
 ) -> UInt8[np.ndarray, "count height width channels"]:
@@ -165,7 +175,7 @@ def _arm(found: Measured, name: str, axis: Float[np.ndarray, "levels"]) -> conte
     )
 
 
-def _trajectory(path: Path) -> content.Trajectory:
+def _trajectory(path: generate.Path) -> content.Trajectory:
     level = path.level.like(jnp.asarray(path.x))
     return content.Trajectory(
         np.asarray(path.level.log_snr, np.float64),

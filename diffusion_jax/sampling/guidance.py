@@ -1,5 +1,6 @@
 """Guidance: functions from denoisers to denoisers."""
 
+import math
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -10,7 +11,7 @@ from diffusion_jax.errors import finite, ordered, within
 from diffusion_jax.process.level import Level
 from diffusion_jax.registry import Registry
 from diffusion_jax.sampling.denoisers import Denoiser
-from diffusion_jax.struct import Scalar, pytree
+from diffusion_jax.struct import Scalar, pytree, static
 
 
 @runtime_checkable
@@ -63,12 +64,12 @@ class ClassifierFree:
     """
 
     scale: Scalar = 2.0
-    sigma_low: Scalar = 0.0
-    sigma_high: Scalar = float("inf")
+    sigma_low: float = static(0.0)
+    sigma_high: float = static(math.inf)
 
     def __post_init__(self) -> None:
         finite(self, "scale")
-        within(self, 0, float("inf"), "sigma_low")
+        within(self, 0, math.inf, "sigma_low")
         ordered(self, "sigma_low", "sigma_high")
 
     def __call__(self, denoise: Denoiser, null: Any) -> Denoiser:
@@ -79,6 +80,9 @@ class ClassifierFree:
             with_condition, without = jnp.split(denoise(jnp.concatenate([x, x]), wide, doubled), 2)
             # From the conditional estimate, so that scale = 1 leaves it as it is to the last bit.
             return with_condition + (self.scale - 1) * (with_condition - without)
+
+        if (self.sigma_low, self.sigma_high) == (0, math.inf):
+            return both
 
         def guided(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Any:
             noise = level.noise_to_signal

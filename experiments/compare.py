@@ -1,0 +1,87 @@
+"""Trains the arms of a config together, samples each in many ways, and writes a report.
+
+    python -m experiments.compare --config=configs/quickstart.py
+    python -m experiments.compare --config=configs/quickstart.py --config.training.steps=300 \\
+        --config.sampling.solvers="('ddim', 'heun')" --config.run_dir=runs/short
+
+All arms see the same pictures, noise and uniform times, and draw their samples for the same
+captions from the same noise, so their differences are paired. The report is `report.html` in the
+run folder, one file that opens offline; its numbers are in `results.json` too. Started again, the
+command goes on where it was.
+"""
+
+import dataclasses
+import datetime
+import json
+import shlex
+import sys
+import time
+
+from ml_collections import ConfigDict
+
+from experiments import cli
+
+TRACED = 6  # samples whose way from noise to picture the report shows
+
+
+def main(config: ConfigDict) -> None:
+    """Trains, samples, reports; the last line printed is the report's path."""
+    from diffusion_jax.data.dataset import datasets
+    from diffusion_jax.evaluation.measure import Plan, measure, traces
+    from diffusion_jax.process.schedules import schedules
+    from diffusion_jax.reports import comparison, page
+    from diffusion_jax.training.arms import arm_settings
+    from diffusion_jax.training.devices import is_primary
+    from diffusion_jax.training.files import write_atomically
+    from diffusion_jax.training.loop import train
+    from diffusion_jax.training.progress import Progress
+    from diffusion_jax.training.trained import load_arms
+
+    start = time.monotonic()
+    # Before anything is trained: can all of it be sampled?
+    plan = Plan.make(config)
+    plan.check(schedules.make(settings["schedule"]) for settings in arm_settings(config).values())
+    progress = Progress()
+    run = train(config, progress)
+    if not is_primary():
+        return
+    data, arms = datasets.make(config.data), load_arms(run.folder)
+    found = comparison.Measured(
+        config,
+        plan,
+        data,
+        arms,
+        tuple(measure(plan, arms, data, progress)),
+        traces(plan, arms, data, TRACED),
+        comparison.loss_curves(run.folder),
+        _provenance(config, time.monotonic() - start),
+    )
+    report = comparison.report(found)
+    rows = [dataclasses.asdict(row) for row in (*report.results, *report.paired)]
+    write_atomically(run.folder / "results.json", json.dumps(rows, indent=2) + "\n")
+    print(page.write(report, run.folder / "report.html"))
+
+
+def _provenance(config: ConfigDict, seconds: float):
+    from diffusion_jax.evaluation.measure import SAMPLING
+    from diffusion_jax.reports.content import Provenance
+    from diffusion_jax.training import environment
+
+    facts = environment.describe()
+    git = facts["git"] or {"revision": "unknown", "modified": False}
+    hardware = facts["hardware"]
+    return Provenance(
+        command=shlex.join(["python", "-m", "experiments.compare", *sys.argv[1:]]),
+        revision=git["revision"][:12] + (" with changes" if git["modified"] else ""),
+        hardware=f"{hardware['devices']} {hardware['device_kind']} device(s), "
+        f"{hardware['processor']}",
+        duration=seconds,
+        seeds={"training": config.seed, "sampling": config.seed + SAMPLING},
+        versions=facts["versions"],
+        config=str(config),
+        created=datetime.datetime.now().isoformat(" ", "minutes"),
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)

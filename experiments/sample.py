@@ -1,0 +1,117 @@
+"""Draws pictures from a trained run for captions of your own.
+
+    python -m experiments.sample --config=runs/quickstart --prompt="a large green triangle"
+    python -m experiments.sample --config=runs/quickstart --arm=edm --count=4 \\
+        --prompt="a small red circle at the centre" --prompt="a large blue square at the centre" \\
+        --config.sampling.solvers="('heun',)" --config.sampling.steps="(32,)"
+
+Writes one sheet of pictures, a row per prompt and arm. The first solver and the largest number of
+steps of the run's config are used; without a prompt, the data set's own captions. Sample i of a
+seed is the same picture however many are drawn.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict
+
+from experiments import cli
+
+PROMPT = flags.DEFINE_multi_string("prompt", [], "what to draw; may be given several times")
+ARM = flags.DEFINE_string("arm", "", "which arm's network draws; empty: all of them")
+COUNT = flags.DEFINE_integer("count", 8, "pictures per prompt and arm", lower_bound=1)
+SEED = flags.DEFINE_integer("seed", 0, "of the noise", lower_bound=0)
+OUT = flags.DEFINE_string("out", "", "where to write; empty: samples.png in the run folder")
+
+
+def main(config: ConfigDict) -> None:
+    """Draws the sheet; the last line printed is its path."""
+    from pathlib import Path
+
+    from diffusion_jax.evaluation.conditions import encode
+    from diffusion_jax.evaluation.measure import Plan
+    from diffusion_jax.training.progress import Progress
+    from diffusion_jax.training.runs import Run
+    from diffusion_jax.training.trained import load_arms
+
+    run = Run.load(config.run_dir)
+    plan = Plan.make(config)
+    prompts = PROMPT.value or _captions(config)
+    condition = encode(run.facts, [prompt for prompt in prompts for _ in range(COUNT.value)])
+    arms = load_arms(run.folder, (ARM.value,) if ARM.value else ())
+    plan.check(arm.objective.schedule for arm in arms.values())
+
+    rows = []
+    with Progress().phase("Sampling", len(arms), unit="arms") as advance:
+        for name, arm in arms.items():
+            rows.append(_draw(plan, arm, run.facts.shape, condition))
+            advance(name)
+    path = Path(OUT.value) if OUT.value else run.folder / "samples.png"
+    _write_sheet(path, rows, tuple(arms), prompts)
+    _say_what_is_right(config, rows, tuple(arms), prompts)
+    print(path)
+
+
+def _captions(config: ConfigDict) -> list[str]:
+    from diffusion_jax.data.dataset import datasets
+
+    return list(datasets.make(config.data).prompts[:4])
+
+
+def _draw(plan: Any, arm: Any, shape: tuple[int, ...], condition: Any) -> Any:
+    """The pictures of one arm, uint8."""
+    from diffusion_jax.data.pipeline import to_bytes
+    from diffusion_jax.evaluation.generate import generate
+
+    count, way = len(condition["label"]), plan.headline
+    return to_bytes(
+        generate(
+            plan.sampler(arm, way, shape),
+            arm.params,
+            arm.objective.prediction,
+            plan.nodes(arm.objective.schedule, way.steps),
+            condition,
+            count,
+            SEED.value,
+            min(plan.batch_size, count),
+        )
+    )
+
+
+def _write_sheet(path: Any, rows: Sequence[Any], arms: Sequence[str], prompts: Any) -> None:
+    """Rows prompt by prompt, arm under arm, so that what is to be compared stands together."""
+    import numpy as np
+
+    from diffusion_jax.reports import pictures
+    from diffusion_jax.reports.files import save
+
+    drawn = np.stack(rows).reshape(len(arms), len(prompts), COUNT.value, *rows[0].shape[1:])
+    ordered = drawn.swapaxes(0, 1).reshape(-1, *rows[0].shape[1:])
+    captions = [
+        (f"{arm}: {prompt}" if len(arms) > 1 else prompt) if column == 0 else ""
+        for prompt in prompts
+        for arm in arms
+        for column in range(COUNT.value)
+    ]
+    save(pictures.png(pictures.grid(ordered, captions, COUNT.value)), path)
+
+
+def _say_what_is_right(config: ConfigDict, rows: Any, arms: Any, prompts: Any) -> None:
+    """Prints how many pictures show what was asked for, where the data set can tell."""
+    from diffusion_jax.data.dataset import datasets
+    from diffusion_jax.errors import UserError
+
+    asked = [prompt for prompt in prompts for _ in range(COUNT.value)]
+    try:
+        check = datasets.make(config.data).check
+        right = [check(row, asked) for row in rows] if check else []
+    except UserError:  # the data is not on this machine, or a prompt is outside its grammar
+        return
+    for arm, attributes in zip(arms, right, strict=False):
+        parts = ", ".join(f"{name} {ok.mean():.0%}" for name, ok in attributes.items())
+        print(f"{arm}: {parts} right of {len(asked)}")
+
+
+if __name__ == "__main__":
+    cli.run(main, default="runs/quickstart")
