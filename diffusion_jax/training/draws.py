@@ -18,10 +18,10 @@ class Draws:
             computed by itself takes that of its first row.
     """
 
-    u: Float[Array, " batch"]
-    eps: Float[Array, "batch ..."]
-    drop: Bool[Array, " batch"]
-    key: Key[Array, " batch"]
+    u: Float[Array, "*batch"]
+    eps: Float[Array, "..."]
+    drop: Bool[Array, "*batch"]
+    key: Key[Array, "*batch"]
 
 
 def draw(

@@ -2,13 +2,12 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
@@ -22,6 +21,7 @@ from diffusion_jax.training.runs import DataFacts
 from diffusion_jax.training.state import TrainState
 from diffusion_jax.training.step import Metrics, TrainStep, make_train_step
 
+T = TypeVar("T")
 INITIALISATION, TRAINING = 0, 1  # streams of the seed
 
 
@@ -32,14 +32,14 @@ class Program:
     Attributes:
         arms: name -> arm.
         mesh: the devices.
-        draw: step number -> the randomness of that step, split over the mesh.
+        draw: step number, () int32 -> the randomness of that step, split over the mesh.
         points: arm -> function from `Draws.u`, (B,), to the arm's noise levels and targets.
         steps: arm -> compiled training step; consumes the state that it is given.
     """
 
     arms: dict[str, Arm]
     mesh: Mesh
-    draw: Callable[[np.int32], Draws]
+    draw: Callable[[Any], Draws]
     points: dict[str, Callable[[Float[Array, " batch"]], Points]]
     steps: dict[str, TrainStep]
 
@@ -85,8 +85,8 @@ def check_settings(config: ConfigDict) -> None:
         )
 
 
-def _make_draw(config: ConfigDict, facts: DataFacts, mesh: Mesh) -> Callable[[np.int32], Draws]:
-    def draw_step(step: np.int32) -> Draws:
+def _make_draw(config: ConfigDict, facts: DataFacts, mesh: Mesh) -> Callable[[Any], Draws]:
+    def draw_step(step: Int[Array, ""]) -> Draws:
         key = jax.random.fold_in(_key(config, TRAINING), step)
         rows = jnp.arange(config.training.batch_size)
         return draw(key, rows, facts.shape, config.training.caption_dropout)
@@ -98,15 +98,13 @@ def _make_steps(config: ConfigDict, arms: dict[str, Arm], mesh: Mesh) -> dict[st
     """One compiled step for all arms with the same network and optimiser."""
     training = config.training
     average = averages.make(training.ema, batch_size=training.batch_size)
-    compiled: dict[tuple[str, ...], TrainStep] = {}
-    for arm in arms.values():
-        if arm.program not in compiled:
-            step = make_train_step(
-                score_losses(arm.network), arm.optimizer, average, training.microbatches
-            )
-            whole = devices.replicated(mesh)
-            compiled[arm.program] = jax.jit(step, donate_argnums=0, out_shardings=whole)
-    return {name: compiled[arm.program] for name, arm in arms.items()}
+
+    def compiled(arm: Arm) -> TrainStep:
+        losses = score_losses(arm.network)
+        step = make_train_step(losses, arm.optimizer, average, training.microbatches)
+        return jax.jit(step, donate_argnums=0, out_shardings=devices.replicated(mesh))
+
+    return _by_program(arms, compiled)
 
 
 def _key(config: ConfigDict, stream: int) -> Array:
@@ -133,10 +131,13 @@ def first_states(
         UserError: the pictures do not fit the network.
     """
     whole = devices.replicated(program.mesh)
-    creators = {
-        name: jax.jit(_creator(arm), out_shardings=whole) for name, arm in program.arms.items()
-    }
-    params = {name: _first_params(arm, config, facts) for name, arm in program.arms.items()}
+    creators = _by_program(
+        program.arms,
+        lambda arm: jax.jit(
+            lambda params: TrainState.create(params, arm.optimizer), out_shardings=whole
+        ),
+    )
+    params = _by_program(program.arms, lambda arm: _first_params(arm, config, facts))
 
     def placed(leaf: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole)
@@ -150,8 +151,13 @@ def first_states(
     }
 
 
-def _creator(arm: Arm) -> Callable[[Any], TrainState]:
-    return lambda params: TrainState.create(params, arm.optimizer)
+def _by_program(arms: dict[str, Arm], make: Callable[[Arm], T]) -> dict[str, T]:
+    """Arm -> what `make` gives for it, made once for all arms with the same program."""
+    made: dict[tuple[str, ...], T] = {}
+    for arm in arms.values():
+        if arm.program not in made:
+            made[arm.program] = make(arm)
+    return {name: made[arm.program] for name, arm in arms.items()}
 
 
 def _first_params(arm: Arm, config: ConfigDict, facts: DataFacts) -> Any:

@@ -15,13 +15,13 @@ class TrainState:
     """The state of one arm after `step` updates.
 
     Attributes:
-        step: number of updates made, () int32.
+        step: number of updates made, () int32; in a template without numbers, its shape.
         params: parameters of the network, float32.
         opt_state: state of the optax transformation.
         ema: running average of `params` (see `ema`); equal to `params` before the first update.
     """
 
-    step: Int[Array, ""]
+    step: Int[Array, ""] | jax.ShapeDtypeStruct
     params: PyTree[Any]
     opt_state: PyTree[Any]
     ema: PyTree[Any]

@@ -1,6 +1,7 @@
 """Stopping when asked to: a signal is noted, the step is finished, the state is saved."""
 
 import signal
+import threading
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -28,7 +29,9 @@ class StopSignals:
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> "StopSignals":
-        for signum in SIGNALS:
+        # Elsewhere Python refuses to set handlers, and signals do not arrive.
+        here = threading.current_thread() is threading.main_thread()
+        for signum in SIGNALS if here else ():
             self._previous[signum] = signal.signal(signum, self._note)
         return self
 
