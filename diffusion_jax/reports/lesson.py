@@ -144,9 +144,10 @@ def _frames(
 
 def _curve(lesson: Lesson) -> figures.Figure:
     chosen = _spread(len(lesson.forward.log_snr))
-    spots = list(zip(lesson.forward.log_snr[chosen], lesson.forward.time[chosen], strict=True))
+    forward = lesson.forward
+    spots = list(zip(forward.log_snr[chosen].tolist(), forward.time[chosen].tolist(), strict=True))
     shown = np.clip(lesson.log_snr[np.isfinite(lesson.log_snr)], -15, 15)
-    x = axes.linear(figures.LOG_SNR, [*shown, *lesson.forward.log_snr], count=6)
+    x = axes.linear(figures.LOG_SNR, np.concatenate([shown, forward.log_snr]).tolist(), count=6)
     y = axes.linear("time (0 data, 1 noise)", (0, 1), low=0, high=1)
     svg = plots.chart(
         f"Time against log-SNR of the schedule {lesson.schedule}",
