@@ -70,7 +70,7 @@ def linear(
     ticks = [round(i * step, 12) for i in range(first, last + 1)]
     inside = tuple(t for t in ticks if start - 1e-9 * step <= t <= end + 1e-9 * step)
     decimals = next(d for d in range(12) if abs(round(step, d) - step) < 1e-6 * step)
-    return Axis(label, start, end, inside, text or (lambda value: _fixed(value, decimals)))
+    return Axis(label, start, end, inside, text or (lambda value: formats.fixed(value, decimals)))
 
 
 def logarithmic(
@@ -104,7 +104,3 @@ def _decades(low: float, high: float) -> tuple[float, ...]:
     fine = [m * 10.0**e for e in exponents for m in (1, 2, 5) if low <= m * 10.0**e <= high]
     coarse = [10.0**e for e in exponents if low <= 10.0**e <= high]
     return tuple(fine if len(fine) <= 7 or len(coarse) < 2 else coarse)
-
-
-def _fixed(value: float, decimals: int) -> str:
-    return f"{value:.{decimals}f}".replace("-", formats.MINUS)

@@ -26,6 +26,15 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:,.{decimals}f}".replace("-", MINUS)
 
 
+def fixed(value: float, decimals: int) -> str:
+    """A number with so many decimals, for columns.
+
+    >>> fixed(-0.00125, 4), fixed(1234.5, 1)
+    ('−0.0013', '1,234.5')
+    """
+    return f"{value:,.{decimals}f}".replace("-", MINUS)
+
+
 def percent(rate: float) -> str:
     """A fraction as a percentage with one decimal.
 

@@ -4,7 +4,7 @@ import dataclasses
 import math
 
 from diffusion_jax.reports import formats, style, verdict
-from diffusion_jax.reports.content import Estimate, Paired, Report, Result
+from diffusion_jax.reports.content import Estimate, Paired, Report, Result, Setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,10 +103,11 @@ def paired(report: Report) -> Table:
 
 def _comparisons(report: Report) -> list[list[Paired]]:
     """Pairs that are looked at together: those of one setting and one measure."""
-    groups: dict[tuple[object, str], list[Paired]] = {}
+    groups: dict[tuple[Setting, str], list[Paired]] = {}
     for pair in report.paired:
         groups.setdefault((pair.setting, pair.measure), []).append(pair)
-    return list(groups.values())
+    # A stable sort: the setting that decides comes first, the others stay in order.
+    return sorted(groups.values(), key=lambda group: group[0].setting != report.headline)
 
 
 def _row(report: Report, name: str, cells: list[Cell], strong: bool) -> Row:
@@ -138,9 +139,9 @@ def _fraction_cell(value: float | None) -> Cell:
 def _distance_cell(distance: Estimate | None, decimals: int) -> Cell:
     if distance is None:
         return _empty()
-    low, high = _ends(distance)
-    aside = "" if distance.low is None else f"{low:.{decimals}f}{formats.TO}{high:.{decimals}f}"
-    return Cell(f"{distance.value:,.{decimals}f}", distance.value, aside)
+    value, low, high = (formats.fixed(x, decimals) for x in (distance.value, *_ends(distance)))
+    aside = "" if distance.low is None else f"{low} to {high}"
+    return Cell(value, distance.value, aside)
 
 
 def _difference_cell(pair: Paired, widest: float) -> Cell:
@@ -190,12 +191,12 @@ def _span(estimate: Estimate, start: float, end: float) -> Span:
 
 
 def _decimals(values: list[float]) -> int:
-    """Decimals for a column: three digits for its largest number, two for its smallest."""
+    """Decimals for a column: three digits for its largest number, four if small ones need it."""
     sizes = [abs(value) for value in values if value and math.isfinite(value)]
     if not sizes:
         return 2
     largest, smallest = math.floor(math.log10(max(sizes))), math.floor(math.log10(min(sizes)))
-    return min(max(2 - largest, 1 - smallest, 0), 8)
+    return max(2 - largest, min(1 - smallest, 3 - largest), 0)
 
 
 def _p(pair: Paired) -> float:
