@@ -30,7 +30,7 @@ def make(name, path):
     return datasets.make(f"{name}(data_dir={str(path)!r}, manual_dir={raw!r})")
 
 
-@pytest.mark.parametrize("name", datasets)
+@pytest.mark.parametrize("name", list(datasets))
 def test_contract(name, tmp_path):
     data = make(name, tmp_path)
     assert data.name == name

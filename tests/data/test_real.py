@@ -193,13 +193,41 @@ def test_damaged_cifar_files(tmp_path):
     assert_nothing_half_written(tmp_path)
 
 
-def test_no_room(tmp_path, monkeypatch):
+def test_another_process_is_faster(tmp_path):
+    manual = write(tmp_path / "raw", idx_files())
+
+    def read(paths, split):
+        prepare.prepare(MNIST, tmp_path / "tfds", manual)
+        return MNIST.read(paths, split)
+
+    builder = prepare.prepare(dataclasses.replace(MNIST, read=read), tmp_path / "tfds", manual)
+    assert len(prepare.load(builder, "train")[0]) == 7
+
+
+@pytest.mark.parametrize("kept", [0, 100])
+def test_damaged_prepared_files(tmp_path, kept):
+    manual = write(tmp_path / "raw", idx_files())
+    make("mnist", tmp_path, manual)
+    (file,) = (tmp_path / "tfds").rglob("*train.array_record*")
+    file.write_bytes(file.read_bytes()[:kept])
+    with pytest.raises(UserError, match=r"mnist_arrays/1.0.0 is damaged .*Delete that folder"):
+        _ = make("mnist", tmp_path, manual).train[0]
+
+
+def test_data_dir_that_is_a_file(tmp_path):
+    manual = write(tmp_path / "raw", idx_files())
+    (tmp_path / "tfds").write_text("not a folder")
+    with pytest.raises(UserError, match="Cannot prepare mnist in"):
+        make("mnist", tmp_path, manual)
+
+
+def test_no_room(tmp_path):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     raw = dataclasses.replace(MNIST, read=full)
     manual = write(tmp_path / "raw", idx_files())
-    with pytest.raises(UserError, match=r"Cannot write mnist to .*No space left"):
+    with pytest.raises(UserError, match=r"Cannot prepare mnist in .*No space left"):
         prepare.prepare(raw, tmp_path / "tfds", manual)
 
 

@@ -5,7 +5,6 @@ downloads the same files with the same checksums through TFDS's download manager
 with NumPy, and stores plain arrays, which TFDS can write and read on its own.
 """
 
-import errno
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,24 +39,28 @@ def prepare(raw: RawSet, data_dir: Path, manual_dir: Path | None) -> tfds.core.D
     try:
         _builder(raw, data_dir, paths).download_and_prepare()
     except OSError as error:
-        if error.errno in _NO_PLACE:
-            raise UserError(f"Cannot write {raw.name} to {data_dir}: {error.strerror}.") from error
-        if not builder.data_path.exists():  # else another process was faster
-            raise
+        if not builder.data_path.exists():  # else another process was faster, which is as good
+            raise UserError(f"Cannot prepare {raw.name} in {data_dir}: {error}.") from error
     return _builder(raw, data_dir, None)
 
 
-_NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
-
-
 def load(builder: tfds.core.DatasetBuilder, split: str) -> Arrays:
-    """All pictures and labels of a split of a prepared data set."""
-    source = builder.as_data_source(split)
-    chunks = [
-        source.__getitems__(range(start, min(start + CHUNK, len(source))))
-        for start in range(0, len(source), CHUNK)
-    ]
-    examples = [example for chunk in chunks for example in chunk]
+    """All pictures and labels of a split of a prepared data set.
+
+    Raises:
+        UserError: the prepared files are damaged.
+    """
+    try:
+        source = builder.as_data_source(split)
+        count = len(source)
+        chunks = [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
+        examples = [example for chunk in chunks for example in source.__getitems__(chunk)]
+    except Exception as error:  # whatever the reader of a damaged file stumbles over
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise UserError(
+            f"The prepared data set in {builder.data_path} is damaged ({reason}). "
+            "Delete that folder; the next run prepares it anew."
+        ) from error
     images = np.stack([example["image"] for example in examples])
     return images, np.array([example["label"] for example in examples])
 
