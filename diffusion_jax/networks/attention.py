@@ -30,11 +30,13 @@ class Attention(nn.Module):
         """Lets every row of x look at the rows of context where mask is true."""
         width = x.shape[-1]
 
-        def project(rows: Float[Array, "batch rows features"], name: str) -> Array:
-            flat = nn.Dense(width, dtype=self.dtype, name=name)(rows)
+        def project(rows: Float[Array, "batch rows features"], name: str, bias: bool) -> Array:
+            flat = nn.Dense(width, use_bias=bias, dtype=self.dtype, name=name)(rows)
             return flat.reshape(*rows.shape[:2], self.heads, width // self.heads)
 
-        query, key, value = project(x, "query"), project(context, "key"), project(context, "value")
+        query, value = project(x, "query", True), project(context, "value", True)
+        # The same vector added to every key changes no softmax, so keys need no bias.
+        key = project(context, "key", False)
         allowed = None if mask is None else mask[:, None, None, :]
         mixed = jax.nn.dot_product_attention(query, key, value, mask=allowed).reshape(x.shape)
         if self.zero:

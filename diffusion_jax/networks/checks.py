@@ -68,5 +68,14 @@ def picture_fits(owner: str, shape: tuple[int, ...], multiple: int, why: str) ->
         )
 
 
+def vector_fits(owner: str, shape: tuple[int, ...]) -> None:
+    """Raises UserError unless the input is a batch of vectors, (batch, features)."""
+    if len(shape) != 2:
+        raise UserError(
+            f"{owner} takes vectors (batch, features), got shape {shape}; "
+            "for pictures use 'unet' or 'dit'."
+        )
+
+
 def _nearest(size: int, multiple: int) -> int:
     return max(1, round(size / multiple)) * multiple

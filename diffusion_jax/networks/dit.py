@@ -96,7 +96,9 @@ class DiT(nn.Module):
         h = self._project(h[:, -rows * columns :], embedding, features)
         return from_patches(h.reshape(cells.shape), self.patch).astype(jnp.float32)
 
-    def _project(self, h: Tokens, embedding: Embedding, features: int) -> Tokens:
+    def _project(
+        self, h: Tokens, embedding: Embedding, features: int
+    ) -> Float[Array, "batch tokens features"]:
         shift, scale = modulations(embedding, self.width, 2, self.dtype)
         h = layer_norm(self.dtype)(h) * (1 + scale) + shift
         zeros = nn.initializers.zeros_init()

@@ -4,7 +4,6 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from diffusion_jax.errors import UserError
 from diffusion_jax.networks import checks
 from diffusion_jax.networks.embeddings import NoiseEmbedding
 from diffusion_jax.networks.registries import networks
@@ -54,11 +53,7 @@ class MLP(nn.Module):
         deterministic: bool = True,
     ) -> Float[Array, "batch features"]:
         """Returns the network's raw prediction for x, (batch, features); else as in `UNet`."""
-        if x.ndim != 2:
-            raise UserError(
-                f"mlp takes vectors (batch, features), got shape {x.shape}; "
-                "for pictures use 'unet' or 'dit'."
-            )
+        checks.vector_fits("mlp", x.shape)
         pooled = None if context is None else context.pooled
         embedding = NoiseEmbedding(self.width, self.dtype)(label, pooled)
         h = nn.Dense(self.width, dtype=self.dtype, name="in")(x)

@@ -5,13 +5,14 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from diffusion_jax.errors import one_of
 from diffusion_jax.networks.registries import networks, text_encoders
 from diffusion_jax.networks.text import NO_LABEL, PADDING
 
-Condition = dict[str, Int[Array, "batch ..."]]
+Condition = dict[str, Int[Array | np.ndarray, "batch ..."]]
 """{"tokens": (batch, length) int32}, {"label": (batch,) int32}, both, or {} for none."""
 
 NULL = {"tokens": PADDING, "label": NO_LABEL}
@@ -26,8 +27,7 @@ class ScoreNetwork(nn.Module):
 
     >>> network = build("mlp(width=8, depth=1)", "label(width=8)", num_classes=3)
     >>> inputs = jnp.ones((2, 4)), jnp.zeros(2), {"label": jnp.array([0, 2])}
-    >>> params = network.init(jax.random.key(0), *inputs)["params"]
-    >>> network.apply({"params": params}, *inputs).shape
+    >>> jax.eval_shape(network.init_with_output, jax.random.key(0), *inputs)[0].shape
     (2, 4)
     """
 

@@ -12,6 +12,7 @@ from diffusion_jax.networks.registries import networks
 from diffusion_jax.networks.text import TextContext
 
 Grid = Float[Array, "batch height width channels"]
+Features = Float[Array, "batch height width features"]
 Embedding = Float[Array, "batch embedding"]
 
 
@@ -86,7 +87,7 @@ class UNet(nn.Module):
         pooled = None if context is None else context.pooled
         embedding = NoiseEmbedding(4 * self.channels[0], self.dtype)(label, pooled)
 
-        def stage(h: Grid, level: int, name: str) -> Grid:
+        def stage(h: Grid, level: int, name: str) -> Features:
             attends = level in self.attention
             block = Stage(
                 self.channels[level], attends, self.head_width, self.dropout, self.dtype, name=name
@@ -126,7 +127,7 @@ class Stage(nn.Module):
     @nn.compact
     def __call__(
         self, h: Grid, embedding: Embedding, context: TextContext | None, deterministic: bool
-    ) -> Grid:
+    ) -> Features:
         block = ResidualBlock(self.channels, self.dropout, self.dtype, name="residual")
         h = block(h, embedding, deterministic)
         if self.attends:
@@ -146,7 +147,7 @@ class ResidualBlock(nn.Module):
     dtype: str
 
     @nn.compact
-    def __call__(self, h: Grid, embedding: Embedding, deterministic: bool) -> Grid:
+    def __call__(self, h: Grid, embedding: Embedding, deterministic: bool) -> Features:
         modulation = nn.Dense(2 * self.channels, dtype=self.dtype, name="modulation")(embedding)
         scale, shift = jnp.split(modulation[:, None, None], 2, axis=-1)
         hidden = nn.silu(group_norm(h.shape[-1], self.dtype, affine=True)(h))
@@ -187,6 +188,6 @@ def conv(features: int, dtype: str, name: str) -> nn.Conv:
 
 
 def group_norm(channels: int, dtype: str, affine: bool = False) -> nn.GroupNorm:
-    """Group norm with as many groups as divide the channels, 8 at most."""
-    groups = max(g for g in (1, 2, 4, 8) if channels % g == 0)
+    """Group norm over 8 groups, or fewer where groups of four channels or more need that."""
+    groups = max((g for g in (2, 4, 8) if channels % g == 0 and channels >= 4 * g), default=1)
     return nn.GroupNorm(groups, use_bias=affine, use_scale=affine, dtype=dtype)

@@ -1,0 +1,84 @@
+"""Settings and pictures that cannot work are refused in one clear line."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.networks import checks
+from diffusion_jax.networks.score_network import build
+
+
+@pytest.mark.parametrize(
+    ("spec", "shape", "parts"),
+    [
+        ("unet(channels=(8, 8, 8), patch=2)", (1, 30, 30, 3), ["30x30", "of 8", "32x32 would"]),
+        ("unet(channels=(8, 8))", (1, 3, 16, 3), ["3x16", "of 2", "4x16 would fit"]),
+        ("dit(patch=4)", (1, 28, 30, 3), ["28x30", "of 4", "28x32 would fit"]),
+    ],
+)
+def test_data_that_does_not_fit(spec, shape, parts):
+    network = build(spec)
+    with pytest.raises(UserError) as refusal:
+        jax.eval_shape(network.init, jax.random.key(0), jnp.zeros(shape), jnp.zeros(1), {})
+    assert all(part in str(refusal.value) for part in parts)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "part"),
+    [
+        ("unett", "Did you mean 'unet'"),
+        ("unet(chanels=(8,))", "Did you mean 'channels'"),
+        ("unet(channels=(8, 0))", "positive integer"),
+        ("unet(blocks=0)", "positive integer"),
+        ("unet(attention=(2,))", "from 0 (finest) to 1"),
+        ("unet(dropout=1.0)", "[0, 1)"),
+        ("dit(width=30)", "multiple of 4"),
+        ("dit(width=32, heads=3)", "number of heads"),
+        ("dit(text='crossed')", "Did you mean 'cross'"),
+        ("mlp(width=7)", "multiple of 2"),
+    ],
+)
+def test_network_settings(spec, part):
+    with pytest.raises(UserError) as refusal:
+        build(spec)
+    assert part in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("transfomer", "Did you mean 'transformer'"),
+        ("transformer(width=9, heads=3)", "multiple of 2"),
+        ("transformer(width=8, heads=3)", "number of heads"),
+        ("label(width=0)", "positive integer"),
+    ],
+)
+def test_encoder_settings(text, part):
+    with pytest.raises(UserError) as refusal:
+        build("mlp", text, vocabulary_size=5, num_classes=3)
+    assert part in str(refusal.value)
+
+
+def test_computation_dtype():
+    with pytest.raises(UserError, match="Did you mean 'float32'"):
+        build("mlp", dtype="float3")
+
+
+@pytest.mark.parametrize(
+    ("refuse", "part"),
+    [
+        (lambda: checks.channel_tuple("unet", 8), "such as (32, 64), got 8"),
+        (lambda: checks.positive_integers("unet", blocks=1.5), "blocks must be a positive"),
+        (lambda: checks.levels("unet", 1, 2), "such as (1,), got 1"),
+        (lambda: checks.fraction("unet", dropout="a lot"), "got 'a lot'"),
+        (lambda: checks.picture_fits("dit", (1, 7), 2, "its patch"), "for vectors use 'mlp'"),
+        (lambda: checks.vector_fits("mlp", (1, 8, 8, 3)), "for pictures use 'unet' or 'dit'"),
+    ],
+)
+def test_values_of_another_type(refuse, part):
+    """The shape checks of the tests stop these earlier; here are the users' messages."""
+    with pytest.raises(UserError) as refusal:
+        refuse()
+    assert part in str(refusal.value)
