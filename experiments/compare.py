@@ -16,18 +16,17 @@ import json
 import shlex
 import sys
 import time
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from experiments import cli
 
-TRACED = 6  # samples whose way from noise to picture the report shows
-
 
 def main(config: ConfigDict) -> None:
     """Trains, samples, reports; the last line printed is the report's path."""
     from diffusion_jax.data.dataset import datasets
-    from diffusion_jax.evaluation.measure import Plan, measure, traces
+    from diffusion_jax.evaluation.measure import Plan, measure
     from diffusion_jax.process.schedules import schedules
     from diffusion_jax.reports import comparison, page
     from diffusion_jax.training.arms import arm_settings
@@ -52,17 +51,19 @@ def main(config: ConfigDict) -> None:
         data,
         arms,
         tuple(measure(plan, arms, data, progress)),
-        traces(plan, arms, data, TRACED),
         comparison.loss_curves(run.folder),
         _provenance(config, time.monotonic() - start),
     )
     report = comparison.report(found)
-    rows = [dataclasses.asdict(row) for row in (*report.results, *report.paired)]
+    rows = {
+        "results": [dataclasses.asdict(row) for row in report.results],
+        "paired": [dataclasses.asdict(row) for row in report.paired],
+    }
     write_atomically(run.folder / "results.json", json.dumps(rows, indent=2) + "\n")
     print(page.write(report, run.folder / "report.html"))
 
 
-def _provenance(config: ConfigDict, seconds: float):
+def _provenance(config: ConfigDict, seconds: float) -> Any:
     from diffusion_jax.evaluation.measure import SAMPLING
     from diffusion_jax.reports.content import Provenance
     from diffusion_jax.training import environment

@@ -65,18 +65,17 @@ def _draw(plan: Any, arm: Any, shape: tuple[int, ...], condition: Any) -> Any:
     from diffusion_jax.evaluation.generate import generate
 
     count, way = len(condition["label"]), plan.headline
-    return to_bytes(
-        generate(
-            plan.sampler(arm, way, shape),
-            arm.params,
-            arm.objective.prediction,
-            plan.nodes(arm.objective.schedule, way.steps),
-            condition,
-            count,
-            SEED.value,
-            min(plan.batch_size, count),
-        )
+    samples, _ = generate(
+        plan.sampler(arm, way, shape),
+        arm.params,
+        arm.objective.prediction,
+        plan.nodes(arm.objective.schedule, way.steps),
+        condition,
+        count,
+        SEED.value,
+        min(plan.batch_size, count),
     )
+    return to_bytes(samples)
 
 
 def _write_sheet(path: Any, rows: Sequence[Any], arms: Sequence[str], prompts: Any) -> None:

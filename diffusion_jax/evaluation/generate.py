@@ -49,7 +49,22 @@ class Sampler:
         return self.guidance(denoise, null_condition(condition)) if condition else denoise
 
 
-@functools.partial(jax.jit, static_argnames="keep")
+@dataclasses.dataclass(frozen=True)
+class Path:
+    """The reverse process, frame by frame, from the noise it starts from to the end.
+
+    Attributes:
+        level: (frames,) noise level of each frame.
+        x: (frames, traced, ...) the samples on their way.
+        denoised: (frames, traced, ...) the estimate of the data made there.
+    """
+
+    level: Level
+    x: Float[np.ndarray, "frames traced ..."]
+    denoised: Float[np.ndarray, "frames traced ..."]
+
+
+@functools.partial(jax.jit, static_argnames="traced")
 def _run(
     sampler: Sampler,
     params: PyTree,
@@ -57,17 +72,19 @@ def _run(
     nodes: Nodes,
     keys: Array,
     condition: Condition,
-    keep: bool,
-) -> tuple[Array, Any]:
+    traced: int,
+) -> tuple[Array, tuple[Array, Array]]:
+    """The samples, and (x, denoised) of the first `traced` of them, frame by frame."""
+
     def save(state: State) -> tuple[Array, Array]:
-        return state.x, state.denoised
+        return state.x[:traced], state.denoised[:traced]
 
     denoise = sampler.denoiser(params, prediction, condition)
     start = prior(nodes, keys, sampler.shape)
-    end, path = sample(
-        denoise, sampler.solver, nodes, start, keys, condition, save=save if keep else None
-    )
-    return end, (start, path)
+    end, (x, denoised) = sample(denoise, sampler.solver, nodes, start, keys, condition, save=save)
+    # The estimate of step i was made from frame i; the last frame is its own.
+    frames = jnp.concatenate([start[None, :traced], x])
+    return end, (frames, jnp.concatenate([denoised, x[-1:]]))
 
 
 def generate(
@@ -79,7 +96,8 @@ def generate(
     count: int,
     seed: int,
     batch_size: int,
-) -> Float[np.ndarray, "count ..."]:
+    traced: int = 0,
+) -> tuple[Float[np.ndarray, "count ..."], Path]:
     """Draws samples 0 … count - 1 of a seed.
 
     Sample i depends on the seed, i, its condition and the grid, not on the batch size. One
@@ -95,59 +113,28 @@ def generate(
         count: number of samples.
         seed: of the noise.
         batch_size: samples drawn at once.
+        traced: how many of the first samples to follow on their way.
 
     Returns:
-        Samples in the units of the data, float32.
+        Samples in the units of the data, float32, and the path of the first `traced`.
 
     Raises:
-        UserError: the solver or the prediction cannot start from the grid's first level.
+        UserError: the solver cannot start from the grid's first level.
     """
-    check_start(nodes, sampler.solver, prediction)
+    check_start(nodes, sampler.solver)
     keys = sample_keys(jax.random.key(seed), count)
-    batches = []
+    batches, paths = [], []
     for first in range(0, count, batch_size):
         # The last batch is filled up by repeating samples, so that all have one shape.
         rows = np.arange(first, first + batch_size) % count
         part = jax.tree.map(lambda values, rows=rows: jnp.asarray(values)[rows], condition)
-        samples, _ = _run(sampler, params, prediction, nodes, keys[rows], part, keep=False)
+        samples, path = _run(sampler, params, prediction, nodes, keys[rows], part, traced)
         batches.append(np.asarray(samples))
-    return np.concatenate(batches)[:count]
-
-
-@dataclasses.dataclass(frozen=True)
-class Path:
-    """The reverse process, frame by frame, from the noise it starts from to the end.
-
-    Attributes:
-        level: (frames,) noise level of each frame.
-        x: (frames, count, ...) the samples on their way.
-        denoised: (frames, count, ...) the estimate of the data made there.
-    """
-
-    level: Level
-    x: Float[np.ndarray, "frames count ..."]
-    denoised: Float[np.ndarray, "frames count ..."]
-
-
-def trace(
-    sampler: Sampler,
-    params: PyTree,
-    prediction: Prediction,
-    nodes: Nodes,
-    condition: Condition,
-    count: int,
-    seed: int,
-) -> Path:
-    """Draws samples as `generate` does, the same ones, and keeps all that led to them."""
-    check_start(nodes, sampler.solver, prediction)
-    keys = sample_keys(jax.random.key(seed), count)
-    _, (start, (x, denoised)) = _run(sampler, params, prediction, nodes, keys, condition, keep=True)
-    # The estimate of step i was made from frame i; the last frame is its own.
-    return Path(
-        nodes.level,
-        np.concatenate([start[None], x]),
-        np.concatenate([denoised, x[-1:]]),
-    )
+        paths.append(path)
+    # Padding repeats the last frame.
+    frames = slice(int(nodes.steps) + 1)
+    x, denoised = (np.asarray(each)[frames] for each in paths[0])
+    return np.concatenate(batches)[:count], Path(nodes[frames].level, x, denoised)
 
 
 def repeat_rows(rows: Sequence[Any], count: int) -> list[Any]:

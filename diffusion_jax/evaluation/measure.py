@@ -11,7 +11,7 @@ from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.pipeline import to_bytes
 from diffusion_jax.errors import UserError
 from diffusion_jax.evaluation.conditions import encode
-from diffusion_jax.evaluation.generate import Path, Sampler, generate, repeat_rows, trace
+from diffusion_jax.evaluation.generate import Path, Sampler, generate, repeat_rows
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.sampling.grids import Grid, Nodes, grids, make
 from diffusion_jax.sampling.guidance import Guidance, guidance
@@ -23,6 +23,7 @@ from diffusion_jax.training.trained import TrainedArm
 
 # Offset of the sampling seed, so that no sample starts from a noise that training has used.
 SAMPLING = 1_000_003
+TRACED = 6  # samples of each arm and way that are followed from noise to picture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +131,7 @@ class Cell:
         pictures: (n, height, width, channels).
         right: attribute -> (n,) whether it is as the caption says, with "all"; empty where the
             data set has no checker.
+        path: the way from noise to the first `TRACED` pictures.
     """
 
     arm: str
@@ -137,6 +139,7 @@ class Cell:
     captions: tuple[str, ...]
     pictures: UInt8[np.ndarray, "n height width channels"]
     right: Mapping[str, Bool[np.ndarray, " n"]]
+    path: Path
 
 
 def measure(
@@ -159,7 +162,7 @@ def measure(
         for way, name in work:
             count, arm = plan.samples(way), arms[name]
             captions = tuple(repeat_rows(data.prompts, count))
-            samples = generate(
+            samples, path = generate(
                 plan.sampler(arm, way, facts.shape),
                 arm.params,
                 arm.objective.prediction,
@@ -167,33 +170,14 @@ def measure(
                 encode(facts, captions),
                 count,
                 plan.seed,
-                min(plan.batch_size, count),
+                min(plan.batch_size, plan.count),
+                TRACED,
             )
             pictures = to_bytes(samples)
             right = data.check(pictures, captions) if data.check else {}
             done(f"{name}, {way.solver}, {way.steps} steps", _work(plan, way))
-            yield Cell(name, way, captions, pictures, right)
+            yield Cell(name, way, captions, pictures, right, path)
 
 
 def _work(plan: Plan, way: Way) -> int:
     return plan.samples(way) * plan.evaluations(way)
-
-
-def traces(
-    plan: Plan, arms: Mapping[str, TrainedArm], data: Dataset, count: int
-) -> dict[str, Path]:
-    """The reverse process of each arm's first samples, in the way that arms are judged by."""
-    facts = DataFacts.of(data)
-    condition = encode(facts, repeat_rows(data.prompts, count))
-    return {
-        name: trace(
-            plan.sampler(arm, plan.headline, facts.shape),
-            arm.params,
-            arm.objective.prediction,
-            plan.nodes(arm.objective.schedule, plan.headline.steps),
-            condition,
-            count,
-            plan.seed,
-        )
-        for name, arm in arms.items()
-    }

@@ -12,7 +12,6 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.pipeline import to_bytes
-from diffusion_jax.evaluation import generate
 from diffusion_jax.evaluation.distance import (
     Features,
     KernelDistance,
@@ -20,6 +19,7 @@ from diffusion_jax.evaluation.distance import (
     features,
     kernel_distance,
 )
+from diffusion_jax.evaluation.generate import Path as ReversePath
 from diffusion_jax.evaluation.measure import Cell, Plan, Way
 from diffusion_jax.evaluation.paired import Z95, rate_difference, wilson
 from diffusion_jax.process.objective import Objective
@@ -92,7 +92,6 @@ class Measured:
         data: the data set.
         arms: the trained arms.
         cells: samples, way by way and arm by arm.
-        paths: arm -> the reverse process of its first samples.
         losses: arm -> training curve.
         provenance: how to run it again.
     """
@@ -102,7 +101,6 @@ class Measured:
     data: Dataset
     arms: Mapping[str, TrainedArm]
     cells: Sequence[Cell]
-    paths: Mapping[str, generate.Path]
     losses: Mapping[str, content.Losses]
     provenance: content.Provenance
 
@@ -166,16 +164,18 @@ def _setting(plan: Plan, way: Way) -> content.Setting:
 
 def _arm(found: Measured, name: str, axis: Float[np.ndarray, "levels"]) -> content.Arm:
     arm = found.arms[name]
+    judged = (name, found.plan.headline)
+    path = next(cell.path for cell in found.cells if (cell.arm, cell.way) == judged)
     return content.Arm(
         name,
         {field: str(value) for field, value in arm.arm.settings.items()},
         schedule_curves(arm.objective, axis),
         found.losses.get(name),
-        _trajectory(found.paths[name]),
+        _trajectory(path),
     )
 
 
-def _trajectory(path: generate.Path) -> content.Trajectory:
+def _trajectory(path: ReversePath) -> content.Trajectory:
     level = path.level.like(jnp.asarray(path.x))
     return content.Trajectory(
         np.asarray(path.level.log_snr, np.float64),

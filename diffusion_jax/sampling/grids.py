@@ -33,8 +33,8 @@ class Nodes:
     level: Level
     rate: Level
 
-    def __getitem__(self, index: "int | Array") -> "Nodes":
-        """The node at `index`, with scalars in place of arrays."""
+    def __getitem__(self, index: "int | slice | Array") -> "Nodes":
+        """The node at `index`, with scalars in place of arrays, or the nodes of a slice."""
         return jax.tree.map(lambda values: values[index], self)
 
     @property

@@ -64,8 +64,8 @@ class ClassifierFree:
     """
 
     scale: Scalar = 2.0
-    sigma_low: float = static(0.0)
-    sigma_high: float = static(math.inf)
+    sigma_low: float = static(default=0.0)
+    sigma_high: float = static(default=math.inf)
 
     def __post_init__(self) -> None:
         finite(self, "scale")

@@ -72,13 +72,16 @@ def _bar(console: Any) -> Any:
 
 
 def _lines(console: Any, title: str, total: int, done: int, unit: str) -> Advance:
-    start, first, count = time.monotonic(), done, done
     console.print(f"{title}: {done}/{total} {unit}", highlight=False)
+    count, first, start = done, done, 0.0
 
     def advance(note: str, units: int = 1) -> None:
-        nonlocal count
+        nonlocal count, first, start
         count += units
-        if count == total or count * LINES // total > (count - units) * LINES // total:
+        if not start:
+            # The first call compiles: it says nothing about the speed of the others.
+            first, start = count, time.monotonic()
+        elif count == total or count * LINES // total > (count - units) * LINES // total:
             left = (time.monotonic() - start) / (count - first) * (total - count)
             line = f"{title}: {count}/{total} {unit}, {left:.0f} s left"
             console.print(f"{line}, {note}" if note else line, highlight=False, soft_wrap=True)

@@ -28,7 +28,9 @@ def test_no_bias_and_an_honest_standard_error(n: int, m: int) -> None:
     draws = [kernel_distance(rng.normal(size=(n, 2)), rng.normal(size=(m, 2))) for _ in range(300)]
     values = np.array([draw.value for draw in draws])
     assert abs(values.mean()) < 4 * values.std() / np.sqrt(300)
-    far = [kernel_distance(1 + rng.normal(size=(n, 2)), rng.normal(size=(m, 2))) for _ in range(300)]
+    far = [
+        kernel_distance(1 + rng.normal(size=(n, 2)), rng.normal(size=(m, 2))) for _ in range(300)
+    ]
     spread = np.std([draw.value for draw in far])
     stated = np.sqrt(np.mean([draw.standard_error**2 for draw in far]))
     assert stated == pytest.approx(spread, rel=0.3)

@@ -1,0 +1,179 @@
+"""Measures what the design claims to save, each as a ratio of two ways within one run.
+
+    python -m experiments.benchmark
+    python -m experiments.benchmark --config=configs/fashion_mnist.py --rounds=3
+
+Each pair is timed in turn, A B A B …, and the median of the ratios A/B printed with its extremes.
+Compiled programs are not taken from the cache.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict
+
+from experiments import cli
+
+ROUNDS = flags.DEFINE_integer("rounds", 3, "how often each pair is timed", lower_bound=1)
+SAMPLES = 16  # drawn at once
+STEP_COUNTS = (4, 8, 16)
+DISPATCHES = 200  # steps of the tiny network
+
+
+def main(config: ConfigDict) -> None:
+    """Prints a table of ratios."""
+    import jax
+    from rich.console import Console
+    from rich.table import Table
+
+    from diffusion_jax.training import environment
+
+    jax.config.update("jax_enable_compilation_cache", False)
+    hardware = environment.describe()["hardware"]
+    table = Table("claim", "A, s", "B, s", "A/B median", "least", "most")
+    for claim, first, second in _pairs(config):
+        times = [(_seconds(first), _seconds(second)) for _ in range(ROUNDS.value)]
+        ratios = [a / b for a, b in times]
+        table.add_row(
+            claim,
+            *(f"{statistics.median(each):.2f}" for each in zip(*times, strict=True)),
+            *(f"{f(ratios):.2f}" for f in (statistics.median, min, max)),
+        )
+    console = Console()
+    console.print(f"{hardware['devices']} {hardware['device_kind']}, {hardware['processor']}")
+    console.print(table)
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _pairs(config: ConfigDict) -> list[tuple[str, Callable[[], Any], Callable[[], Any]]]:
+    """(claim, A, B): the other way and ours."""
+    return [
+        ("arms: a compiled step each / one for all", *_arms(config)),
+        ("step counts: a sampler each / one for all", *_step_counts(config)),
+        (f"{DISPATCHES} tiny steps: called from Python / one scan", *_dispatch()),
+    ]
+
+
+def _arms(config: ConfigDict) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """First training step of every arm, compilation included."""
+    import jax
+    import numpy as np
+
+    from diffusion_jax.data.dataset import datasets
+    from diffusion_jax.data.pipeline import batches
+    from diffusion_jax.training import devices
+    from diffusion_jax.training.program import Program, first_states
+    from diffusion_jax.training.runs import DataFacts
+
+    data = datasets.make(config.data)
+    facts, mesh = DataFacts.of(data), devices.data_mesh()
+    stream = batches(data.train, data.tokenizer, config.training.batch_size, config.seed)
+    batch = devices.split_rows(next(stream), mesh)
+
+    def together() -> None:
+        program = Program.build(config, facts, mesh)
+        _, make_states = first_states(program, config, facts)
+        draws = program.draw(np.int32(1))
+        for name, state in make_states().items():
+            jax.block_until_ready(program.update(name, state, batch, draws))
+
+    def apart() -> None:
+        for name in config.arms:
+            alone = config.copy_and_resolve_references()
+            alone.arms = ConfigDict({name: config.arms[name].to_dict()})
+            program = Program.build(alone, facts, mesh)
+            _, make_states = first_states(program, alone, facts)
+            state = make_states()[name]
+            jax.block_until_ready(program.update(name, state, batch, program.draw(np.int32(1))))
+
+    return apart, together
+
+
+def _step_counts(config: ConfigDict) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """Samples at several step counts, compilation included."""
+    import jax
+
+    from diffusion_jax.data.dataset import datasets
+    from diffusion_jax.evaluation.conditions import encode
+    from diffusion_jax.evaluation.generate import generate, repeat_rows
+    from diffusion_jax.evaluation.measure import Plan, Way
+    from diffusion_jax.sampling.grids import make
+    from diffusion_jax.training import devices
+    from diffusion_jax.training.program import Program, first_states
+    from diffusion_jax.training.runs import DataFacts
+    from diffusion_jax.training.trained import TrainedArm
+
+    data, plan = datasets.make(config.data), Plan.make(config)
+    facts = DataFacts.of(data)
+    program = Program.build(config, facts, devices.data_mesh())
+    name, state = next(iter(first_states(program, config, facts)[1]().items()))
+    arm = TrainedArm(program.arms[name], state.params, 0)
+    condition = encode(facts, repeat_rows(data.prompts, SAMPLES))
+    schedule = arm.objective.schedule
+
+    def draw(longest: int | None) -> None:
+        jax.clear_caches()
+        for steps in STEP_COUNTS:
+            nodes = make(plan.grid, schedule, steps)
+            generate(
+                plan.sampler(arm, Way(plan.headline.solver, steps), facts.shape),
+                arm.params,
+                arm.objective.prediction,
+                nodes.pad(longest) if longest else nodes,
+                condition,
+                SAMPLES,
+                0,
+                SAMPLES,
+            )
+
+    return lambda: draw(None), lambda: draw(max(STEP_COUNTS))
+
+
+def _dispatch() -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """Sampling with a denoiser that costs nothing, compilation apart."""
+    import jax
+    import jax.numpy as jnp
+
+    from diffusion_jax.oracles import Gaussian
+    from diffusion_jax.process.schedules import schedules
+    from diffusion_jax.sampling.grids import grids, make
+    from diffusion_jax.sampling.sample import prior, sample, sample_keys
+    from diffusion_jax.sampling.solvers import solvers
+
+    data = Gaussian(mean=jnp.zeros(2), std=jnp.ones(2))
+    nodes = make(grids.make("karras"), schedules.make("edm"), DISPATCHES)
+    solver, keys = solvers.make("ddim"), sample_keys(jax.random.key(0), SAMPLES)
+    start = prior(nodes, keys, (2,))
+
+    @jax.jit
+    def one_step(state: Any, index: Any) -> Any:
+        def denoise(x: Any, level: Any) -> Any:
+            return data.denoise(x, level)
+
+        return solver.step(
+            state, nodes[index], nodes[index + 1], denoise, lambda k: jnp.zeros_like(start)
+        )
+
+    whole = jax.jit(lambda x: sample(data.denoise, solver, nodes, x, keys)[0])
+
+    def stepwise() -> None:
+        state = solver.init(start, nodes)
+        for index in range(DISPATCHES):
+            state = one_step(state, index)
+        jax.block_until_ready(state)
+
+    stepwise()
+    jax.block_until_ready(whole(start))
+    return stepwise, lambda: jax.block_until_ready(whole(start))
+
+
+if __name__ == "__main__":
+    cli.run(main)

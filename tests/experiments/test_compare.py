@@ -1,0 +1,87 @@
+"""The main job, end to end on a tiny budget, and what it refuses before it trains anything."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from configs import quickstart
+from diffusion_jax.errors import UserError
+from experiments import compare
+
+
+def tiny(folder: Path) -> ConfigDict:
+    config = quickstart.get_config()
+    config.run_dir = str(folder)
+    config.data = "shapes(size=12, count=64, test_count=32)"
+    config.network = "unet(channels=(8,), blocks=1, patch=2, attention=())"
+    config.text = "transformer(width=8, layers=1, heads=1)"
+    config.training.steps = 2
+    config.training.batch_size = 8
+    config.sampling.solvers = ("dpmpp_2m", "ddim(eta=1.0)")
+    config.sampling.steps = (2, 3)
+    config.sampling.count = 4
+    config.sampling.headline_count = 8
+    return config
+
+
+def test_from_a_config_to_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tiny(tmp_path / "run")
+    compare.main(config)
+    page = tmp_path / "run" / "report.html"
+    assert capsys.readouterr().out.splitlines()[-1] == str(page)
+    text = page.read_text(encoding="utf-8")
+    assert all(arm in text for arm in config.arms)
+
+    found = json.loads((tmp_path / "run" / "results.json").read_text())
+    rows = {(r["arm"], r["setting"]["solver"], r["setting"]["steps"]): r for r in found["results"]}
+    assert len(rows) == len(config.arms) * 2 * 2
+    assert {r["count"] for r in rows.values()} == {4, 8}
+    assert rows["edm", "dpmpp_2m", 3]["count"] == 8
+    # Two ways of saying how often an arm beats the first must agree.
+    for pair in found["paired"]:
+        key = pair["setting"]["solver"], pair["setting"]["steps"]
+        measured = [
+            row["rate"]["value"] if pair["measure"] == "rate" else row["distance"]["value"]
+            for row in (rows[pair["arm"], *key], rows[pair["baseline"], *key])
+        ]
+        assert pair["difference"]["value"] == pytest.approx(measured[0] - measured[1])
+
+    # Started again, it trains nothing and finds the same.
+    before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    compare.main(config)
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+    again = json.loads((tmp_path / "run" / "results.json").read_text())
+    np.testing.assert_equal(again, found)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("solvers", ("ddmi",), "Did you mean 'ddim'"),
+        ("solvers", (), "sampling.solvers is empty"),
+        ("steps", (0,), "at least 1"),
+        ("grid", "karas", "Did you mean 'karras'"),
+        ("guidance", "classifier_free(skale=2.0)", "Did you mean 'scale'"),
+        ("count", 0, "sampling.count must be at least 1"),
+    ],
+)
+def test_sampling_that_cannot_work_is_refused_before_training(
+    tmp_path: Path, field: str, value: object, message: str
+) -> None:
+    config = tiny(tmp_path / "run")
+    config.sampling[field] = value
+    with pytest.raises(UserError, match=message):
+        compare.main(config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_solver_that_cannot_start_is_refused_before_training(tmp_path: Path) -> None:
+    config = tiny(tmp_path / "run")
+    config.sampling.solvers = ("edm",)
+    config.sampling.grid = "uniform"
+    with pytest.raises(UserError, match="alpha = 0"):
+        compare.main(config)
+    assert not (tmp_path / "run").exists()
