@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, PyTree
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError, nearest
-from diffusion_jax.networks.score_network import ScoreNetwork, build, drop_condition
+from diffusion_jax.networks.score_network import Condition, ScoreNetwork, build, drop_condition
 from diffusion_jax.process.objective import Objective, Points, denoising_loss
 from diffusion_jax.registry import parse
 from diffusion_jax.struct import pytree
@@ -125,8 +125,8 @@ def score_losses(network: ScoreNetwork) -> SampleLosses:
 
     def losses(params: PyTree[Any], inputs: Inputs) -> Float[Array, " batch"]:
         batch, draws = inputs.batch, inputs.draws
-        condition = {"tokens": batch["tokens"], "label": batch["label"]}
-        condition = drop_condition(draws.drop, condition)
+        told: Condition = {"tokens": batch["tokens"], "label": batch["label"]}
+        condition = drop_condition(draws.drop, told)
         rngs = {"dropout": draws.key[0]}
 
         def predict(x: Float[Array, "batch ..."], label: Float[Array, " batch"]) -> Any:

@@ -49,22 +49,21 @@ class Checkpoints:
 
     Args:
         run_folder: the run folder.
-        keep: how many of the newest to keep.
+        keep: how many of the newest to keep; 0 to read only, which any process can do alone, also
+            while another trains.
 
     Raises:
-        UserError: the folder cannot hold checkpoints.
+        UserError: no room for the folder, or none to read.
     """
 
-    def __init__(self, run_folder: Path, keep: int = 2):
+    def __init__(self, run_folder: Path, keep: int):
         import orbax.checkpoint as ocp  # slow to import
 
-        if keep < 1:
-            raise UserError(f"training.keep must be at least 1 checkpoint, got {keep}.")
         self.folder = Path(run_folder).absolute() / FOLDER
         self._ocp = ocp
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, enable_async_checkpointing=True, cleanup_tmp_directories=True
-        )
+        if keep == 0 and not self.folder.is_dir():
+            raise UserError(f"{run_folder} has no checkpoint yet: train it first.")
+        options = _writing(keep) if keep else _reading()
         with _disk_errors(self.folder):
             self._manager = ocp.CheckpointManager(self.folder, options=options)
 
@@ -230,6 +229,24 @@ class Checkpoints:
         else:
             remedy = f"Delete it to go on from step {intact}, which is intact."
         return f"Checkpoint {folder} is damaged ({reason}). {remedy}"
+
+
+def _writing(keep: int) -> Any:
+    import orbax.checkpoint as ocp
+
+    return ocp.CheckpointManagerOptions(
+        max_to_keep=keep, enable_async_checkpointing=True, cleanup_tmp_directories=True
+    )
+
+
+def _reading() -> Any:
+    import orbax.checkpoint as ocp
+
+    me = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"reader_{me}"
+    )
+    return ocp.CheckpointManagerOptions(read_only=True, create=False, multiprocessing_options=alone)
 
 
 @dataclasses.dataclass(frozen=True)

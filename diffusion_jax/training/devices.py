@@ -16,6 +16,7 @@ from diffusion_jax.errors import UserError
 
 T = TypeVar("T")
 AXIS = "data"
+SECONDS_A_DAY = 24 * 60 * 60
 
 
 def start_processes() -> None:
@@ -40,7 +41,10 @@ def start_processes() -> None:
             f"JAX_PROCESS_ID must be a number below JAX_NUM_PROCESSES, got {index!r} of {count!r}."
         )
     if int(count) > 1:
-        jax.distributed.initialize(address, int(count), int(index))
+        # The first to end waits for the others: process 0 may draw samples long after training.
+        jax.distributed.initialize(
+            address, int(count), int(index), shutdown_timeout_seconds=SECONDS_A_DAY
+        )
 
 
 def is_primary() -> bool:

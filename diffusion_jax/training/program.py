@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.initialise import initialise
+from diffusion_jax.networks.score_network import Condition
 from diffusion_jax.process.objective import Points
 from diffusion_jax.training import devices
 from diffusion_jax.training.arms import Arm, Inputs, make_arms, score_losses
@@ -162,5 +163,5 @@ def _by_program(arms: dict[str, Arm], make: Callable[[Arm], T]) -> dict[str, T]:
 
 def _first_params(arm: Arm, config: ConfigDict, facts: DataFacts) -> Any:
     tokens = jnp.zeros((1, facts.tokenizer.max_tokens), jnp.int32)
-    condition = {"tokens": tokens, "label": jnp.zeros(1, jnp.int32)}
+    condition: Condition = {"tokens": tokens, "label": jnp.zeros(1, jnp.int32)}
     return initialise(arm.network, _key(config, INITIALISATION), facts.shape, condition)

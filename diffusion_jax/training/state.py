@@ -15,13 +15,13 @@ class TrainState:
     """The state of one arm after `step` updates.
 
     Attributes:
-        step: number of updates made, () int32; in a template without numbers, its shape.
+        step: number of updates made, () int32; a `jax.ShapeDtypeStruct` in a template.
         params: parameters of the network, float32.
         opt_state: state of the optax transformation.
         ema: running average of `params` (see `ema`); equal to `params` before the first update.
     """
 
-    step: Int[Array, ""] | jax.ShapeDtypeStruct
+    step: Int[Array, ""] | Any
     params: PyTree[Any]
     opt_state: PyTree[Any]
     ema: PyTree[Any]

@@ -54,7 +54,7 @@ def make_train_step(
         params = optax.apply_updates(state.params, updates)
         count = state.step + 1
         ema = update(average, state.ema, params, count)
-        metrics = {"loss": loss, "grad_norm": optax.global_norm(gradient)}
+        metrics = {"loss": loss, "grad_norm": optax.tree.norm(gradient)}
         return TrainState(count, params, opt_state, ema), metrics
 
     return step

@@ -24,7 +24,7 @@ class TrainedArm:
 
     Attributes:
         arm: settings, objective and network.
-        params: running average of the parameters, whole on every device.
+        params: running average of the parameters, on one device of this process.
         step: updates made.
     """
 
@@ -70,13 +70,11 @@ def load_arms(
         UserError: no such run, arm or checkpoint, or a damaged one.
     """
     run = Run.load(folder)
-    # How a batch is split matters for training only: here it need not fit these devices.
-    config = run.config.copy_and_resolve_references()
-    program = Program.build(config, run.facts, devices.data_mesh(jax.devices()[:1]))
+    program = Program.build(run.config, run.facts, devices.data_mesh(jax.local_devices()[:1]))
     for name in names:
         one_of(name, program.arms, "arm")
-    shapes, _ = first_states(program, config, run.facts)
-    with Checkpoints(run.folder, config.training.keep) as checkpoints:
+    shapes, _ = first_states(program, run.config, run.facts)
+    with Checkpoints(run.folder, keep=0) as checkpoints:
         checkpoint = checkpoints.restore(shapes, step)
     if checkpoint is None:
         raise UserError(f"{folder} has no checkpoint yet: train it first.")

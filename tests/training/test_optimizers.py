@@ -1,0 +1,73 @@
+"""The contract of every optimiser, and the learning rate over time."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.training.optimizers import decays, learning_rate_schedule, optimizers
+
+members = pytest.mark.parametrize("name", list(optimizers))
+
+
+@members
+def test_every_optimizer_descends_a_quadratic(name: str) -> None:
+    optimizer = optimizers.make(f"{name}(learning_rate=0.05, warmup=5)", steps=200)
+    target = jnp.array([1.0, -2.0])
+
+    @jax.jit
+    def step(x: jax.Array, state: optax.OptState) -> tuple[jax.Array, optax.OptState]:
+        updates, state = optimizer.update(2 * (x - target), state, x)
+        return optax.apply_updates(x, updates), state
+
+    x, state = jnp.zeros(2), optimizer.init(jnp.zeros(2))
+    for _ in range(200):
+        x, state = step(x, state)
+    np.testing.assert_allclose(x, target, atol=0.05)
+
+
+@members
+def test_clip_bounds_the_norm_of_the_gradient(name: str) -> None:
+    def second_update(clip: float, scale: float) -> np.ndarray:
+        optimizer = optimizers.make(f"{name}(clip={clip}, learning_rate=1.0)", steps=10)
+        x = jnp.ones(2)
+        _, state = optimizer.update(jnp.array([1e-3, 0.0]), optimizer.init(x), x)
+        return np.asarray(optimizer.update(scale * jnp.array([3.0, 4.0]), state, x)[0])
+
+    # Beyond the bound only the direction matters; without one the size does too.
+    np.testing.assert_allclose(second_update(5.0, 2.0), second_update(5.0, 9.0), rtol=1e-5)
+    assert not np.allclose(second_update(float("inf"), 2.0), second_update(float("inf"), 9.0))
+
+
+@pytest.mark.parametrize("decay", list(decays))
+def test_learning_rate_rises_to_the_peak_and_ends_where_it_should(decay: str) -> None:
+    rate = learning_rate_schedule(peak=0.2, warmup=10, decay=decay, steps=110)
+    rates = np.array([float(rate(count)) for count in range(111)])
+    np.testing.assert_allclose(rates[:10], 0.2 * np.arange(1, 11) / 10, rtol=1e-6)
+    assert rates.max() == pytest.approx(0.2) and (np.diff(rates[10:]) <= 1e-9).all()
+    assert rates[60] == pytest.approx({"constant": 0.2}.get(decay, 0.1), rel=1e-5)
+    assert rates[110] == pytest.approx({"constant": 0.2}.get(decay, 0.0), abs=1e-7)
+
+
+def test_weight_decay_shrinks_parameters_that_have_no_gradient() -> None:
+    optimizer = optimizers.make("adamw(learning_rate=0.1, weight_decay=0.5)", steps=1)
+    x = jnp.ones(1)
+    updates, _ = optimizer.update(jnp.zeros(1), optimizer.init(x), x)
+    np.testing.assert_allclose(updates, -0.1 * 0.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("adam(decay='cosin')", "Did you mean 'cosine'"),
+        ("adam(learning_rate=-1.0)", "learning_rate >= 0"),
+        ("adam(clip=0)", "clip > 0"),
+        ("adma()", "Did you mean 'adam'"),
+        ("adam(learningrate=1.0)", "Did you mean 'learning_rate'"),
+    ],
+)
+def test_mistakes_are_named(spec: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        optimizers.make(spec, steps=10)

@@ -1,0 +1,122 @@
+"""The run folder: what it holds, and what it refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+from ml_collections import ConfigDict
+
+from diffusion_jax.data.dataset import datasets
+from diffusion_jax.errors import UserError
+from diffusion_jax.training import files
+from diffusion_jax.training.runs import DataFacts, Run
+
+
+@pytest.fixture
+def facts() -> DataFacts:
+    return DataFacts.of(datasets.make("points()"))
+
+
+def test_a_run_folder_holds_all_that_the_run_depended_on(
+    config: ConfigDict, facts: DataFacts
+) -> None:
+    folder = Run.create(config, facts).folder
+    (start,) = json.loads((folder / "environment.json").read_text())
+    assert {"python", "jax", "flax", "optax", "numpy"} <= start["versions"].keys()
+    assert start["hardware"]["devices"] == 8 and start["hardware"]["backend"] == "cpu"
+    assert start["git"] is None or len(start["git"]["revision"]) == 40
+    loaded = Run.load(folder)
+    assert loaded.config.to_dict() == config.to_dict()
+    assert loaded.config.sampling.solvers == config.sampling.solvers  # a tuple again
+    assert loaded.facts == facts and facts.shape == (6,)
+
+
+def test_what_does_not_touch_training_may_change(config: ConfigDict, facts: DataFacts) -> None:
+    Run.create(config, facts)
+    config.training.steps = 99
+    config.sampling.count = 7
+    folder = Run.create(config, facts).folder
+    assert Run.load(folder).config.training.steps == 99
+    assert len(json.loads((folder / "environment.json").read_text())) == 2
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("seed", 1), ("training.batch_size", 64), ("arms.edm.schedule", "ve"), ("flip", True)],
+)
+def test_another_training_is_refused(
+    config: ConfigDict, facts: DataFacts, field: str, value: object
+) -> None:
+    folder = Run.create(config, facts).folder
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    config.update_from_flattened_dict({field: value})
+    with pytest.raises(UserError, match=rf"{field} = .*, not {value!r}. Choose another"):
+        Run.create(config, facts)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_changed_data_is_refused(config: ConfigDict, facts: DataFacts) -> None:
+    Run.create(config, facts)
+    with pytest.raises(UserError, match="the data set has changed"):
+        Run.create(config, DataFacts(facts.tokenizer, (7,), facts.class_names))
+
+
+def test_a_folder_with_other_things_is_left_alone(config: ConfigDict, facts: DataFacts) -> None:
+    folder = Path(config.run_dir)
+    folder.mkdir()
+    (folder / "thesis.tex").write_text("")
+    with pytest.raises(UserError, match=r"not empty \(thesis.tex\)"):
+        Run.create(config, facts)
+    assert [path.name for path in folder.iterdir()] == ["thesis.tex"]
+
+
+def test_a_file_in_place_of_the_folder_is_named(config: ConfigDict, facts: DataFacts) -> None:
+    Path(config.run_dir).write_text("")
+    with pytest.raises(UserError, match="is a file"):
+        Run.create(config, facts)
+
+
+def test_a_start_that_was_cut_off_is_no_obstacle(config: ConfigDict, facts: DataFacts) -> None:
+    folder = Run.create(config, facts).folder
+    (folder / "config.json").rename(folder / "config.json.tmp")
+    assert Run.create(config, facts).folder == folder
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("config.json", "{", "config.json is damaged"),
+        ("data.json", "{}", "data.json is damaged"),
+        ("tokenizer.json", "[]", "not a saved tokenizer"),
+        ("config.json", None, "not a run folder"),
+        ("tokenizer.json", None, "tokenizer.json is damaged"),
+    ],
+)
+def test_damage_is_named(
+    config: ConfigDict, facts: DataFacts, name: str, text: str | None, message: str
+) -> None:
+    folder = Run.create(config, facts).folder
+    if text is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_text(text)
+    with pytest.raises(UserError, match=message):
+        Run.load(folder)
+
+
+def test_a_missing_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="No run folder"):
+        Run.load(tmp_path / "nowhere")
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "note"
+    files.write_atomically(path, "old")
+
+    def no_space(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", no_space)
+    with pytest.raises(UserError, match="No room on disk for .*note"):
+        files.write_atomically(path, "new")
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
