@@ -21,7 +21,7 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 def start(command: Sequence[str], environment: dict[str, str], log: Path | None) -> Child:
     """Starts one child, with our own environment plus `environment`.
 
-    It gets a session of its own, so that Ctrl-C at a terminal reaches it once, through us.
+    It is detached from the terminal, so that Ctrl-C there reaches it once, through us.
 
     Args:
         command: the program and its arguments.
