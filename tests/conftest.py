@@ -1,10 +1,12 @@
 """What every test starts from: eight CPU devices, checked shapes, one compilation cache."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import jaxtyping
+import pytest
 
 # JAX is not imported yet (neither module above does). It and the processes that tests start read
 # its settings from the environment.
@@ -23,3 +25,12 @@ jaxtyping.install_import_hook("diffusion_jax", TYPE_CHECKER)
 # The first example of a property compiles, so a deadline would measure only that.
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("repeatable")
+
+
+@pytest.fixture
+def x64() -> Iterator[None]:
+    """Runs a test in double precision: what it makes, it must make inside."""
+    import jax
+
+    with jax.enable_x64(True):
+        yield

@@ -5,7 +5,7 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.errors import finite
 from diffusion_jax.process.level import Level
-from diffusion_jax.process.schedules.base import Schedule, log_snr_range, schedules
+from diffusion_jax.process.schedules.base import Schedule, schedules
 from diffusion_jax.struct import Scalar, pytree
 
 # Beyond these bounds float32 cannot tell alpha, or sigma, from its limit; a shift starts from
@@ -43,17 +43,22 @@ class LogSnrShift:
 
     @property
     def t_min(self) -> Scalar:
-        highest = jnp.minimum(log_snr_range(self.schedule)[1], HIGHEST)
-        return self.schedule.time(highest - jnp.maximum(self.shift, 0))
+        first = jnp.maximum(self.schedule.t_min, self._inner_time(HIGHEST))
+        return self.schedule.time(self._inner_log_snr(first) - jnp.maximum(self.shift, 0))
 
     @property
     def t_max(self) -> Scalar:
-        lowest = jnp.maximum(log_snr_range(self.schedule)[0], LOWEST)
-        return self.schedule.time(lowest - jnp.minimum(self.shift, 0))
+        last = jnp.minimum(self.schedule.t_max, self._inner_time(LOWEST))
+        return self.schedule.time(self._inner_log_snr(last) - jnp.minimum(self.shift, 0))
 
     def level(self, time: Float[Array, "..."]) -> Level:
-        inner = self.schedule.level(time).log_snr
-        return self.schedule.level(self.schedule.time(inner + self.shift))
+        return self.schedule.level(self.schedule.time(self._inner_log_snr(time) + self.shift))
 
     def time(self, log_snr: Float[Array, "..."]) -> Float[Array, "..."]:
         return self.schedule.time(log_snr - self.shift)
+
+    def _inner_time(self, log_snr: float) -> Float[Array, ""]:
+        return self.schedule.time(jnp.array(log_snr, dtype=float))
+
+    def _inner_log_snr(self, time: Float[Array, "..."]) -> Float[Array, "..."]:
+        return self.schedule.level(time).log_snr

@@ -96,5 +96,9 @@ def ddpm_cosine(steps: int = 1000, offset: float = 0.008, largest_beta: float = 
             "schedule 'ddpm_cosine' needs 2 or more steps, an offset in [0, 1), and a largest_beta "
             f"in (0, 1), not {steps}, {offset} and {largest_beta}."
         )
-    f = jnp.cos((jnp.linspace(0, 1, steps + 1) + offset) / (1 + offset) * jnp.pi / 2) ** 2
-    return Table.from_betas(jnp.minimum(1 - f[1:] / f[:-1], largest_beta))
+    angle = (jnp.linspace(0, 1, steps + 1) + offset) / (1 + offset) * jnp.pi / 2
+    before, after = angle[:-1], angle[1:]
+    # beta = 1 - cos²(after)/cos²(before), without taking nearly equal numbers from each other.
+    width = jnp.pi / 2 / (1 + offset) / steps
+    betas = jnp.sin(width) * jnp.sin(before + after) / jnp.cos(before) ** 2
+    return Table.from_betas(jnp.minimum(betas, largest_beta))

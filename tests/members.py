@@ -1,0 +1,52 @@
+"""Every member of every family of mathematics, as specs for tests to run over.
+
+A member is here by being registered. Members with settings worth testing have further specs, and
+those that cannot be made without settings have specs in place of their bare name.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from diffusion_jax.process.predictions import predictions
+from diffusion_jax.process.schedules import schedules
+from diffusion_jax.process.times import times
+from diffusion_jax.process.weightings import weightings
+from diffusion_jax.registry import Registry
+from diffusion_jax.sampling.grids import grids
+from diffusion_jax.sampling.solvers import solvers
+
+
+def specs(
+    registry: Registry, instead: Mapping[str, Iterable[str]] = {}, extra: Iterable[str] = ()
+) -> list[str]:
+    """One spec or more per member of a registry."""
+    return [spec for name in registry for spec in instead.get(name, (name,))] + list(extra)
+
+
+SCHEDULES = specs(
+    schedules,
+    instead={
+        "log_snr_shift": (
+            "log_snr_shift(schedule=cosine, shift=-2.0)",
+            "log_snr_shift(schedule=sigmoid, shift=-3.0)",
+            "log_snr_shift(schedule=ddpm_linear, shift=3.0)",
+            "log_snr_shift(schedule=rectified_flow, shift=1.5)",
+        )
+    },
+    extra=(
+        "rectified_flow(shift=3.0)",
+        "ddpm_linear(steps=50)",
+        "sigmoid(start=0.0, end=3.0, tau=0.5)",
+    ),
+)
+PREDICTIONS = specs(predictions)
+TIMES = specs(
+    times,
+    extra=(
+        "log_normal(mean=0.5, std=0.7)",
+        "logit_normal(mean=0.5, std=1.3)",
+        "low_discrepancy(times=log_normal)",
+    ),
+)
+WEIGHTINGS = specs(weightings)
+GRIDS = specs(grids)
+SOLVERS = specs(solvers)
