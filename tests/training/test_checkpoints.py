@@ -118,7 +118,7 @@ def test_a_checkpoint_of_another_network_is_refused(folder: Path) -> None:
 
 def test_a_checkpoint_of_other_arms_is_refused(folder: Path) -> None:
     states = {"b": make_states(0)["a"]}
-    with pytest.raises(UserError, match="a/ema/w is .* there and missing here"):
+    with pytest.raises(UserError, match=r"a/ema/w is .* there and missing here"):
         restore(folder, states)
 
 

@@ -1,0 +1,75 @@
+"""The train command: one line for every mistake, and help that helps."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.training.commands import TRAIN, run
+
+COMMAND = ("-m", "experiments.train", "--config=configs/base.py")
+
+
+def mistake(*words: str) -> str:
+    """Runs a command that must fail; returns the one line that it says."""
+    status, out, err = run(*words)
+    assert status == 1 and out == "", err
+    (line,) = err.splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("--config.trainng.steps=3", "Did you mean 'training.steps'?"),
+        ("--config.steps.training=3", "Unknown config field --config.steps.training"),
+        ("--config.batch_size=3", "Did you mean 'training.batch_size'?"),
+        ("--config.training.steps=many", "is not of type int; its value here is 1000."),
+        ("--config.training=3", "is not of type dict"),
+        ("--confg.seed=3", "Unknown command line flag 'confg.seed'"),
+        ("seed=3", "Unexpected word 'seed=3'"),
+        ("--config=configs/bas.py", "Did you mean 'configs/base.py'?"),
+        ("--config=configs/__init__.py", "does not define get_config()"),
+        ("--config=tests", "tests is not a run folder"),
+        ("--config=", "--config needs a config file"),
+    ],
+)
+def test_mistakes_on_the_command_line_are_one_line(word: str, said: str) -> None:
+    assert said in mistake(*COMMAND, word)
+
+
+def test_a_mistake_in_a_spec_is_one_line_and_leaves_no_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    line = mistake(*TRAIN, f"--config.run_dir={folder}", "--config.schedule=cosin")
+    assert "Did you mean 'cosine'?" in line and "Known: " in line
+    assert not folder.exists()
+
+
+def test_help_lists_every_field_without_starting_jax() -> None:
+    status, out, _ = run("-X", "importtime", *COMMAND, "--help")
+    assert status == 0 and out.startswith("Trains the arms")
+    assert "--config.training.steps=1000" in out and "--config.schedule='cosine'" in out
+    _, _, imported = run("-X", "importtime", *COMMAND, "--help")
+    assert "| jax" not in imported.replace("|   ", "|").replace("  ", "")
+
+
+def test_an_arm_may_override_what_it_takes_from_the_base(tmp_path: Path) -> None:
+    folder = f"--config.run_dir={tmp_path / 'run'}"
+    line = mistake(*TRAIN, folder, "--config.arms.cosine.weighting=minsnr")
+    assert line.startswith("Unknown weighting 'minsnr'.")
+
+
+def test_a_fault_of_the_program_keeps_its_trace(tmp_path: Path) -> None:
+    config = tmp_path / "broken.py"
+    config.write_text("def get_config():\n    return 1 / 0\n")
+    status, _, err = run("-m", "experiments.train", f"--config={config}")
+    assert status == 1 and "Traceback" in err and "ZeroDivisionError" in err
+
+
+def test_it_trains_and_a_run_folder_serves_as_its_config(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    short = ("--config.training.steps=2", "--config.text=none")
+    status, out, err = run(*TRAIN, f"--config.run_dir={folder}", *short)
+    assert status == 0 and out == f"Trained 2 steps: {folder}\n"
+    assert "Traceback" not in err and "2/2 steps" in err
+    status, out, _ = run(*TRAIN, f"--config={folder}", "--config.training.steps=3")
+    assert status == 0 and out == f"Trained 3 steps: {folder}\n"

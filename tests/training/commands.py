@@ -1,0 +1,32 @@
+"""The train command as a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TRAIN = ("-m", "tests.training.train_points")
+
+
+def start(*words: str) -> subprocess.Popen[str]:
+    """Starts `python words...` on one device, its output kept apart."""
+    return subprocess.Popen(
+        [sys.executable, *words],
+        cwd=ROOT,
+        env=os.environ | {"XLA_FLAGS": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Waits for a process; returns exit status, stdout and stderr."""
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def run(*words: str) -> tuple[int, str, str]:
+    """Runs `python words...` to its end."""
+    return finish(start(*words))

@@ -1,0 +1,169 @@
+"""Whole training runs in this process: pairing of arms, stopping, refusing."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.training.loop import train
+from diffusion_jax.training.metrics import FILE
+from diffusion_jax.training.progress import Advance, Progress
+from diffusion_jax.training.stopped import Stopped
+from diffusion_jax.training.trained import TrainedArm, load_arms
+
+pytestmark = pytest.mark.usefixtures("one_device")
+
+
+def numbers(arm: TrainedArm) -> list[np.ndarray]:
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(arm.params)]
+
+
+def identical(one: TrainedArm, two: TrainedArm) -> bool:
+    return all(map(np.array_equal, numbers(one), numbers(two)))
+
+
+def close(one: TrainedArm, two: TrainedArm) -> bool:
+    pairs = zip(numbers(one), numbers(two), strict=True)
+    return all(np.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in pairs)
+
+
+class AtStep(Progress):
+    """Does something after the first `step` steps of a call."""
+
+    def __init__(self, step: int, action: Callable[[], None]):
+        self._left, self._action = step, action
+
+    @contextlib.contextmanager
+    def phase(
+        self, title: str, total: int, done: int = 0, unit: str = "steps"
+    ) -> Iterator[Advance]:
+        yield self._advance
+
+    def _advance(self, note: str) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self._action()
+
+
+def trained(config: ConfigDict, **changes: object) -> Path:
+    config.update_from_flattened_dict(changes)
+    return train(config).folder
+
+
+def test_arms_are_paired_resumed_and_stopped_exactly(config: ConfigDict, tmp_path: Path) -> None:
+    whole = trained(config)
+    arms = load_arms(whole)
+    assert {arm.step for arm in arms.values()} == {12}
+    assert not identical(arms["cosine"], arms["edm"])
+
+    # Alone, an arm goes exactly the way it goes beside others.
+    alone = ConfigDict(config.to_dict())
+    alone.arms = ConfigDict({"edm": config.arms.edm.to_dict()})
+    assert identical(load_arms(trained(alone, run_dir=str(tmp_path / "alone")))["edm"], arms["edm"])
+
+    # Stopped in the middle of everything by SIGTERM, and started again.
+    config.run_dir = str(tmp_path / "stopped")
+    with pytest.raises(Stopped, match=r"after step 7 of 12 .*checkpoints/7") as caught:
+        train(config, AtStep(6, lambda: os.kill(os.getpid(), signal.SIGTERM)))
+    assert caught.value.exit_code == 143
+    stopped = trained(config)
+    for name in arms:
+        assert identical(load_arms(stopped)[name], arms[name])
+    assert (stopped / FILE).read_bytes() == (whole / FILE).read_bytes()
+
+    # Gone back to an earlier checkpoint, by deleting the newer one.
+    shutil.rmtree(whole / "checkpoints" / "12")
+    rows = (whole / FILE).read_bytes()
+    assert identical(load_arms(trained(config, run_dir=str(whole)))["edm"], arms["edm"])
+    assert (whole / FILE).read_bytes() == rows
+
+
+def test_a_finished_run_is_not_touched(config: ConfigDict) -> None:
+    folder = trained(config, **{"training.steps": 2})
+    before = {path: path.read_bytes() for path in (folder / "checkpoints").rglob("*.ocdbt")}
+    train(config)
+    assert {p: p.read_bytes() for p in (folder / "checkpoints").rglob("*.ocdbt")} == before
+
+
+def test_devices_and_microbatches_do_not_matter(
+    config: ConfigDict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.arms = ConfigDict()
+    config.text = "label(width=8)"
+    config.training.steps = 3
+    one = load_arms(trained(config))["cosine"]
+    parts = {"run_dir": str(tmp_path / "parts"), "training.microbatches": 2}
+    assert close(load_arms(trained(config, **parts))["cosine"], one)
+    monkeypatch.undo()  # all eight devices again
+    eight = {"run_dir": str(tmp_path / "eight"), "training.microbatches": 1}
+    assert close(load_arms(trained(config, **eight))["cosine"], one)
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(
+    config: ConfigDict,
+) -> None:
+    # The rate of arm b explodes at step 6: its numbers overflow at once or a step later.
+    growing = "sgd(learning_rate=1e6, warmup=0, momentum=0.0)"
+    config.arms = ConfigDict({"a": {}, "b": {"optimizer": growing}})
+    config.training.checkpoint_every = 1
+    with pytest.raises(UserError) as caught:
+        train(config)
+    line = str(caught.value)
+    found = re.match(r"Arm 'b'.* step (\d+).*The last good checkpoint is (\S+)/(\d+)\. ", line)
+    assert found, line
+    assert int(found[3]) == int(found[1]) - 1
+    saved = load_arms(config.run_dir)
+    assert all(np.isfinite(leaf).all() for arm in saved.values() for leaf in numbers(arm))
+
+
+def test_a_batch_that_cannot_be_split_is_refused_before_anything_is_written(
+    config: ConfigDict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    with pytest.raises(UserError, match=r"batch_size=12 .* 8 device\(s\) .* multiple of 8"):
+        trained(config, **{"training.batch_size": 12})
+    assert not Path(config.run_dir).exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("training.steps", 0, "training.steps must be at least 1"),
+        ("training.keep", 0, "training.keep must be at least 1"),
+        ("training.caption_dropout", 1.5, "share from 0 to 1"),
+        ("training.ema", "dcay(decay=0.9)", "Did you mean 'decay'"),
+        ("arms", {"a": {"schedul": "edm"}}, "Did you mean 'schedule'"),
+        ("arms", {"a/b": {}}, "its name is also a folder's"),
+        ("schedule", "cosin", "Did you mean 'cosine'"),
+        ("network", "unet(channels=(8, 16))", "takes pictures"),
+        ("data", "shape()", "Did you mean 'shapes'"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_written(
+    config: ConfigDict, field: str, value: object, message: str
+) -> None:
+    if field == "arms":
+        config.arms = ConfigDict(value)
+    else:
+        config.update_from_flattened_dict({field: value})
+    with pytest.raises(UserError, match=message):
+        train(config)
+    assert not Path(config.run_dir).exists()
+
+
+def test_an_arm_that_is_not_there_is_named(config: ConfigDict) -> None:
+    folder = trained(config, **{"training.steps": 1})
+    with pytest.raises(UserError, match="Unknown arm 'emd'"):
+        load_arms(folder, ("emd",))
+    shutil.rmtree(folder / "checkpoints")
+    with pytest.raises(UserError, match="no checkpoint yet"):
+        load_arms(folder)
