@@ -40,11 +40,13 @@ def main(config: ConfigDict) -> None:
     # Before anything is trained: can all of it be sampled?
     plan = Plan.make(config)
     plan.check(schedules.make(settings["schedule"]) for settings in arm_settings(config).values())
+    data = datasets.make(config.data)
+    comparison.check_data(data)
     progress = Progress()
     run = train(config, progress)
     if not is_primary():
         return
-    data, arms = datasets.make(config.data), load_arms(run.folder)
+    arms = load_arms(run.folder)
     found = comparison.Measured(
         config,
         plan,

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.pipeline import to_bytes
+from diffusion_jax.errors import UserError
 from diffusion_jax.evaluation.distance import (
     Features,
     KernelDistance,
@@ -33,6 +34,7 @@ from diffusion_jax.training.trained import TrainedArm
 CURVE = 256  # points of a schedule's curve
 QUANTILES = 4096  # of a training distribution, enough for a smooth density
 SHOWN = 24  # samples of each arm on the page
+LEAST = 4  # test pictures
 REAL = 1000  # pictures of the data that distances are measured to
 PAIRED_METHOD = (
     "Every arm saw the same training pictures, noise and uniform times, and its samples have the "
@@ -79,7 +81,7 @@ def common_axis(objectives: Sequence[Objective], points: int = 400) -> np.ndarra
         [o.schedule.level(o.times.time(u, o.schedule)).log_snr for o in objectives]
     )
     finite = ends[np.isfinite(ends)]
-    return np.linspace(max(finite.min(), -20.0), min(finite.max(), 20.0), points)
+    return np.linspace(max(float(finite.min()), -20.0), min(float(finite.max()), 20.0), points)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,14 +107,24 @@ class Measured:
     provenance: content.Provenance
 
 
+def check_data(data: Dataset) -> None:
+    """Raises UserError if there are too few test pictures to measure a distance to."""
+    if len(data.test) < LEAST:
+        raise UserError(
+            f"Data set {data.name!r} has {len(data.test)} test pictures; a comparison needs at "
+            f"least {LEAST}, half to measure distances to and half for their floor."
+        )
+
+
 def report(found: Measured) -> content.Report:
     """Judges the arms and fills in the page.
 
-    Distances are measured to `REAL` test pictures, and to others of them for the floor.
+    Distances are measured to `REAL` test pictures, or to half of them where there are not so many;
+    others give the floor.
     """
     plan, data = found.plan, found.data
-    real = _pictures(data, 0, REAL)
-    others = _pictures(data, len(real), plan.headline_count)
+    half = min(REAL, len(data.test) // 2)
+    real, others = _pictures(data, 0, half), _pictures(data, half, plan.headline_count)
     reference = features(real)
     distances = {
         (cell.arm, cell.way): kernel_distance(features(cell.pictures), reference)
@@ -130,7 +142,7 @@ def report(found: Measured) -> content.Report:
         paired_method=PAIRED_METHOD,
         headline=_setting(plan, plan.headline),
         samples=_samples(found),
-        real=content.RealPictures(real[:SHOWN], _captions(data, SHOWN)),
+        real=content.RealPictures(real[:SHOWN], _captions(data, min(SHOWN, half))),
         ceiling=_ceiling(data, real),
         distance=_distance(plan, len(real), features(others), reference),
         provenance=found.provenance,
@@ -257,7 +269,7 @@ def _distance(plan: Plan, count: int, others: Features, reference: Features) -> 
         "Squared kernel distance (unbiased MMD² with KID's cubic kernel, on pixel values, not on "
         f"Inception features) to {count:,} test pictures, so numbers with different sample counts "
         "can be compared. 0 is the same distribution; chance can take it below.",
-        _estimate(kernel_distance(others, reference)) if len(others) > 1 else None,
+        _estimate(kernel_distance(others, reference)),
     )
 
 

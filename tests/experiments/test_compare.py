@@ -85,3 +85,11 @@ def test_a_solver_that_cannot_start_is_refused_before_training(tmp_path: Path) -
     with pytest.raises(UserError, match="alpha = 0"):
         compare.main(config)
     assert not (tmp_path / "run").exists()
+
+
+def test_too_little_to_measure_by_is_refused_before_training(tmp_path: Path) -> None:
+    config = tiny(tmp_path / "run")
+    config.data = "shapes(size=12, count=64, test_count=3)"
+    with pytest.raises(UserError, match="3 test pictures"):
+        compare.main(config)
+    assert not (tmp_path / "run").exists()
