@@ -41,8 +41,9 @@ class Schedule:
             `Report.log_snr_axis`, per unit of log-SNR.
         weight: (L,) effective weight over the same axis: that density times the loss weight,
             both written for the squared error of the *noise* prediction, so that arms with
-            different prediction targets are comparable. Only its shape matters; the page scales
-            it to unit area.
+            different prediction targets are comparable; constant for the evidence lower bound
+            (Kingma & Gao 2023, eq. 6). Only its shape matters; the page scales it to 1 at
+            log-SNR 0. Zero where training never looks.
     """
 
     time: Float[np.ndarray, " times"]
@@ -122,7 +123,7 @@ class Setting:
     Attributes:
         solver: spec of the solver, e.g. "heun".
         steps: number of steps.
-        nfe: network evaluations per picture that this costs (guidance counted as the protocol
+        nfe: denoiser evaluations per picture that this costs (what guidance adds, the protocol
             says).
     """
 

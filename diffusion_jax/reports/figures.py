@@ -10,6 +10,7 @@ from diffusion_jax.reports import axes, formats, plots
 from diffusion_jax.reports.content import Estimate, Report, Result
 
 LOG_SNR = "\N{LEFTWARDS ARROW} noise   \N{EM SPACE}log-SNR\N{EM SPACE}   data \N{RIGHTWARDS ARROW}"
+WEIGHTS = 1000.0  # the largest effective weight shown, relative to that at log-SNR 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +37,7 @@ def schedules(report: Report) -> list[Figure]:
     x = axes.linear(LOG_SNR, levels, low=float(levels[0]), high=float(levels[-1]), count=6)
     time = [plots.Line(i, s.log_snr, s.time) for i, s in arms]
     density = [plots.Line(i, levels, s.density) for i, s in arms]
-    weight = [plots.Line(i, levels, unit_area(levels, s.weight)) for i, s in arms]
+    weight = [plots.Line(i, levels, relative_weight(levels, s.weight)) for i, s in arms]
     unit = axes.linear("time (0 data, 1 noise)", (0, 1), low=0, high=1)
     who = f"Arms: {formats.listed([report.arms[i].name for i, _ in arms])}."
     return [
@@ -53,21 +54,29 @@ def schedules(report: Report) -> list[Figure]:
         ),
         Figure(
             "Effective weight",
-            plots.chart("Effective weight over log-SNR", who, weight, x, _heights(weight)),
-            "Density times loss weight, both for the error of the noise prediction, scaled to "
-            "unit area: what training cares about.",
+            plots.chart("Effective weight over log-SNR", who, weight, x, _ratios(weight)),
+            "Density times loss weight, for the squared error of the noise prediction: what "
+            "training cares about. Each is 1 at log-SNR 0; a flat line is the likelihood bound.",
         ),
     ]
 
 
-def unit_area(x: Float[np.ndarray, " p"], y: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
-    """A curve scaled to area 1 by the trapezoidal rule; one of no area is left as it is.
+def relative_weight(
+    levels: Float[np.ndarray, " p"], weight: Float[np.ndarray, " p"]
+) -> Float[np.ndarray, " p"]:
+    """A weight relative to that at log-SNR 0 (or its median, where that is zero).
 
-    >>> unit_area(np.array([0.0, 2.0]), np.array([3.0, 3.0])).tolist()
-    [0.5, 0.5]
+    Values beyond 1/`WEIGHTS` and `WEIGHTS`, zeros included, become gaps.
+
+    >>> relative_weight(np.array([-1.0, 0.0, 1.0]), np.array([6.0, 3.0, 0.0])).tolist()
+    [2.0, 1.0, nan]
     """
-    area = float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2))
-    return y / area if np.isfinite(area) and area > 0 else y
+    usable = weight[np.isfinite(weight) & (weight > 0)]
+    if not len(usable):
+        return np.full(len(weight), np.nan)
+    centre = float(np.interp(0.0, levels, weight))
+    scaled = weight / (centre if np.isfinite(centre) and centre > 0 else np.median(usable))
+    return np.where((scaled >= 1 / WEIGHTS) & (scaled <= WEIGHTS), scaled, np.nan)
 
 
 def losses(report: Report) -> list[Figure]:
@@ -97,7 +106,7 @@ def losses(report: Report) -> list[Figure]:
 
 
 def quality(report: Report) -> list[Figure]:
-    """Quality against network evaluations, a figure per measure and solver, on shared axes."""
+    """Quality against denoiser evaluations, a figure per measure and solver, on shared axes."""
     solvers = list(dict.fromkeys(result.setting.solver for result in report.results))
     return [
         _quality(report, measure, solver) for measure in _measures(report) for solver in solvers
@@ -132,14 +141,14 @@ def _measures(report: Report) -> list[_Measure]:
 
 def _quality(report: Report, measure: _Measure, solver: str) -> Figure:
     evaluations = sorted({result.setting.nfe for result in report.results})
-    x = axes.logarithmic("network evaluations a picture", evaluations, ticks=_apart(evaluations))
+    x = axes.logarithmic("denoiser evaluations a picture", evaluations, ticks=_apart(evaluations))
     rows = [result for result in report.results if result.setting.solver == solver]
     lines = [
         _curve(index, [row for row in rows if row.arm == arm.name], measure)
         for index, arm in enumerate(report.arms)
     ]
     svg = plots.chart(
-        f"{measure.name} against network evaluations with {solver}",
+        f"{measure.name} against denoiser evaluations with {solver}",
         "One curve per arm; bars are 95% intervals. The table holds the numbers.",
         [line for line in lines if len(line.x)],
         x,
@@ -176,6 +185,10 @@ def _or_nan(value: float | None) -> float:
 
 def _heights(lines: list[plots.Line]) -> axes.Axis:
     return axes.linear("per unit of log-SNR", np.concatenate([line.y for line in lines]), low=0.0)
+
+
+def _ratios(lines: list[plots.Line]) -> axes.Axis:
+    return axes.logarithmic("relative to log-SNR 0", np.concatenate([line.y for line in lines]))
 
 
 def _apart(values: list[int]) -> list[float]:

@@ -65,6 +65,15 @@ def signed(value: float, decimals: int) -> str:
     return text[1:] if float(text) == 0 else text.replace("-", MINUS)
 
 
+def signed_number(value: float, digits: int = 3) -> str:
+    """A number to so many significant digits, with its sign.
+
+    >>> signed_number(0.0042), signed_number(-0.0042), signed_number(0.0)
+    ('+0.00420', '−0.00420', '0.00')
+    """
+    return ("+" if value > 0 else "") + number(value, digits)
+
+
 def percent_interval(estimate: Estimate) -> str:
     """The 95% interval of a fraction, or an empty string.
 

@@ -150,7 +150,7 @@ def _difference_cell(pair: Paired, widest: float) -> Cell:
     if pair.measure == "rate":
         text, aside = formats.points(difference.value), formats.points_interval(difference)
     else:
-        text, aside = formats.number(difference.value), formats.interval(difference)
+        text, aside = formats.signed_number(difference.value), formats.interval(difference)
     return Cell(text, difference.value, aside, span)
 
 

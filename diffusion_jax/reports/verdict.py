@@ -117,7 +117,7 @@ def _details(pairs: list[Paired], results: dict[str, Result], report: Report) ->
     headline = report.headline
     counts = sorted({result.count for result in results.values()})
     details = [
-        f"Judged at {headline.solver}, {headline.steps} steps ({headline.nfe} network "
+        f"Judged at {headline.solver}, {headline.steps} steps ({headline.nfe} denoiser "
         f"evaluations a picture), on {formats.listed([f'{c:,}' for c in counts])} pictures per "
         "arm" + (", with the same captions and the same noise in every arm." if pairs else ".")
     ]
@@ -161,7 +161,7 @@ def _amount(pair: Paired) -> str:
 def _size(pair: Paired) -> str:
     if pair.measure == "rate":
         return f"{formats.points(pair.difference.value)} points"
-    return formats.number(pair.difference.value)
+    return formats.signed_number(pair.difference.value)
 
 
 def _in_brackets(result: Result | None) -> str:

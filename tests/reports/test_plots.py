@@ -79,11 +79,16 @@ def test_schedule_figures_stand_on_one_axis_and_take_infinite_ends() -> None:
     assert all("nan" not in figure.svg and "inf" not in figure.svg for figure in charts)
 
 
-def test_effective_weights_have_unit_area() -> None:
-    x = np.linspace(-3, 3, 201)
-    scaled = figures.unit_area(x, 7 * np.exp(-(x**2) / 2))
-    assert np.trapezoid(scaled, x) == pytest.approx(1.0)
-    assert figures.unit_area(x, 0 * x).tolist() == [0.0] * 201
+def test_effective_weights_keep_their_ratios_and_lose_what_cannot_be_drawn() -> None:
+    x = np.linspace(-20, 20, 401)
+    weight = 7 * np.exp(-x)
+    weight[0] = np.inf
+    weight[-50:] = 0
+    scaled = figures.relative_weight(x, weight)
+    shown = np.isfinite(scaled)
+    np.testing.assert_allclose(scaled[shown], np.exp(-x[shown]))
+    assert shown[np.abs(x) < 6.9].all() and not shown[np.abs(x) > 7].any()
+    assert np.isnan(figures.relative_weight(x, 0 * x)).all()
 
 
 def test_an_arm_without_curves_is_left_out() -> None:
