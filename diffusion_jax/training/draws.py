@@ -28,7 +28,7 @@ def draw(
     key: Key[Array, ""],
     rows: Int[Array, " batch"],
     shape: tuple[int, ...],
-    caption_dropout: float,
+    caption_dropout: float | Float[Array, ""],
 ) -> Draws:
     """Draws the rows `rows` of a step's randomness.
 
