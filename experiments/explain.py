@@ -1,10 +1,11 @@
 """Explains diffusion in pictures: one dissolves into static, and static becomes a new one.
 
     python -m experiments.explain --config=configs/quickstart.py
-    python -m experiments.explain --run=runs/quickstart --prompt="a large green triangle"
+    python -m experiments.explain --config=runs/quickstart --prompt="a large green triangle"
 
-Writes film strips (PNG), animations (GIF) and a page to show in class (explain.html). Without
---run nothing is trained: the denoiser is then the exact one of some training pictures.
+Writes film strips (PNG), animations (GIF) and a page to show in class (explain.html). The denoiser
+is the network of the config's run folder; where nothing is trained yet, the exact denoiser of some
+training pictures.
 """
 
 import dataclasses
@@ -17,12 +18,10 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError, nearest, one_of
-from experiments import cli
+from experiments import cli, options
+from experiments.options import ARM, OUT, PROMPT
 
-RUN = flags.DEFINE_string("run", "", "folder of a trained run; empty: the exact denoiser")
-ARM = flags.DEFINE_string("arm", "", "which arm's schedule and network; empty: the first")
-PROMPT = flags.DEFINE_string("prompt", "", "caption of the new pictures; empty: any")
-OUT = flags.DEFINE_string("out", "runs/explain", "folder for the page and the pictures")
+flags.adopt_module_key_flags(options)
 PICTURE = flags.DEFINE_integer("picture", 0, "which test picture dissolves", lower_bound=0)
 STEPS = flags.DEFINE_integer("steps", 32, "steps of the reverse process", lower_bound=2)
 FRAMES = 33  # of the forward animation
@@ -45,7 +44,7 @@ def main(config: ConfigDict) -> None:
     """Writes the lesson, and prints where it is."""
     from diffusion_jax.reports import lesson
 
-    print(lesson.write(explain(config), OUT.value))
+    print(lesson.write(explain(config), OUT.value or "runs/explain"))
 
 
 def explain(config: ConfigDict) -> Any:
@@ -64,15 +63,12 @@ def explain(config: ConfigDict) -> Any:
     from diffusion_jax.sampling import grids
     from diffusion_jax.sampling.sample import sample_keys
     from diffusion_jax.sampling.solvers import solvers
+    from diffusion_jax.training.runs import is_run
 
-    if RUN.value:
-        from diffusion_jax.training.runs import Run
-
-        config = Run.load(RUN.value).config
     data = datasets.make(config.data)
     example = _picture(data.test)
     picture = jnp.asarray(example["image"], jnp.float32) / 127.5 - 1
-    teller = _network(config) if RUN.value else _oracle(config, data)
+    teller = _network(config) if is_run(config.run_dir) else _oracle(config, data)
     schedule, solver = teller.schedule, config.sampling.solvers[0]
     nodes = grids.make(grids.grids.make(config.sampling.grid), schedule, STEPS.value)
     keys = sample_keys(jax.random.key(config.seed), PICTURES)
@@ -84,7 +80,7 @@ def explain(config: ConfigDict) -> Any:
         log_snr=np.asarray(schedule.level(time).log_snr),
         caption=example["caption"],
         forward=walks.forward(schedule, picture, eps, FRAMES),
-        prompt=PROMPT.value,
+        prompt=_prompt(),
         denoiser=teller.sentence,
         sampler=f"Sampled with {solver}, {STEPS.value} steps on the grid {config.sampling.grid}",
         reverse=walks.reverse(
@@ -92,6 +88,12 @@ def explain(config: ConfigDict) -> Any:
         ),
         command=shlex.join(["python", "-m", "experiments.explain", *sys.argv[1:]]),
     )
+
+
+def _prompt() -> str:
+    if len(PROMPT.value) > 1:
+        raise UserError(f"A lesson has one --prompt, not {len(PROMPT.value)}.")
+    return PROMPT.value[0] if PROMPT.value else ""
 
 
 def _picture(source: Any) -> dict[str, Any]:
@@ -108,18 +110,18 @@ def _network(config: ConfigDict) -> Teller:
     from diffusion_jax.training.runs import Run
     from diffusion_jax.training.trained import load_arms
 
-    facts = Run.load(RUN.value).facts
-    condition = encode(facts, [PROMPT.value] * PICTURES)
-    name, trained = next(iter(load_arms(RUN.value, (ARM.value,) if ARM.value else ()).items()))
+    run = Run.of(config)
+    condition = encode(run.facts, [_prompt()] * PICTURES)
+    name, trained = next(iter(load_arms(run.folder, (ARM.value,) if ARM.value else ()).items()))
     denoise = trained.denoiser()
-    if PROMPT.value:
+    if _prompt():
         denoise = guidance.make(config.sampling.guidance)(denoise, null_condition(condition))
     return Teller(
         trained.objective.schedule,
         trained.arm.settings["schedule"],
         denoise,
         condition,
-        f"The denoiser is the network of the arm {name} in {RUN.value}, "
+        f"The denoiser is the network of the arm {name} in {run.folder}, "
         f"after {trained.step:,} training steps.",
     )
 
@@ -137,7 +139,7 @@ def _oracle(config: ConfigDict, data: Any) -> Teller:
     spec = arms[one_of(ARM.value, arms, "arm") if ARM.value else next(iter(arms))]["schedule"]
     count = min(len(data.train), ORACLE_PICTURES)
     examples = data.train.__getitems__(range(count))
-    chosen = _with_caption(examples, PROMPT.value)
+    chosen = _with_caption(examples, _prompt())
     points = jnp.asarray(np.stack([e["image"] for e in chosen]), jnp.float32) / 127.5 - 1
     return Teller(
         schedules.make(spec),
@@ -154,8 +156,8 @@ def _with_caption(examples: Sequence[dict[str, Any]], prompt: str) -> list[dict[
     if not chosen:
         known = {str(example["caption"]) for example in examples}
         raise UserError(
-            f"None of {len(examples):,} training pictures is called {prompt!r}, and without "
-            f"--run only those are known.{nearest(prompt, known)}"
+            f"None of {len(examples):,} training pictures is called {prompt!r}, and nothing else "
+            f"is known before anything is trained.{nearest(prompt, known)}"
         )
     return chosen
 

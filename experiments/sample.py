@@ -16,13 +16,12 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict
 
-from experiments import cli
+from experiments import cli, options
+from experiments.options import ARM, OUT, PROMPT
 
-PROMPT = flags.DEFINE_multi_string("prompt", [], "what to draw; may be given several times")
-ARM = flags.DEFINE_string("arm", "", "which arm's network draws; empty: all of them")
+flags.adopt_module_key_flags(options)
 COUNT = flags.DEFINE_integer("count", 8, "pictures per prompt and arm", lower_bound=1)
 SEED = flags.DEFINE_integer("seed", 0, "of the noise", lower_bound=0)
-OUT = flags.DEFINE_string("out", "", "where to write; empty: samples.png in the run folder")
 
 
 def main(config: ConfigDict) -> None:
@@ -35,7 +34,7 @@ def main(config: ConfigDict) -> None:
     from diffusion_jax.training.runs import Run
     from diffusion_jax.training.trained import load_arms
 
-    run = Run.load(config.run_dir)
+    run = Run.of(config)
     plan = Plan.make(config)
     prompts = PROMPT.value or _captions(config)
     condition = encode(run.facts, [prompt for prompt in prompts for _ in range(COUNT.value)])

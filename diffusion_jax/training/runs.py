@@ -91,6 +91,17 @@ class Run:
         return Run(folder, from_plain(plain), facts)
 
     @staticmethod
+    def of(config: ConfigDict) -> "Run":
+        """Opens the run folder of a config, to use what was trained there.
+
+        Raises:
+            UserError: there is none, or it holds a run with other settings.
+        """
+        run = Run.load(config.run_dir)
+        _refuse_other(run.folder, as_plain(config), run.facts)
+        return run
+
+    @staticmethod
     def load(folder: str | Path) -> "Run":
         """Opens a run folder that exists.
 
@@ -112,6 +123,11 @@ def _read_facts(folder: Path) -> DataFacts:
         return DataFacts(tokenizer, tuple(data["shape"]), tuple(data["class_names"]))
     except (KeyError, TypeError):
         raise UserError(f"{folder / DATA} is damaged: shape or class_names is missing.") from None
+
+
+def is_run(folder: str | Path) -> bool:
+    """Whether a folder is a run folder."""
+    return (Path(folder) / CONFIG).exists()
 
 
 def as_plain(config: ConfigDict) -> dict[str, Any]:

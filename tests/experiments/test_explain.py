@@ -37,7 +37,7 @@ def tiny() -> ConfigDict:
 def test_without_a_run_it_writes_a_page_and_four_pictures(
     out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with flagsaver.flagsaver(prompt="a small red circle at the top left"):
+    with flagsaver.flagsaver(prompt=["a small red circle at the top left"]):
         explain.main(tiny())
     assert capsys.readouterr().out.splitlines()[-1] == str(out / "explain.html")
     assert sorted(file.name for file in out.iterdir()) == list(FILES)
@@ -52,7 +52,7 @@ def test_without_a_run_it_writes_a_page_and_four_pictures(
 
 
 def test_prompt_chooses_among_the_known_pictures(out: Path) -> None:
-    with flagsaver.flagsaver(prompt="a small red circle at the top left"):
+    with flagsaver.flagsaver(prompt=["a small red circle at the top left"]):
         lesson = explain.explain(tiny())
     red, _, blue = lesson.reverse.noisy[-1].reshape(-1, 12, 12, 3)[:, :5, :5].mean((0, 1, 2))
     assert red > blue + 20
@@ -67,23 +67,26 @@ def test_with_a_run_its_network_denoises(out: Path, tmp_path: Path) -> None:
     config.training.steps, config.training.batch_size = 2, 8
     train(config, Progress())
     prompt = "a large green circle at the centre"
-    with flagsaver.flagsaver(run=config.run_dir, arm="flow", prompt=prompt):
-        lesson = explain.explain(base.get_config())
+    with flagsaver.flagsaver(arm="flow", prompt=[prompt]):
+        lesson = explain.explain(config)
     assert lesson.schedule == "rectified_flow"
     assert "after 2 training steps" in lesson.denoiser
     assert lesson.reverse.noisy.shape == (5, explain.PICTURES, 12, 12, 3)
     assert np.ptp(lesson.reverse.noisy[0]) > 0
-    with flagsaver.flagsaver(run=config.run_dir, prompt="a large grene circle"):
+    with flagsaver.flagsaver(prompt=["a large grene circle"]):
         with pytest.raises(UserError, match="'grene'"):
             explain.main(config)
+    config.network = "dit(patch=4, width=32, depth=1, heads=1)"
+    with pytest.raises(UserError, match="holds a run with network"):
+        explain.main(config)
     assert not out.exists()
 
 
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
-        ({"prompt": "a small red circel at the top left"}, "Did you mean 'a small red circle"),
-        ({"run": "/nonexistent/run"}, "No run folder"),
+        ({"prompt": ["a small red circel at the top left"]}, "Did you mean 'a small red circle"),
+        ({"prompt": ["a circle", "a square"]}, "one --prompt, not 2"),
         ({"arm": "cosin"}, "Did you mean 'cosine'"),
         ({"picture": 10**9}, "There is no picture"),
     ],

@@ -1,0 +1,7 @@
+"""Options that several commands share."""
+
+from absl import flags
+
+ARM = flags.DEFINE_string("arm", "", "which arm; empty: all of them, or the first")
+PROMPT = flags.DEFINE_multi_string("prompt", [], "what to draw, a caption; empty: any")
+OUT = flags.DEFINE_string("out", "", "where to write; empty: under runs/")

@@ -1,0 +1,97 @@
+"""Pictures from a trained run: the sheet, its rows, and prompts that cannot be read."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+from ml_collections import ConfigDict
+from PIL import Image
+
+from configs import base
+from diffusion_jax.errors import UserError
+from diffusion_jax.training.loop import train
+from experiments import sample
+
+PROMPTS = ["a large green circle", "a small red square in the centre"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> ConfigDict:
+    config = base.get_config()
+    config.run_dir = str(tmp_path_factory.mktemp("sample") / "run")
+    config.data = "shapes(level='one', size=12)"
+    config.network = "dit(patch=4, width=16, depth=1, heads=1)"
+    config.text = "transformer(width=8, layers=1, heads=1)"
+    config.arms = ConfigDict({"cosine": {}, "flow": {"schedule": "rectified_flow"}})
+    config.training.steps, config.training.batch_size = 2, 8
+    config.sampling.steps = (2,)
+    train(config)
+    return config
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Iterator[Path]:
+    flags.FLAGS.mark_as_parsed()
+    with flagsaver.flagsaver(out=str(tmp_path / "sheet.png"), count=3):
+        yield tmp_path / "sheet.png"
+
+
+def sheet(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_a_sheet_with_a_row_per_prompt_and_arm(
+    run: ConfigDict, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with flagsaver.flagsaver(prompt=PROMPTS):
+        sample.main(run)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == str(out)
+    assert [line.split(":")[0] for line in lines[:-1]] == ["cosine", "flow"]
+    both = sheet(out)
+    with flagsaver.flagsaver(prompt=PROMPTS, arm="flow"):
+        sample.main(run)
+    one = sheet(out)
+    assert one.shape[1] == both.shape[1] and 1.7 < both.shape[0] / one.shape[0] < 2.3
+    # Where one arm shows its first row, two arms show that of the other.
+    assert (both[12:108, 12:300] != one[12:108, 12:300]).any()
+
+
+def test_other_noise_other_pictures_same_noise_same_pictures(run: ConfigDict, out: Path) -> None:
+    sheets = []
+    for seed in (0, 1, 0):
+        with flagsaver.flagsaver(prompt=PROMPTS, arm="flow", seed=seed):
+            sample.main(run)
+        sheets.append(sheet(out))
+    assert (sheets[0] != sheets[1]).any()
+    np.testing.assert_array_equal(sheets[0], sheets[2])
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ({"prompt": ["a large grene circle"]}, "Unknown word 'grene'.*Did you mean 'green'"),
+        ({"arm": "flaw"}, "Did you mean 'flow'"),
+    ],
+)
+def test_what_cannot_be_drawn(
+    run: ConfigDict, out: Path, flag: dict[str, object], message: str
+) -> None:
+    with flagsaver.flagsaver(**flag), pytest.raises(UserError, match=message):
+        sample.main(run)
+    assert not out.exists()
+
+
+def test_no_run(run: ConfigDict, out: Path, tmp_path: Path) -> None:
+    config = run.copy_and_resolve_references()
+    config.run_dir = str(tmp_path / "nothing")
+    with pytest.raises(UserError, match="No run folder"):
+        sample.main(config)
+    other = run.copy_and_resolve_references()
+    other.schedule = "edm"
+    with pytest.raises(UserError, match="holds a run with schedule"):
+        sample.main(other)
