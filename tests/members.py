@@ -22,11 +22,12 @@ def specs(
     return [spec for name in registry for spec in instead.get(name, (name,))] + list(extra)
 
 
+SHIFTED = ("log_snr_shift(schedule=cosine, shift=-2.0)",)
 SCHEDULES = specs(
     schedules,
     instead={
         "log_snr_shift": (
-            "log_snr_shift(schedule=cosine, shift=-2.0)",
+            *SHIFTED,
             "log_snr_shift(schedule=sigmoid, shift=-3.0)",
             "log_snr_shift(schedule=ddpm_linear, shift=3.0)",
             "log_snr_shift(schedule=rectified_flow, shift=1.5)",
@@ -39,6 +40,7 @@ SCHEDULES = specs(
     ),
 )
 PREDICTIONS = specs(predictions)
+ONE_SCHEDULE_EACH = specs(schedules, instead={"log_snr_shift": SHIFTED})
 TIMES = specs(
     times,
     extra=(

@@ -1,0 +1,159 @@
+"""Weightings: the papers' formulas, and what they come to in the end."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jaxtyping import Array
+from scipy import integrate
+
+from diffusion_jax.process.level import Level
+from diffusion_jax.process.objective import Objective, denoising_loss
+from diffusion_jax.process.predictions import predictions, split
+from diffusion_jax.process.schedules import schedules
+from diffusion_jax.process.weightings import effective_weight, weightings
+from tests.members import ONE_SCHEDULE_EACH, PREDICTIONS, TIMES, WEIGHTINGS
+from tests.process.density import table
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+LOG_SNR = np.linspace(-12, 12, 41)
+SNR = np.exp(LOG_SNR)
+DATA_STD = 0.7  # of the Gaussian data below
+
+
+def weigh(weighting: str, prediction: str, level: Level, slope: float = 1.0) -> Array:
+    kind = predictions.make(prediction, schedule=schedules.make("cosine"), sigma_data=0.5)
+    weight = weightings.make(weighting, sigma_data=0.5)
+    return weight.weight(level, kind, jnp.full_like(level.alpha, slope))
+
+
+@pytest.mark.parametrize("gamma", [1.0, 5.0])
+@pytest.mark.parametrize(
+    ("prediction", "paper"),
+    [
+        ("x0", lambda gamma: np.minimum(SNR, gamma)),
+        ("epsilon", lambda gamma: np.minimum(SNR, gamma) / SNR),
+        ("v", lambda gamma: np.minimum(SNR, gamma) / (SNR + 1)),
+    ],
+)
+def test_min_snr_is_hang_2023_section_3(prediction: str, paper: object, gamma: float) -> None:
+    level = Level.from_log_snr(jnp.asarray(LOG_SNR))
+    weight = weigh(f"min_snr(gamma={gamma})", prediction, level)
+    np.testing.assert_allclose(weight, paper(gamma), rtol=1e-10)
+
+
+def test_edm_is_table_1_of_the_paper() -> None:
+    sigma = jnp.geomspace(0.002, 80, 30)
+    level = Level(jnp.ones_like(sigma), sigma)
+    paper = (sigma**2 + 0.5**2) / (sigma * 0.5) ** 2
+    np.testing.assert_allclose(weigh("edm", "x0", level), paper, rtol=1e-12)
+    # The point of EDM's F: the weight on its error is 1.
+    np.testing.assert_allclose(weigh("edm", "edm", level), 1, rtol=1e-12)
+
+
+def test_simple_on_epsilon_is_one() -> None:
+    level = Level.from_log_snr(jnp.asarray(LOG_SNR))
+    assert (weigh("simple", "epsilon", level) == 1).all()
+
+
+@pytest.mark.parametrize("bias", [0.0, -2.5])
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_sigmoid_is_vdm_plus_plus(prediction: str, bias: float) -> None:
+    level = Level.from_log_snr(jnp.asarray(LOG_SNR))
+    kind = predictions.make(prediction, schedule=schedules.make("cosine"), sigma_data=0.5)
+    slope = jnp.asarray(np.linspace(1, 9, 41))
+    weight = weightings.make(f"sigmoid(bias={bias})").weight(level, kind, slope)
+    paper = 1 / (1 + np.exp(LOG_SNR - bias))
+    np.testing.assert_allclose(effective_weight(weight, level, kind, slope), paper, rtol=1e-9)
+
+
+@pytest.mark.parametrize("double", [False, True], ids=["float32", "float64"])
+@pytest.mark.parametrize("schedule", ONE_SCHEDULE_EACH)
+def test_weights_are_positive_and_finite(schedule: str, double: bool) -> None:
+    with jax.enable_x64(double):
+        u = jnp.array([2.0**-24, 2.0**-20, 0.1, 0.5, 0.9, 1 - 2.0**-20, 1 - 2.0**-24])
+        for prediction, weighting in itertools.product(("x0", "v", "velocity"), WEIGHTINGS):
+            objective = Objective.make(schedule, prediction, "uniform", weighting)
+            points = objective.points(u)
+            for value in (points.weight, points.a, points.b, points.input_scale, points.label):
+                assert np.isfinite(value).all()
+            assert (points.weight >= 0).all()
+
+
+@pytest.mark.parametrize("schedule", ONE_SCHEDULE_EACH)
+def test_the_bound_weighs_every_log_snr_alike(schedule: str) -> None:
+    for times in TIMES:
+        tabulated = {name: value[::50] for name, value in table(schedule)[times].items()}
+        slope = jnp.asarray(tabulated["slope"])
+        level = schedules.make(schedule).level(jnp.asarray(tabulated["time"]))
+        seen = np.isclose(slope, tabulated["difference"], rtol=1e-3) & (np.asarray(slope) > 0)
+        assert seen.mean() > 0.8
+        for prediction in PREDICTIONS:
+            kind = predictions.make(prediction, schedule=schedules.make(schedule), sigma_data=0.5)
+            weight = weightings.make("elbo").weight(level, kind, slope)
+            # The definition, from an error of 1 in the prediction: 1/2 w |d log_snr/du| |d eps|².
+            moved = split(jnp.ones_like(slope), jnp.zeros_like(slope), level, kind)[1]
+            half = 0.5 * tabulated["difference"] * moved**2
+            np.testing.assert_allclose((weight / half)[seen], 1, rtol=2e-3)
+            effective = effective_weight(weight, level, kind, slope)
+            np.testing.assert_allclose(effective[seen], 1, rtol=1e-9)
+
+
+def half_mutual_information(low: float, high: float) -> float:
+    """1/2 ∫ E|eps - eps_hat|² d log_snr for normal data, per dimension, in closed form.
+
+    The error of the exact denoiser is SNR s²/(SNR s² + 1) (Guo et al. 2005, on Gaussian channels).
+    """
+    return 0.5 * (np.log1p(DATA_STD**2 * np.exp(high)) - np.log1p(DATA_STD**2 * np.exp(low)))
+
+
+def expected_losses(objective: Objective, u: np.ndarray) -> np.ndarray:
+    """The expected loss at each quantile, of a network that is exact for normal data.
+
+    The error is linear in (x_0, eps), so four points with their moments give its mean square.
+    """
+    points = objective.points(jnp.asarray(u))
+    x0 = DATA_STD * jnp.tile(jnp.array([1.0, 1.0, -1.0, -1.0]), (u.size, 1))
+    eps = jnp.tile(jnp.array([1.0, -1.0, 1.0, -1.0]), (u.size, 1))
+
+    def network(scaled: Array, label: Array) -> Array:
+        alpha, sigma = points.level.alpha[:, None], points.level.sigma[:, None]
+        x = scaled / points.input_scale[:, None]
+        guess = alpha * DATA_STD**2 / (alpha**2 * DATA_STD**2 + sigma**2) * x
+        noise = sigma / (alpha**2 * DATA_STD**2 + sigma**2) * x
+        return points.a[:, None] * guess + points.b[:, None] * noise
+
+    return np.asarray(denoising_loss(network, points, x0, eps))
+
+
+COUNT = 2000
+EDGES = (0.01, 0.99)  # of the quantiles: some schedules reach infinite log-SNR at 0 and 1
+MIDPOINTS = EDGES[0] + (EDGES[1] - EDGES[0]) * (np.arange(COUNT) + 0.5) / COUNT
+WAYS = [(schedule, "uniform") for schedule in ONE_SCHEDULE_EACH]
+WAYS += [("cosine", times) for times in TIMES if "low_discrepancy" not in times]
+
+
+@pytest.mark.parametrize(("schedule", "times"), WAYS)
+def test_the_exact_denoiser_has_the_exact_loss(schedule: str, times: str) -> None:
+    """The loss depends on density times weight alone, however the two are split."""
+    for prediction, weighting, exact in (
+        ("v", "elbo", half_mutual_information),
+        ("epsilon", "elbo", half_mutual_information),
+        ("edm", "sigmoid", sigmoid_weighted_information),
+    ):
+        objective = Objective.make(schedule, prediction, times, weighting)
+        ends = objective.schedule.level(objective.times.time(jnp.array(EDGES), objective.schedule))
+        high, low = (float(value) for value in ends.log_snr)
+        loss = (EDGES[1] - EDGES[0]) * expected_losses(objective, MIDPOINTS).mean()
+        assert loss == pytest.approx(exact(low, high), rel=2e-3)
+
+
+def sigmoid_weighted_information(low: float, high: float) -> float:
+    def integrand(log_snr: float) -> float:
+        signal = DATA_STD**2 * np.exp(log_snr)
+        return 0.5 * signal / (signal + 1) / (1 + np.exp(log_snr))
+
+    return integrate.quad(integrand, low, high, limit=200)[0]

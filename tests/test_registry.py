@@ -1,0 +1,285 @@
+"""Specs: one string per part, and one clear line when it is wrong."""
+
+import dataclasses
+import keyword
+
+import jax
+import jax.numpy as jnp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diffusion_jax.errors import UserError, finite, nearest, one_of, ordered, positive, within
+from diffusion_jax.process.objective import Objective
+from diffusion_jax.process.predictions import predictions
+from diffusion_jax.process.schedules import schedules
+from diffusion_jax.process.times import times
+from diffusion_jax.process.weightings import weightings
+from diffusion_jax.registry import Registry, Spec, parse
+from diffusion_jax.sampling.grids import grids
+from diffusion_jax.sampling.guidance import guidance
+from diffusion_jax.sampling.solvers import solvers
+from diffusion_jax.struct import Scalar, pytree, static
+
+FAMILIES = (schedules, predictions, times, weightings, grids, guidance, solvers)
+
+
+def refused(registry: Registry, spec: str, *words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        registry.make(spec)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert len(message) < 400
+    for word in words:
+        assert word in message
+
+
+class TestParse:
+    def test_names_and_settings(self) -> None:
+        spec = parse(" edm( sigma_max = 50., kind='a b', flag=True, sizes=(1, -2), far=-inf ) ")
+        settings = {"sigma_max": 50.0, "kind": "a b", "flag": True, "sizes": (1, -2)}
+        assert spec == Spec("edm", settings | {"far": float("-inf")})
+        assert parse("cosine") == parse("cosine()") == Spec("cosine", {})
+
+    def test_nested_specs(self) -> None:
+        nested = parse("log_snr_shift(schedule=edm(sigma_max=5), shift=1)").settings["schedule"]
+        assert nested == Spec("edm", {"sigma_max": 5})
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            " ",
+            "3",
+            "'cosine'",
+            "edm(50)",
+            "edm(sigma_max=)",
+            "edm(sigma_max=50",
+            "edm(sigma_max=1, sigma_max=2)",
+            "edm(**{'sigma_max': 1})",
+            "edm(*(1, 2))",
+            "edm; cosine",
+            "edm.cosine",
+            "edm()()",
+            "a + b",
+            "edm(sigma_max=-cosine)",
+            "edm(sigma_max=1 + x)",
+            "edm(sigma_max=[x for x in y])",
+            "edm(sigma_max=" + "1" * 5000 + ")",
+            "-" * 5000 + "1",
+            "(" * 500,
+            "edm\0",
+        ],
+    )
+    def test_nonsense_is_refused_in_one_line(self, text: str) -> None:
+        with pytest.raises(UserError, match="Cannot read") as caught:
+            parse(text)
+        assert len(str(caught.value).splitlines()) == 1
+        assert len(str(caught.value)) < 400
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "__import__('os').system('touch {}')",
+            "edm(sigma_max=__import__('os').system('touch {}'))",
+            "edm(sigma_max=open('{}', 'w'))",
+            "(lambda: open('{}', 'w'))()",
+            "edm(sigma_max=().__class__.__base__.__subclasses__())",
+            'edm(sigma_max=f\'{{open("{}", "w")}}\')',
+        ],
+    )
+    def test_code_is_never_run(self, text: str, tmp_path) -> None:  # type: ignore[no-untyped-def]
+        trap = tmp_path / "trap"
+        with pytest.raises(UserError):
+            schedules.make(text.format(trap))
+        assert not trap.exists()
+
+    @given(st.text(max_size=60))
+    def test_any_text_is_a_spec_or_a_user_error(self, text: str) -> None:
+        try:
+            spec = parse(text)
+        except UserError:
+            return
+        assert spec.name.isidentifier()
+
+    @given(
+        name=st.from_regex(r"[a-z_]{1,10}", fullmatch=True).filter(
+            lambda word: word != "inf" and not keyword.iskeyword(word)
+        ),
+        settings=st.dictionaries(
+            st.from_regex(r"x[a-z0-9_]{0,8}", fullmatch=True),
+            st.one_of(
+                st.integers(-(2**40), 2**40),
+                st.floats(allow_nan=False, allow_infinity=False),
+                st.booleans(),
+                st.text(max_size=8),
+                st.tuples(st.integers(0, 9), st.integers(0, 9)),
+            ),
+            max_size=4,
+        ),
+    )
+    def test_what_is_written_is_what_is_read(self, name: str, settings: dict) -> None:
+        written = ", ".join(f"{key}={value!r}" for key, value in settings.items())
+        assert parse(f"{name}({written})") == Spec(name, settings)
+
+
+class TestMake:
+    def test_an_unknown_name_brings_the_list_and_the_nearest(self) -> None:
+        refused(schedules, "cosin", "'cosine'", "vp_linear", "Unknown schedule")
+        refused(solvers, "dpmp_2m", "Did you mean 'dpmpp_2m'?")
+
+    def test_an_unknown_setting_brings_the_list_and_the_nearest(self) -> None:
+        refused(schedules, "edm(sigma_maxx=3)", "Did you mean 'sigma_max'?", "sigma_min")
+        refused(solvers, "heun(order=2)", "Its settings: none")
+
+    def test_a_missing_setting_is_named(self) -> None:
+        refused(schedules, "log_snr_shift(shift=1)", "needs the setting 'schedule'")
+
+    def test_errors_in_nested_specs_are_found(self) -> None:
+        refused(schedules, "log_snr_shift(schedule=cosin)", "Did you mean 'cosine'?")
+        refused(schedules, "log_snr_shift(schedule=edm(sigma_max=-1))", "sigma_max", "-1")
+
+    def test_context_goes_only_where_it_is_asked_for(self) -> None:
+        cosine = schedules.make("cosine", sigma_data=0.5, schedule=None)
+        assert dataclasses.asdict(cosine) == {"log_snr_min": -15.0, "log_snr_max": 15.0}
+        assert weightings.make("edm", sigma_data=0.7).sigma_data == 0.7
+        assert weightings.make("edm(sigma_data=0.2)", sigma_data=0.7).sigma_data == 0.2
+
+    def test_whole_numbers_do_for_numbers_and_bare_words_for_words(self) -> None:
+        assert schedules.make("edm(sigma_max=50)") == schedules.make("edm(sigma_max=50.0)")
+        assert solvers.make("ancestral(variance=large)").variance == "large"
+
+    def test_a_name_is_given_only_once(self) -> None:
+        family: Registry = Registry("thing")
+        family.register("a")(dict)
+        with pytest.raises(ValueError, match="registered twice"):
+            family.register("a")(dict)
+
+    @pytest.mark.parametrize("registry", FAMILIES, ids=lambda registry: registry.family)
+    def test_a_family_lists_its_members(self, registry: Registry) -> None:
+        names = list(registry)
+        assert names == sorted(set(names))
+        for name in names:
+            assert callable(registry[name])
+
+
+WRONG = [
+    (schedules, "edm(sigma_max='big')", "a number", "'big'"),
+    (schedules, "edm(sigma_max=big)", "a number", "'big'"),
+    (schedules, "edm(sigma_max=None)", "a number", "None"),
+    (schedules, "edm(sigma_max=True)", "a number", "True"),
+    (schedules, "edm(sigma_max=(1, 2))", "a number", "(1, 2)"),
+    (schedules, "edm(sigma_max=nan)", "a number", "nan"),
+    (schedules, "edm(sigma_max=2j)", "a number", "2j"),
+    (schedules, "edm(sigma_min=-1)", "sigma_min", "positive", "-1"),
+    (schedules, "edm(sigma_max=inf)", "sigma_max", "finite", "inf"),
+    (schedules, "edm(sigma_min=5, sigma_max=2)", "sigma_min=5.0", "sigma_max=2.0"),
+    (schedules, "ve(sigma_min=0)", "sigma_min", "positive"),
+    (schedules, "ve(sigma_min=2, sigma_max=2)", "less than"),
+    (schedules, "rectified_flow(shift=0)", "shift", "positive"),
+    (schedules, "rectified_flow(shift=-3)", "shift", "positive"),
+    (schedules, "vp_linear(beta_min=0)", "beta_min", "positive"),
+    (schedules, "cosine(log_snr_min=3, log_snr_max=-3)", "log_snr_min=3.0", "less than"),
+    (schedules, "cosine(log_snr_min=-inf)", "log_snr_min", "finite"),
+    (schedules, "sigmoid(tau=0)", "tau", "positive"),
+    (schedules, "sigmoid(start=3, end=-3)", "start=3.0", "less than"),
+    (schedules, "ddpm_linear(steps=0)", "20", "0"),
+    (schedules, "ddpm_linear(steps=20)", "more than 20"),
+    (schedules, "ddpm_linear(steps=10.5)", "a whole number"),
+    (schedules, "ddpm_cosine(steps=1)", "2 or more"),
+    (schedules, "ddpm_cosine(largest_beta=1.0)", "largest_beta"),
+    (schedules, "log_snr_shift(schedule=3)", "a schedule", "3"),
+    (schedules, "log_snr_shift(schedule=cosine, shift=inf)", "shift", "finite"),
+    (times, "log_normal(std=0)", "std", "positive"),
+    (times, "log_normal(mean=inf)", "mean", "finite"),
+    (times, "logit_normal(std=-1)", "std", "positive"),
+    (times, "low_discrepancy(times=0.5)", "times", "0.5"),
+    (weightings, "min_snr(gamma=0)", "gamma", "positive"),
+    (weightings, "edm(sigma_data=0)", "sigma_data", "positive"),
+    (weightings, "sigmoid(bias='x')", "bias", "a number"),
+    (predictions, "edm(sigma_data=-0.5)", "sigma_data", "positive"),
+    (grids, "karras(rho=0)", "rho", "positive"),
+    (grids, "karras(sigma_min=90)", "sigma_min=90.0", "less than"),
+    (grids, "log_snr(sigma_max=-2)", "sigma_max", "positive"),
+    (grids, "trailing(train_steps=0)", "train_steps", "1 or more"),
+    (grids, "trailing(train_steps=99.5)", "a whole number"),
+    (guidance, "classifier_free(scale=inf)", "scale", "finite"),
+    (guidance, "classifier_free(sigma_low=-1)", "sigma_low", "0 or more"),
+    (guidance, "classifier_free(sigma_low=3, sigma_high=2)", "less than"),
+    (solvers, "ddim(eta=1.5)", "eta", "from 0 to 1"),
+    (solvers, "ddim(eta='all')", "eta", "a number"),
+    (solvers, "ancestral(variance='larg')", "Did you mean 'large'?"),
+    (solvers, "ancestral(variance=1)", "a word"),
+    (solvers, "edm(churn=-1)", "churn", "0 or more"),
+    (solvers, "edm(s_tmin=2, s_tmax=1)", "less than"),
+]
+
+
+@pytest.mark.parametrize(("registry", "spec", "words"), [(r, s, w) for r, s, *w in WRONG])
+def test_a_wrong_value_is_refused_in_one_line(
+    registry: Registry, spec: str, words: list[str]
+) -> None:
+    refused(registry, spec, *words)
+
+
+@pytest.mark.parametrize("sigma_data", [0.0, -1.0, float("nan"), float("inf")])
+def test_sigma_data_must_be_positive(sigma_data: float) -> None:
+    with pytest.raises(UserError, match="sigma_data"):
+        Objective.make("cosine", "v", "uniform", "simple", sigma_data)
+
+
+class TestChecks:
+    @dataclasses.dataclass
+    class Part:
+        low: object = 1.0
+        high: object = 2.0
+
+    @pytest.mark.parametrize("value", [0, -1.0, float("nan"), float("inf")])
+    def test_positive(self, value: float) -> None:
+        with pytest.raises(UserError, match="Part: low must be positive and finite"):
+            positive(self.Part(value), "low", "high")
+
+    def test_the_rest(self) -> None:
+        part = self.Part(float("inf"), 0.5)
+        for check in (finite, lambda p, name: within(p, 0, 1, name)):
+            with pytest.raises(UserError, match="low must be"):
+                check(part, "low")
+            check(part, "high")
+        with pytest.raises(UserError, match=r"low=inf must be less than high=0\.5"):
+            ordered(part, "low", "high")
+
+    def test_arrays_and_tracers_pass(self) -> None:
+        part = self.Part(jnp.array(-1.0), 0.5)
+        positive(part, "low")
+        ordered(part, "low", "high")
+        jax.jit(lambda value: positive(self.Part(value), "low") or value)(-1.0)
+
+
+class TestPytree:
+    def test_a_member_rebuilt_by_jax_is_not_checked(self) -> None:
+        edm = schedules.make("edm")
+        axes = jax.tree.map(lambda leaf: 0, edm)
+        assert (axes.sigma_min, axes.sigma_max) == (0, 0)
+        stacked = jax.tree.map(lambda leaf: jnp.array([leaf, 2 * leaf]), edm)
+        ends = jax.vmap(lambda schedule: schedule.t_max, in_axes=(axes,))(stacked)
+        assert ends.tolist() == [80.0, 160.0]
+        assert jax.tree.unflatten(jax.tree.structure(edm), jax.tree.leaves(edm)) == edm
+
+    def test_static_fields_are_no_leaves(self) -> None:
+        @pytree
+        class Part:
+            name: str = static("a")
+            size: Scalar = 1.0
+
+        assert jax.tree.leaves(Part()) == [1.0]
+        assert jax.tree.structure(Part()) != jax.tree.structure(Part("b"))
+        assert jax.tree.map(lambda leaf: leaf + 1, Part("b")) == Part("b", 2.0)
+        (path, _), *_ = jax.tree_util.tree_leaves_with_path(Part())
+        assert jax.tree_util.keystr(path) == ".size"
+
+
+def test_hints() -> None:
+    assert nearest("cosin", ["cosine", "sigmoid"]) == " Did you mean 'cosine'?"
+    assert nearest("zzz", ["cosine"]) == ""
+    with pytest.raises(UserError, match="Known: a, b"):
+        one_of("c", {"b", "a"}, "thing")
