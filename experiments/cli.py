@@ -8,14 +8,15 @@ mistakes answered in one line.
 
 import os
 import sys
+import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.training.files import is_disk_full
+from diffusion_jax.files import is_disk_full
 from diffusion_jax.training.stopped import Stopped
 from experiments import command_line
 
@@ -42,15 +43,36 @@ def run(main: Callable[[ConfigDict], Any], default: str = "configs/quickstart.py
             return
         words, config = command_line.read(sys.argv, default)
         app.run(lambda _: _start(main, config), words, flags_parser=command_line.parse)
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(stopped.exit_code)
     except Exception as error:
         status, line = _explain(error)
-        if line is None:
-            raise
-        print(line, file=sys.stderr)
-        sys.exit(status)
+        print(line or traceback.format_exc(), file=sys.stderr)
+        _leave(status)
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        _leave(INTERRUPTED)
+
+
+def _leave(status: int) -> NoReturn:
+    """Ends the program; one of several processes does so without waiting for the others.
+
+    JAX would wait at exit, and they may be waiting for this one.
+    """
+    if _is_one_of_several():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
+def _is_one_of_several() -> bool:
+    if "jax" not in sys.modules:
+        return False
+    import jax
+
+    return jax.distributed.is_initialized()
 
 
 def _start(main: Callable[[ConfigDict], Any], config: ConfigDict) -> None:
@@ -72,8 +94,6 @@ def _explain(error: Exception) -> tuple[int, str | None]:
     """Exit status and line for what is no fault of the program; no line for what is."""
     if isinstance(error, UserError):
         return 1, " ".join(str(error).split())
-    if isinstance(error, Stopped):
-        return error.exit_code, str(error)
     if is_disk_full(error):
         return 1, f"No room left on disk: {' '.join(str(error).split())}"
     return 1, None

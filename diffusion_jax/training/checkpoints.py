@@ -18,7 +18,7 @@ import jax
 from jaxtyping import PyTree
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.training.files import is_disk_full, no_room
+from diffusion_jax.files import is_disk_full, no_room
 from diffusion_jax.training.fingerprints import fingerprint
 from diffusion_jax.training.state import TrainState, all_finite
 

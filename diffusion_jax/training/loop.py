@@ -68,7 +68,8 @@ def _loop(
     """Steps from `begin` to the end, saving on the way."""
     options, states = run.config.training, begin.states
     pending = begin.position.get("log", ())
-    log = MetricsLog(run.folder, options.log_every, options.steps, begin.step, pending)
+    folder = run.folder if devices.is_primary() else None
+    log = MetricsLog(folder, options.log_every, options.steps, begin.step, pending)
     showing = progress.phase(f"Training {', '.join(states)}", options.steps, begin.step)
     with StopSignals() as signals, log, showing as advance:
         journal = Journal(log, advance, checkpoints.last_good)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from diffusion_jax.training.files import write_atomically
+from diffusion_jax.files import save
 
 FILE = "metrics.jsonl"
 Values = dict[str, dict[str, float]]
@@ -25,7 +25,7 @@ class MetricsLog:
     """Collects the metrics of every step and writes their means.
 
     Args:
-        folder: the run folder.
+        folder: the run folder; None to write nothing, as all processes but one do.
         every: steps per row.
         last: the last step of the run, which ends a row too.
         start: steps made so far; rows beyond them, left by a run that was cut off, are removed.
@@ -33,14 +33,14 @@ class MetricsLog:
     """
 
     def __init__(
-        self, folder: Path, every: int, last: int, start: int, pending: Sequence[Values] = ()
+        self, folder: Path | None, every: int, last: int, start: int, pending: Sequence[Values] = ()
     ):
         self._every, self._last = every, last
         self.pending: list[Values] = list(pending)
         """Metrics of the steps since the last row, JSON-able; a checkpoint keeps them."""
-        _truncate(folder / FILE, start)
-        self._file = (folder / FILE).open("a", encoding="utf-8")
-        self._board = _Board(folder / "tensorboard", start)
+        self._writers: list[_Rows | _Board] = (
+            [] if folder is None else [_Rows(folder, start), _Board(folder, start)]
+        )
 
     def __enter__(self) -> "MetricsLog":
         return self
@@ -51,8 +51,8 @@ class MetricsLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
-        self._board.close()
+        for writer in self._writers:
+            writer.close()
 
     def record(self, step: int, values: Values) -> None:
         """Takes the metrics of step number `step` (from 1)."""
@@ -66,21 +66,39 @@ class MetricsLog:
                 name: float(np.mean([values[arm][name] for values in self.pending]))
                 for name in self.pending[0][arm]
             }
-            self._file.write(json.dumps({"step": step, "arm": arm, **mean}) + "\n")
-            self._board.write(step, arm, mean)
-        self._file.flush()
+            for writer in self._writers:
+                writer.write(step, arm, mean)
         self.pending.clear()
 
     def sync(self) -> None:
         """Makes sure that all rows so far are on disk, as a checkpoint relies on them."""
+        for writer in self._writers:
+            writer.sync()
+
+
+class _Rows:
+    """The file of JSON lines."""
+
+    def __init__(self, folder: Path, start: int):
+        _truncate(folder / FILE, start)
+        self._file = (folder / FILE).open("a", encoding="utf-8")
+
+    def write(self, step: int, arm: str, values: dict[str, float]) -> None:
+        self._file.write(json.dumps({"step": step, "arm": arm, **values}) + "\n")
+        self._file.flush()
+
+    def sync(self) -> None:
         os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
 
 
 class _Board:
     """TensorBoard event files, a folder per arm so that their curves lie over each other."""
 
     def __init__(self, folder: Path, start: int):
-        self._folder, self._start = folder, start
+        self._folder, self._start = folder / "tensorboard", start
         self._writers: dict[str, Any] = {}
 
     def write(self, step: int, arm: str, values: dict[str, float]) -> None:
@@ -95,6 +113,10 @@ class _Board:
             self._writers[arm] = SummaryWriter(str(self._folder / arm), purge_step=purge)
         return self._writers[arm]
 
+    def sync(self) -> None:
+        for writer in self._writers.values():
+            writer.flush()
+
     def close(self) -> None:
         for writer in self._writers.values():
             writer.close()
@@ -105,7 +127,7 @@ def _truncate(path: Path, step: int) -> None:
     rows = _whole_rows(path)
     kept = [row for row in rows if json.loads(row)["step"] <= step]
     if path.exists():
-        write_atomically(path, "".join(row + "\n" for row in kept))
+        save("".join(row + "\n" for row in kept), path)
 
 
 def _whole_rows(path: Path) -> list[str]:

@@ -20,9 +20,9 @@ from ml_collections import ConfigDict
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.errors import UserError
+from diffusion_jax.files import TEMPORARY, save
 from diffusion_jax.training import environment
 from diffusion_jax.training.devices import is_primary
-from diffusion_jax.training.files import TEMPORARY, write_atomically
 
 CONFIG, TOKENIZER, DATA = "config.json", "tokenizer.json", "data.json"
 ENVIRONMENT = "environment.json"
@@ -154,12 +154,12 @@ def _write(folder: Path, plain: dict[str, Any], facts: DataFacts) -> None:
         raise UserError(f"Cannot make the run folder {folder}: {error.strerror}.") from error
     starts = _read_json(folder / ENVIRONMENT) if (folder / ENVIRONMENT).exists() else []
     starts.append(environment.describe())
-    write_atomically(folder / ENVIRONMENT, json.dumps(starts, indent=2) + "\n")
-    write_atomically(folder / TOKENIZER, facts.tokenizer.to_json() + "\n")
+    save(json.dumps(starts, indent=2) + "\n", folder / ENVIRONMENT)
+    save(facts.tokenizer.to_json() + "\n", folder / TOKENIZER)
     data = {"shape": facts.shape, "class_names": facts.class_names}
-    write_atomically(folder / DATA, json.dumps(data) + "\n")
+    save(json.dumps(data) + "\n", folder / DATA)
     # Last, as it makes the folder a run folder.
-    write_atomically(folder / CONFIG, json.dumps(plain, indent=2) + "\n")
+    save(json.dumps(plain, indent=2) + "\n", folder / CONFIG)
 
 
 def _refuse_foreign(folder: Path) -> None:

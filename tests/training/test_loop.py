@@ -99,13 +99,24 @@ def test_devices_and_microbatches_do_not_matter(
 ) -> None:
     config.arms = ConfigDict()
     config.text = "label(width=8)"
-    config.training.steps = 3
+    config.training.steps = 2
     one = load_arms(trained(config))["cosine"]
     parts = {"run_dir": str(tmp_path / "parts"), "training.microbatches": 2}
     assert close(load_arms(trained(config, **parts))["cosine"], one)
     monkeypatch.undo()  # all eight devices again
     eight = {"run_dir": str(tmp_path / "eight"), "training.microbatches": 1}
     assert close(load_arms(trained(config, **eight))["cosine"], one)
+
+
+def test_bfloat16_is_for_the_computation_only(config: ConfigDict, tmp_path: Path) -> None:
+    config.arms = ConfigDict()
+    config.training.steps = 2
+    full = numbers(load_arms(trained(config))["cosine"])
+    half = {"training.dtype": "bfloat16", "run_dir": str(tmp_path / "half")}
+    rough = numbers(load_arms(trained(config, **half))["cosine"])
+    assert {leaf.dtype for leaf in rough} == {np.dtype(np.float32)}
+    differences = [np.abs(a - b).max() for a, b in zip(full, rough, strict=True)]
+    assert 0 < max(differences) < 0.05
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
+from ml_collections import ConfigDict
 
+from diffusion_jax.training.loop import train
 from diffusion_jax.training.metrics import FILE
 from diffusion_jax.training.trained import load_arms
 from tests.training import points
@@ -15,8 +18,8 @@ from tests.training.commands import TRAIN, finish, run, start
 
 __all__ = ["points"]
 
-LONG = ("--config.text=none", "--config.training.steps=300")
-OFTEN = ("--config.training.checkpoint_every=5", "--config.training.log_every=7")
+LONG = ("--config.text=none", "--config.training.steps=120")
+OFTEN = ("--config.training.checkpoint_every=6", "--config.training.log_every=7")
 
 
 def parameters(folder: Path) -> list[np.ndarray]:
@@ -34,7 +37,7 @@ def interrupt(folder: Path, signum: int) -> tuple[int, str, str]:
     while not (folder / FILE).exists() or len((folder / FILE).read_bytes()) <= len(before):
         assert process.poll() is None and time.monotonic() < deadline, finish(process)[2]
         time.sleep(0.02)
-    time.sleep(random.uniform(0, 0.8))
+    time.sleep(random.uniform(0, 0.5))
     process.send_signal(signum)
     return finish(process)
 
@@ -50,21 +53,22 @@ def test_killed_and_stopped_at_random_moments_a_run_ends_with_the_same_bits(
     last = err.strip().splitlines()[-1]
     assert last.startswith("Stopped after step") and "Traceback" not in err
     status, out, _ = run(*TRAIN, *LONG, *OFTEN, f"--config.run_dir={cut}")
-    assert status == 0 and out.strip().endswith(f"300 steps: {cut}")
+    assert status == 0 and out.strip().endswith(f"120 steps: {cut}")
 
     for one, two in zip(parameters(cut), parameters(whole), strict=True):
         np.testing.assert_array_equal(one, two)
     assert (cut / FILE).read_bytes() == (whole / FILE).read_bytes()
     left = sorted(path.name for path in (cut / "checkpoints").iterdir())
-    assert left == ["295", "300"]
+    assert left == ["114", "120"]
 
 
-def test_two_processes_are_one(tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    words = ("--config.training.steps=5", "--config.training.checkpoint_every=2")
-    assert run(*TRAIN, *words, f"--config.run_dir={one}")[0] == 0
-    launch = ("-m", "launch.local", "--processes=2")
-    status, out, err = run(*launch, *TRAIN, *words, f"--config.run_dir={two}")
+@pytest.mark.usefixtures("one_device")
+def test_two_processes_are_one(config: ConfigDict, tmp_path: Path) -> None:
+    config.text = "transformer(width=8, layers=1, heads=1)"
+    config.training.steps = 5
+    one, two = train(config).folder, tmp_path / "two"
+    words = (*TRAIN, "--config.training.steps=5", f"--config.run_dir={two}")
+    status, out, err = run("-m", "launch.local", "--processes=2", *words)
     assert status == 0, err
     assert out.count("Trained") == 1
     for mine, theirs in zip(parameters(one), parameters(two), strict=True):

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from ml_collections import ConfigDict
 
+from diffusion_jax import files
 from diffusion_jax.data.dataset import datasets
 from diffusion_jax.errors import UserError
-from diffusion_jax.training import files
 from diffusion_jax.training.runs import DataFacts, Run
 
 
@@ -111,12 +111,12 @@ def test_a_missing_run_is_named(tmp_path: Path) -> None:
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "note"
-    files.write_atomically(path, "old")
+    files.save("old", path)
 
     def no_space(fd: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files.os, "fsync", no_space)
     with pytest.raises(UserError, match=r"No room on disk for .*note"):
-        files.write_atomically(path, "new")
+        files.save("new", path)
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
