@@ -67,7 +67,8 @@ class EDMSampler:
         active = (self.s_tmin <= s) & (s <= self.s_tmax)
         gamma = jnp.where(active, jnp.minimum(self.churn / state.steps, jnp.sqrt(2.0) - 1), 0)
         s_hat = s * (1 + gamma)
-        added = jnp.sqrt(jnp.maximum(s_hat**2 - s**2, 0))
+        # sqrt(s_hat² - s²), but exactly 0 without churn, where fused arithmetic leaves a remainder.
+        added = s * jnp.sqrt(gamma * (2 + gamma))
         z_hat = state.x / here.level.alpha + added * self.s_noise * noise(0)
 
         x0 = denoise(here.level.alpha * z_hat, Level(here.level.alpha, here.level.alpha * s_hat))
