@@ -1,0 +1,165 @@
+"""Whole runs of the authors' samplers, replayed on their levels with their draws of noise.
+
+Left out because these references differ on purpose: diffusers' DDIM on linspace spacing (it steps
+to t - T//n, not to the next label), the last step of EDM's ablation sampler on the
+variance-preserving process and of SiT's ODE on GVP and with Heun (they take their own step to
+t = 0, here the last one returns the denoised estimate), DPM-Solver's first-order last step below
+ten steps without a clean end, and diffusers' flow matching grid, which shifts twice.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from diffusion_jax.process.schedules import schedules
+from diffusion_jax.sampling.grids import append_clean, at_times, grids
+from diffusion_jax.sampling.solvers import solvers
+from tests.golden.load import Case, case, cases
+from tests.sampling.replay import nodes_at, replay
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+TOLERANCE = 1e-9
+
+
+def agree(found: np.ndarray, recorded: np.ndarray) -> None:
+    np.testing.assert_allclose(found, recorded, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("recorded", cases("edm", "edm_sampler"), ids=repr)
+def test_edm_sampler(recorded: Case) -> None:
+    kwargs = {key: float(value) for key, value in recorded.kwargs.items()}
+    low, high = kwargs.get("sigma_min", 0.002), kwargs.get("sigma_max", 80.0)
+    ends = f"sigma_min={low}, sigma_max={high}"
+    grid = grids.make(f"karras(rho={kwargs.get('rho', 7.0)}, {ends})")
+    nodes = grid(schedules.make(f"edm({ends})"), int(kwargs["num_steps"]))
+    np.testing.assert_allclose(nodes.level.sigma, recorded["t_steps"], rtol=1e-12)
+
+    solver = solvers.make(
+        f"edm(churn={kwargs.get('S_churn', 0)}, s_tmin={kwargs.get('S_min', 0)}, "
+        f"s_tmax={kwargs.get('S_max', 'inf')}, s_noise={kwargs.get('S_noise', 1)})"
+    )
+    agree(replay(solver, nodes, recorded, high * recorded["x_init"])[-1], recorded["final"])
+    assert solver.evaluations(int(kwargs["num_steps"])) == len(recorded["eval_sigma"])
+    if "S_churn" not in kwargs:
+        heun = replay(solvers.make("heun"), nodes, recorded, high * recorded["x_init"])
+        agree(heun[-1], recorded["final"])
+
+
+@pytest.mark.parametrize(
+    ("name", "schedule", "solver"),
+    [
+        ("vp_euler", "vp_linear", "euler"),
+        ("vp_heun", "vp_linear", "heun"),
+        ("edm_heun_linear", "edm", "heun"),
+    ],
+)
+def test_edm_ablation_sampler(name: str, schedule: str, solver: str) -> None:
+    recorded = case("edm", "ablation_sampler", name)
+    time = jnp.asarray(recorded["t_steps"][:-1])
+    nodes = append_clean(at_times(schedules.make(schedule), time))
+    sigma, scale = recorded["sigma_steps"], recorded["s_steps"]
+    np.testing.assert_allclose(nodes.level.alpha, scale, rtol=1e-10)
+    np.testing.assert_allclose(nodes.level.noise_to_signal, sigma, rtol=1e-10)
+    found = replay(solvers.make(solver), nodes, recorded, scale[0] * sigma[0] * recorded["x_init"])
+    agree(found[:-1], recorded["state"][1:])
+    if schedule == "edm":
+        agree(found[-1], recorded["final"])
+
+
+def ddpm_nodes(schedule: str, labels: np.ndarray):  # type: ignore[no-untyped-def]
+    time = (jnp.asarray(labels, float) + 1) / 1000
+    return append_clean(at_times(schedules.make(schedule), time))
+
+
+@pytest.mark.parametrize("recorded", cases("guided_diffusion", "ddim_sample"), ids=repr)
+def test_guided_diffusion_ddim(recorded: Case) -> None:
+    kwargs = recorded.kwargs
+    nodes = ddpm_nodes(f"ddpm_{kwargs['schedule']}", recorded["timestep_map"][::-1])
+    solver = solvers.make(f"ddim(eta={kwargs['eta']})")
+    agree(replay(solver, nodes, recorded, recorded["x_init"])[-1], recorded["final"])
+
+
+@pytest.mark.parametrize("recorded", cases("guided_diffusion", "p_sample"), ids=repr)
+def test_guided_diffusion_ancestral(recorded: Case) -> None:
+    kwargs = recorded.kwargs
+    nodes = ddpm_nodes(f"ddpm_{kwargs['schedule']}", recorded["timestep_map"][::-1])
+    variance = {"FIXED_SMALL": "small", "FIXED_LARGE": "large"}[kwargs["model_var_type"]]
+    solver = solvers.make(f"ancestral(variance={variance})")
+    agree(replay(solver, nodes, recorded, recorded["x_init"])[-1], recorded["final"])
+
+
+@pytest.mark.parametrize("recorded", cases("diffusers", "DDIMScheduler"), ids=repr)
+def test_diffusers_ddim(recorded: Case) -> None:
+    nodes = ddpm_nodes("ddpm_linear", recorded["timesteps"])
+    solver = solvers.make(f"ddim(eta={recorded.kwargs['step'].get('eta', 0.0)})")
+    agree(replay(solver, nodes, recorded, recorded["x_init"])[-1], recorded["final"])
+
+
+@pytest.mark.parametrize("recorded", cases("diffusers", "DDPMScheduler"), ids=repr)
+def test_diffusers_ddpm(recorded: Case) -> None:
+    nodes = ddpm_nodes("ddpm_linear", recorded["timesteps"])
+    large = recorded.kwargs["config"].get("variance_type") == "fixed_large"
+    solver = solvers.make(f"ancestral(variance={'large' if large else 'small'})")
+    agree(replay(solver, nodes, recorded, recorded["x_init"])[-1], recorded["final"])
+
+
+@pytest.mark.parametrize("recorded", cases("diffusers", "DPMSolverMultistepScheduler"), ids=repr)
+def test_diffusers_dpm_solver(recorded: Case) -> None:
+    alpha, sigma = recorded["eval_alpha"], recorded["eval_sigma"]
+    nodes = append_clean(nodes_at(alpha, sigma))
+    solver = solvers.make("ddim" if "_o1_" in recorded.name else "dpmpp_2m")
+    agree(replay(solver, nodes, recorded, recorded["x_init"])[-1], recorded["final"])
+
+
+@pytest.mark.parametrize("solver", ["euler", "ddim"])
+@pytest.mark.parametrize(
+    "recorded", cases("diffusers", "FlowMatchEulerDiscreteScheduler"), ids=repr
+)
+def test_diffusers_flow_matching(recorded: Case, solver: str) -> None:
+    times = jnp.asarray(recorded["sigmas"][:-1])
+    nodes = append_clean(at_times(schedules.make("rectified_flow"), times))
+    agree(replay(solvers.make(solver), nodes, recorded, recorded["x_init"])[-1], recorded["final"])
+
+
+def dpm_solver_cases() -> list[Case]:
+    return [c for c in cases("dpm_solver", "sampler") if c.kwargs["steps"] >= 10]
+
+
+@pytest.mark.parametrize("recorded", dpm_solver_cases(), ids=repr)
+def test_dpm_solver(recorded: Case) -> None:
+    nodes = nodes_at(recorded["grid_alpha"], recorded["grid_sigma"])
+    solver = solvers.make("ddim" if recorded.kwargs["order"] == 1 else "dpmpp_2m")
+    agree(replay(solver, nodes, recorded, recorded["x_init"])[-1], recorded["final"])
+    if recorded.kwargs["skip_type"] == "time_uniform":
+        ours = at_times(schedules.make("vp_linear"), jnp.asarray(recorded["grid_t"]))
+        np.testing.assert_allclose(ours.level.sigma, recorded["grid_sigma"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("recorded", cases("k_diffusion", "sampler"), ids=repr)
+def test_k_diffusion(recorded: Case) -> None:
+    nodes = append_clean(at_times(schedules.make("edm"), jnp.asarray(recorded["sigmas"][:-1])))
+    method = recorded.name.split("_n")[0]
+    settings = ", ".join(
+        f"{key.replace('s_churn', 'churn')}={value}" for key, value in recorded.kwargs.items()
+    )
+    solver = solvers.make(f"edm({settings})" if settings else method)
+    agree(replay(solver, nodes, recorded, recorded["x_init"])[-1], recorded["final"])
+
+
+PATHS = {"Linear": "rectified_flow", "GVP": "cosine", "VP": "vp_linear"}
+
+
+@pytest.mark.parametrize("recorded", cases("sit", "ode"), ids=repr)
+def test_sit_ode(recorded: Case) -> None:
+    path, method = recorded.kwargs["path_type"], recorded.kwargs["sampling_method"]
+    # Their time runs from noise to data; paths that reach t = 1 end on clean data.
+    time = 1 - recorded["t_grid"]
+    clean = time[-1] == 0
+    nodes = at_times(schedules.make(PATHS[path]), jnp.asarray(time[: -1 if clean else None]))
+    nodes = append_clean(nodes) if clean else nodes
+    solver = solvers.make("euler" if method == "euler" else "heun")
+    found = replay(solver, nodes, recorded, recorded["x_init"])
+    agree(found[:-1], recorded["traj"][1:-1])
+    if not clean or (path, method) == ("Linear", "euler"):
+        agree(found[-1], recorded["final"])
