@@ -103,7 +103,7 @@ def _step_counts(config: ConfigDict) -> tuple[Callable[[], Any], Callable[[], An
 
     from diffusion_jax.data.dataset import datasets
     from diffusion_jax.evaluation.conditions import encode
-    from diffusion_jax.evaluation.generate import generate, repeat_rows
+    from diffusion_jax.evaluation.generate import generate
     from diffusion_jax.evaluation.measure import Plan, Way
     from diffusion_jax.sampling.grids import make
     from diffusion_jax.training import devices
@@ -116,7 +116,7 @@ def _step_counts(config: ConfigDict) -> tuple[Callable[[], Any], Callable[[], An
     program = Program.build(config, facts, devices.data_mesh())
     name, state = next(iter(first_states(program, config, facts)[1]().items()))
     arm = TrainedArm(program.arms[name], state.params, 0)
-    condition = encode(facts, repeat_rows(data.prompts, SAMPLES))
+    condition = encode(facts, data.prompts[:1] * SAMPLES)
     schedule = arm.objective.schedule
 
     def draw(longest: int | None) -> None:

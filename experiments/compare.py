@@ -27,11 +27,11 @@ def main(config: ConfigDict) -> None:
     """Trains, samples, reports; the last line printed is the report's path."""
     from diffusion_jax.data.dataset import datasets
     from diffusion_jax.evaluation.measure import Plan, measure
+    from diffusion_jax.files import save
     from diffusion_jax.process.schedules import schedules
     from diffusion_jax.reports import comparison, page
     from diffusion_jax.training.arms import arm_settings
     from diffusion_jax.training.devices import is_primary
-    from diffusion_jax.training.files import write_atomically
     from diffusion_jax.training.loop import train
     from diffusion_jax.training.progress import Progress
     from diffusion_jax.training.trained import load_arms
@@ -61,7 +61,7 @@ def main(config: ConfigDict) -> None:
         "results": [dataclasses.asdict(row) for row in report.results],
         "paired": [dataclasses.asdict(row) for row in report.paired],
     }
-    write_atomically(run.folder / "results.json", json.dumps(rows, indent=2) + "\n")
+    save(json.dumps(rows, indent=2) + "\n", run.folder / "results.json")
     print(page.write(report, run.folder / "report.html"))
 
 

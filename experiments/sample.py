@@ -81,8 +81,8 @@ def _write_sheet(path: Any, rows: Sequence[Any], arms: Sequence[str], prompts: A
     """Rows prompt by prompt, arm under arm, so that what is to be compared stands together."""
     import numpy as np
 
+    from diffusion_jax.files import save
     from diffusion_jax.reports import pictures
-    from diffusion_jax.reports.files import save
 
     drawn = np.stack(rows).reshape(len(arms), len(prompts), COUNT.value, *rows[0].shape[1:])
     ordered = drawn.swapaxes(0, 1).reshape(-1, *rows[0].shape[1:])

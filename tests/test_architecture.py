@@ -26,7 +26,7 @@ FLOORS = (
     "experiments",
     "launch",
 )
-FOUNDATION = {"annotations", "errors", "registry", "struct", "__init__"}
+FOUNDATION = {"annotations", "errors", "files", "registry", "struct", "__init__"}
 MATHEMATICS = {"process", "oracles", "sampling"}
 MATHEMATICS_MAY_IMPORT = {"jax", "jaxtyping", LIBRARY} | sys.stdlib_module_names
 PACKAGES = (LIBRARY, "configs", "experiments", "launch")

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -135,12 +134,3 @@ def generate(
     frames = slice(int(nodes.steps) + 1)
     x, denoised = (np.asarray(each)[frames] for each in paths[0])
     return np.concatenate(batches)[:count], Path(nodes[frames].level, x, denoised)
-
-
-def repeat_rows(rows: Sequence[Any], count: int) -> list[Any]:
-    """The rows in turn, again and again, until there are `count`.
-
-    >>> repeat_rows(["a", "b"], 3)
-    ['a', 'b', 'a']
-    """
-    return [rows[i % len(rows)] for i in range(count)]

@@ -7,11 +7,11 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from ml_collections import ConfigDict
 
-from diffusion_jax.data.dataset import Dataset
+from diffusion_jax.data.dataset import Dataset, Example
 from diffusion_jax.data.pipeline import to_bytes
 from diffusion_jax.errors import UserError
 from diffusion_jax.evaluation.conditions import encode
-from diffusion_jax.evaluation.generate import Path, Sampler, generate, repeat_rows
+from diffusion_jax.evaluation.generate import Path, Sampler, generate
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.sampling.grids import Grid, Nodes, grids, make
 from diffusion_jax.sampling.guidance import Guidance, guidance
@@ -23,6 +23,7 @@ from diffusion_jax.training.trained import TrainedArm
 
 # Offset of the sampling seed, so that no sample starts from a noise that training has used.
 SAMPLING = 1_000_003
+REFERENCE = 1000  # test pictures that distances are measured to
 TRACED = 6  # samples of each arm and way that are followed from noise to picture
 
 
@@ -142,6 +143,23 @@ class Cell:
     path: Path
 
 
+def reference_count(data: Dataset) -> int:
+    """How many of the first test pictures distances are measured to; the others give captions."""
+    return min(REFERENCE, len(data.test) // 2)
+
+
+def captioned_pictures(data: Dataset, count: int) -> list[Example]:
+    """The test examples whose captions samples are asked for.
+
+    They follow those that distances are measured to, and come again where there are not enough.
+    So samples have captions of the data's own frequencies, and these pictures, measured like
+    samples, are what a perfect model would paint.
+    """
+    first = reference_count(data)
+    rest = len(data.test) - first
+    return data.test.__getitems__([first + i % rest for i in range(count)])
+
+
 def measure(
     plan: Plan,
     arms: Mapping[str, TrainedArm],
@@ -153,15 +171,16 @@ def measure(
     Args:
         plan: what to draw.
         arms: by name.
-        data: gives captions and, maybe, a checker.
+        data: gives captions (see `captioned_pictures`) and, maybe, a checker.
         progress: shows how far it is.
     """
     facts = DataFacts.of(data)
+    asked = [e["caption"] for e in captioned_pictures(data, plan.headline_count)]
     work = [(way, name) for way in plan.ways for name in arms]
     with progress.phase("Sampling", sum(_work(plan, way) for way, _ in work), unit="nfe") as done:
         for way, name in work:
             count, arm = plan.samples(way), arms[name]
-            captions = tuple(repeat_rows(data.prompts, count))
+            captions = tuple(asked[:count])
             samples, path = generate(
                 plan.sampler(arm, way, facts.shape),
                 arm.params,

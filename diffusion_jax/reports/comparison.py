@@ -7,21 +7,20 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Array, Float, UInt8
 from ml_collections import ConfigDict
 
-from diffusion_jax.data.dataset import Dataset
+from diffusion_jax.data.dataset import Dataset, Example
 from diffusion_jax.data.pipeline import to_bytes
 from diffusion_jax.errors import UserError
 from diffusion_jax.evaluation.distance import (
-    Features,
     KernelDistance,
     distance_difference,
     features,
     kernel_distance,
 )
 from diffusion_jax.evaluation.generate import Path as ReversePath
-from diffusion_jax.evaluation.measure import Cell, Plan, Way
+from diffusion_jax.evaluation.measure import Cell, Plan, Way, captioned_pictures, reference_count
 from diffusion_jax.evaluation.paired import Z95, rate_difference, wilson
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.times import log_snr_slope
@@ -31,11 +30,11 @@ from diffusion_jax.reports.pictures import from_noisy
 from diffusion_jax.training.metrics import read_metrics
 from diffusion_jax.training.trained import TrainedArm
 
+Curve = Float[np.ndarray, " levels"]
 CURVE = 256  # points of a schedule's curve
 QUANTILES = 4096  # of a training distribution, enough for a smooth density
 SHOWN = 24  # samples of each arm on the page
 LEAST = 4  # test pictures
-REAL = 1000  # pictures of the data that distances are measured to
 PAIRED_METHOD = (
     "Every arm saw the same training pictures, noise and uniform times, and its samples have the "
     "same captions and start from the same noise. Rates: McNemar's exact test, adjusted Wald "
@@ -43,7 +42,7 @@ PAIRED_METHOD = (
 )
 
 
-def schedule_curves(objective: Objective, axis: np.ndarray) -> content.Schedule:
+def schedule_curves(objective: Objective, axis: Curve) -> content.Schedule:
     """A schedule over time, and its training density and effective weight over log-SNR.
 
     Args:
@@ -54,27 +53,29 @@ def schedule_curves(objective: Objective, axis: np.ndarray) -> content.Schedule:
     schedule = objective.schedule
     time = jnp.linspace(schedule.t_min, schedule.t_max, CURVE)
     u = (jnp.arange(QUANTILES) + 0.5) / QUANTILES
-    level = schedule.level(objective.times.time(u, schedule))
     slope = log_snr_slope(objective.times, schedule, u)
+    # Quantiles that are clipped to the end of the schedule share one level, of no width.
+    u, slope = u[slope > 0], slope[slope > 0]
+    level = schedule.level(objective.times.time(u, schedule))
     weight = objective.weighting.weight(level, objective.prediction, slope)
     effective = effective_weight(weight, level, objective.prediction, slope)
 
     log_snr = np.asarray(level.log_snr, np.float64)
     order = np.argsort(log_snr)
 
-    def on_axis(values: np.ndarray) -> np.ndarray:
-        return np.interp(axis, log_snr[order], values[order], left=0, right=0)
+    def on_axis(values: Array) -> Curve:
+        return np.interp(axis, log_snr[order], np.asarray(values)[order], left=0, right=0)
 
     relative = (time - schedule.t_min) / (schedule.t_max - schedule.t_min)
     return content.Schedule(
         np.asarray(relative, np.float64),
         np.asarray(schedule.level(time).log_snr, np.float64),
-        on_axis(1 / np.asarray(slope, np.float64)),
-        on_axis(np.asarray(effective, np.float64)),
+        on_axis(1 / slope),
+        on_axis(effective),
     )
 
 
-def common_axis(objectives: Sequence[Objective], points: int = 400) -> np.ndarray:
+def common_axis(objectives: Sequence[Objective], points: int = 400) -> Curve:
     """A log-SNR axis that holds 99.8% of the training levels of every objective."""
     u = jnp.array([0.001, 0.999])
     ends = np.concatenate(
@@ -119,13 +120,12 @@ def check_data(data: Dataset) -> None:
 def report(found: Measured) -> content.Report:
     """Judges the arms and fills in the page.
 
-    Distances are measured to `REAL` test pictures, or to half of them where there are not so many;
-    others give the floor.
+    The floor of the distance is that of real pictures with the very captions of the samples.
     """
     plan, data = found.plan, found.data
-    half = min(REAL, len(data.test) // 2)
-    real, others = _pictures(data, 0, half), _pictures(data, half, plan.headline_count)
-    reference = features(real)
+    real = data.test.__getitems__(range(reference_count(data)))
+    reference = features(_pictures(real))
+    others = features(_pictures(captioned_pictures(data, plan.headline_count)))
     distances = {
         (cell.arm, cell.way): kernel_distance(features(cell.pictures), reference)
         for cell in found.cells
@@ -142,9 +142,9 @@ def report(found: Measured) -> content.Report:
         paired_method=PAIRED_METHOD,
         headline=_setting(plan, plan.headline),
         samples=_samples(found),
-        real=content.RealPictures(real[:SHOWN], _captions(data, min(SHOWN, half))),
+        real=content.RealPictures(_pictures(real[:SHOWN]), _captions(real[:SHOWN])),
         ceiling=_ceiling(data, real),
-        distance=_distance(plan, len(real), features(others), reference),
+        distance=_distance(len(real), kernel_distance(others, reference)),
         provenance=found.provenance,
     )
 
@@ -157,24 +157,19 @@ def loss_curves(run_folder: Path) -> dict[str, content.Losses]:
     }
 
 
-def _pictures(
-    data: Dataset, first: int, count: int
-) -> UInt8[np.ndarray, "count height width channels"]:
-    """Test pictures from index `first` on, as many as there are up to `count`."""
-    last = min(first + count, len(data.test))
-    return np.stack([example["image"] for example in data.test.__getitems__(range(first, last))])
+def _pictures(examples: Sequence[Example]) -> UInt8[np.ndarray, "n height width channels"]:
+    return np.stack([example["image"] for example in examples])
 
 
-def _captions(data: Dataset, count: int) -> tuple[str, ...]:
-    indices = range(min(count, len(data.test)))
-    return tuple(example["caption"] for example in data.test.__getitems__(indices))
+def _captions(examples: Sequence[Example]) -> tuple[str, ...]:
+    return tuple(example["caption"] for example in examples)
 
 
 def _setting(plan: Plan, way: Way) -> content.Setting:
     return content.Setting(way.solver, way.steps, plan.evaluations(way))
 
 
-def _arm(found: Measured, name: str, axis: Float[np.ndarray, "levels"]) -> content.Arm:
+def _arm(found: Measured, name: str, axis: Curve) -> content.Arm:
     arm = found.arms[name]
     judged = (name, found.plan.headline)
     path = next(cell.path for cell in found.cells if (cell.arm, cell.way) == judged)
@@ -255,21 +250,19 @@ def _samples(found: Measured) -> content.Samples:
     )
 
 
-def _ceiling(
-    data: Dataset, real: UInt8[np.ndarray, "count height width channels"]
-) -> content.Estimate | None:
+def _ceiling(data: Dataset, real: Sequence[Example]) -> content.Estimate | None:
     if data.check is None:
         return None
-    return content.Estimate(*wilson(data.check(real, _captions(data, len(real)))["all"]))
+    return content.Estimate(*wilson(data.check(_pictures(real), _captions(real))["all"]))
 
 
-def _distance(plan: Plan, count: int, others: Features, reference: Features) -> content.Distance:
+def _distance(count: int, floor: KernelDistance) -> content.Distance:
     return content.Distance(
         "Kernel distance",
         "Squared kernel distance (unbiased MMD² with KID's cubic kernel, on pixel values, not on "
         f"Inception features) to {count:,} test pictures, so numbers with different sample counts "
         "can be compared. 0 is the same distribution; chance can take it below.",
-        _estimate(kernel_distance(others, reference)),
+        _estimate(floor),
     )
 
 
@@ -288,7 +281,9 @@ def _protocol(found: Measured, real: int) -> dict[str, str]:
     training, first = config.training, next(iter(found.arms.values()))
     size = sum(leaf.size for leaf in jax.tree.leaves(first.params))
     held_out = len(data.held_out_captions)
-    asked = f"{held_out} captions never seen in training" if held_out else "the data's captions"
+    asked = "captions of test pictures" + (
+        f", {held_out} different ones, never seen in training" if held_out else ""
+    )
     return {
         "Data": f"{config.data}: {len(data.train):,} training pictures of {data.size}×{data.size}",
         "Network": f"{config.network}, captions read by {config.text}; "

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from diffusion_jax.files import save
 from diffusion_jax.reports import figures, formats, galleries, style, tables, verdict
 from diffusion_jax.reports.content import Arm, Report, Setting
-from diffusion_jax.reports.files import save
 
 
 def write(report: Report, path: str | Path) -> Path:

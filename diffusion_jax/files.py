@@ -1,0 +1,62 @@
+"""Writing files so that a reader never sees half of one."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+from diffusion_jax.errors import UserError
+
+TEMPORARY = ".tmp"
+
+
+def save(content: str | bytes, path: str | Path) -> Path:
+    """Writes a file; an older one is replaced, in one step, only once the new one is whole.
+
+    Args:
+        content: text (as UTF-8) or bytes.
+        path: where to; folders are made.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: no room on disk, no permission, or a file stands where a folder should be; an
+            older file is as it was.
+    """
+    target = Path(path)
+    temporary = target.with_name(target.name + TEMPORARY)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except OSError as error:
+        if temporary.is_file():
+            temporary.unlink()
+        if is_disk_full(error):
+            raise UserError(no_room(target)) from error
+        reason = error.strerror or error
+        raise UserError(f"Cannot write {target}: {reason}. Nothing was changed.") from error
+    return target
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error, of Python or of the library that writes arrays, means a full disk."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return "No space left on device" in str(error) or "Disk quota exceeded" in str(error)
+
+
+def no_room(path: Path, needed: int = 0) -> str:
+    """One line that says that `path` does not fit, and how much room there is."""
+    folder = next(parent for parent in (path, *path.parents) if parent.is_dir())
+    free = shutil.disk_usage(folder).free
+    size = f" {_megabytes(needed)} are needed," if needed else ""
+    return f"No room on disk for {path}:{size} {_megabytes(free)} are free. Nothing was changed."
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"
