@@ -267,9 +267,10 @@ class _disk_errors:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: Any
     ) -> None:
         if error is not None and is_disk_full(error):
+            message = no_room(self._path)
             for path in self._remove:
                 shutil.rmtree(path, ignore_errors=True)
-            raise UserError(no_room(self._path)) from error
+            raise UserError(message) from error
 
 
 _healthy = jax.jit(all_finite)

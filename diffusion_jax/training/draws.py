@@ -41,6 +41,7 @@ def draw(
         shape: shape of one picture, without the batch axis.
         caption_dropout: probability of `drop`.
 
+    >>> import jax.numpy as jnp
     >>> draw(jax.random.key(0), jnp.arange(4), (2, 2, 3), 0.1).eps.shape
     (4, 2, 2, 3)
     """

@@ -155,7 +155,7 @@ def test_a_batch_that_cannot_be_split_is_refused_before_anything_is_written(
         ("arms", {"a": {"schedul": "edm"}}, "Did you mean 'schedule'"),
         ("arms", {"a/b": {}}, "its name is also a folder's"),
         ("schedule", "cosin", "Did you mean 'cosine'"),
-        ("network", "unet(channels=(8, 16))", "takes pictures"),
+        ("network", "unte()", "Did you mean 'unet'"),
         ("data", "shape()", "Did you mean 'shapes'"),
     ],
 )
