@@ -14,6 +14,7 @@ from diffusion_jax.data.dataset import Dataset, Example
 from diffusion_jax.data.pipeline import to_bytes
 from diffusion_jax.errors import UserError
 from diffusion_jax.evaluation.distance import (
+    Features,
     KernelDistance,
     distance_difference,
     features,
@@ -21,6 +22,7 @@ from diffusion_jax.evaluation.distance import (
 )
 from diffusion_jax.evaluation.generate import Path as ReversePath
 from diffusion_jax.evaluation.measure import Cell, Plan, Way, captioned_pictures, reference_count
+from diffusion_jax.evaluation.neighbours import memorisation
 from diffusion_jax.evaluation.paired import Z95, rate_difference, wilson
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.times import log_snr_slope
@@ -33,6 +35,7 @@ from diffusion_jax.training.trained import TrainedArm
 Curve = Float[np.ndarray, " levels"]
 CURVE = 256  # points of a schedule's curve
 QUANTILES = 4096  # of a training distribution, enough for a smooth density
+MEMORY = 60_000  # training pictures that samples are held against
 SHOWN = 24  # samples of each arm on the page
 LEAST = 4  # test pictures
 PAIRED_METHOD = (
@@ -134,7 +137,7 @@ def report(found: Measured) -> content.Report:
     return content.Report(
         title="Which arm paints better?" if len(found.arms) > 1 else "How well does it paint?",
         question=_question(found),
-        protocol=_protocol(found, len(real)),
+        protocol=_protocol(found) | {"Memorisation": _memorisation(found, others)},
         arms=tuple(_arm(found, name, axis) for name in found.arms),
         log_snr_axis=axis,
         results=tuple(_result(plan, cell, distances[cell.arm, cell.way]) for cell in found.cells),
@@ -276,7 +279,7 @@ def _question(found: Measured) -> str:
     return f"{differ}Data: {found.config.data}."
 
 
-def _protocol(found: Measured, real: int) -> dict[str, str]:
+def _protocol(found: Measured) -> dict[str, str]:
     config, data, plan = found.config, found.data, found.plan
     training, first = config.training, next(iter(found.arms.values()))
     size = sum(leaf.size for leaf in jax.tree.leaves(first.params))
@@ -297,3 +300,21 @@ def _protocol(found: Measured, real: int) -> dict[str, str]:
         "NFE": "denoiser evaluations per sample; classifier-free guidance makes two network passes "
         "of each",
     }
+
+
+def _memorisation(found: Measured, held_out: Features) -> str:
+    """How close each arm's samples are to what it was trained on, in words."""
+    train = found.data.train
+    count = min(MEMORY, len(train))
+    pictures = features(_pictures(train.__getitems__(range(count))))
+    said = []
+    for cell in found.cells:
+        if cell.way == found.plan.headline:
+            result = memorisation(features(cell.pictures), pictures, held_out)
+            copies = round(result.copies * len(cell.pictures))
+            said.append(f"{cell.arm} {result.closer:.0%}, {copies} copies")
+    return (
+        f"chance that a sample lies nearer to one of {count:,} training pictures than a real test "
+        f"picture does (50% is as new as those), and samples three times nearer to one than to any "
+        f"other: {'; '.join(said)}"
+    )

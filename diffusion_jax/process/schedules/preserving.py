@@ -47,9 +47,30 @@ class VPLinear:
         return 2 * c / (self.beta_min + jnp.sqrt(self.beta_min**2 + 2 * slope * c))
 
 
+class BoundedLogSnr:
+    """A schedule whose time ends where its log-SNR reaches given bounds."""
+
+    log_snr_min: Scalar
+    log_snr_max: Scalar
+
+    @property
+    def t_min(self) -> Scalar:
+        """Where the log-SNR is `log_snr_max`."""
+        return self.time(jnp.asarray(self.log_snr_max, dtype=float))
+
+    @property
+    def t_max(self) -> Scalar:
+        """Where the log-SNR is `log_snr_min`."""
+        return self.time(jnp.asarray(self.log_snr_min, dtype=float))
+
+    def time(self, log_snr: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The inverse of the schedule's log-SNR."""
+        raise NotImplementedError
+
+
 @schedules.register("cosine")
 @pytree
-class Cosine:
+class Cosine(BoundedLogSnr):
     """The cosine schedule in continuous time.
 
     alpha = cos(pi t/2), sigma = sin(pi t/2), that is log-SNR = -2 log tan(pi t/2).
@@ -92,7 +113,7 @@ class Cosine:
 
 @schedules.register("sigmoid")
 @pytree
-class Sigmoid:
+class Sigmoid(BoundedLogSnr):
     """The sigmoid schedule: alpha² falls along a piece of the logistic curve.
 
     With s(z) = 1/(1 + exp(-z)) and z = (start + t (end - start))/tau:
