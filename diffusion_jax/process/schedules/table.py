@@ -15,7 +15,8 @@ class Table:
     """A variance-preserving schedule through the points of a discrete one.
 
     Entry i (counted from 0, least noise first) of N has time t = (i + 1)/N. Between entries, and
-    beyond the last, log alpha is linear in t.
+    beyond the last, log alpha is linear in t. Its slope jumps at each entry, so that solvers which
+    step in t (`euler`, `heun`) are exact only to about 1/(10 N); those in log-SNR do not mind.
 
     Attributes:
         log_alpha: log alpha of each entry, decreasing, shape (N,).

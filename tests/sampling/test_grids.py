@@ -1,0 +1,130 @@
+"""Grids: where the nodes are."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.process.schedules import schedules
+from diffusion_jax.sampling.grids import append_clean, at_times, grids, make
+from tests.golden.load import Case, case, cases
+from tests.members import GRIDS, ONE_SCHEDULE_EACH
+
+each_grid = pytest.mark.parametrize("grid", GRIDS)
+RECORDED_ENDS = "sigma_min=0.01, sigma_max=80.0"
+
+
+@pytest.mark.parametrize("schedule", ONE_SCHEDULE_EACH)
+@each_grid
+class TestContract:
+    @pytest.mark.parametrize("steps", [1, 2, 1000])
+    def test_nodes_go_from_noise_to_clean_data(self, grid: str, schedule: str, steps: int) -> None:
+        process = schedules.make(schedule)
+        nodes = make(grids.make(grid), process, steps)
+        time, alpha, sigma = (
+            np.asarray(values) for values in (nodes.time, nodes.level.alpha, nodes.level.sigma)
+        )
+        assert time.shape == alpha.shape == sigma.shape == (steps + 1,)
+        assert int(nodes.steps) == steps
+        assert (alpha[-1], sigma[-1]) == (1, 0)
+        assert (sigma[:-1] > 0).all()
+        assert (np.diff(time[:-1]) < 0).all(), "no time twice"
+        assert (np.diff(sigma / np.maximum(alpha, 1e-30)) < 0).all(), "no level twice"
+        assert float(process.t_min) <= time[-2]
+        assert time[0] <= float(process.t_max)
+        for values in (alpha, sigma, nodes.rate.alpha, nodes.rate.sigma):
+            assert np.isfinite(values).all()
+
+    def test_levels_and_rates_are_the_schedules(self, grid: str, schedule: str) -> None:
+        process = schedules.make(schedule)
+        nodes = make(grids.make(grid), process, 7)
+        plain = at_times(process, nodes.time[:-1])
+        np.testing.assert_array_equal(nodes.level.alpha[:-1], plain.level.alpha)
+        np.testing.assert_array_equal(nodes.level.sigma[:-1], plain.level.sigma)
+        np.testing.assert_array_equal(nodes.rate.sigma[:-1], plain.rate.sigma)
+
+
+@each_grid
+def test_padding_repeats_the_clean_node(grid: str) -> None:
+    nodes = make(grids.make(grid), schedules.make("cosine"), 5)
+    padded = nodes.pad(9)
+    assert padded.time.shape == (10,)
+    assert int(padded.steps) == 5
+    np.testing.assert_array_equal(padded.level.sigma[:6], nodes.level.sigma)
+    assert (np.asarray(padded.level.sigma[5:]) == 0).all()
+    assert (np.asarray(padded.level.alpha[5:]) == 1).all()
+    with pytest.raises(UserError, match="cannot pad 5 steps to 4"):
+        nodes.pad(4)
+
+
+@each_grid
+@pytest.mark.parametrize("steps", [0, -3])
+def test_no_steps_are_refused(grid: str, steps: int) -> None:
+    with pytest.raises(UserError, match="at least 1 step"):
+        make(grids.make(grid), schedules.make("cosine"), steps)
+
+
+def test_trailing_has_only_so_many_labels() -> None:
+    with pytest.raises(UserError, match="only 10 times"):
+        make(grids.make("trailing(train_steps=10)"), schedules.make("cosine"), 11)
+
+
+@pytest.mark.usefixtures("x64")
+class TestRecorded:
+    @pytest.mark.parametrize("schedule", ["edm(sigma_min=0.001, sigma_max=100)", "vp_linear"])
+    @pytest.mark.parametrize(
+        "recorded",
+        [entry for entry in cases("k_diffusion", "schedules") if "karras" in entry.name],
+        ids=repr,
+    )
+    def test_karras_on_any_schedule_is_k_diffusions(self, recorded: Case, schedule: str) -> None:
+        grid = grids.make(f"karras(rho={recorded.kwargs['rho']}, {RECORDED_ENDS})")
+        nodes = make(grid, schedules.make(schedule), recorded.kwargs["n"])
+        found = np.asarray(nodes.level.noise_to_signal)
+        np.testing.assert_allclose(found, recorded["sigmas"], rtol=1e-9)
+
+    @pytest.mark.parametrize("schedule", ["edm(sigma_min=0.001, sigma_max=100)", "cosine"])
+    def test_log_snr_is_k_diffusions_exponential(self, schedule: str) -> None:
+        recorded = case("k_diffusion", "schedules", "exponential_n20")
+        grid = grids.make("log_snr(sigma_min=0.02, sigma_max=50.0)")
+        nodes = make(grid, schedules.make(schedule), 20)
+        found = np.asarray(nodes.level.noise_to_signal)
+        np.testing.assert_allclose(found, recorded["sigmas"], rtol=1e-9)
+
+    def test_log_snr_is_dpm_solvers(self) -> None:
+        recorded = case("dpm_solver", "sampler", "dpmsolver++_multi_o2_n20_logsnr_cosine")
+        spacing = np.diff(2 * recorded["grid_lambda"])
+        nodes = make(grids.make("log_snr"), schedules.make("cosine"), 21)
+        ours = np.diff(np.asarray(nodes.level.log_snr)[:-1])
+        np.testing.assert_allclose(spacing / spacing.mean(), 1, rtol=1e-9)
+        np.testing.assert_allclose(ours / ours.mean(), 1, rtol=1e-9)
+
+    @pytest.mark.parametrize(
+        ("family", "name"),
+        [("DDIMScheduler", "spacing_trailing"), ("DDPMScheduler", "spacing_trailing")],
+    )
+    def test_trailing_is_diffusers(self, family: str, name: str) -> None:
+        labels = case("diffusers", family, name)["timesteps"]
+        nodes = make(grids.make("trailing"), schedules.make("ddpm_linear"), len(labels))
+        np.testing.assert_allclose(1000 * nodes.time[:-1] - 1, labels, atol=1e-9)
+
+    @pytest.mark.parametrize("steps", [3, 7, 400, 999])
+    def test_trailing_is_lin_2023_table_2(self, steps: int) -> None:
+        # In float64: np.round(np.arange(1000, 0, -1000 / steps)) of the paper, less what it
+        # appends past the end by rounding.
+        labels = np.round(np.arange(1000, 0, -1000 / steps)[:steps])
+        nodes = make(grids.make("trailing"), schedules.make("ddpm_linear"), steps)
+        np.testing.assert_allclose(1000 * nodes.time[:-1], labels, atol=1e-9)
+
+    def test_uniform_is_dpm_solvers_time_uniform(self) -> None:
+        recorded = case("dpm_solver", "sampler", "dpmsolver++_multi_o2_n10_uniform")
+        assert np.ptp(np.diff(recorded["grid_t"])) < 1e-12
+        nodes = make(grids.make("uniform"), schedules.make("vp_linear"), 10)
+        np.testing.assert_allclose(nodes.time[:-1], np.linspace(1, 0, 11)[:-1], atol=1e-12)
+
+
+def test_append_clean_keeps_what_is_there() -> None:
+    nodes = at_times(schedules.make("edm"), jnp.array([3.0, 2.0]))
+    clean = append_clean(nodes)
+    assert clean.level.sigma.tolist() == [3.0, 2.0, 0.0]
+    assert clean.level.alpha.tolist() == [1.0, 1.0, 1.0]

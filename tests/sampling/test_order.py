@@ -1,0 +1,156 @@
+"""Every solver converges at its stated order, on every schedule, through every prediction."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jaxtyping import Array
+from scipy.integrate import solve_ivp
+
+from diffusion_jax.oracles import Gaussian, GaussianMixture
+from diffusion_jax.process.level import Level
+from diffusion_jax.process.predictions import predictions
+from diffusion_jax.process.schedules import schedules
+from diffusion_jax.process.schedules.table import Table
+from diffusion_jax.sampling.grids import Nodes
+from diffusion_jax.sampling.sample import sample, sample_keys
+from diffusion_jax.sampling.solvers import Solver, solvers
+from tests.members import PREDICTIONS, SCHEDULES, SOLVERS
+from tests.sampling.exact import (
+    AtNodes,
+    between,
+    order_of,
+    stack,
+    tabulated,
+    through,
+    to_length,
+)
+from tests.sampling.replay import mixture
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+DETERMINISTIC = [spec for spec in SOLVERS if not solvers.make(spec).stochastic]
+TOLERANCE = 0.3
+DATA_MEAN, DATA_STD = (0.5, -0.3, 0.2), (0.3, 0.8, 1.5)
+LOW, HIGH = -4.0, 4.0  # log-SNR that all schedules reach
+STEPS = (40, 80, 160)
+
+
+@functools.cache
+def grids_and_predictions() -> tuple[list[tuple[int, str, str]], Nodes, AtNodes]:
+    """Every step count, schedule and prediction; their nodes and coefficients, stacked."""
+    names, nodes, coefficients = [], [], []
+    for spec in SCHEDULES:
+        schedule = schedules.make(spec)
+        for steps in STEPS:
+            found = to_length(between(schedule, LOW, HIGH, steps), max(STEPS))
+            for prediction in PREDICTIONS:
+                kind = predictions.make(prediction, schedule=schedule, sigma_data=0.7)
+                names.append((steps, spec, prediction))
+                nodes.append(found)
+                coefficients.append(tabulated(kind, found))
+    return names, stack(nodes), stack(coefficients)
+
+
+@jax.jit
+def run(
+    solver: Solver, data: Gaussian | GaussianMixture, nodes: Nodes, kind: AtNodes, x: Array
+) -> Array:
+    """The states after each step, for stacked grids and predictions: (cases, steps, batch, dim)."""
+    keys = sample_keys(jax.random.key(0), x.shape[-2])
+
+    def one(nodes: Nodes, kind: AtNodes, x: Array) -> Array:
+        denoise = through(kind, data.denoise)
+        return sample(denoise, solver, nodes, x, keys, save=lambda state: state.x)[1]
+
+    return jax.vmap(one)(nodes, kind, x)
+
+
+def end(level: Level, index: int) -> Level:
+    return Level(level.alpha[:, index], level.sigma[:, index])
+
+
+@functools.cache
+def measured(spec: str) -> dict[tuple[str, str], dict[int, float]]:
+    """Distance from the exact flow by step count, for every (schedule, prediction)."""
+    data = Gaussian(jnp.array(DATA_MEAN), jnp.array(DATA_STD))
+    names, nodes, kinds = grids_and_predictions()
+    unit = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3)))
+    first = end(nodes.level, 0)
+    x = jax.vmap(lambda level: level.alpha * data.mean + level.sigma * unit)(first)
+    states = np.asarray(run(solvers.make(spec), data, nodes, kinds, x))
+    last = np.array([steps for steps, _, _ in names])
+    rows = np.arange(len(names))
+    arrived = Level(nodes.level.alpha[rows, last], nodes.level.sigma[rows, last])
+    exact = np.asarray(jax.vmap(data.flow)(x, first, arrived))
+    scale = np.asarray(arrived.alpha)[:, None, None]
+    errors = np.abs((states[rows, last - 1] - exact) / scale).max(axis=(1, 2))
+    found: dict[tuple[str, str], dict[int, float]] = {}
+    for (steps, schedule, prediction), error in zip(names, errors, strict=True):
+        found.setdefault((schedule, prediction), {})[steps] = error
+    return found
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("solver", DETERMINISTIC)
+def test_order(solver: str, schedule: str, prediction: str) -> None:
+    errors, stated = measured(solver)[schedule, prediction], solvers.make(solver).order
+    table = getattr(schedules.make(schedule), "schedule", schedules.make(schedule))
+    if solver == "heun" and isinstance(table, Table):
+        # In a table's own time the velocity jumps at each entry. The method is of second order
+        # down to the size of the jumps.
+        resolution = 0.3 / table.log_alpha.size
+        assert all(error < 0.6 / steps**2 + resolution for steps, error in errors.items())
+        return
+    order = order_of([errors[steps] for steps in STEPS], STEPS)
+    assert abs(order - stated) < TOLERANCE, f"measured {order:.2f}, stated {stated}"
+
+
+CURVED = ("edm", "cosine", "rectified_flow")
+CURVED_STEPS = (100, 200, 400)
+
+
+@functools.cache
+def mixture_end() -> tuple[np.ndarray, np.ndarray]:
+    """Starts and ends of the flow of a mixture in z = x/alpha, from s = e to s = e^-1."""
+    data = mixture()
+    starts = np.random.default_rng(1).normal(size=(4, 2)) * np.e
+
+    @jax.jit
+    def slope(log_s: Array, z: Array) -> Array:
+        s = jnp.exp(log_s)
+        return (z - data.denoise(z, Level(jnp.ones_like(s), s))).ravel()
+
+    found = solve_ivp(
+        lambda t, z: np.asarray(slope(jnp.asarray(t), jnp.asarray(z.reshape(4, 2)))),
+        (1.0, -1.0),
+        starts.ravel(),
+        method="DOP853",
+        rtol=1e-11,
+        atol=1e-11,
+    )
+    return starts, found.y[:, -1].reshape(4, 2)
+
+
+@pytest.mark.parametrize("solver", DETERMINISTIC)
+def test_order_where_the_denoiser_is_not_linear(solver: str) -> None:
+    starts, ends = mixture_end()
+    cases = [(schedules.make(spec), steps) for spec in CURVED for steps in CURVED_STEPS]
+    grids = [between(schedule, -2.0, 2.0, steps) for schedule, steps in cases]
+    kind = predictions.make("v")
+    padded = [to_length(nodes, max(CURVED_STEPS)) for nodes in grids]
+    x = jnp.stack([nodes.level.alpha[0] * starts for nodes in grids])
+    kinds = stack([tabulated(kind, nodes) for nodes in padded])
+    states = np.asarray(run(solvers.make(solver), mixture(), stack(padded), kinds, x))
+    errors = np.array(
+        [
+            np.abs(states[i, steps - 1] / np.asarray(grids[i].level.alpha[-1]) - ends).max()
+            for i, (_, steps) in enumerate(cases)
+        ]
+    ).reshape(len(CURVED), -1)
+    for spec, error in zip(CURVED, errors, strict=True):
+        order = order_of(error, CURVED_STEPS)
+        assert abs(order - solvers.make(solver).order) < TOLERANCE, f"{spec}: {order:.2f}"
