@@ -1,0 +1,214 @@
+"""The one loop: what may and may not change a sample."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.oracles import Gaussian
+from diffusion_jax.process.level import Level
+from diffusion_jax.process.predictions import predictions
+from diffusion_jax.process.schedules import schedules
+from diffusion_jax.sampling.grids import Nodes, grids, make
+from diffusion_jax.sampling.sample import check_start, prior, sample, sample_keys
+from diffusion_jax.sampling.solvers import Solver, solvers
+from tests.members import GRIDS, ONE_SCHEDULE_EACH, SOLVERS
+from tests.sampling.exact import stack, through
+from tests.sampling.replay import mixture
+
+each_solver = pytest.mark.parametrize("spec", SOLVERS)
+DATA = {"mean": (0.5, -0.25), "std": (0.5, 0.3)}
+
+
+def data() -> Gaussian:
+    return Gaussian(jnp.array(DATA["mean"]), jnp.array(DATA["std"]))
+
+
+@jax.jit
+def run(solver: Solver, nodes: Nodes, keys: Array) -> Array:
+    return sample(data().denoise, solver, nodes, prior(nodes, keys, (2,)), keys)[0]
+
+
+def nodes_of(schedule: str = "cosine", grid: str = "karras", steps: int = 8) -> Nodes:
+    return make(grids.make(grid), schedules.make(schedule), steps)
+
+
+def keys_of(count: int, first: int = 0) -> Array:
+    return sample_keys(jax.random.key(7), count, first)
+
+
+@each_solver
+class TestSamples:
+    def test_padding_changes_nothing_and_one_program_serves_all_step_counts(
+        self, spec: str
+    ) -> None:
+        solver, keys = solvers.make(spec), keys_of(4)
+        program = jax.jit(lambda nodes: run(solver, nodes, keys))
+        for steps in (3, 8, 12):
+            nodes = nodes_of(steps=steps)
+            padded = program(nodes.pad(12))
+            if steps == 3:
+                np.testing.assert_array_equal(padded, run(solver, nodes, keys))
+        assert program._cache_size() == 1
+
+    def test_a_sample_does_not_depend_on_the_others(self, spec: str) -> None:
+        solver, nodes = solvers.make(spec), nodes_of().pad(12)
+        whole = run(solver, nodes, keys_of(8))
+        part = run(solver, nodes, keys_of(4, first=4))
+        np.testing.assert_allclose(whole[4:], part, rtol=1e-6, atol=1e-6)
+        assert len(np.unique(np.asarray(whole), axis=0)) == 8
+
+    def test_nor_on_the_devices(self, spec: str) -> None:
+        assert jax.device_count() == 8
+        mesh = jax.make_mesh((8,), ("batch",), axis_types=(AxisType.Auto,))
+        solver, nodes, keys = solvers.make(spec), nodes_of().pad(12), keys_of(8)
+        spread = run(solver, nodes, jax.device_put(keys, NamedSharding(mesh, P("batch"))))
+        assert len(spread.sharding.device_set) == 8
+        np.testing.assert_allclose(spread, run(solver, nodes, keys), rtol=1e-6, atol=1e-6)
+
+    def test_the_whole_run_is_one_scan(self, spec: str) -> None:
+        solver, nodes = solvers.make(spec), nodes_of()
+        names = list(primitives(jax.make_jaxpr(run)(solver, nodes, keys_of(2)).jaxpr))
+        assert names.count("scan") == 1
+        assert names.count("while") == 0
+
+    def test_it_costs_as_many_evaluations_as_it_says(self, spec: str) -> None:
+        calls = []
+
+        def denoise(x: Array, level: Level, condition: None) -> Array:
+            jax.debug.callback(lambda sigma: calls.append(float(sigma)), level.sigma)
+            return data().denoise(x, level)
+
+        solver, nodes, keys = solvers.make(spec), nodes_of(steps=5).pad(7), keys_of(2)
+        jax.jit(lambda: sample(denoise, solver, nodes, prior(nodes, keys, (2,)), keys)[0])()
+        jax.effects_barrier()
+        assert len(calls) == solver.evaluations(5)
+        assert min(calls) > 0, "never on clean data"
+
+    def test_states_can_be_kept(self, spec: str) -> None:
+        solver, nodes, keys = solvers.make(spec), nodes_of(), keys_of(3)
+        x = prior(nodes, keys, (2,))
+        end, (states, denoised) = sample(
+            data().denoise, solver, nodes, x, keys, save=lambda s: (s.x, s.denoised)
+        )
+        assert states.shape == denoised.shape == (8, 3, 2)
+        np.testing.assert_array_equal(states[-1], end)
+
+
+def primitives(jaxpr):  # type: ignore[no-untyped-def]
+    """The names of all primitives in a jaxpr and those within, except in random generators."""
+    for equation in jaxpr.eqns:
+        yield equation.primitive.name
+        if "random" in equation.primitive.name or "threefry" in str(equation.params.get("name")):
+            continue
+        for value in jax.tree.leaves(
+            list(equation.params.values()), is_leaf=lambda leaf: hasattr(leaf, "eqns")
+        ):
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                yield from primitives(inner)
+
+
+@functools.cache
+def everywhere() -> tuple[list[tuple[str, str, int]], list[Nodes]]:
+    """Every schedule with every grid at 1 and 1000 steps, padded to one length."""
+    names, found = [], []
+    for schedule in ONE_SCHEDULE_EACH:
+        for grid in GRIDS:
+            for steps in (1, 1000):
+                names.append((schedule, grid, steps))
+                found.append(nodes_of(schedule, grid, steps).pad(1000))
+    return names, found
+
+
+@each_solver
+def test_one_and_a_thousand_steps_are_finite_or_refused(spec: str) -> None:
+    solver = solvers.make(spec)
+    names, found = everywhere()
+    ways = []
+    for name, nodes in zip(names, found, strict=True):
+        if solver.needs_signal and float(nodes.level.alpha[0]) == 0:
+            with pytest.raises(UserError, match="alpha = 0"):
+                check_start(nodes, solver)
+        else:
+            check_start(nodes, solver)
+            ways.append((name, nodes))
+    keys = keys_of(4)
+    stacked = stack([nodes for _, nodes in ways])
+    samples = np.asarray(jax.vmap(lambda nodes: run(solver, nodes, keys))(stacked))
+    for (name, _), sampled in zip(ways, samples, strict=True):
+        assert np.isfinite(sampled).all(), name
+        away = np.abs(sampled - np.array(DATA["mean"])) / np.array(DATA["std"])
+        assert (away < 6).all(), name
+        if name[2] == 1:  # straight to the denoised estimate, which is close to the mean
+            assert (away < 1).all(), name
+
+
+@pytest.mark.usefixtures("x64")
+class TestProcessesAreOneAnother:
+    """Solvers that see only alpha and sigma cannot tell a process from its rescalings."""
+
+    SPECS = ("ddim", "ddim(eta=1.0)", "ancestral", "dpmpp_2m", "edm", "edm(churn=10.0)")
+
+    @pytest.mark.parametrize("spec", SPECS)
+    def test_the_same_noise_gives_the_same_sample(self, spec: str) -> None:
+        solver, denoise, keys = solvers.make(spec), mixture().denoise, keys_of(16)
+        grid = grids.make("karras(sigma_min=0.02, sigma_max=20.0)")
+        program = jax.jit(
+            lambda nodes: sample(denoise, solver, nodes, prior(nodes, keys, (2,)), keys)[0]
+        )
+        ends = [
+            np.asarray(program(make(grid, schedules.make(schedule), 12)))
+            for schedule in ("cosine", "vp_linear", "edm", "ve(sigma_max=100)", "rectified_flow")
+        ]
+        for end in ends[1:]:
+            np.testing.assert_allclose(end, ends[0], atol=1e-9)
+
+    @pytest.mark.parametrize(
+        ("schedule", "one", "other"),
+        # On a flow Heun averages velocities of x, and EDM's sampler those of x/alpha.
+        [("edm", "euler", "ddim"), ("rectified_flow", "euler", "ddim"), ("edm", "heun", "edm")],
+    )
+    def test_where_alpha_and_sigma_are_linear_in_time_methods_coincide(
+        self, schedule: str, one: str, other: str
+    ) -> None:
+        nodes, keys, denoise = nodes_of(schedule, steps=12), keys_of(8), mixture().denoise
+        x = prior(nodes, keys, (2,))
+        ends = [sample(denoise, solvers.make(s), nodes, x, keys)[0] for s in (one, other)]
+        np.testing.assert_allclose(ends[0], ends[1], atol=1e-10)
+
+
+@pytest.mark.parametrize("schedule", ONE_SCHEDULE_EACH)
+@pytest.mark.parametrize("grid", GRIDS)
+def test_the_prior_has_the_scale_of_the_process(schedule: str, grid: str) -> None:
+    nodes = nodes_of(schedule, grid)
+    draws = np.asarray(prior(nodes, keys_of(64), (8, 8, 3)))
+    assert draws.shape == (64, 8, 8, 3)
+    assert draws.std() / float(nodes.level.sigma[0]) == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("spec", ["epsilon", "score"])
+def test_predictions_that_need_signal_are_refused_where_there_is_none(spec: str) -> None:
+    kind = predictions.make(spec)
+    with pytest.raises(UserError, match="no signal is left"):
+        check_start(nodes_of("rectified_flow", "uniform"), solvers.make("euler"), kind)
+    check_start(nodes_of("rectified_flow", "karras"), solvers.make("euler"), kind)
+
+
+@pytest.mark.parametrize("spec", ["x0", "v", "velocity", "edm"])
+def test_others_start_from_pure_noise(spec: str) -> None:
+    schedule, nodes = schedules.make("rectified_flow"), nodes_of("rectified_flow", "uniform")
+    assert float(nodes.level.alpha[0]) == 0
+    kind = predictions.make(spec, schedule=schedule, sigma_data=0.5)
+    solver, keys = solvers.make("dpmpp_2m"), keys_of(64)
+    check_start(nodes, solver, kind)
+    denoise = through(kind, data().denoise)
+    samples, _ = sample(denoise, solver, nodes, prior(nodes, keys, (2,)), keys)
+    assert np.isfinite(samples).all()
+    np.testing.assert_allclose(samples.mean(axis=0), DATA["mean"], atol=0.3)
