@@ -18,7 +18,7 @@ def shapes(
     count: int = 60_000,
     test_count: int = 2_000,
     seed: int = 0,
-    terse: float = 0.1,
+    terse: float = 0.2,
 ) -> Dataset:
     """Coloured shapes on a dark ground, drawn when asked for.
 
