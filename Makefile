@@ -12,7 +12,7 @@ demo: $(INSTALLED)
 	@$(BIN)/python -m experiments.compare --config=configs/quickstart.py
 
 test: lint
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(INSTALLED)
 	@$(BIN)/python -m ruff check .
