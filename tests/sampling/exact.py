@@ -9,7 +9,7 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import Coefficients, Prediction, to_x0
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.sampling.denoisers import Denoiser
-from diffusion_jax.sampling.grids import Nodes, append_clean, at_times
+from diffusion_jax.sampling.grids import Nodes, at_times
 from diffusion_jax.struct import pytree
 
 
@@ -53,14 +53,28 @@ def between(schedule: Schedule, low: float, high: float, steps: int) -> Nodes:
     return at_times(schedule, schedule.time(jnp.linspace(low, high, steps + 1)))
 
 
-def to_length(nodes: Nodes, longest: int) -> Nodes:
-    """Goes on to clean data and pads, for the sake of one shape; the states before are the same."""
-    return append_clean(nodes).pad(longest + 1)
+def thinned(nodes: Nodes, every: int) -> Nodes:
+    """Every so-manieth node, which is the same grid with fewer steps."""
+    return jax.tree.map(lambda values: jnp.asarray(np.asarray(values)[::every]), nodes)
+
+
+def with_clean(nodes: Nodes, count: int = 1) -> Nodes:
+    """Appends clean nodes, as `append_clean` and `Nodes.pad` do (in numpy, to compile nothing)."""
+
+    def pad(values: Array, last: float | None = None) -> Array:
+        rest = np.asarray(values)[-1] if last is None else last
+        return jnp.asarray(np.append(values, np.full(count, rest)))
+
+    return Nodes(
+        pad(nodes.time),
+        Level(pad(nodes.level.alpha, 1), pad(nodes.level.sigma, 0)),
+        Level(pad(nodes.rate.alpha), pad(nodes.rate.sigma)),
+    )
 
 
 def stack(parts: list) -> object:
     """Stacks pytrees along a first axis."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *parts)
+    return jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *parts)
 
 
 def order_of(errors: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:

@@ -24,8 +24,9 @@ from tests.sampling.exact import (
     order_of,
     stack,
     tabulated,
+    thinned,
     through,
-    to_length,
+    with_clean,
 )
 from tests.sampling.replay import mixture
 
@@ -44,8 +45,11 @@ def grids_and_predictions() -> tuple[list[tuple[int, str, str]], Nodes, AtNodes]
     names, nodes, coefficients = [], [], []
     for spec in SCHEDULES:
         schedule = schedules.make(spec)
+        finest = between(schedule, LOW, HIGH, max(STEPS))
         for steps in STEPS:
-            found = to_length(between(schedule, LOW, HIGH, steps), max(STEPS))
+            found = thinned(finest, max(STEPS) // steps)
+            # All of one length: the states before the clean end are what counts.
+            found = with_clean(found, max(STEPS) - steps + 1)
             for prediction in PREDICTIONS:
                 kind = predictions.make(prediction, schedule=schedule, sigma_data=0.7)
                 names.append((steps, spec, prediction))
@@ -68,17 +72,13 @@ def run(
     return jax.vmap(one)(nodes, kind, x)
 
 
-def end(level: Level, index: int) -> Level:
-    return Level(level.alpha[:, index], level.sigma[:, index])
-
-
 @functools.cache
 def measured(spec: str) -> dict[tuple[str, str], dict[int, float]]:
     """Distance from the exact flow by step count, for every (schedule, prediction)."""
     data = Gaussian(jnp.array(DATA_MEAN), jnp.array(DATA_STD))
     names, nodes, kinds = grids_and_predictions()
     unit = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3)))
-    first = end(nodes.level, 0)
+    first = Level(nodes.level.alpha[:, 0], nodes.level.sigma[:, 0])
     x = jax.vmap(lambda level: level.alpha * data.mean + level.sigma * unit)(first)
     states = np.asarray(run(solvers.make(spec), data, nodes, kinds, x))
     last = np.array([steps for steps, _, _ in names])
@@ -138,11 +138,15 @@ def mixture_end() -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("solver", DETERMINISTIC)
 def test_order_where_the_denoiser_is_not_linear(solver: str) -> None:
     starts, ends = mixture_end()
-    cases = [(schedules.make(spec), steps) for spec in CURVED for steps in CURVED_STEPS]
-    grids = [between(schedule, -2.0, 2.0, steps) for schedule, steps in cases]
+    finest = [between(schedules.make(spec), -2.0, 2.0, max(CURVED_STEPS)) for spec in CURVED]
+    cases = [(nodes, steps) for nodes in finest for steps in CURVED_STEPS]
+    grids = [thinned(nodes, max(CURVED_STEPS) // steps) for nodes, steps in cases]
     kind = predictions.make("v")
-    padded = [to_length(nodes, max(CURVED_STEPS)) for nodes in grids]
-    x = jnp.stack([nodes.level.alpha[0] * starts for nodes in grids])
+    padded = [
+        with_clean(nodes, max(CURVED_STEPS) - steps + 1)
+        for nodes, (_, steps) in zip(grids, cases, strict=True)
+    ]
+    x = jnp.asarray(np.stack([float(nodes.level.alpha[0]) * starts for nodes in grids]))
     kinds = stack([tabulated(kind, nodes) for nodes in padded])
     states = np.asarray(run(solvers.make(solver), mixture(), stack(padded), kinds, x))
     errors = np.array(
