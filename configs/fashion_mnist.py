@@ -20,5 +20,5 @@ def get_config() -> ConfigDict:
     config.arms = ConfigDict({name: config.arms[name].to_dict() for name in ("cosine", "edm")})
     config.training.steps = 3000
     config.sampling.steps = (8, 16)
-    config.sampling.count = 100
+    config.sampling.count = 300
     return config

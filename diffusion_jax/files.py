@@ -1,8 +1,10 @@
 """Writing files so that a reader never sees half of one."""
 
+import contextlib
 import errno
 import os
 import shutil
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from diffusion_jax.errors import UserError
@@ -50,10 +52,34 @@ def is_disk_full(error: BaseException) -> bool:
     return "No space left on device" in str(error) or "Disk quota exceeded" in str(error)
 
 
+@contextlib.contextmanager
+def disk_errors(path: Path, remnants: Callable[[], Iterable[Path]] = tuple) -> Iterator[None]:
+    """While entered, a full disk becomes a UserError.
+
+    Args:
+        path: what is written.
+        remnants: finds the folders that are half-written then, to be removed.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        message = no_room(path)  # before anything is removed
+        for folder in remnants():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise UserError(message) from error
+
+
+def free_room(path: Path) -> int:
+    """Bytes that are free where `path` is or will be."""
+    folder = next(parent for parent in (path, *path.parents) if parent.is_dir())
+    return shutil.disk_usage(folder).free
+
+
 def no_room(path: Path, needed: int = 0) -> str:
     """One line that says that `path` does not fit, and how much room there is."""
-    folder = next(parent for parent in (path, *path.parents) if parent.is_dir())
-    free = shutil.disk_usage(folder).free
+    free = free_room(path)
     size = f" {_megabytes(needed)} are needed," if needed else ""
     return f"No room on disk for {path}:{size} {_megabytes(free)} are free. Nothing was changed."
 

@@ -28,8 +28,12 @@ class Spec:
     settings: dict[str, Any]
 
 
-def parse(text: str) -> Spec:
+def parse(text: str, family: str = "spec") -> Spec:
     """Parses a spec such as `"edm(sigma_max=50.0)"`.
+
+    Args:
+        text: the spec.
+        family: what it should name, for the message.
 
     Raises:
         UserError: the text is not a name with keyword settings.
@@ -44,7 +48,7 @@ def parse(text: str) -> Spec:
     if not isinstance(value, Spec):
         shown = text if len(text) <= 100 else f"{text[:100]}…"
         raise UserError(
-            f"Cannot read {shown!r}: write a name, or a name with keyword settings "
+            f"Cannot read {family} {shown!r}: write a name, or a name with keyword settings "
             "such as \"name(setting=1.0, other='word')\"."
         )
     return value
@@ -121,7 +125,7 @@ class Registry(Generic[T]):
             UserError: unknown member or setting (the message lists what is known), a setting
                 missing, or a value the member refuses.
         """
-        parsed = spec if isinstance(spec, Spec) else parse(spec)
+        parsed = spec if isinstance(spec, Spec) else parse(spec, self.family)
         factory = self[parsed.name]
         known = _settings(factory)
         for key in parsed.settings:

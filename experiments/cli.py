@@ -21,6 +21,7 @@ from diffusion_jax.training.stopped import Stopped
 from experiments import command_line
 
 INTERRUPTED = 130  # what shells report after Ctrl-C
+LESS = "Smaller batches (training.batch_size, sampling.batch_size) or pictures need less."
 
 
 def run(main: Callable[[ConfigDict], Any], default: str = "configs/quickstart.py") -> None:
@@ -96,4 +97,6 @@ def _explain(error: Exception) -> tuple[int, str | None]:
         return 1, " ".join(str(error).split())
     if is_disk_full(error):
         return 1, f"No room left on disk: {' '.join(str(error).split())}"
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+        return 1, f"Not enough memory: {' '.join(str(error).split())[:200]}. {LESS}"
     return 1, None

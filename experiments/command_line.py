@@ -1,19 +1,18 @@
 """Reads a command line: which config, which of its fields are overridden, and what is wrong."""
 
-import importlib.util
-import inspect
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Sequence
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from diffusion_jax.errors import UserError, nearest
+from diffusion_jax.errors import UserError
+from experiments import config_fields
+from experiments.config_fields import fields, nearest_field
+from experiments.config_files import load_config
 
-OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]+)")
+OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]*)")
 
 
 def read(words: Sequence[str], default: str) -> tuple[list[str], ConfigDict]:
@@ -50,9 +49,11 @@ def parse(words: Sequence[str]) -> list[str]:
     except flags.IllegalFlagValueError as error:
         raise UserError(_wrong_value(str(error))) from error
     except (flags.Error, TypeError, ValueError) as error:
-        raise UserError(f"{' '.join(str(error).split())}. See --help.") from error
+        message = " ".join(str(error).split()).replace(" ?", "?")
+        raise UserError(f"{message}{'' if message.endswith('?') else '.'} See --help.") from error
     if len(rest) > 1:
         raise UserError(f"Unexpected word {rest[1]!r}: options start with --. See --help.")
+    config_fields.check(flags.FLAGS["config"].value, "The command line")
     return list(rest)
 
 
@@ -84,44 +85,6 @@ def _split_config(words: Sequence[str]) -> tuple[list[str], str | None]:
     return rest, name
 
 
-def load_config(name: str) -> ConfigDict:
-    """Loads a config.
-
-    Args:
-        name: a Python file with `get_config()`, `FILE.py:argument` for `get_config(argument)`, or
-            a run folder.
-
-    Raises:
-        UserError: there is none.
-    """
-    if Path(name).is_dir():
-        from diffusion_jax.training.runs import Run  # imports JAX
-
-        saved = Run.load(name).config
-        saved.run_dir = name
-        return saved
-    path, _, argument = name.partition(":")
-    get_config = getattr(_import_file(Path(path)), "get_config", None)
-    if get_config is None:
-        raise UserError(f"Config file {path} does not define get_config().")
-    if argument and not inspect.signature(get_config).parameters:
-        raise UserError(f"Config file {path} takes no argument, got {argument!r}.")
-    config: ConfigDict = get_config(argument) if argument else get_config()
-    return config
-
-
-def _import_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        known = sorted(map(str, path.parent.glob("*.py"))) if path.parent.is_dir() else []
-        raise UserError(f"No config file {path}.{nearest(str(path), known)}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise UserError(f"Config file {path} is not a Python file.")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def _check_field(config: ConfigDict, field: str, name: str) -> None:
     """Raises UserError unless `field`, e.g. "training.steps", may be overridden.
 
@@ -138,26 +101,11 @@ def _check_field(config: ConfigDict, field: str, name: str) -> None:
             with holder.unlocked():
                 holder[last] = config[last]
             return
-    known = list(_fields(config))
+    known = list(fields(config))
     raise UserError(
-        f"Unknown config field --config.{field} in {name}.{_nearest_field(field, known)} "
+        f"Unknown config field --config.{field} in {name}.{nearest_field(field, known)} "
         "See --help for all fields."
     )
-
-
-def _nearest_field(field: str, known: Sequence[str]) -> str:
-    # Perhaps the right name in the wrong place: --config.steps for --config.training.steps.
-    last = {key.rpartition(".")[2]: key for key in known}
-    found = last.get(field.rpartition(".")[2])
-    return f" Did you mean {found!r}?" if found else nearest(field, known)
-
-
-def _fields(config: ConfigDict, prefix: str = "") -> Iterator[str]:
-    for key, value in config.items():
-        if isinstance(value, ConfigDict) and len(value):
-            yield from _fields(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
 
 
 def asks_for_help(words: Sequence[str]) -> bool:
@@ -180,7 +128,7 @@ def help_text(words: Sequence[str], default: str) -> str:
         *(line for flag in own for line in _describe(flag)),
         "",
         f"Fields of {name or default}, each overridden by --config.FIELD=VALUE:",
-        *(f"  --config.{field}={_value(config, field)!r}" for field in _fields(config)),
+        *(f"  --config.{field}={_value(config, field)!r}" for field in fields(config)),
     ]
     return "\n".join(lines)
 

@@ -28,9 +28,8 @@ def main(config: ConfigDict) -> None:
     from diffusion_jax.data.dataset import datasets
     from diffusion_jax.evaluation.measure import Plan, measure
     from diffusion_jax.files import save
-    from diffusion_jax.process.schedules import schedules
     from diffusion_jax.reports import comparison, page
-    from diffusion_jax.training.arms import arm_settings
+    from diffusion_jax.training.arms import objectives
     from diffusion_jax.training.devices import is_primary
     from diffusion_jax.training.loop import train
     from diffusion_jax.training.progress import Progress
@@ -39,7 +38,7 @@ def main(config: ConfigDict) -> None:
     start = time.monotonic()
     # Before anything is trained: can all of it be sampled?
     plan = Plan.make(config)
-    plan.check(schedules.make(settings["schedule"]) for settings in arm_settings(config).values())
+    plan.check(objectives(config).values())
     data = datasets.make(config.data)
     comparison.check_data(data)
     progress = Progress()

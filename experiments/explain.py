@@ -38,6 +38,7 @@ class Teller:
     denoise: Any
     condition: Any
     sentence: str
+    prediction: Any = None
 
 
 def main(config: ConfigDict) -> None:
@@ -58,19 +59,20 @@ def explain(config: ConfigDict) -> Any:
     import numpy as np
 
     from diffusion_jax.data.dataset import datasets
+    from diffusion_jax.evaluation.measure import Plan
     from diffusion_jax.reports import walks
     from diffusion_jax.reports.lesson import Lesson
     from diffusion_jax.sampling import grids
-    from diffusion_jax.sampling.sample import sample_keys
-    from diffusion_jax.sampling.solvers import solvers
+    from diffusion_jax.sampling.sample import check_start, sample_keys
     from diffusion_jax.training.runs import is_run
 
-    data = datasets.make(config.data)
+    plan, data = Plan.make(config), datasets.make(config.data)
     example = _picture(data.test)
     picture = jnp.asarray(example["image"], jnp.float32) / 127.5 - 1
     teller = _network(config) if is_run(config.run_dir) else _oracle(config, data)
-    schedule, solver = teller.schedule, config.sampling.solvers[0]
-    nodes = grids.make(grids.grids.make(config.sampling.grid), schedule, STEPS.value)
+    schedule, solver = teller.schedule, plan.headline.solver
+    nodes = grids.make(plan.grid, schedule, STEPS.value)
+    check_start(nodes, plan.solvers[solver], teller.prediction)
     keys = sample_keys(jax.random.key(config.seed), PICTURES)
     eps = jax.random.normal(jax.random.fold_in(jax.random.key(config.seed), 1), picture.shape)
     time = jnp.linspace(schedule.t_min, schedule.t_max, 257)
@@ -84,7 +86,7 @@ def explain(config: ConfigDict) -> Any:
         denoiser=teller.sentence,
         sampler=f"Sampled with {solver}, {STEPS.value} steps on the grid {config.sampling.grid}",
         reverse=walks.reverse(
-            teller.denoise, solvers.make(solver), nodes, keys, picture.shape, teller.condition
+            teller.denoise, plan.solvers[solver], nodes, keys, picture.shape, teller.condition
         ),
         command=shlex.join(["python", "-m", "experiments.explain", *sys.argv[1:]]),
     )
@@ -123,6 +125,7 @@ def _network(config: ConfigDict) -> Teller:
         condition,
         f"The denoiser is the network of the arm {name} in {run.folder}, "
         f"after {trained.step:,} training steps.",
+        trained.objective.prediction,
     )
 
 

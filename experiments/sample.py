@@ -39,7 +39,7 @@ def main(config: ConfigDict) -> None:
     prompts = PROMPT.value or _captions(config)
     condition = encode(run.facts, [prompt for prompt in prompts for _ in range(COUNT.value)])
     arms = load_arms(run.folder, (ARM.value,) if ARM.value else ())
-    plan.check(arm.objective.schedule for arm in arms.values())
+    plan.check(arm.objective for arm in arms.values())
 
     rows = []
     with Progress().phase("Sampling", len(arms), unit="arms") as advance:

@@ -14,7 +14,7 @@ from diffusion_jax.registry import parse
 from diffusion_jax.training.arms import make_arms
 from diffusion_jax.training.program import check_settings
 from diffusion_jax.training.runs import DataFacts
-from experiments.command_line import load_config
+from experiments.config_files import load_config
 
 FOLDER = Path(__file__).parents[1] / "configs"
 FILES = sorted(path for path in FOLDER.glob("*.py") if path.stem not in ("__init__", "base"))
@@ -32,7 +32,7 @@ def test_config_can_be_built(path: Path) -> None:
     check_settings(config)
     arms = make_arms(config, facts)
     plan = Plan.make(config)
-    plan.check(arm.objective.schedule for arm in arms.values())
+    plan.check(arm.objective for arm in arms.values())
     first = next(iter(arms.values()))
     condition = {"tokens": np.zeros((1, 2), np.int32), "label": np.zeros(1, np.int32)}
     params = initialise(first.network, jax.random.key(0), facts.shape, condition)

@@ -118,9 +118,9 @@ def generate(
         Samples in the units of the data, float32, and the path of the first `traced`.
 
     Raises:
-        UserError: the solver cannot start from the grid's first level.
+        UserError: the solver or the prediction cannot start from the grid's first level.
     """
-    check_start(nodes, sampler.solver)
+    check_start(nodes, sampler.solver, prediction)
     keys = sample_keys(jax.random.key(seed), count)
     batches, paths = [], []
     for first in range(0, count, batch_size):

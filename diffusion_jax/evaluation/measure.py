@@ -12,6 +12,7 @@ from diffusion_jax.data.pipeline import to_bytes
 from diffusion_jax.errors import UserError
 from diffusion_jax.evaluation.conditions import encode
 from diffusion_jax.evaluation.generate import Path, Sampler, generate
+from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.sampling.grids import Grid, Nodes, grids, make
 from diffusion_jax.sampling.guidance import Guidance, guidance
@@ -24,6 +25,7 @@ from diffusion_jax.training.trained import TrainedArm
 # Offset of the sampling seed, so that no sample starts from a noise that training has used.
 SAMPLING = 1_000_003
 REFERENCE = 1000  # test pictures that distances are measured to
+LARGEST = 1_000_000  # samples, or steps, that fit into memory
 TRACED = 6  # samples of each arm and way that are followed from noise to picture
 
 
@@ -67,17 +69,16 @@ class Plan:
             UserError: a spec is wrong, a number too small, or a list empty.
         """
         options = config.sampling
-        for field in ("count", "headline_count", "batch_size"):
-            if options[field] < 1:
-                raise UserError(f"sampling.{field} must be at least 1, got {options[field]}.")
         for field in ("solvers", "steps"):
             if not options[field]:
                 raise UserError(f"sampling.{field} is empty: name at least one.")
-        if min(options.steps) < 1:
-            raise UserError(f"sampling.steps must be at least 1, got {min(options.steps)}.")
+        for field in ("count", "headline_count", "batch_size"):
+            _check_number(field, options[field])
+        for steps in options.steps:
+            _check_number("steps", steps)
         return Plan(
             {spec: solvers.make(spec) for spec in options.solvers},
-            tuple(sorted(options.steps)),
+            tuple(sorted(set(options.steps))),
             grids.make(options.grid),
             guidance.make(options.guidance),
             options.count,
@@ -108,17 +109,22 @@ class Plan:
         """The grid, padded to the longest of all, so that all share a compiled program."""
         return make(self.grid, schedule, steps).pad(self.steps[-1])
 
-    def check(self, schedules: Iterable[Schedule]) -> None:
-        """Raises UserError if a solver cannot start on the grid over one of the schedules."""
-        for schedule in schedules:
-            nodes = self.nodes(schedule, self.steps[-1])
+    def check(self, objectives: Iterable[Objective]) -> None:
+        """Raises UserError if, on the grid, a solver or a prediction of an arm cannot start."""
+        for objective in objectives:
+            nodes = self.nodes(objective.schedule, self.steps[-1])
             for solver in self.solvers.values():
-                check_start(nodes, solver)
+                check_start(nodes, solver, objective.prediction)
 
     def sampler(self, arm: TrainedArm, way: Way, shape: tuple[int, ...]) -> Sampler:
         """What draws samples of an arm."""
         solver, sigma_data = self.solvers[way.solver], arm.objective.sigma_data
         return Sampler(arm.arm.network, solver, self.guidance, shape, sigma_data)
+
+
+def _check_number(field: str, value: int) -> None:
+    if not 1 <= value <= LARGEST:
+        raise UserError(f"sampling.{field} must be at least 1, at most {LARGEST:,}, got {value}.")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from diffusion_jax.errors import UserError
 from diffusion_jax.networks import checks
 from diffusion_jax.networks.attention import Attention
 from diffusion_jax.networks.embeddings import sequence_features
@@ -61,6 +62,8 @@ class TextEncoder(nn.Module):
     def __post_init__(self) -> None:
         super().__post_init__()
         checks.positive_integers("transformer", width=self.width, heads=self.heads)
+        if self.layers < 0:
+            raise UserError(f"transformer: layers must be 0 or more, got {self.layers}.")
         checks.divides("transformer", self.width, "width", 2, "for sines and cosines")
         checks.divides("transformer", self.width, "width", self.heads, "the number of heads")
 

@@ -129,8 +129,9 @@ def report(found: Measured) -> content.Report:
     real = data.test.__getitems__(range(reference_count(data)))
     reference = features(_pictures(real))
     others = features(_pictures(captioned_pictures(data, plan.headline_count)))
+    # Of as many samples everywhere, so that all rows have the same captions and the same chance.
     distances = {
-        (cell.arm, cell.way): kernel_distance(features(cell.pictures), reference)
+        (cell.arm, cell.way): kernel_distance(features(cell.pictures[: plan.count]), reference)
         for cell in found.cells
     }
     axis = common_axis([arm.objective for arm in found.arms.values()])
@@ -147,7 +148,7 @@ def report(found: Measured) -> content.Report:
         samples=_samples(found),
         real=content.RealPictures(_pictures(real[:SHOWN]), _captions(real[:SHOWN])),
         ceiling=_ceiling(data, real),
-        distance=_distance(len(real), kernel_distance(others, reference)),
+        distance=_distance(plan, len(real), kernel_distance(others[: plan.count], reference)),
         provenance=found.provenance,
     )
 
@@ -230,7 +231,7 @@ def _paired(
                 name,
                 baseline,
                 _setting(found.plan, way),
-                len(cell.pictures),
+                len(cell.pictures) if measure == "rate" else found.plan.count,
                 measure,
                 content.Estimate(gap.value, gap.low, gap.high),
                 gap.p_value,
@@ -259,12 +260,13 @@ def _ceiling(data: Dataset, real: Sequence[Example]) -> content.Estimate | None:
     return content.Estimate(*wilson(data.check(_pictures(real), _captions(real))["all"]))
 
 
-def _distance(count: int, floor: KernelDistance) -> content.Distance:
+def _distance(plan: Plan, count: int, floor: KernelDistance) -> content.Distance:
     return content.Distance(
         "Kernel distance",
-        "Squared kernel distance (unbiased MMD² with KID's cubic kernel, on pixel values, not on "
-        f"Inception features) to {count:,} test pictures, so numbers with different sample counts "
-        "can be compared. 0 is the same distribution; chance can take it below.",
+        f"Squared kernel distance of the first {plan.count} samples to {count:,} test pictures "
+        "(unbiased MMD² with KID's cubic kernel, on pixel values, not on Inception features). 0 is "
+        "the same distribution; chance can take it below, and shifts all rows alike, since their "
+        "captions are the same.",
         _estimate(floor),
     )
 

@@ -1,6 +1,7 @@
 """The arms of an experiment: what a config says, made into objects."""
 
 import dataclasses
+import re
 from typing import Any
 
 import optax
@@ -20,6 +21,7 @@ from diffusion_jax.training.step import SampleLosses
 OBJECTIVE = ("schedule", "prediction", "times", "weighting", "sigma_data")
 # Arms that agree in these run the same compiled step.
 PROGRAM = ("network", "text", "optimizer")
+NAME = re.compile(r"[\w-]{1,64}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,16 +58,33 @@ def arm_settings(config: ConfigDict) -> dict[str, dict[str, Any]]:
     base = {field: config[field] for field in fields}
     changes = {name: dict(config.arms[name]) for name in config.arms}
     for name, changed in changes.items():
-        if not name or name.startswith(".") or "/" in name:
-            raise UserError(f"An arm cannot be called {name!r}: its name is also a folder's.")
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise UserError(
+                f"An arm cannot be called {name!r}: its name is also a folder's, so it must be of "
+                "letters, digits, - and _, 64 of them at most."
+            )
         for field in changed:
             if field not in fields:
                 raise UserError(
                     f"Arm {name!r} has no field {field!r}.{nearest(field, fields)} "
                     f"An arm may change: {', '.join(fields)}."
                 )
-    changes = changes or {parse(config.schedule).name: {}}
+    changes = changes or {parse(config.schedule, "schedule").name: {}}
     return {name: base | changed for name, changed in changes.items()}
+
+
+def objectives(config: ConfigDict) -> dict[str, Objective]:
+    """Arm -> its objective.
+
+    Raises:
+        UserError: a spec is wrong.
+    """
+    # Also where every arm replaces them: a wrong spec is found wherever it stands.
+    Objective.make(**{field: config[field] for field in OBJECTIVE})
+    return {
+        name: Objective.make(**{field: settings[field] for field in OBJECTIVE})
+        for name, settings in arm_settings(config).items()
+    }
 
 
 def make_arms(config: ConfigDict, facts: DataFacts) -> dict[str, Arm]:
@@ -78,13 +97,12 @@ def make_arms(config: ConfigDict, facts: DataFacts) -> dict[str, Arm]:
     Raises:
         UserError: a spec is wrong.
     """
-    # Also where every arm replaces them: a wrong spec is found wherever it stands.
-    Objective.make(**{field: config[field] for field in OBJECTIVE})
+    aims = objectives(config)
     return {
         name: Arm(
             name,
             settings,
-            Objective.make(**{field: settings[field] for field in OBJECTIVE}),
+            aims[name],
             build(
                 settings["network"],
                 settings["text"],

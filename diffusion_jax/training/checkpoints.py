@@ -8,7 +8,6 @@ they were.
 
 import dataclasses
 import json
-import shutil
 import zlib
 from pathlib import Path
 from types import TracebackType
@@ -18,12 +17,13 @@ import jax
 from jaxtyping import PyTree
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.files import is_disk_full, no_room
+from diffusion_jax.files import disk_errors, free_room, no_room
 from diffusion_jax.training.fingerprints import fingerprint
 from diffusion_jax.training.state import TrainState, all_finite
 
 FORMAT = 1
 FOLDER = "checkpoints"
+UNFINISHED = ".orbax-checkpoint-tmp"  # in the names of folders that orbax is writing
 States = dict[str, TrainState]
 
 
@@ -64,7 +64,7 @@ class Checkpoints:
         if keep == 0 and not self.folder.is_dir():
             raise UserError(f"{run_folder} has no checkpoint yet: train it first.")
         options = _writing(keep) if keep else _reading()
-        with _disk_errors(self.folder):
+        with disk_errors(self.folder):
             self._manager = ocp.CheckpointManager(self.folder, options=options)
 
     def __enter__(self) -> "Checkpoints":
@@ -107,7 +107,10 @@ class Checkpoints:
                     f"not saved. {self.last_good()}"
                 )
         self.wait()
-        self._check_room(step, states)
+        try:
+            check_room(self.folder / str(step), states)
+        except UserError as error:
+            raise UserError(f"{error} {self.last_good()}") from error
         document = {
             "format": FORMAT,
             "step": step,
@@ -119,7 +122,7 @@ class Checkpoints:
             state=self._ocp.args.StandardSave(states),
             loop=self._ocp.args.JsonSave({**document, "crc": _crc(document)}),
         )
-        with _disk_errors(self.folder / str(step), remove=self._remnants(step)):
+        with disk_errors(self.folder / str(step), lambda: self._remnants(step)):
             self._manager.save(step, args=parts)
 
     def wait(self) -> None:
@@ -128,16 +131,11 @@ class Checkpoints:
         Raises:
             UserError: no room on disk; what was written of that checkpoint is removed.
         """
-        with _disk_errors(self.folder, remove=self._remnants("*")):
+        with disk_errors(self.folder, lambda: self._remnants("*")):
             self._manager.wait_until_finished()
 
     def _remnants(self, step: int | str) -> list[Path]:
-        return list(self.folder.glob(f"{step}.orbax-checkpoint-tmp*"))
-
-    def _check_room(self, step: int, states: States) -> None:
-        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(states))
-        if shutil.disk_usage(self.folder).free < needed:
-            raise UserError(f"{no_room(self.folder / str(step), needed)} {self.last_good()}")
+        return list(self.folder.glob(f"{step}{UNFINISHED}*"))
 
     def last_good(self) -> str:
         """One sentence that names the newest checkpoint."""
@@ -176,7 +174,9 @@ class Checkpoints:
         return position
 
     def _refuse_foreign(self) -> None:
-        files = sorted(path.name for path in self.folder.iterdir())
+        # Writing was cut off: orbax removes what is unfinished, perhaps at this moment.
+        names = sorted(path.name for path in self.folder.iterdir())
+        files = [name for name in names if UNFINISHED not in name]
         if files:
             raise UserError(
                 f"{self.folder} holds no checkpoint of this program but other files "
@@ -231,6 +231,18 @@ class Checkpoints:
         return f"Checkpoint {folder} is damaged ({reason}). {remedy}"
 
 
+def check_room(path: Path, states: States) -> None:
+    """Raises UserError unless there is room on disk for a checkpoint.
+
+    Args:
+        path: where it will be.
+        states: arm -> state, of arrays or `jax.ShapeDtypeStruct`.
+    """
+    needed = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(states))
+    if free_room(path) < needed:
+        raise UserError(no_room(path, needed))
+
+
 def _writing(keep: int) -> Any:
     import orbax.checkpoint as ocp
 
@@ -252,25 +264,6 @@ def _reading() -> Any:
 @dataclasses.dataclass(frozen=True)
 class _Damage:
     reason: str
-
-
-class _disk_errors:
-    """Turns a full disk into a UserError, after removing what was half-written."""
-
-    def __init__(self, path: Path, remove: list[Path] | None = None):
-        self._path, self._remove = path, remove or []
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: Any
-    ) -> None:
-        if error is not None and is_disk_full(error):
-            message = no_room(self._path)
-            for path in self._remove:
-                shutil.rmtree(path, ignore_errors=True)
-            raise UserError(message) from error
 
 
 _healthy = jax.jit(all_finite)

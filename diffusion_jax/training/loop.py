@@ -9,19 +9,24 @@ goes on from its last checkpoint and ends with the same numbers, bit for bit on 
 as one that was not.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import Dataset, datasets
 from diffusion_jax.data.pipeline import BatchIterator, batches
+from diffusion_jax.errors import UserError
 from diffusion_jax.training import devices
-from diffusion_jax.training.checkpoints import Checkpoint, Checkpoints
+from diffusion_jax.training.checkpoints import Checkpoint, Checkpoints, check_room
 from diffusion_jax.training.journal import Journal
+from diffusion_jax.training.lock import locked
 from diffusion_jax.training.metrics import MetricsLog
 from diffusion_jax.training.program import Program, first_states
 from diffusion_jax.training.progress import Progress
-from diffusion_jax.training.runs import DataFacts, Run
+from diffusion_jax.training.runs import DataFacts, Run, is_run
 from diffusion_jax.training.stopped import Stopped
 from diffusion_jax.training.stopping import StopSignals
 
@@ -38,7 +43,8 @@ def train(config: ConfigDict, progress: Progress | None = None) -> Run:
 
     Raises:
         UserError: the config cannot work, the run folder or a checkpoint does not fit it or is
-            damaged, the loss is no longer finite, or the disk is full.
+            damaged, another process trains there, the loss is no longer finite, or the disk is
+            full.
         Stopped: SIGTERM or SIGINT came; the state has been saved.
     """
     data = datasets.make(config.data)
@@ -46,15 +52,25 @@ def train(config: ConfigDict, progress: Progress | None = None) -> Run:
     program = Program.build(config, facts, devices.data_mesh())
     shapes, make_states = first_states(program, config, facts)
     stream = _open_stream(config, data)
-    run = Run.create(config, facts)
-    with Checkpoints(run.folder, config.training.keep) as checkpoints:
-        begin = checkpoints.restore(shapes) or Checkpoint(0, make_states(), {})
-        if begin.step < config.training.steps:
-            if begin.step:
-                stream.restore(begin.position["data"])
-            shown = progress if progress and devices.is_primary() else Progress(quiet=True)
-            _loop(run, program, stream, begin, checkpoints, shown)
+    with _alone_in(config.run_dir):
+        if not is_run(config.run_dir):
+            check_room(Path(config.run_dir), shapes)
+        run = Run.create(config, facts)
+        with Checkpoints(run.folder, config.training.keep) as checkpoints:
+            begin = checkpoints.restore(shapes) or Checkpoint(0, make_states(), {})
+            if begin.step < config.training.steps:
+                if begin.step:
+                    stream.restore(begin.position["data"])
+                shown = progress if progress and devices.is_primary() else Progress(quiet=True)
+                _loop(run, program, stream, begin, checkpoints, shown)
     return run
+
+
+def _alone_in(run_dir: str) -> AbstractContextManager[None]:
+    """Keeps other trainings out; of several processes that train together, one does so for all."""
+    if not run_dir:
+        raise UserError("run_dir is empty: name a folder, e.g. --config.run_dir=runs/mine.")
+    return locked(Path(run_dir)) if devices.is_primary() else nullcontext()
 
 
 def _loop(

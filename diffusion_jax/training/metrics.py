@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from diffusion_jax.files import save
+from diffusion_jax.files import disk_errors, save
 
 FILE = "metrics.jsonl"
 Values = dict[str, dict[str, float]]
@@ -35,7 +35,7 @@ class MetricsLog:
     def __init__(
         self, folder: Path | None, every: int, last: int, start: int, pending: Sequence[Values] = ()
     ):
-        self._every, self._last = every, last
+        self._folder, self._every, self._last = folder, every, last
         self.pending: list[Values] = list(pending)
         """Metrics of the steps since the last row, JSON-able; a checkpoint keeps them."""
         self._writers: list[_Rows | _Board] = (
@@ -58,7 +58,8 @@ class MetricsLog:
         """Takes the metrics of step number `step` (from 1)."""
         self.pending.append(values)
         if step % self._every == 0 or step == self._last:
-            self._write(step)
+            with disk_errors(self._folder or Path()):
+                self._write(step)
 
     def _write(self, step: int) -> None:
         for arm in self.pending[0]:

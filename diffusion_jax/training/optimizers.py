@@ -7,6 +7,7 @@ The learning rate of update t (from 0) is
 with `decay` falling from 1 to 0 over [0, 1], or constant.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -47,9 +48,10 @@ def learning_rate_schedule(
     [0.25, 1.0, 0.5]
     """
     one_of(decay, decays, "learning-rate decay")
-    if peak < 0 or warmup < 0:
+    if not 0 <= peak < math.inf or not 0 <= warmup < 2**31:
         raise UserError(
-            f"An optimizer needs learning_rate >= 0 and warmup >= 0, got {peak} and {warmup}."
+            "An optimizer needs a finite learning_rate >= 0 and a warmup >= 0, "
+            f"got {peak} and {warmup}."
         )
 
     def rate(count: Any) -> Float[Array, ""]:
@@ -68,6 +70,19 @@ def _optimizer(
     return optax.chain(optax.clip_by_global_norm(clip), rule, optax.scale_by_learning_rate(rate))
 
 
+def _shares(**settings: float) -> None:
+    """Raises UserError unless each is the share of an average that the past has, in [0, 1)."""
+    for name, value in settings.items():
+        if not 0 <= value < 1:
+            raise UserError(f"An optimizer needs {name} in [0, 1), got {value}.")
+
+
+def _not_negative(**settings: float) -> None:
+    for name, value in settings.items():
+        if not 0 <= value < math.inf:
+            raise UserError(f"An optimizer needs {name} >= 0 and finite, got {value}.")
+
+
 @optimizers.register("adam")
 def adam(
     steps: int,
@@ -83,6 +98,8 @@ def adam(
 
     >>> optimizer = optimizers.make("adam(learning_rate=0.1, clip=1.0)", steps=100)
     """
+    _shares(b1=b1, b2=b2)
+    _not_negative(eps=eps)
     rate = learning_rate_schedule(learning_rate, warmup, decay, steps)
     return _optimizer(optax.scale_by_adam(b1, b2, eps), rate, clip)
 
@@ -100,6 +117,8 @@ def adamw(
     weight_decay: float = 1e-2,
 ) -> optax.GradientTransformation:
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+    _shares(b1=b1, b2=b2)
+    _not_negative(eps=eps, weight_decay=weight_decay)
     rate = learning_rate_schedule(learning_rate, warmup, decay, steps)
     rule = optax.chain(optax.scale_by_adam(b1, b2, eps), optax.add_decayed_weights(weight_decay))
     return _optimizer(rule, rate, clip)
@@ -115,5 +134,6 @@ def sgd(
     momentum: float = 0.9,
 ) -> optax.GradientTransformation:
     """Stochastic gradient descent with (heavy-ball) momentum."""
+    _shares(momentum=momentum)
     rate = learning_rate_schedule(learning_rate, warmup, decay, steps)
     return _optimizer(optax.trace(momentum), rate, clip)

@@ -24,6 +24,7 @@ from diffusion_jax.training.step import Metrics, TrainStep, make_train_step
 
 T = TypeVar("T")
 INITIALISATION, TRAINING = 0, 1  # streams of the seed
+LARGEST = 2**31  # more than counters on the device hold
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,11 +76,15 @@ class Program:
 
 
 def check_settings(config: ConfigDict) -> None:
-    """Raises UserError unless the numbers in `config.training` make sense."""
+    """Raises UserError unless the seed and the numbers in `config.training` make sense."""
     training = config.training
+    if not 0 <= config.seed < LARGEST:
+        raise UserError(f"seed must be from 0 to {LARGEST - 1}, got {config.seed}.")
     for name in ("steps", "batch_size", "microbatches", "log_every", "checkpoint_every", "keep"):
-        if training[name] < 1:
-            raise UserError(f"training.{name} must be at least 1, got {training[name]}.")
+        if not 1 <= training[name] < LARGEST:
+            raise UserError(
+                f"training.{name} must be at least 1 (and < 2^31), got {training[name]}."
+            )
     if not 0 <= training.caption_dropout <= 1:
         raise UserError(
             f"training.caption_dropout is a share from 0 to 1, got {training.caption_dropout}."

@@ -9,6 +9,7 @@ tensorboard/       the same for TensorBoard
 checkpoints/       see `checkpoints`
 """
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.files import TEMPORARY, save
 from diffusion_jax.training import environment
 from diffusion_jax.training.devices import is_primary
+from diffusion_jax.training.lock import LOCK
 
 CONFIG, TOKENIZER, DATA = "config.json", "tokenizer.json", "data.json"
 ENVIRONMENT = "environment.json"
@@ -87,7 +89,12 @@ class Run:
         else:
             _refuse_foreign(folder)
         if is_primary():
-            _write(folder, plain, facts)
+            try:
+                _write(folder, plain, facts)
+            except UserError:
+                if not is_run(folder):
+                    _remove(folder)
+                raise
         return Run(folder, from_plain(plain), facts)
 
     @staticmethod
@@ -113,7 +120,14 @@ class Run:
             raise UserError(f"No run folder {folder}. Make one with python -m experiments.train.")
         if not (folder / CONFIG).exists():
             raise UserError(f"{folder} is not a run folder: it has no {CONFIG}.")
-        return Run(folder, from_plain(_read_json(folder / CONFIG)), _read_facts(folder))
+        return Run(folder, from_plain(_read_config(folder)), _read_facts(folder))
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    plain = _read_json(folder / CONFIG)
+    if not isinstance(plain, dict):
+        raise UserError(f"{folder / CONFIG} is damaged: it holds no config.")
+    return plain
 
 
 def _read_facts(folder: Path) -> DataFacts:
@@ -148,10 +162,6 @@ def _tuples(value: Any) -> Any:
 
 
 def _write(folder: Path, plain: dict[str, Any], facts: DataFacts) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"Cannot make the run folder {folder}: {error.strerror}.") from error
     starts = _read_json(folder / ENVIRONMENT) if (folder / ENVIRONMENT).exists() else []
     starts.append(environment.describe())
     save(json.dumps(starts, indent=2) + "\n", folder / ENVIRONMENT)
@@ -162,12 +172,20 @@ def _write(folder: Path, plain: dict[str, Any], facts: DataFacts) -> None:
     save(json.dumps(plain, indent=2) + "\n", folder / CONFIG)
 
 
+def _remove(folder: Path) -> None:
+    """Removes what a start that failed has written."""
+    for name in (ENVIRONMENT, TOKENIZER, DATA):
+        (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # it holds a lock, which will remove it
+        folder.rmdir()
+
+
 def _refuse_foreign(folder: Path) -> None:
     if not folder.is_dir():
         if folder.exists():
             raise UserError(f"run_dir {folder} is a file: choose a new folder.")
         return
-    ours = (TOKENIZER, DATA, ENVIRONMENT)  # of a start that was cut off
+    ours = (TOKENIZER, DATA, ENVIRONMENT, LOCK)  # of a start that was cut off
     names = [path.name for path in sorted(folder.iterdir())]
     foreign = [n for n in names if n not in ours and not n.endswith(TEMPORARY)]
     if foreign:
@@ -178,7 +196,7 @@ def _refuse_foreign(folder: Path) -> None:
 
 
 def _refuse_other(folder: Path, plain: dict[str, Any], facts: DataFacts) -> None:
-    there, here = (dict(_decisive(each)) for each in (_read_json(folder / CONFIG), plain))
+    there, here = (dict(_decisive(each)) for each in (_read_config(folder), plain))
     advice = "Choose another --config.run_dir, or delete the folder to start over."
     for key in sorted(there.keys() | here.keys()):
         old, new = there.get(key), here.get(key)

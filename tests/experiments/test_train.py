@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.command_line import load_config
+from experiments.config_files import load_config
 from tests.training.commands import TRAIN, run
 
 COMMAND = ("-m", "experiments.train", "--config=configs/base.py")
@@ -26,6 +26,8 @@ def mistake(*words: str) -> str:
         ("--config.batch_size=3", "Did you mean 'training.batch_size'?"),
         ("--config.training.steps=many", "is not of type int; its value here is 1000."),
         ("--config.training=3", "is not of type dict"),
+        ("--config.sampling.steps=few", "sampling.steps must be a tuple (a whole number, …)"),
+        ("--config.=3", "Unknown config field --config."),
         ("--confg.seed=3", "Unknown command line flag 'confg.seed'"),
         ("seed=3", "Unexpected word 'seed=3'"),
         ("--config=configs/bas.py", "Did you mean 'configs/base.py'?"),
@@ -53,10 +55,8 @@ def test_help_lists_every_field_without_starting_jax() -> None:
     assert "absl.flags" in modules and "jax" not in modules
 
 
-def test_a_fault_of_the_program_keeps_its_trace(tmp_path: Path) -> None:
-    config = tmp_path / "broken.py"
-    config.write_text("def get_config():\n    return 1 / 0\n")
-    status, _, err = run("-m", "experiments.train", f"--config={config}")
+def test_a_fault_of_the_program_keeps_its_trace() -> None:
+    status, _, err = run("-c", "from experiments import cli; cli.run(lambda config: 1 / 0)")
     assert status == 1 and "Traceback" in err and "ZeroDivisionError" in err
 
 

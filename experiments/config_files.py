@@ -1,0 +1,87 @@
+"""Loads configs: from Python files, whose errors are told in one line, and from run folders."""
+
+import importlib.util
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from diffusion_jax.errors import UserError, nearest
+from experiments import config_fields
+
+
+def load_config(name: str) -> ConfigDict:
+    """Loads a config.
+
+    Args:
+        name: a Python file with `get_config()`, `FILE.py:argument` for `get_config(argument)`, or
+            a run folder.
+
+    Raises:
+        UserError: there is none, its file has an error, or it is not a config as
+            `configs/base.py` is one.
+    """
+    config = _from_run(name) if Path(name).is_dir() else _from_file(*name.partition(":")[::2])
+    config_fields.check(config, name)
+    return config
+
+
+def _from_run(folder: str) -> ConfigDict:
+    from diffusion_jax.training.runs import Run  # imports JAX
+
+    saved = Run.load(folder).config
+    saved.run_dir = folder
+    return saved
+
+
+def _from_file(path: str, argument: str) -> ConfigDict:
+    get_config = getattr(_import_file(Path(path)), "get_config", None)
+    if not callable(get_config):
+        raise UserError(f"Config file {path} does not define get_config().")
+    config = _guarded(Path(path), get_config, *([argument] if argument else []))
+    if not isinstance(config, ConfigDict):
+        kind = type(config).__name__
+        raise UserError(f"Config file {path}: get_config() must return a ConfigDict, not {kind}.")
+    return config
+
+
+def _import_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        known = sorted(map(str, path.parent.glob("*.py"))) if path.parent.is_dir() else []
+        raise UserError(f"No config file {path}.{nearest(str(path), known)}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"Config file {path} is not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    _guarded(path, spec.loader.exec_module, module)
+    return module
+
+
+def _guarded(path: Path, work: Callable[..., Any], *arguments: Any) -> Any:
+    """Runs what a config file says; an error in it is its author's mistake, not our fault."""
+    try:
+        return work(*arguments)
+    except (Exception, SystemExit) as error:
+        kind = type(error).__name__
+        message = f"Config file {_place(path, error)}: {kind}: {_reason(error)}"
+        raise UserError(message) from error
+
+
+def _place(path: Path, error: BaseException) -> str:
+    """The file, and the line in it if one is to blame."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename or path}, line {error.lineno}" if error.lineno else str(path)
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+    return f"{path}, line {lines[-1]}" if lines else str(path)
+
+
+def _reason(error: BaseException) -> str:
+    """What an error says; ConfigDict wraps one in another."""
+    if isinstance(error, SyntaxError):
+        return str(error.msg)
+    inner = error.args[0] if error.args else ""
+    return _reason(inner) if isinstance(inner, BaseException) else str(inner)
