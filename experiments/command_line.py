@@ -96,6 +96,7 @@ def _check_field(config: ConfigDict, field: str, name: str) -> None:
         holder = holder[part] if isinstance(holder, ConfigDict) and part in holder else None
     if isinstance(holder, ConfigDict):
         if last in holder:
+            _refuse_idle(config, field)
             return
         if parent.startswith("arms.") and last in config and last != "arms":
             with holder.unlocked():
@@ -106,6 +107,16 @@ def _check_field(config: ConfigDict, field: str, name: str) -> None:
         f"Unknown config field --config.{field} in {name}.{nearest_field(field, known)} "
         "See --help for all fields."
     )
+
+
+def _refuse_idle(config: ConfigDict, field: str) -> None:
+    """Raises UserError if every arm replaces the field, so that changing it would do nothing."""
+    arms = list(config.get("arms", ()))
+    if arms and all(field in config.arms[name] for name in arms):
+        raise UserError(
+            f"Every arm has its own {field!r}, so --config.{field} would change nothing: "
+            f"use --config.arms.{arms[0]}.{field}, or a config without arms."
+        )
 
 
 def asks_for_help(words: Sequence[str]) -> bool:

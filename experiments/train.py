@@ -1,7 +1,7 @@
 """Trains the arms of a config side by side; started again, goes on where it was.
 
     python -m experiments.train --config=configs/quickstart.py
-    python -m experiments.train --config=configs/quickstart.py --config.training.steps=300 \\
+    python -m experiments.train --config=configs/base.py --config.training.steps=300 \\
         --config.schedule="edm(sigma_max=50.0)" --config.run_dir=runs/short
 
 Everything goes to the run folder: config, versions, metrics, checkpoints. Several processes

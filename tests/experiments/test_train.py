@@ -39,6 +39,11 @@ def test_mistakes_on_the_command_line_are_one_line(word: str, said: str) -> None
     assert said in mistake(*COMMAND, word)
 
 
+def test_a_field_that_no_arm_would_notice_is_refused() -> None:
+    line = mistake("-m", "experiments.train", "--config.schedule=edm")
+    assert "Every arm has its own 'schedule'" in line and "--config.arms.cosine.schedule" in line
+
+
 def test_a_mistake_in_a_spec_is_one_line_and_leaves_no_folder(tmp_path: Path) -> None:
     # The arm takes its weighting from the base config, and may override it all the same.
     folder = tmp_path / "run"
