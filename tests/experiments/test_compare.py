@@ -66,6 +66,7 @@ def test_from_a_config_to_a_report(tmp_path: Path, capsys: pytest.CaptureFixture
         ("grid", "karas", "Did you mean 'karras'"),
         ("guidance", "classifier_free(skale=2.0)", "Did you mean 'scale'"),
         ("count", 0, "sampling.count must be at least 1"),
+        ("headline_count", 10**12, "at most 1,000,000"),
     ],
 )
 def test_sampling_that_cannot_work_is_refused_before_training(
@@ -83,6 +84,15 @@ def test_a_solver_that_cannot_start_is_refused_before_training(tmp_path: Path) -
     config.sampling.solvers = ("edm",)
     config.sampling.grid = "uniform"
     with pytest.raises(UserError, match="alpha = 0"):
+        compare.main(config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_prediction_that_cannot_start_is_refused_before_training(tmp_path: Path) -> None:
+    config = tiny(tmp_path / "run")
+    config.arms.flow.prediction = "epsilon"
+    config.sampling.grid = "trailing"
+    with pytest.raises(UserError, match="prediction Epsilon says nothing of the data"):
         compare.main(config)
     assert not (tmp_path / "run").exists()
 

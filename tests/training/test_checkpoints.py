@@ -11,8 +11,8 @@ import numpy as np
 import optax
 import pytest
 
+from diffusion_jax import files
 from diffusion_jax.errors import UserError
-from diffusion_jax.training import checkpoints as module
 from diffusion_jax.training.checkpoints import Checkpoint, Checkpoints
 from diffusion_jax.training.devices import data_mesh, replicate, replicated
 from diffusion_jax.training.fingerprints import fingerprint
@@ -135,6 +135,15 @@ def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
         restore(tmp_path)
 
 
+def test_a_first_write_that_was_cut_off_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints" / "6.orbax-checkpoint-tmp" / "state").mkdir(parents=True)
+    assert restore(tmp_path) is None
+    with Checkpoints(tmp_path, keep=1) as checkpoints:
+        assert checkpoints.restore(template(make_states(0))) is None
+        checkpoints.save(6, make_states(6), {})
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["6"]
+
+
 def test_a_step_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "checkpoints" / "100").mkdir(parents=True)
     (tmp_path / "checkpoints" / "100" / "model.bin").write_text("")
@@ -156,7 +165,7 @@ def test_numbers_that_are_not_finite_are_not_saved(folder: Path) -> None:
 def test_no_room_is_noticed_before_writing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     with Checkpoints(folder, keep=2) as checkpoints:
-        monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage(0, 0, 1000))
+        monkeypatch.setattr(files.shutil, "disk_usage", lambda path: usage(0, 0, 1000))
         with pytest.raises(UserError, match=r"No room on disk .* are free.*last good .*/3"):
             checkpoints.save(4, make_states(4), {})
         assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["2", "3"]

@@ -150,11 +150,18 @@ def test_a_batch_that_cannot_be_split_is_refused_before_anything_is_written(
     [
         ("training.steps", 0, "training.steps must be at least 1"),
         ("training.keep", 0, "training.keep must be at least 1"),
+        ("training.steps", 10**20, "training.steps must be .* < 2"),
         ("training.caption_dropout", 1.5, "share from 0 to 1"),
+        ("seed", -1, "seed must be from 0"),
+        ("seed", 2**40, "seed must be from 0"),
+        ("run_dir", "", "run_dir is empty"),
         ("training.ema", "dcay(decay=0.9)", "Did you mean 'decay'"),
         ("arms", {"a": {"schedul": "edm"}}, "Did you mean 'schedule'"),
         ("arms", {"a/b": {}}, "its name is also a folder's"),
+        ("arms", {"a\n": {}}, "its name is also a folder's"),
+        ("arms", {3: {}}, "An arm cannot be called 3"),
         ("schedule", "cosin", "Did you mean 'cosine'"),
+        ("schedule", "", "Cannot read schedule ''"),
         ("network", "unte()", "Did you mean 'unet'"),
         ("data", "shape()", "Did you mean 'shapes'"),
     ],
@@ -168,7 +175,7 @@ def test_mistakes_are_told_before_anything_is_written(
         config.update_from_flattened_dict({field: value})
     with pytest.raises(UserError, match=message):
         train(config)
-    assert not Path(config.run_dir).exists()
+    assert not config.run_dir or not Path(config.run_dir).exists()
 
 
 def test_an_arm_that_is_not_there_is_named(config: ConfigDict) -> None:

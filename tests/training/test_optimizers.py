@@ -63,7 +63,11 @@ def test_weight_decay_shrinks_parameters_that_have_no_gradient() -> None:
     [
         ("adam(decay='cosin')", "Did you mean 'cosine'"),
         ("adam(learning_rate=-1.0)", "learning_rate >= 0"),
+        ("adam(learning_rate=inf)", "finite learning_rate"),
         ("adam(clip=0)", "clip > 0"),
+        ("adam(b1=1.0)", r"b1 in \[0, 1\)"),
+        ("sgd(momentum=-0.1)", r"momentum in \[0, 1\)"),
+        ("adamw(weight_decay=-1.0)", "weight_decay >= 0"),
         ("adma()", "Did you mean 'adam'"),
         ("adam(learningrate=1.0)", "Did you mean 'learning_rate'"),
     ],

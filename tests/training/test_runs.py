@@ -88,6 +88,7 @@ def test_a_start_that_was_cut_off_is_no_obstacle(config: ConfigDict, facts: Data
         ("config.json", "{", "config.json is damaged"),
         ("data.json", "{}", "data.json is damaged"),
         ("tokenizer.json", "[]", "not a saved tokenizer"),
+        ("config.json", "[]", "config.json is damaged"),
         ("config.json", None, "not a run folder"),
         ("tokenizer.json", None, "tokenizer.json is damaged"),
     ],
