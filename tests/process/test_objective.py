@@ -1,5 +1,6 @@
 """The denoising loss against the authors' recorded losses."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -16,12 +17,21 @@ from tests.golden.load import Case, case, cases
 pytestmark = pytest.mark.usefixtures("x64")
 
 
+points_of = jax.jit(Objective.points)
+convert_jit = jax.jit(convert)
+
+
+@jax.jit
+def loss_of(points: Points, value: Array, x0: Array, eps: Array) -> Array:
+    return denoising_loss(lambda x, label: value, points, x0, eps)
+
+
 def loss(
     objective: Objective, u: np.ndarray, x0: np.ndarray, eps: np.ndarray, value: Array
 ) -> Array:
     """The loss at quantiles u of a network that predicts `value`."""
-    points = objective.points(jnp.asarray(u))
-    return denoising_loss(lambda x, label: value, points, jnp.asarray(x0), jnp.asarray(eps))
+    points = points_of(objective, jnp.asarray(u))
+    return loss_of(points, value, jnp.asarray(x0), jnp.asarray(eps))
 
 
 @pytest.mark.parametrize("prediction", ["x0", "edm", "epsilon", "v"])
@@ -33,13 +43,13 @@ def test_edm_loss(name: str, prediction: str) -> None:
     times = f"log_normal(mean={mean}, std={std})"
     objective = Objective.make("edm", prediction, times, "edm", sigma_data)
     u = stats.norm.cdf(recorded["draw_level"])
-    sigma = objective.points(jnp.asarray(u)).level.sigma
+    sigma = points_of(objective, jnp.asarray(u)).level.sigma
     np.testing.assert_allclose(sigma, recorded["sigma"], rtol=1e-10)
 
     level = Level(jnp.ones_like(sigma), sigma)
     x = jnp.asarray(recorded["images"] + recorded["sigma"][:, None] * recorded["noise"])
     denoised = jnp.asarray(recorded["denoised"])
-    value = convert(denoised, x, level, X0(), objective.prediction)
+    value = convert_jit(denoised, x, level, X0(), objective.prediction)
     ours = loss(objective, u, recorded["images"], recorded["noise"], value)
     np.testing.assert_allclose(ours, recorded["loss"].mean(axis=1), rtol=1e-8)
 
@@ -114,14 +124,14 @@ def test_vdm_diffusion_loss_is_the_bound(prediction: str) -> None:
     alpha, sigma = level.like(x).alpha, level.like(x).sigma
     guess = sigma * (x - alpha * 0.1) / (alpha**2 * 0.25 + sigma**2)
     denoised = (x - sigma * guess) / alpha
-    value = convert(denoised, x, level, X0(), objective.prediction)
+    value = convert_jit(denoised, x, level, X0(), objective.prediction)
     ours = loss(objective, recorded["t"], x0, eps, value) * x0[0].size
     np.testing.assert_allclose(ours, recorded["loss_diff"], rtol=1e-7)
 
 
 def test_the_network_sees_unit_variance_and_its_own_level() -> None:
     objective = Objective.make("edm", "edm", "log_normal", "edm", 0.5)
-    points = objective.points(jnp.linspace(0.001, 0.999, 64))
+    points = points_of(objective, jnp.linspace(0.001, 0.999, 64))
     x0 = 0.5 * np.random.default_rng(0).normal(size=(64, 20_000))
     eps = np.random.default_rng(1).normal(size=x0.shape)
     seen = {}
@@ -137,7 +147,7 @@ def test_the_network_sees_unit_variance_and_its_own_level() -> None:
 
 def test_each_sample_has_its_own_weight_even_if_there_are_as_many_channels() -> None:
     objective = Objective.make("cosine", "v", "uniform", "min_snr")
-    points = objective.points(jnp.array([0.2, 0.5, 0.8]))
+    points = points_of(objective, jnp.array([0.2, 0.5, 0.8]))
     x0, eps = jnp.asarray(np.random.default_rng(2).normal(size=(2, 3, 4, 4, 3)))
     whole = denoising_loss(lambda x, label: 0 * x, points, x0, eps)
     assert whole.shape == (3,)

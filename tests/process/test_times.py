@@ -38,13 +38,13 @@ def test_slope_is_the_inverse_density_of_log_snr(schedule: str) -> None:
         # Neighbours are far apart near the ends, and may have an entry of a table between them.
         agree = np.isclose(slope, difference, rtol=0.02)
         assert agree[COUNT // 20 : -COUNT // 20].mean() > 0.99
-        np.testing.assert_allclose(np.median(slope / (difference + 1e-300)), 1, rtol=1e-3)
+        np.testing.assert_allclose(np.median(slope / (difference + 1e-300)), 1, rtol=3e-3)
 
         # In plain words: a histogram of the log-SNR of even quantiles has the density 1/slope.
-        inner = slice(100, -100)  # some schedules' ends are at infinity
+        inner = slice(50, -50)  # some schedules' ends are at infinity
         log_snr = tabulated["log_snr"][inner]
         counts, edges = np.histogram(log_snr, bins=12)
-        full = counts > 50
+        full = counts > 30
         for low, high, found in zip(edges[:-1][full], edges[1:][full], counts[full], strict=True):
             inside = (low <= log_snr) & (log_snr < high) & (slope[inner] > 0)
             mean_density = 1 / slope[inner][inside].mean()

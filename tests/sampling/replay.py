@@ -7,9 +7,10 @@ from jaxtyping import Array
 
 from diffusion_jax.oracles import Gaussian, GaussianMixture
 from diffusion_jax.process.level import Level
-from diffusion_jax.sampling.grids import Nodes, append_clean
+from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers import Solver
 from tests.golden.load import Case, case
+from tests.sampling.exact import with_clean
 
 LONGEST = 51  # steps of the longest recording, and one onto clean data
 
@@ -32,7 +33,7 @@ def problem(name: str) -> tuple[Gaussian | GaussianMixture, np.ndarray]:
 def nodes_at(alpha: np.ndarray, sigma: np.ndarray) -> Nodes:
     """Nodes at given levels, for solvers that need no time."""
     level = Level(jnp.asarray(alpha), jnp.asarray(sigma))
-    return Nodes(-level.log_snr, level, level)
+    return Nodes(jnp.asarray(sigma), level, level)
 
 
 @jax.jit
@@ -61,7 +62,6 @@ def replay(solver: Solver, nodes: Nodes, recorded: Case, x: np.ndarray) -> np.nd
     noise = np.zeros((LONGEST, *x.shape))
     drawn = recorded.arrays.get("noise", noise)[:steps]
     noise[: len(drawn)] = drawn
-    if float(nodes.level.sigma[-1]) > 0:
-        nodes = append_clean(nodes)
-    states = _run(solver, data, nodes.pad(LONGEST), jnp.asarray(noise @ q), jnp.asarray(x @ q))
+    nodes = with_clean(nodes, LONGEST - steps)
+    states = _run(solver, data, nodes, jnp.asarray(noise @ q), jnp.asarray(x @ q))
     return np.asarray(states)[:steps] @ q.T

@@ -9,6 +9,7 @@ from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import append_clean, at_times, grids, make
 from tests.golden.load import Case, case, cases
 from tests.members import GRIDS, ONE_SCHEDULE_EACH
+from tests.sampling.exact import compiled
 
 each_grid = pytest.mark.parametrize("grid", GRIDS)
 RECORDED_ENDS = "sigma_min=0.01, sigma_max=80.0"
@@ -79,23 +80,23 @@ class TestRecorded:
     )
     def test_karras_on_any_schedule_is_k_diffusions(self, recorded: Case, schedule: str) -> None:
         grid = grids.make(f"karras(rho={recorded.kwargs['rho']}, {RECORDED_ENDS})")
-        nodes = make(grid, schedules.make(schedule), recorded.kwargs["n"])
-        found = np.asarray(nodes.level.noise_to_signal)
+        nodes = compiled(grid, schedules.make(schedule), recorded.kwargs["n"])
+        found = np.asarray(nodes.level.sigma) / np.asarray(nodes.level.alpha)
         np.testing.assert_allclose(found, recorded["sigmas"], rtol=1e-9)
 
     @pytest.mark.parametrize("schedule", ["edm(sigma_min=0.001, sigma_max=100)", "cosine"])
     def test_log_snr_is_k_diffusions_exponential(self, schedule: str) -> None:
         recorded = case("k_diffusion", "schedules", "exponential_n20")
         grid = grids.make("log_snr(sigma_min=0.02, sigma_max=50.0)")
-        nodes = make(grid, schedules.make(schedule), 20)
-        found = np.asarray(nodes.level.noise_to_signal)
+        nodes = compiled(grid, schedules.make(schedule), 20)
+        found = np.asarray(nodes.level.sigma) / np.asarray(nodes.level.alpha)
         np.testing.assert_allclose(found, recorded["sigmas"], rtol=1e-9)
 
     def test_log_snr_is_dpm_solvers(self) -> None:
         recorded = case("dpm_solver", "sampler", "dpmsolver++_multi_o2_n20_logsnr_cosine")
         spacing = np.diff(2 * recorded["grid_lambda"])
-        nodes = make(grids.make("log_snr"), schedules.make("cosine"), 21)
-        ours = np.diff(np.asarray(nodes.level.log_snr)[:-1])
+        nodes = compiled(grids.make("log_snr"), schedules.make("cosine"), 21)
+        ours = np.diff(-np.log(np.asarray(nodes.level.sigma / nodes.level.alpha)[:-1]))
         np.testing.assert_allclose(spacing / spacing.mean(), 1, rtol=1e-9)
         np.testing.assert_allclose(ours / ours.mean(), 1, rtol=1e-9)
 
@@ -105,22 +106,24 @@ class TestRecorded:
     )
     def test_trailing_is_diffusers(self, family: str, name: str) -> None:
         labels = case("diffusers", family, name)["timesteps"]
-        nodes = make(grids.make("trailing"), schedules.make("ddpm_linear"), len(labels))
-        np.testing.assert_allclose(1000 * nodes.time[:-1] - 1, labels, atol=1e-9)
+        nodes = compiled(grids.make("trailing"), schedules.make("ddpm_linear"), len(labels))
+        np.testing.assert_allclose(1000 * np.asarray(nodes.time)[:-1] - 1, labels, atol=1e-9)
 
     @pytest.mark.parametrize("steps", [3, 400])
     def test_trailing_is_lin_2023_table_2(self, steps: int) -> None:
         # In float64: np.round(np.arange(1000, 0, -1000 / steps)) of the paper, less what it
         # appends past the end by rounding.
         labels = np.round(np.arange(1000, 0, -1000 / steps)[:steps])
-        nodes = make(grids.make("trailing"), schedules.make("ddpm_linear"), steps)
-        np.testing.assert_allclose(1000 * nodes.time[:-1], labels, atol=1e-9)
+        nodes = compiled(grids.make("trailing"), schedules.make("ddpm_linear"), steps)
+        np.testing.assert_allclose(1000 * np.asarray(nodes.time)[:-1], labels, atol=1e-9)
 
     def test_uniform_is_dpm_solvers_time_uniform(self) -> None:
         recorded = case("dpm_solver", "sampler", "dpmsolver++_multi_o2_n10_uniform")
         assert np.ptp(np.diff(recorded["grid_t"])) < 1e-12
-        nodes = make(grids.make("uniform"), schedules.make("vp_linear"), 10)
-        np.testing.assert_allclose(nodes.time[:-1], np.linspace(1, 0, 11)[:-1], atol=1e-12)
+        nodes = compiled(grids.make("uniform"), schedules.make("vp_linear"), 10)
+        np.testing.assert_allclose(
+            np.asarray(nodes.time)[:-1], np.linspace(1, 0, 11)[:-1], atol=1e-12
+        )
 
 
 def test_append_clean_keeps_what_is_there() -> None:

@@ -7,19 +7,23 @@ t = 0, here the last one returns the denoised estimate), DPM-Solver's first-orde
 ten steps without a clean end, and diffusers' flow matching grid, which shifts twice.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.sampling.grids import append_clean, at_times, grids
+from diffusion_jax.sampling.grids import at_times as at_times_eagerly
+from diffusion_jax.sampling.grids import grids
 from diffusion_jax.sampling.solvers import solvers
 from tests.golden.load import Case, case, cases
+from tests.sampling.exact import compiled, with_clean
 from tests.sampling.replay import nodes_at, replay
 
 pytestmark = pytest.mark.usefixtures("x64")
 
 TOLERANCE = 1e-9
+at_times = jax.jit(at_times_eagerly)
 
 
 def agree(found: np.ndarray, recorded: np.ndarray) -> None:
@@ -32,7 +36,7 @@ def test_edm_sampler(recorded: Case) -> None:
     low, high = kwargs.get("sigma_min", 0.002), kwargs.get("sigma_max", 80.0)
     ends = f"sigma_min={low}, sigma_max={high}"
     grid = grids.make(f"karras(rho={kwargs.get('rho', 7.0)}, {ends})")
-    nodes = grid(schedules.make(f"edm({ends})"), int(kwargs["num_steps"]))
+    nodes = compiled(grid, schedules.make(f"edm({ends})"), int(kwargs["num_steps"]))
     np.testing.assert_allclose(nodes.level.sigma, recorded["t_steps"], rtol=1e-12)
 
     solver = solvers.make(
@@ -57,10 +61,11 @@ def test_edm_sampler(recorded: Case) -> None:
 def test_edm_ablation_sampler(name: str, schedule: str, solver: str) -> None:
     recorded = case("edm", "ablation_sampler", name)
     time = jnp.asarray(recorded["t_steps"][:-1])
-    nodes = append_clean(at_times(schedules.make(schedule), time))
+    nodes = with_clean(at_times(schedules.make(schedule), time))
     sigma, scale = recorded["sigma_steps"], recorded["s_steps"]
     np.testing.assert_allclose(nodes.level.alpha, scale, rtol=1e-10)
-    np.testing.assert_allclose(nodes.level.noise_to_signal, sigma, rtol=1e-10)
+    ratio = np.asarray(nodes.level.sigma) / np.asarray(nodes.level.alpha)
+    np.testing.assert_allclose(ratio, sigma, rtol=1e-10)
     found = replay(solvers.make(solver), nodes, recorded, scale[0] * sigma[0] * recorded["x_init"])
     agree(found[:-1], recorded["state"][1:])
     if schedule == "edm":
@@ -68,8 +73,8 @@ def test_edm_ablation_sampler(name: str, schedule: str, solver: str) -> None:
 
 
 def ddpm_nodes(schedule: str, labels: np.ndarray):  # type: ignore[no-untyped-def]
-    time = (jnp.asarray(labels, float) + 1) / 1000
-    return append_clean(at_times(schedules.make(schedule), time))
+    time = jnp.asarray((np.asarray(labels) + 1) / 1000)
+    return with_clean(at_times(schedules.make(schedule), time))
 
 
 @pytest.mark.parametrize("recorded", cases("guided_diffusion", "ddim_sample"), ids=repr)
@@ -107,7 +112,7 @@ def test_diffusers_ddpm(recorded: Case) -> None:
 @pytest.mark.parametrize("recorded", cases("diffusers", "DPMSolverMultistepScheduler"), ids=repr)
 def test_diffusers_dpm_solver(recorded: Case) -> None:
     alpha, sigma = recorded["eval_alpha"], recorded["eval_sigma"]
-    nodes = append_clean(nodes_at(alpha, sigma))
+    nodes = with_clean(nodes_at(alpha, sigma))
     solver = solvers.make("ddim" if "_o1_" in recorded.name else "dpmpp_2m")
     agree(replay(solver, nodes, recorded, recorded["x_init"])[-1], recorded["final"])
 
@@ -118,7 +123,7 @@ def test_diffusers_dpm_solver(recorded: Case) -> None:
 )
 def test_diffusers_flow_matching(recorded: Case, solver: str) -> None:
     times = jnp.asarray(recorded["sigmas"][:-1])
-    nodes = append_clean(at_times(schedules.make("rectified_flow"), times))
+    nodes = with_clean(at_times(schedules.make("rectified_flow"), times))
     agree(replay(solvers.make(solver), nodes, recorded, recorded["x_init"])[-1], recorded["final"])
 
 
@@ -138,7 +143,7 @@ def test_dpm_solver(recorded: Case) -> None:
 
 @pytest.mark.parametrize("recorded", cases("k_diffusion", "sampler"), ids=repr)
 def test_k_diffusion(recorded: Case) -> None:
-    nodes = append_clean(at_times(schedules.make("edm"), jnp.asarray(recorded["sigmas"][:-1])))
+    nodes = with_clean(at_times(schedules.make("edm"), jnp.asarray(recorded["sigmas"][:-1])))
     method = recorded.name.split("_n")[0]
     settings = ", ".join(
         f"{key.replace('s_churn', 'churn')}={value}" for key, value in recorded.kwargs.items()
@@ -157,7 +162,7 @@ def test_sit_ode(recorded: Case) -> None:
     time = 1 - recorded["t_grid"]
     clean = time[-1] == 0
     nodes = at_times(schedules.make(PATHS[path]), jnp.asarray(time[: -1 if clean else None]))
-    nodes = append_clean(nodes) if clean else nodes
+    nodes = with_clean(nodes) if clean else nodes
     solver = solvers.make("euler" if method == "euler" else "heun")
     found = replay(solver, nodes, recorded, recorded["x_init"])
     agree(found[:-1], recorded["traj"][1:-1])

@@ -19,7 +19,7 @@ from diffusion_jax.sampling.grids import Nodes, grids, make
 from diffusion_jax.sampling.sample import check_start, prior, sample, sample_keys
 from diffusion_jax.sampling.solvers import Solver, solvers
 from tests.members import GRIDS, ONE_SCHEDULE_EACH, SOLVERS
-from tests.sampling.exact import stack, through
+from tests.sampling.exact import compiled, stack, through, with_clean
 from tests.sampling.replay import mixture
 
 each_solver = pytest.mark.parametrize("spec", SOLVERS)
@@ -36,7 +36,7 @@ def run(solver: Solver, nodes: Nodes, keys: Array) -> Array:
 
 
 def nodes_of(schedule: str = "cosine", grid: str = "karras", steps: int = 8) -> Nodes:
-    return make(grids.make(grid), schedules.make(schedule), steps)
+    return compiled(grids.make(grid), schedules.make(schedule), steps)
 
 
 def keys_of(count: int, first: int = 0) -> Array:
@@ -123,7 +123,8 @@ def everywhere() -> tuple[list[tuple[str, str, int]], list[Nodes]]:
         for grid in GRIDS:
             for steps in (1, 1000):
                 names.append((schedule, grid, steps))
-                found.append(nodes_of(schedule, grid, steps).pad(1000))
+                nodes = make(grids.make(grid), schedules.make(schedule), steps)
+                found.append(with_clean(nodes, 1000 - steps))
     return names, found
 
 
@@ -164,7 +165,7 @@ class TestProcessesAreOneAnother:
             lambda nodes: sample(denoise, solver, nodes, prior(nodes, keys, (2,)), keys)[0]
         )
         ends = [
-            np.asarray(program(make(grid, schedules.make(schedule), 12)))
+            np.asarray(program(compiled(grid, schedules.make(schedule), 12)))
             for schedule in ("cosine", "vp_linear", "edm", "ve(sigma_max=100)", "rectified_flow")
         ]
         for end in ends[1:]:
@@ -187,7 +188,7 @@ class TestProcessesAreOneAnother:
 @pytest.mark.parametrize("schedule", ONE_SCHEDULE_EACH)
 @pytest.mark.parametrize("grid", GRIDS)
 def test_the_prior_has_the_scale_of_the_process(schedule: str, grid: str) -> None:
-    nodes = nodes_of(schedule, grid)
+    nodes = make(grids.make(grid), schedules.make(schedule), 1000)
     draws = np.asarray(prior(nodes, keys_of(64), (8, 8, 3)))
     assert draws.shape == (64, 8, 8, 3)
     assert draws.std() / float(nodes.level.sigma[0]) == pytest.approx(1, abs=0.02)
