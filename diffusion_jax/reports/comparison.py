@@ -41,7 +41,9 @@ LEAST = 4  # test pictures
 PAIRED_METHOD = (
     "Every arm saw the same training pictures, noise and uniform times, and its samples have the "
     "same captions and start from the same noise. Rates: McNemar's exact test, adjusted Wald "
-    "interval. Distances: normal interval from each sample's influence, subtracted pair by pair."
+    "interval. Distances: normal interval from each sample's influence, subtracted pair by pair. "
+    "All are about these trained networks: what another training seed would change, no interval "
+    "covers."
 )
 
 
