@@ -61,6 +61,8 @@ class Checkpoints:
 
         self.folder = Path(run_folder).absolute() / FOLDER
         self._ocp = ocp
+        if self.folder.is_file():
+            raise UserError(f"{self.folder} is a file, where the folder of checkpoints should be.")
         if keep == 0 and not self.folder.is_dir():
             raise UserError(f"{run_folder} has no checkpoint yet: train it first.")
         options = _writing(keep) if keep else _reading()
@@ -275,8 +277,8 @@ def _crc(document: dict[str, Any]) -> int:
 
 
 def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:120].rstrip(" .")
+    line = (str(error).strip().splitlines() or [""])[0].rstrip(" .")
+    return f"{type(error).__name__}: {line if len(line) <= 120 else f'{line[:120]}…'}"
 
 
 def _shapes(tree: PyTree[Any]) -> dict[str, str]:

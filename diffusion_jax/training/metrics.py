@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from diffusion_jax.errors import UserError
 from diffusion_jax.files import disk_errors, save
 
 FILE = "metrics.jsonl"
@@ -125,15 +126,22 @@ class _Board:
 
 def _truncate(path: Path, step: int) -> None:
     """Removes the rows of steps after `step`, and a last row that was cut off."""
-    rows = _whole_rows(path)
-    kept = [row for row in rows if json.loads(row)["step"] <= step]
     if path.exists():
-        save("".join(row + "\n" for row in kept), path)
+        kept = [row for row in _whole_rows(path) if row["step"] <= step]
+        save("".join(json.dumps(row) + "\n" for row in kept), path)
 
 
-def _whole_rows(path: Path) -> list[str]:
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return text.split("\n")[:-1]
+def _whole_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows but for one that was cut off; UserError if one is damaged."""
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+        rows = [json.loads(line) for line in lines]
+        damaged = any(not isinstance(row, dict) or {"step", "arm"} - row.keys() for row in rows)
+    except ValueError:
+        damaged = True
+    if damaged:
+        raise UserError(f"{path} is damaged: delete it to go on, without its past rows.")
+    return rows
 
 
 def read_metrics(folder: Path) -> dict[str, dict[str, list[float]]]:
@@ -142,7 +150,7 @@ def read_metrics(folder: Path) -> dict[str, dict[str, list[float]]]:
     Columns are `step`, `loss` and `grad_norm`. Empty where nothing has been logged.
     """
     curves: dict[str, dict[str, list[float]]] = {}
-    for row in map(json.loads, _whole_rows(Path(folder) / FILE)):
+    for row in _whole_rows(Path(folder) / FILE):
         columns = curves.setdefault(row.pop("arm"), {})
         for name, value in row.items():
             columns.setdefault(name, []).append(value)

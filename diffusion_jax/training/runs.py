@@ -12,6 +12,7 @@ checkpoints/       see `checkpoints`
 import contextlib
 import dataclasses
 import json
+import operator
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -132,11 +133,16 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 def _read_facts(folder: Path) -> DataFacts:
     data = _read_json(folder / DATA)
-    tokenizer = Tokenizer.from_json(json.dumps(_read_json(folder / TOKENIZER)))
+    words = json.dumps(_read_json(folder / TOKENIZER))
     try:
-        return DataFacts(tokenizer, tuple(data["shape"]), tuple(data["class_names"]))
+        tokenizer = Tokenizer.from_json(words)
+    except UserError as error:
+        raise UserError(f"{folder / TOKENIZER} is damaged: {error}") from error
+    try:
+        shape, class_names = tuple(map(operator.index, data["shape"])), tuple(data["class_names"])
     except (KeyError, TypeError):
         raise UserError(f"{folder / DATA} is damaged: shape or class_names is missing.") from None
+    return DataFacts(tokenizer, shape, class_names)
 
 
 def is_run(folder: str | Path) -> bool:
@@ -163,6 +169,8 @@ def _tuples(value: Any) -> Any:
 
 def _write(folder: Path, plain: dict[str, Any], facts: DataFacts) -> None:
     starts = _read_json(folder / ENVIRONMENT) if (folder / ENVIRONMENT).exists() else []
+    if not isinstance(starts, list):
+        raise UserError(f"{folder / ENVIRONMENT} is damaged: it holds no list of starts.")
     starts.append(environment.describe())
     save(json.dumps(starts, indent=2) + "\n", folder / ENVIRONMENT)
     save(facts.tokenizer.to_json() + "\n", folder / TOKENIZER)

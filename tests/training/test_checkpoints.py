@@ -135,6 +135,13 @@ def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
         restore(tmp_path)
 
 
+def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").write_text("")
+    for keep in (0, 1):
+        with pytest.raises(UserError, match="checkpoints is a file"):
+            Checkpoints(tmp_path, keep)
+
+
 def test_a_first_write_that_was_cut_off_is_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / "checkpoints" / "6.orbax-checkpoint-tmp" / "state").mkdir(parents=True)
     assert restore(tmp_path) is None

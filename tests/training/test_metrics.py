@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from diffusion_jax.errors import UserError
 from diffusion_jax.training.metrics import FILE, MetricsLog, Values, read_metrics
 
 
@@ -55,3 +56,12 @@ def test_tensorboard_shows_the_same_numbers(tmp_path: Path) -> None:
 
 def test_nothing_logged_is_no_curve(tmp_path: Path) -> None:
     assert read_metrics(tmp_path) == {}
+
+
+@pytest.mark.parametrize("content", [b"{bad\n", b"\xff\xfe\n", b"3\n", b'{"step": 1}\n'])
+def test_damaged_rows_are_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    with pytest.raises(UserError, match=f"{FILE} is damaged: delete it to go on"):
+        read_metrics(tmp_path)
+    with pytest.raises(UserError, match=f"{FILE} is damaged"):
+        MetricsLog(tmp_path, every=4, last=10, start=4)

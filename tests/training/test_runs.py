@@ -87,6 +87,7 @@ def test_a_start_that_was_cut_off_is_no_obstacle(config: ConfigDict, facts: Data
     [
         ("config.json", "{", "config.json is damaged"),
         ("data.json", "{}", "data.json is damaged"),
+        ("data.json", '{"shape": ["a"], "class_names": []}', "data.json is damaged"),
         ("tokenizer.json", "[]", "not a saved tokenizer"),
         ("config.json", "[]", "config.json is damaged"),
         ("config.json", None, "not a run folder"),
@@ -103,6 +104,12 @@ def test_damage_is_named(
         (folder / name).write_text(text)
     with pytest.raises(UserError, match=message):
         Run.load(folder)
+
+
+def test_a_damaged_list_of_starts_is_named(config: ConfigDict, facts: DataFacts) -> None:
+    (Run.create(config, facts).folder / "environment.json").write_text("{}")
+    with pytest.raises(UserError, match="environment.json is damaged"):
+        Run.create(config, facts)
 
 
 def test_a_missing_run_is_named(tmp_path: Path) -> None:
