@@ -23,7 +23,7 @@ from experiments.options import ARM, OUT, PROMPT
 
 flags.adopt_module_key_flags(options)
 PICTURE = flags.DEFINE_integer("picture", 0, "which test picture dissolves", lower_bound=0)
-STEPS = flags.DEFINE_integer("steps", 32, "steps of the reverse process", lower_bound=2)
+STEPS = flags.DEFINE_integer("steps", 32, "of the reverse process", lower_bound=2, upper_bound=1000)
 FRAMES = 33  # of the forward animation
 PICTURES = 6  # that the reverse process makes
 ORACLE_PICTURES = 2048  # that the exact denoiser knows, if the data set has as many

@@ -20,8 +20,10 @@ from experiments import cli, options
 from experiments.options import ARM, OUT, PROMPT
 
 flags.adopt_module_key_flags(options)
-COUNT = flags.DEFINE_integer("count", 8, "pictures per prompt and arm", lower_bound=1)
-SEED = flags.DEFINE_integer("seed", 0, "of the noise", lower_bound=0)
+COUNT = flags.DEFINE_integer(
+    "count", 8, "pictures per prompt and arm", lower_bound=1, upper_bound=1000
+)
+SEED = flags.DEFINE_integer("seed", 0, "of the noise", lower_bound=0, upper_bound=2**31 - 1)
 
 
 def main(config: ConfigDict) -> None:
