@@ -2,8 +2,8 @@
 
 "a small red circle above a large blue square"; a fifth of the 3,600 scenes is never trained on.
 Source: as `quickstart`, which it changes only in data, size and length.
-Cost: three arms of 320,000 pictures of 32 × 32; about four hours on two CPU cores.
-Expect: colours come first, shapes and sizes next, relations last.
+Cost: three arms of 320,000 pictures of 32 × 32; an estimated four hours on two CPU cores, from the
+speed of `fashion_mnist`. Not yet run to the end.
 Command: python -m experiments.compare --config=configs/shapes_two_objects.py
 """
 
