@@ -1,6 +1,7 @@
 """Three noise schedules on CIFAR-10, with captions from the class names.
 
-Source: the size of the network is that of DDPM's (Ho et al. 2020, 35.7M) scaled down; the recipe is EDM's (Karras et al. 2022) in batch, averaging and flips.
+Source: the size of the network is that of DDPM's (Ho et al. 2020, 35.7M) scaled down; the
+recipe is EDM's (Karras et al. 2022) in averaging and flips.
 Cost: three arms of 5 million pictures; for a GPU or TPU, not yet run to the end. On a CPU, shorten
 it: --config.training.steps=100.
 Data: TFDS downloads it; without internet, --config.data="cifar10(manual_dir='…')".
