@@ -7,6 +7,7 @@ mistakes answered in one line.
 """
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -20,8 +21,15 @@ from diffusion_jax.files import is_disk_full
 from diffusion_jax.training.stopped import Stopped
 from experiments import command_line
 
-INTERRUPTED = 130  # what shells report after Ctrl-C
 LESS = "Smaller batches (training.batch_size, sampling.batch_size) or pictures need less."
+
+
+class Interrupted(BaseException):
+    """SIGTERM or Ctrl-C came; the argument is the signal's number. Nothing but `run` catches it."""
+
+
+def _interrupt(signum: int, frame: object) -> NoReturn:
+    raise Interrupted(signum)
 
 
 def run(main: Callable[[ConfigDict], Any], default: str = "configs/quickstart.py") -> None:
@@ -31,13 +39,15 @@ def run(main: Callable[[ConfigDict], Any], default: str = "configs/quickstart.py
     flags, defined at the top of its module.
 
     The exit status is 0 for success, 1 for a mistake of the user (one line on stderr), 143 or 130
-    if training was stopped by SIGTERM or Ctrl-C and has saved its state. Anything else is a fault
-    of the program and keeps its stack trace.
+    if SIGTERM or Ctrl-C has stopped it; training saves its state then. Anything else is a fault of
+    the program and keeps its stack trace.
 
     Args:
         main: called with the config.
         default: the config file or run folder used where the command line names none.
     """
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, _interrupt)
     try:
         if command_line.asks_for_help(sys.argv):
             print(command_line.help_text(sys.argv, default))
@@ -47,13 +57,10 @@ def run(main: Callable[[ConfigDict], Any], default: str = "configs/quickstart.py
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         sys.exit(stopped.exit_code)
-    except Exception as error:
+    except (Exception, Interrupted) as error:
         status, line = _explain(error)
         print(line or traceback.format_exc(), file=sys.stderr)
         _leave(status)
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        _leave(INTERRUPTED)
 
 
 def _leave(status: int) -> NoReturn:
@@ -100,8 +107,13 @@ def _report_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
         sys.__unraisablehook__(unraisable)
 
 
-def _explain(error: Exception) -> tuple[int, str | None]:
+def _explain(error: BaseException) -> tuple[int, str | None]:
     """Exit status and line for what is no fault of the program; no line for what is."""
+    cause: BaseException | None = error
+    while cause is not None:  # an import that is interrupted fails with an error of its own
+        if isinstance(cause, Interrupted):
+            return 128 + cause.args[0], "Interrupted."
+        cause = cause.__cause__ or cause.__context__
     if isinstance(error, UserError):
         return 1, " ".join(str(error).split())
     if is_disk_full(error):

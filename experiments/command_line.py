@@ -3,10 +3,12 @@
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from configs import base
 from diffusion_jax.errors import UserError
 from experiments import config_fields
 from experiments.config_fields import fields, nearest_field
@@ -127,7 +129,11 @@ def asks_for_help(words: Sequence[str]) -> bool:
 def help_text(words: Sequence[str], default: str) -> str:
     """What a command does, its own flags, and the fields of its config with their values."""
     _, name = _split_config(words)
-    config = load_config(name or default)
+    shown = name or default
+    if name is None and not Path(default).exists():  # help is given wherever one stands
+        shown, config = "configs/base.py", base.get_config()
+    else:
+        config = load_config(shown)
     main = sys.modules["__main__"]
     own = flags.FLAGS.get_key_flags_for_module(main)
     lines = [
@@ -138,7 +144,7 @@ def help_text(words: Sequence[str], default: str) -> str:
         "      a config file, or a run folder to take the config from",
         *(line for flag in own for line in _describe(flag)),
         "",
-        f"Fields of {name or default}, each overridden by --config.FIELD=VALUE:",
+        f"Fields of {shown}, each overridden by --config.FIELD=VALUE:",
         *(f"  --config.{field}={_value(config, field)!r}" for field in fields(config)),
     ]
     return "\n".join(lines)

@@ -1,5 +1,6 @@
 """Loads configs: from Python files, whose errors are told in one line, and from run folders."""
 
+import difflib
 import importlib.util
 import traceback
 from collections.abc import Callable
@@ -9,8 +10,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from diffusion_jax.errors import UserError, nearest
+from diffusion_jax.errors import UserError
 from experiments import config_fields
+
+MAKE_ONE = " A run folder is made by python -m experiments.train or .compare."
 
 
 def load_config(name: str) -> ConfigDict:
@@ -50,14 +53,21 @@ def _from_file(path: str, argument: str) -> ConfigDict:
 
 def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
-        known = sorted(map(str, path.parent.glob("*.py"))) if path.parent.is_dir() else []
-        raise UserError(f"No config file {path}.{nearest(str(path), known)}")
+        raise UserError(_nothing_there(path))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise UserError(f"Config file {path} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
     _guarded(path, spec.loader.exec_module, module)
     return module
+
+
+def _nothing_there(path: Path) -> str:
+    found = {file.name: file for file in path.parent.glob("*.py")} if path.parent.is_dir() else {}
+    close = difflib.get_close_matches(path.name, found, n=1)
+    hint = f" Did you mean '{found[close[0]]}'?" if close else ""
+    what = "config file" if path.suffix == ".py" else "config file or run folder"
+    return f"No {what} {path}.{hint}{'' if path.suffix else MAKE_ONE}"
 
 
 def _guarded(path: Path, work: Callable[..., Any], *arguments: Any) -> Any:

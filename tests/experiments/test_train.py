@@ -1,11 +1,15 @@
 """The train command: one line for every mistake, and help that helps."""
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from experiments.config_files import load_config
-from tests.training.commands import TRAIN, run
+from tests.training.commands import ROOT, TRAIN, run
 
 COMMAND = ("-m", "experiments.train", "--config=configs/base.py")
 
@@ -58,6 +62,28 @@ def test_help_lists_every_field_without_starting_jax() -> None:
     assert "--config.training.steps=1000" in out and "--config.schedule='cosine'" in out
     modules = {line.rpartition("|")[2].strip() for line in imported.splitlines()}
     assert "absl.flags" in modules and "jax" not in modules
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_where_nothing_is_to_be_saved_it_says_so(signum: int) -> None:
+    work = f"__import__('os').kill(__import__('os').getpid(), {int(signum)})"
+    status, _, err = run("-c", f"from experiments import cli; cli.run(lambda config: {work})")
+    assert (status, err) == (128 + signum, "Interrupted.\n")
+
+
+def test_help_is_given_where_there_is_no_run(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "experiments.sample"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    for words, status, said in (
+        (["--help"], 0, "--config.training.steps=1000"),
+        ([], 1, "No config file or run folder runs/quickstart. A run folder is made by"),
+        (["--prompt=!?", f"--config={ROOT}/configs/base.py"], 1, "a prompt is made of words"),
+    ):
+        done = subprocess.run(
+            [*command, *words], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == status and said in done.stdout + done.stderr, done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_fault_of_the_program_keeps_its_trace() -> None:

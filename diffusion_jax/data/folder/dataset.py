@@ -35,8 +35,8 @@ def folder(path: str, size: int = 32, channels: int = 3, held_out: float = 0.1) 
     """
     if channels not in MODES or size < 1:
         raise UserError(
-            "Data set 'folder': size must be at least 1, and channels 1 or 3, "
-            f"not {size} and {channels}."
+            f"Data set 'folder': size={size}, channels={channels}; give a size of 1 or more, "
+            "and 1 or 3 channels."
         )
     entries = read_metadata(Path(path).expanduser())
     train = [entry for entry in entries if _rank(entry.caption) >= held_out]

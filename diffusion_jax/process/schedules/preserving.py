@@ -95,14 +95,6 @@ class Cosine(BoundedLogSnr):
         finite(self, "log_snr_min", "log_snr_max")
         ordered(self, "log_snr_min", "log_snr_max")
 
-    @property
-    def t_min(self) -> Scalar:
-        return self.time(jnp.asarray(self.log_snr_max, dtype=float))
-
-    @property
-    def t_max(self) -> Scalar:
-        return self.time(jnp.asarray(self.log_snr_min, dtype=float))
-
     def level(self, time: Float[Array, "..."]) -> Level:
         # cos(a) as sin(pi/2 - a): exact near t = 1, where cos would lose all digits in float32.
         return Level(jnp.sin(jnp.pi / 2 * (1 - time)), jnp.sin(jnp.pi / 2 * time))
@@ -144,14 +136,6 @@ class Sigmoid(BoundedLogSnr):
         finite(self, "start", "end", "log_snr_min", "log_snr_max")
         ordered(self, "start", "end")
         ordered(self, "log_snr_min", "log_snr_max")
-
-    @property
-    def t_min(self) -> Scalar:
-        return self.time(jnp.asarray(self.log_snr_max, dtype=float))
-
-    @property
-    def t_max(self) -> Scalar:
-        return self.time(jnp.asarray(self.log_snr_min, dtype=float))
 
     def level(self, time: Float[Array, "..."]) -> Level:
         low, high = self.start / self.tau, self.end / self.tau
