@@ -24,14 +24,6 @@ from experiments import command_line
 LESS = "Smaller batches (training.batch_size, sampling.batch_size) or pictures need less."
 
 
-class Interrupted(BaseException):
-    """SIGTERM or Ctrl-C came; the argument is the signal's number. Nothing but `run` catches it."""
-
-
-def _interrupt(signum: int, frame: object) -> NoReturn:
-    raise Interrupted(signum)
-
-
 def run(main: Callable[[ConfigDict], Any], default: str = "configs/quickstart.py") -> None:
     """Runs a command and ends the program.
 
@@ -47,7 +39,8 @@ def run(main: Callable[[ConfigDict], Any], default: str = "configs/quickstart.py
         default: the config file or run folder used where the command line names none.
     """
     for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, _interrupt)
+        if signal.getsignal(signum) != signal.SIG_IGN:  # as `nohup` and background jobs ask for
+            signal.signal(signum, _end)
     try:
         if command_line.asks_for_help(sys.argv):
             print(command_line.help_text(sys.argv, default))
@@ -57,10 +50,21 @@ def run(main: Callable[[ConfigDict], Any], default: str = "configs/quickstart.py
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         sys.exit(stopped.exit_code)
-    except (Exception, Interrupted) as error:
+    except Exception as error:
         status, line = _explain(error)
         print(line or traceback.format_exc(), file=sys.stderr)
         _leave(status)
+
+
+def _end(signum: int, frame: object) -> NoReturn:
+    """Ends the program at once, where training does not handle the signal itself.
+
+    What is on disk is whole at any moment, so nothing need be tidied up; and whatever callback of
+    a library is interrupted might swallow an exception.
+    """
+    show_cursor = b"\r\n\x1b[?25h" if sys.stderr.isatty() else b""  # which progress bars hide
+    os.write(2, show_cursor + b"Interrupted.\n")
+    os._exit(128 + signum)
 
 
 def _leave(status: int) -> NoReturn:
@@ -107,13 +111,8 @@ def _report_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
         sys.__unraisablehook__(unraisable)
 
 
-def _explain(error: BaseException) -> tuple[int, str | None]:
+def _explain(error: Exception) -> tuple[int, str | None]:
     """Exit status and line for what is no fault of the program; no line for what is."""
-    cause: BaseException | None = error
-    while cause is not None:  # an import that is interrupted fails with an error of its own
-        if isinstance(cause, Interrupted):
-            return 128 + cause.args[0], "Interrupted."
-        cause = cause.__cause__ or cause.__context__
     if isinstance(error, UserError):
         return 1, " ".join(str(error).split())
     if is_disk_full(error):
