@@ -30,7 +30,11 @@ def make(name, path):
     return datasets.make(f"{name}(data_dir={str(path)!r}, manual_dir={raw!r})")
 
 
-@pytest.mark.parametrize("name", list(datasets))
+# Other tests may have registered sets of their own by now.
+OURS = [name for name in datasets if datasets[name].__module__.startswith("diffusion_jax.")]
+
+
+@pytest.mark.parametrize("name", OURS)
 def test_contract(name, tmp_path):
     data = make(name, tmp_path)
     assert data.name == name
