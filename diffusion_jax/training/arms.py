@@ -4,6 +4,7 @@ import dataclasses
 import re
 from typing import Any
 
+import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree
 from ml_collections import ConfigDict
@@ -77,14 +78,28 @@ def objectives(config: ConfigDict) -> dict[str, Objective]:
     """Arm -> its objective.
 
     Raises:
-        UserError: a spec is wrong.
+        UserError: a spec is wrong, or an arm's training times and schedule do not fit.
     """
     # Also where every arm replaces them: a wrong spec is found wherever it stands.
     Objective.make(**{field: config[field] for field in OBJECTIVE})
-    return {
+    made = {
         name: Objective.make(**{field: settings[field] for field in OBJECTIVE})
         for name, settings in arm_settings(config).items()
     }
+    for name, objective in made.items():
+        _check_spread(name, objective)
+    return made
+
+
+def _check_spread(name: str, objective: Objective) -> None:
+    """Raises UserError if nearly all training is at one noise level, the end of the schedule."""
+    time = objective.times.time(jnp.array([0.1, 0.9]), objective.schedule)
+    first, last = objective.schedule.level(time).log_snr
+    if not first > last:
+        raise UserError(
+            f"Arm {name!r} would train at one noise level only, log-SNR {float(last):.3g}: its "
+            "times, or a shift, lie outside of what its schedule reaches."
+        )
 
 
 def make_arms(config: ConfigDict, facts: DataFacts) -> dict[str, Arm]:
