@@ -45,6 +45,27 @@ def save(content: str | bytes, path: str | Path) -> Path:
     return target
 
 
+def check_target(path: str | Path) -> Path:
+    """Returns the path if a file could be written there; asked before work that takes long.
+
+    Raises:
+        UserError: a folder stands there, a file stands where a folder should be, or no permission.
+    """
+    target = Path(path)
+    nearest = next(
+        parent for parent in (target.absolute(), *target.absolute().parents) if parent.exists()
+    )
+    if target.is_dir():
+        reason = "it is a folder; name a file in it"
+    elif nearest != target.absolute() and not nearest.is_dir():
+        reason = f"{nearest} is a file, not a folder"
+    elif not os.access(nearest, os.W_OK):
+        reason = f"no permission to write {nearest}"
+    else:
+        return target
+    raise UserError(f"Cannot write {target}: {reason}.")
+
+
 def is_disk_full(error: BaseException) -> bool:
     """Whether an error, of Python or of the library that writes arrays, means a full disk."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -43,9 +43,14 @@ class Teller:
 
 def main(config: ConfigDict) -> None:
     """Writes the lesson, and prints where it is."""
+    from pathlib import Path
+
+    from diffusion_jax.files import check_target
     from diffusion_jax.reports import lesson
 
-    print(lesson.write(explain(config), OUT.value or "runs/explain"))
+    folder = Path(OUT.value or "runs/explain")
+    check_target(folder / "explain.html")
+    print(lesson.write(explain(config), folder))
 
 
 def explain(config: ConfigDict) -> Any:

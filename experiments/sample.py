@@ -28,15 +28,15 @@ SEED = flags.DEFINE_integer("seed", 0, "of the noise", lower_bound=0, upper_boun
 
 def main(config: ConfigDict) -> None:
     """Draws the sheet; the last line printed is its path."""
-    from pathlib import Path
-
     from diffusion_jax.evaluation.conditions import encode
     from diffusion_jax.evaluation.measure import Plan
+    from diffusion_jax.files import check_target
     from diffusion_jax.training.progress import Progress
     from diffusion_jax.training.runs import Run
     from diffusion_jax.training.trained import load_arms
 
     run = Run.of(config)
+    path = check_target(OUT.value or run.folder / "samples.png")
     plan = Plan.make(config)
     prompts = PROMPT.value or _captions(config)
     condition = encode(run.facts, [prompt for prompt in prompts for _ in range(COUNT.value)])
@@ -48,7 +48,6 @@ def main(config: ConfigDict) -> None:
         for name, arm in arms.items():
             rows.append(_draw(plan, arm, run.facts.shape, condition))
             advance(name)
-    path = Path(OUT.value) if OUT.value else run.folder / "samples.png"
     _write_sheet(path, rows, tuple(arms), prompts)
     _say_what_is_right(config, rows, tuple(arms), prompts)
     print(path)

@@ -3,9 +3,9 @@
 python -m launch.local --processes=2 -m experiments.train --config=configs/quickstart.py
 
 Process 0 keeps the terminal. The output of each other process goes to a file of its own, which
-is kept, and named, when something failed. Ctrl-C and SIGTERM reach every process, and all are
-waited for. When one process fails, the others are stopped and its exit status is returned.
-On a machine with GPUs each process takes one.
+is kept, and named, when something failed; unless all failed alike, and process 0 has said why.
+Ctrl-C and SIGTERM reach every process, and all are waited for. When one process fails, the others
+are stopped and its exit status is returned. On a machine with GPUs each process takes one.
 """
 
 import argparse

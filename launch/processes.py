@@ -15,6 +15,7 @@ Child = subprocess.Popen[bytes]
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM)
 POLL_SECONDS = 0.05
+SETTLE_SECONDS = 1.0  # in which processes that made the same mistake end by themselves
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -76,23 +77,26 @@ def forwarding(children: Sequence[Child]) -> Iterator[list[int]]:
 def wait(children: Sequence[Child], grace: float, received: Sequence[int]) -> Child | None:
     """Waits until every child has ended.
 
-    Once one has failed, the others get SIGTERM (unless a forwarded signal is already ending
-    them), and SIGKILL after `grace` seconds: a process that waits for a dead peer inside a
-    collective cannot end by itself.
+    Once one has failed, the others have a moment to fail likewise. Then they get SIGTERM (unless a
+    forwarded signal is already ending them), and SIGKILL after `grace` seconds: a process that
+    waits for a dead peer inside a collective cannot end by itself.
 
     Returns:
         The child that failed first, or None if none did.
     """
     failed: Child | None = None
-    deadline = math.inf
+    settled = deadline = math.inf
     while any(child.poll() is None for child in children):
         time.sleep(POLL_SECONDS)
-        if time.monotonic() > deadline:
-            send(children, signal.SIGKILL)
+        now = time.monotonic()
         if failed is None and (failed := first_failed(children)):
-            deadline = time.monotonic() + grace
+            settled, deadline = now + min(SETTLE_SECONDS, grace), now + grace
+        if now > settled:
+            settled = math.inf
             if not received:
                 send(children, signal.SIGTERM)
+        if now > deadline:
+            send(children, signal.SIGKILL)
     return failed or first_failed(children)
 
 

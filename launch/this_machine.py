@@ -21,7 +21,8 @@ class Local:
     """This machine, the way a cluster would run the job.
 
     Process 0 keeps the terminal. The output of each other process goes to a file of its own,
-    which is kept, and named, when something failed.
+    which is kept, and named, when something failed; unless all failed alike, and process 0 has
+    said why.
 
     Args:
         grace: seconds that the others get to end once one process has failed.
@@ -44,11 +45,11 @@ class Local:
                 failed = processes.wait(children, self.grace, received)
         finally:
             processes.send(children, signal.SIGKILL)
-        if failed is None:
+        if failed is None or _failed_alike(children):
             shutil.rmtree(logs)
-            return 0
-        print(_describe(failed, children, received, logs), file=sys.stderr)
-        return processes.exit_status(failed)
+        else:
+            print(_describe(failed, children, received, logs), file=sys.stderr)
+        return processes.exit_status(failed) if failed else 0
 
 
 def environments(count: int) -> list[dict[str, str]]:
@@ -71,6 +72,11 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
+
+
+def _failed_alike(children: list[Child]) -> bool:
+    """Whether all ended by themselves with one and the same status, other than 0."""
+    return children[0].wait() > 0 and len({child.wait() for child in children}) == 1
 
 
 def _describe(failed: Child, children: list[Child], received: list[int], logs: Path) -> str:

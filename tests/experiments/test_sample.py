@@ -86,6 +86,19 @@ def test_what_cannot_be_drawn(
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [("", "it is a folder"), ("a_file/sheet.png", "a_file is a file, not a folder")],
+)
+def test_where_nothing_can_be_written_is_said_before_anything_is_drawn(
+    run: ConfigDict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, message: str
+) -> None:
+    (tmp_path / "a_file").touch()
+    monkeypatch.setattr("diffusion_jax.training.trained.load_arms", lambda *_: pytest.fail("drew"))
+    with flagsaver.flagsaver(out=str(tmp_path / place)), pytest.raises(UserError, match=message):
+        sample.main(run)
+
+
 def test_no_run(run: ConfigDict, out: Path, tmp_path: Path) -> None:
     config = run.copy_and_resolve_references()
     config.run_dir = str(tmp_path / "nothing")

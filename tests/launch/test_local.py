@@ -158,6 +158,14 @@ def test_bad_usage_is_one_clear_line(words: list[str], message: str) -> None:
     assert "\n" not in str(raised.value)
 
 
+def test_a_mistake_that_every_process_makes_is_told_in_one_line() -> None:
+    child = launcher("--processes=2", "-m", "experiments.train", "--config=configs/nowhere.py")
+    output, errors = child.communicate(timeout=60)
+    assert child.returncode == 1
+    assert (output + errors).count("\n") == 1
+    assert "configs/nowhere.py" in errors
+
+
 def test_bad_usage_ends_the_program_with_status_1() -> None:
     child = launcher("--processes=2")
     _, errors = child.communicate(timeout=30)
