@@ -9,8 +9,10 @@ reports print.
 
 import ast
 import dataclasses
+import importlib
 import inspect
-from collections.abc import Callable, Iterator
+import pkgutil
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from diffusion_jax.annotations import fits, in_words, nests, options
@@ -70,6 +72,15 @@ def _value(node: ast.expr) -> Any:
     if isinstance(value, int) and value >= 2**63:
         raise ValueError("more than an integer holds")
     return value
+
+
+def import_members(package: str, path: Iterable[str]) -> None:
+    """Imports every module of a package, so that a member is registered by having a file there.
+
+    Call it at the end of the package's `__init__`: `import_members(__name__, __path__)`.
+    """
+    for module in pkgutil.iter_modules(path):
+        importlib.import_module(f"{package}.{module.name}")
 
 
 def _settings(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:

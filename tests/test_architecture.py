@@ -28,7 +28,8 @@ FLOORS = (
 )
 FOUNDATION = {"annotations", "errors", "files", "registry", "struct", "__init__"}
 MATHEMATICS = {"process", "oracles", "sampling"}
-MATHEMATICS_MAY_IMPORT = {"jax", "jaxtyping", LIBRARY} | sys.stdlib_module_names
+# diffrax is jax too: adaptive solvers of ordinary differential equations.
+MATHEMATICS_MAY_IMPORT = {"jax", "jaxtyping", "diffrax", LIBRARY} | sys.stdlib_module_names
 PACKAGES = (LIBRARY, "configs", "experiments", "launch")
 LONGEST_FILE = 400
 

@@ -67,23 +67,6 @@ def thinned(nodes: Nodes, every: int) -> Nodes:
     return jax.tree.map(lambda values: jnp.asarray(np.asarray(values)[::every]), nodes)
 
 
-def with_clean(nodes: Nodes, count: int = 1) -> Nodes:
-    """Appends clean nodes, as `append_clean` and `Nodes.pad` do (in numpy, to compile nothing)."""
-
-    if count == 0:
-        return nodes
-
-    def pad(values: Array, last: float | None = None) -> Array:
-        rest = np.asarray(values)[-1] if last is None else last
-        return jnp.asarray(np.append(values, np.full(count, rest)))
-
-    return Nodes(
-        pad(nodes.time),
-        Level(pad(nodes.level.alpha, 1), pad(nodes.level.sigma, 0)),
-        Level(pad(nodes.rate.alpha), pad(nodes.rate.sigma)),
-    )
-
-
 def stack(parts: list) -> object:
     """Stacks pytrees along a first axis."""
     return jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *parts)

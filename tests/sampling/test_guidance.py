@@ -12,8 +12,8 @@ from diffusion_jax.process.predictions import X0, convert, predictions
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.denoisers import from_network
 from diffusion_jax.sampling.guidance import guidance
+from tests.golden.problems import mixture
 from tests.members import PREDICTIONS
-from tests.sampling.replay import mixture
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -17,6 +17,8 @@ from diffusion_jax.process.schedules.table import Table
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.sample import sample, sample_keys
 from diffusion_jax.sampling.solvers import Solver, solvers
+from tests.golden.problems import mixture
+from tests.golden.replay import with_clean
 from tests.members import PREDICTIONS, SCHEDULES, SOLVERS
 from tests.sampling.exact import (
     AtNodes,
@@ -26,9 +28,7 @@ from tests.sampling.exact import (
     tabulated,
     thinned,
     through,
-    with_clean,
 )
-from tests.sampling.replay import mixture
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -7,23 +7,30 @@ t = 0, here the last one returns the denoised estimate), DPM-Solver's first-orde
 ten steps without a clean end, and diffusers' flow matching grid, which shifts twice.
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.sampling.grids import at_times as at_times_eagerly
-from diffusion_jax.sampling.grids import grids
-from diffusion_jax.sampling.solvers import solvers
+from diffusion_jax.sampling.grids import Nodes, grids
+from diffusion_jax.sampling.solvers import Solver, solvers
 from tests.golden.load import Case, case, cases
-from tests.sampling.exact import compiled, with_clean
-from tests.sampling.replay import nodes_at, replay
+from tests.golden.problems import problem
+from tests.golden.replay import at_times, nodes_at, with_clean
+from tests.golden.replay import replay as replay_states
+from tests.sampling.exact import compiled
 
 pytestmark = pytest.mark.usefixtures("x64")
 
 TOLERANCE = 1e-9
-at_times = jax.jit(at_times_eagerly)
+
+
+def replay(solver: Solver, nodes: Nodes, recorded: Case, x: np.ndarray) -> np.ndarray:
+    steps = len(nodes.time) - 1
+    noise = np.zeros((steps, *x.shape))
+    drawn = recorded.get("noise", noise)[:steps]
+    noise[: len(drawn)] = drawn
+    return replay_states(solver, nodes, problem(recorded.problem), x, noise).x
 
 
 def agree(found: np.ndarray, recorded: np.ndarray) -> None:

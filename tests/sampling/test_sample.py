@@ -18,9 +18,10 @@ from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import Nodes, grids, make
 from diffusion_jax.sampling.sample import check_start, prior, sample, sample_keys
 from diffusion_jax.sampling.solvers import Solver, solvers
+from tests.golden.problems import mixture
+from tests.golden.replay import with_clean
 from tests.members import GRIDS, ONE_SCHEDULE_EACH, SOLVERS
-from tests.sampling.exact import compiled, stack, through, with_clean
-from tests.sampling.replay import mixture
+from tests.sampling.exact import compiled, stack, through
 
 each_solver = pytest.mark.parametrize("spec", SOLVERS)
 DATA = {"mean": (0.5, -0.25), "std": (0.5, 0.3)}

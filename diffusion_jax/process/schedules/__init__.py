@@ -1,16 +1,11 @@
-"""Noise schedules: time to noise level, and back from log-SNR to time."""
+"""Noise schedules: time to noise level, and back from log-SNR to time.
 
-from diffusion_jax.process.schedules import exploding, flow, preserving, shift, table
+Each file here is a member of the family, or a few that lie on one curve.
+"""
+
 from diffusion_jax.process.schedules.base import Schedule, log_snr_range, rate, schedules
+from diffusion_jax.registry import import_members
 
-__all__ = [
-    "Schedule",
-    "exploding",
-    "flow",
-    "log_snr_range",
-    "preserving",
-    "rate",
-    "schedules",
-    "shift",
-    "table",
-]
+__all__ = ["Schedule", "log_snr_range", "rate", "schedules"]
+
+import_members(__name__, __path__)

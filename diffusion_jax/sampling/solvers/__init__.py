@@ -1,18 +1,11 @@
-"""Solvers: how to step from one noise level to the next, less noisy one."""
+"""Solvers: how to step from one noise level to the next, less noisy one.
 
-from diffusion_jax.sampling.solvers import ancestral, ddim, dpmpp_2m, edm, euler, heun
+Each file here is a member of the family, or a few that share their formulas.
+"""
+
+from diffusion_jax.registry import import_members
 from diffusion_jax.sampling.solvers.base import Denoise, Noise, Solver, State, solvers
 
-__all__ = [
-    "Denoise",
-    "Noise",
-    "Solver",
-    "State",
-    "ancestral",
-    "ddim",
-    "dpmpp_2m",
-    "edm",
-    "euler",
-    "heun",
-    "solvers",
-]
+__all__ = ["Denoise", "Noise", "Solver", "State", "solvers"]
+
+import_members(__name__, __path__)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from diffusion_jax.process.level import Level
 from diffusion_jax.registry import Registry
@@ -41,9 +41,21 @@ class Solver(Protocol):
     the noise that the method itself leaves out there.
     """
 
-    order: ClassVar[int]  # of global convergence to the exact flow (stochastic: in distribution)
-    stochastic: ClassVar[bool]  # whether the default settings draw noise
-    needs_signal: ClassVar[bool]  # whether it divides by alpha, which must not be 0 then
+    # Attributes of the class, or properties where they depend on the settings.
+    @property
+    def order(self) -> int:
+        """Of global convergence to the exact flow (stochastic: in distribution)."""
+        ...
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether these settings draw noise."""
+        ...
+
+    @property
+    def needs_signal(self) -> bool:
+        """Whether it divides by alpha, which must not be 0 then."""
+        ...
 
     def evaluations(self, steps: int) -> int:
         """Number of denoiser evaluations (NFE) that `steps` steps cost."""
@@ -73,6 +85,63 @@ class OneStep:
         return State(x, jnp.zeros_like(x))
 
 
+@pytree
+class Memory:
+    """The last evaluations of a multistep solver, the latest first.
+
+    Attributes:
+        estimates: of x_0, (kept, batch, ...); zeros where there was none yet.
+        node: where each was made, (kept,); the grid's first node where there was none yet.
+        count: how many there were, at most `kept`; an integer scalar.
+    """
+
+    estimates: Float[Array, "kept batch ..."]
+    node: Nodes
+    count: Int[Array, ""]
+
+    @staticmethod
+    def empty(x: Float[Array, "batch ..."], nodes: Nodes, kept: int) -> "Memory":
+        """A memory for `kept` evaluations, in which there are none."""
+        first = jax.tree.map(lambda values: jnp.broadcast_to(values[0], (kept,)), nodes)
+        return Memory(jnp.zeros((kept, *x.shape), x.dtype), first, jnp.zeros((), int))
+
+    def push(self, estimate: Float[Array, "batch ..."], node: Nodes) -> "Memory":
+        """With an evaluation at `node` (scalars) put in front, and the oldest dropped."""
+
+        def put(value: Array, values: Array) -> Array:
+            return jnp.concatenate([value[None], values[:-1]])
+
+        count = jnp.minimum(self.count + 1, self.estimates.shape[0])
+        return Memory(put(estimate, self.estimates), jax.tree.map(put, node, self.node), count)
+
+
+@pytree
+class MultistepState(State):
+    """A `State` that remembers earlier evaluations, and how far it still is to the end.
+
+    Attributes:
+        memory: the last evaluations before this step.
+        left: how many steps are left, this one included; an integer scalar.
+    """
+
+    memory: Memory
+    left: Int[Array, ""]
+
+
+class Multistep:
+    """A solver with a memory, at one evaluation a step unless it says more."""
+
+    kept: ClassVar[int] = 1  # earlier evaluations that it remembers
+    needs_signal: ClassVar[bool] = False
+
+    def evaluations(self, steps: int) -> int:
+        return steps
+
+    def init(self, x: Float[Array, "batch ..."], nodes: Nodes) -> MultistepState:
+        memory = Memory.empty(x, nodes, self.kept)
+        return MultistepState(x, jnp.zeros_like(x), memory, nodes.steps)
+
+
 def predicted_noise(
     x: Float[Array, "batch ..."], x0: Float[Array, "batch ..."], level: Level
 ) -> Float[Array, "batch ..."]:
@@ -83,3 +152,13 @@ def predicted_noise(
 def unless_clean(there: Nodes, correct: Callable[[], Any], otherwise: Any) -> Any:
     """`correct()` if the node is noisy, else `otherwise`: the denoiser is not run on clean data."""
     return jax.lax.cond(there.level.sigma > 0, correct, lambda: otherwise)
+
+
+def halfway(here: Nodes, there: Nodes, part: float | Float[Array, ""]) -> Level:
+    """The level at `part` of the way from one node to the other, in log-SNR.
+
+    It is variance-preserving, whatever the schedule: where a solver evaluates between nodes, only
+    the log-SNR counts, as long as x there is on the scale of that level.
+    """
+    start, end = here.level.log_snr, there.level.log_snr
+    return Level.from_log_snr(start + part * (end - start))

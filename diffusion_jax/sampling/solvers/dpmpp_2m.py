@@ -1,27 +1,21 @@
 """DPM-Solver++ (2M)."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.sampling.solvers.base import Denoise, Noise, State, solvers
+from diffusion_jax.sampling.solvers.base import (
+    Denoise,
+    Multistep,
+    MultistepState,
+    Noise,
+    solvers,
+)
 from diffusion_jax.struct import pytree
-
-
-@pytree
-class MultistepState(State):
-    """A `State` that remembers how long the last step was.
-
-    Attributes:
-        h: length of the last step in half log-SNR; infinite before the first.
-    """
-
-    h: Array
 
 
 @solvers.register("dpmpp_2m")
 @pytree
-class DPMpp2M:
+class DPMpp2M(Multistep):
     """Second-order multistep: one evaluation a step, extrapolated with the one before.
 
     With lambda = log(alpha/sigma), h = lambda_s - lambda_t and the step before h':
@@ -33,22 +27,17 @@ class DPMpp2M:
 
     order = 2
     stochastic = False
-    needs_signal = False
-
-    def evaluations(self, steps: int) -> int:
-        return steps
-
-    def init(self, x: Float[Array, "batch ..."], nodes: Nodes) -> MultistepState:
-        return MultistepState(x, jnp.zeros_like(x), jnp.asarray(jnp.inf, x.dtype))
 
     def step(
         self, state: MultistepState, here: Nodes, there: Nodes, denoise: Denoise, noise: Noise
     ) -> MultistepState:
-        x0 = denoise(state.x, here.level)
+        x0, before = denoise(state.x, here.level), state.memory
         h = (there.level.log_snr - here.level.log_snr) / 2
+        h_before = (here.level.log_snr - before.node.level.log_snr[0]) / 2
         # h is infinite from a level without signal and to one without noise: no extrapolation.
-        weight = jnp.where(jnp.isfinite(h), h / (2 * state.h), 0)
-        estimate = x0 + weight * (x0 - state.denoised)
+        extrapolate = (before.count > 0) & jnp.isfinite(h)
+        weight = jnp.where(extrapolate, h / (2 * h_before), 0)
+        estimate = x0 + weight * (x0 - before.estimates[0])
         ratio = there.level.sigma / here.level.sigma
         x = ratio * state.x - there.level.alpha * jnp.expm1(-h) * estimate
-        return MultistepState(x, x0, h)
+        return MultistepState(x, x0, before.push(x0, here), state.left - 1)

@@ -1,0 +1,51 @@
+"""The two distributions whose denoiser is exact, on which the references were run."""
+
+import functools
+from typing import Any, Protocol
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from diffusion_jax.oracles import Gaussian, GaussianMixture
+from diffusion_jax.process.level import Level
+from diffusion_jax.struct import pytree
+from tests.golden.load import case
+
+
+class Problem(Protocol):
+    """A distribution with an exact denoiser; a pytree, so that one program serves all of a kind."""
+
+    def denoise(self, x: Array, level: Level, condition: Any = None) -> Array:
+        """E[x_0 | x]."""
+        ...
+
+
+@pytree
+class Rotated:
+    """Another distribution in turned coordinates, x -> x q^T."""
+
+    inner: Gaussian
+    q: Array
+
+    def denoise(self, x: Array, level: Level, condition: Any = None) -> Array:
+        return self.inner.denoise(x @ self.q, level, condition) @ self.q.T
+
+
+@functools.cache
+def mixture() -> GaussianMixture:
+    """gmm2: three components in two dimensions."""
+    recorded = case("problems", "gmm2", "check")
+    return GaussianMixture(*(jnp.asarray(recorded[name]) for name in ("weights", "means", "stds")))
+
+
+@functools.cache
+def problem(name: str | None) -> Problem:
+    """A problem by the name that cases give it."""
+    if name == "gmm2":
+        return mixture()
+    if name == "gauss16":
+        recorded = case("problems", name, "check")
+        q = jnp.asarray(recorded["Q"])
+        mean, variance = jnp.asarray(recorded["m"]), jnp.asarray(recorded["lam"])
+        return Rotated(Gaussian(mean @ q, jnp.sqrt(variance)), q)
+    raise KeyError(f"no exact distribution is called {name!r}")

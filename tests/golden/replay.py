@@ -1,0 +1,91 @@
+"""Runs solvers over given levels, with given draws of noise."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from diffusion_jax.process.level import Level
+from diffusion_jax.process.schedules import Schedule, rate
+from diffusion_jax.sampling.grids import Nodes
+from diffusion_jax.sampling.solvers import Solver
+from tests.golden.problems import Problem
+
+SHORTEST = 32  # steps that every run is padded to at least, so that few lengths are compiled
+
+
+def nodes_at(alpha: Any, sigma: Any, time: Any = None) -> Nodes:
+    """Nodes at given levels, for solvers that need no rates (nor, by default, times)."""
+    level = Level(jnp.asarray(alpha, float), jnp.asarray(sigma, float))
+    return Nodes(level.sigma if time is None else jnp.asarray(time, float), level, level)
+
+
+@jax.jit
+def at_times(schedule: Schedule, time: Array) -> Nodes:
+    """Nodes at given times of a schedule, in one compiled program."""
+    return Nodes(time, schedule.level(time), rate(schedule, time))
+
+
+def with_clean(nodes: Nodes, count: int = 1) -> Nodes:
+    """Appends clean nodes (alpha = 1, sigma = 0; time and rate repeat), in numpy."""
+
+    def pad(values: Array, last: float | None = None) -> Array:
+        rest = np.asarray(values)[-1] if last is None else last
+        return jnp.asarray(np.append(values, np.full(count, rest)))
+
+    if count == 0:
+        return nodes
+    return Nodes(
+        pad(nodes.time),
+        Level(pad(nodes.level.alpha, 1), pad(nodes.level.sigma, 0)),
+        Level(pad(nodes.rate.alpha), pad(nodes.rate.sigma)),
+    )
+
+
+@jax.jit
+def _run(
+    solver: Solver, data: Problem, nodes: Nodes, steps: Array, noise: Array, x: Array
+) -> tuple[Any, Any]:
+    def body(state, step):  # type: ignore[no-untyped-def]
+        index, draws = step
+        moved = solver.step(state, nodes[index], nodes[index + 1], data.denoise, lambda k: draws[k])
+        state = jax.tree.map(lambda new, old: jnp.where(index < steps, new, old), moved, state)
+        return state, state
+
+    # What a solver may ask of the whole grid it asks of one without padding.
+    counted = Nodes(nodes.time, Level(nodes.level.alpha, _unpadded(nodes, steps)), nodes.rate)
+    start = solver.init(x, counted)
+    return start, jax.lax.scan(body, start, (jnp.arange(noise.shape[0]), noise))[1]
+
+
+def _unpadded(nodes: Nodes, steps: Array) -> Array:
+    return jnp.where(jnp.arange(nodes.time.shape[0]) < steps, nodes.level.sigma, 0)
+
+
+def replay(solver: Solver, nodes: Nodes, data: Problem, x: Any, noise: Any = None) -> Any:
+    """The solver's states after each step, stacked along a first axis.
+
+    One compiled program serves all runs of a solver up to a length: shorter ones are padded with
+    steps whose results are dropped.
+
+    Args:
+        solver: takes the steps.
+        nodes: the levels, (steps + 1,), whether the last is clean or not.
+        data: whose denoiser is exact.
+        x: where to start, (batch, dim).
+        noise: the draws of each step, (steps, draws, batch, dim), or (steps, batch, dim) where
+            each step has but one; none by default.
+    """
+    steps = nodes.time.shape[0] - 1
+    length = max(SHORTEST, 1 << (steps - 1).bit_length())
+    x = jnp.asarray(x)
+    drawn = np.zeros((steps, 1, *x.shape)) if noise is None else np.asarray(noise)
+    drawn = drawn if drawn.ndim == x.ndim + 2 else drawn[:, None]
+    padded = np.zeros((length, *drawn.shape[1:]))
+    padded[:steps] = drawn[:steps]
+    # The last node again and again: whatever a solver makes of such a step is dropped.
+    nodes = jax.tree.map(lambda v: jnp.pad(v, (0, length - steps), mode="edge"), nodes)
+    _, states = _run(solver, data, nodes, jnp.asarray(steps), jnp.asarray(padded), x)
+    return jax.tree.map(lambda values: np.asarray(values)[:steps], states)
