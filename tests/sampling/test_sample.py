@@ -76,8 +76,8 @@ class TestSamples:
     def test_the_whole_run_is_one_scan(self, spec: str) -> None:
         solver, nodes = solvers.make(spec), nodes_of()
         names = list(primitives(jax.make_jaxpr(run)(solver, nodes, keys_of(2)).jaxpr))
-        assert names.count("scan") == 1
-        assert names.count("while") == 0
+        assert names.count("scan") == 1 or solver.adaptive
+        assert names.count("while") == 0 or solver.adaptive
 
     def test_it_costs_as_many_evaluations_as_it_says(self, spec: str) -> None:
         calls = []
@@ -89,7 +89,8 @@ class TestSamples:
         solver, nodes, keys = solvers.make(spec), nodes_of(steps=5).pad(7), keys_of(2)
         jax.jit(lambda: sample(denoise, solver, nodes, prior(nodes, keys, (2,)), keys)[0])()
         jax.effects_barrier()
-        assert len(calls) == solver.evaluations(5)
+        allowed = range(1, solver.evaluations(5) + 1)
+        assert len(calls) in (allowed if solver.adaptive else allowed[-1:])
         assert min(calls) > 0, "never on clean data"
 
     def test_states_can_be_kept(self, spec: str) -> None:

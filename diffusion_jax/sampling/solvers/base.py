@@ -32,6 +32,17 @@ class State:
     denoised: Float[Array, "batch ..."]
 
 
+@pytree
+class AdaptiveState(State):
+    """The state of an adaptive solver.
+
+    Attributes:
+        evaluations: how often the denoiser was asked so far, for each sample, (batch,).
+    """
+
+    evaluations: Int[Array, "batch"]
+
+
 @runtime_checkable
 class Solver(Protocol):
     """One step of a method between two neighbouring nodes of a grid.
@@ -57,8 +68,13 @@ class Solver(Protocol):
         """Whether it divides by alpha, which must not be 0 then."""
         ...
 
+    @property
+    def adaptive(self) -> bool:
+        """Whether it chooses steps of its own between two nodes; its state counts evaluations."""
+        ...
+
     def evaluations(self, steps: int) -> int:
-        """Number of denoiser evaluations (NFE) that `steps` steps cost."""
+        """Number of denoiser evaluations (NFE) of `steps` steps; at most, if it is adaptive."""
         ...
 
     def init(self, x: Float[Array, "batch ..."], nodes: Nodes) -> Any:
@@ -77,6 +93,7 @@ class OneStep:
     """A solver whose state is the sample alone, at one evaluation a step unless it says more."""
 
     needs_signal: ClassVar[bool] = False
+    adaptive: ClassVar[bool] = False
 
     def evaluations(self, steps: int) -> int:
         return steps
@@ -133,6 +150,7 @@ class Multistep:
 
     kept: ClassVar[int] = 1  # earlier evaluations that it remembers
     needs_signal: ClassVar[bool] = False
+    adaptive: ClassVar[bool] = False
 
     def evaluations(self, steps: int) -> int:
         return steps

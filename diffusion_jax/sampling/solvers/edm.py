@@ -49,6 +49,7 @@ class EDMSampler:
     order = 2
     stochastic = False
     needs_signal = True
+    adaptive = False
 
     def __post_init__(self) -> None:
         within(self, 0, float("inf"), "churn", "s_tmin", "s_noise")
