@@ -7,11 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from diffusion_jax.evaluation.exact_levels import with_clean
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import Schedule, rate
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers import Solver
 from tests.golden.problems import Problem
+
+__all__ = ["at_times", "nodes_at", "replay", "with_clean"]
 
 SHORTEST = 32  # steps that every run is padded to at least, so that few lengths are compiled
 
@@ -26,22 +29,6 @@ def nodes_at(alpha: Any, sigma: Any, time: Any = None) -> Nodes:
 def at_times(schedule: Schedule, time: Array) -> Nodes:
     """Nodes at given times of a schedule, in one compiled program."""
     return Nodes(time, schedule.level(time), rate(schedule, time))
-
-
-def with_clean(nodes: Nodes, count: int = 1) -> Nodes:
-    """Appends clean nodes (alpha = 1, sigma = 0; time and rate repeat), in numpy."""
-
-    def pad(values: Array, last: float | None = None) -> Array:
-        rest = np.asarray(values)[-1] if last is None else last
-        return jnp.asarray(np.append(values, np.full(count, rest)))
-
-    if count == 0:
-        return nodes
-    return Nodes(
-        pad(nodes.time),
-        Level(pad(nodes.level.alpha, 1), pad(nodes.level.sigma, 0)),
-        Level(pad(nodes.rate.alpha), pad(nodes.rate.sigma)),
-    )
 
 
 @jax.jit

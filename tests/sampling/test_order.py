@@ -9,104 +9,55 @@ import pytest
 from jaxtyping import Array
 from scipy.integrate import solve_ivp
 
-from diffusion_jax.oracles import Gaussian, GaussianMixture
-from diffusion_jax.process.level import Level
-from diffusion_jax.process.predictions import predictions
-from diffusion_jax.process.schedules import schedules
-from diffusion_jax.process.schedules.table import Table
-from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.sampling.sample import sample, sample_keys
-from diffusion_jax.sampling.solvers import Solver, solvers
-from tests.golden.problems import mixture
-from tests.golden.replay import with_clean
-from tests.members import PREDICTIONS, SCHEDULES, SOLVERS
-from tests.sampling.exact import (
-    AtNodes,
+from diffusion_jax.evaluation.convergence import STEPS, Cases, cases, errors, orders, run
+from diffusion_jax.evaluation.exact_levels import (
     between,
     order_of,
     stack,
     tabulated,
     thinned,
-    through,
+    with_clean,
 )
+from diffusion_jax.process.level import Level
+from diffusion_jax.process.predictions import predictions
+from diffusion_jax.process.schedules import schedules
+from diffusion_jax.process.schedules.table import Table
+from diffusion_jax.sampling.solvers import solvers
+from tests.golden.problems import mixture
+from tests.members import PREDICTIONS, SCHEDULES, SOLVERS
 
 pytestmark = pytest.mark.usefixtures("x64")
 
 FIXED = [spec for spec in SOLVERS if not solvers.make(spec).adaptive]
 DETERMINISTIC = [spec for spec in FIXED if not solvers.make(spec).stochastic]
 TOLERANCE = 0.3
-DATA_MEAN, DATA_STD = (0.5, -0.3, 0.2), (0.3, 0.8, 1.5)
-LOW, HIGH = -4.0, 4.0  # log-SNR that all schedules reach
-STEPS = (40, 80, 160)
 
 
 @functools.cache
-def grids_and_predictions() -> tuple[list[tuple[int, str, str]], Nodes, AtNodes]:
-    """Every step count, schedule and prediction; their nodes and coefficients, stacked."""
-    names, nodes, coefficients = [], [], []
-    for spec in SCHEDULES:
-        schedule = schedules.make(spec)
-        finest = between(schedule, LOW, HIGH, max(STEPS))
-        for steps in STEPS:
-            found = thinned(finest, max(STEPS) // steps)
-            # All of one length: the states before the clean end are what counts.
-            found = with_clean(found, max(STEPS) - steps + 1)
-            for prediction in PREDICTIONS:
-                kind = predictions.make(prediction, schedule=schedule, sigma_data=0.7)
-                names.append((steps, spec, prediction))
-                nodes.append(found)
-                coefficients.append(tabulated(kind, found))
-    return names, stack(nodes), stack(coefficients)
-
-
-@jax.jit
-def run(
-    solver: Solver, data: Gaussian | GaussianMixture, nodes: Nodes, kind: AtNodes, x: Array
-) -> Array:
-    """The states after each step, for stacked grids and predictions: (cases, steps, batch, dim)."""
-    keys = sample_keys(jax.random.key(0), x.shape[-2])
-
-    def one(nodes: Nodes, kind: AtNodes, x: Array) -> Array:
-        denoise = through(kind, data.denoise)
-        return sample(denoise, solver, nodes, x, keys, save=lambda state: state.x)[1]
-
-    return jax.vmap(one)(nodes, kind, x)
+def all_cases() -> Cases:
+    return cases(SCHEDULES, PREDICTIONS)
 
 
 @functools.cache
 def measured(spec: str) -> dict[tuple[str, str], dict[int, float]]:
     """Distance from the exact flow by step count, for every (schedule, prediction)."""
-    data = Gaussian(jnp.array(DATA_MEAN), jnp.array(DATA_STD))
-    names, nodes, kinds = grids_and_predictions()
-    unit = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3)))
-    first = Level(nodes.level.alpha[:, 0], nodes.level.sigma[:, 0])
-    x = jax.vmap(lambda level: level.alpha * data.mean + level.sigma * unit)(first)
-    states = np.asarray(run(solvers.make(spec), data, nodes, kinds, x))
-    last = np.array([steps for steps, _, _ in names])
-    rows = np.arange(len(names))
-    arrived = Level(nodes.level.alpha[rows, last], nodes.level.sigma[rows, last])
-    exact = np.asarray(jax.vmap(data.flow)(x, first, arrived))
-    scale = np.asarray(arrived.alpha)[:, None, None]
-    errors = np.abs((states[rows, last - 1] - exact) / scale).max(axis=(1, 2))
-    found: dict[tuple[str, str], dict[int, float]] = {}
-    for (steps, schedule, prediction), error in zip(names, errors, strict=True):
-        found.setdefault((schedule, prediction), {})[steps] = error
-    return found
+    return errors(solvers.make(spec), all_cases())
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("solver", DETERMINISTIC)
 def test_order(solver: str, schedule: str, prediction: str) -> None:
-    errors, stated = measured(solver)[schedule, prediction], solvers.make(solver).order
+    found, stated = measured(solver)[schedule, prediction], solvers.make(solver).order
     table = getattr(schedules.make(schedule), "schedule", schedules.make(schedule))
     if solver == "heun" and isinstance(table, Table):
         # In a table's own time the velocity jumps at each entry. The method is of second order
         # down to the size of the jumps.
         resolution = 0.3 / table.log_alpha.size
-        assert all(error < 0.6 / steps**2 + resolution for steps, error in errors.items())
+        assert all(error < 0.6 / steps**2 + resolution for steps, error in found.items())
         return
-    order = order_of([errors[steps] for steps in STEPS], STEPS)
+    (order,) = orders({(schedule, prediction): found}).values()
+    assert tuple(found) == STEPS
     assert abs(order - stated) < TOLERANCE, f"measured {order:.2f}, stated {stated}"
 
 

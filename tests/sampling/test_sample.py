@@ -11,6 +11,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.evaluation.exact_levels import stack, through, with_clean
 from diffusion_jax.oracles import Gaussian
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import predictions
@@ -19,9 +20,8 @@ from diffusion_jax.sampling.grids import Nodes, grids, make
 from diffusion_jax.sampling.sample import check_start, prior, sample, sample_keys
 from diffusion_jax.sampling.solvers import Solver, solvers
 from tests.golden.problems import mixture
-from tests.golden.replay import with_clean
 from tests.members import GRIDS, ONE_SCHEDULE_EACH, SOLVERS
-from tests.sampling.exact import compiled, stack, through
+from tests.sampling.exact import compiled
 
 each_solver = pytest.mark.parametrize("spec", SOLVERS)
 DATA = {"mean": (0.5, -0.25), "std": (0.5, 0.3)}

@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 from jaxtyping import Array
 
+from diffusion_jax.evaluation.exact_levels import between, order_of, stack, thinned, with_clean
 from diffusion_jax.oracles import Gaussian
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers import Solver, solvers
-from tests.golden.replay import with_clean
 from tests.members import ONE_SCHEDULE_EACH, SOLVERS
-from tests.sampling.exact import between, order_of, stack, thinned
 
 pytestmark = pytest.mark.usefixtures("x64")
 
