@@ -45,6 +45,7 @@ def get_config() -> ConfigDict:
     config.sampling.steps = (16,)
     config.sampling.grid = "karras"
     config.sampling.guidance = "classifier_free(scale=2.0)"
+    config.sampling.threshold = "none"  # keeps estimates of x_0 in range: "clip()", "dynamic()"
     config.sampling.count = 64  # samples per arm, solver and step count
     # Samples where arms are judged: with the first solver and the most steps.
     config.sampling.headline_count = 64

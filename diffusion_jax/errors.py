@@ -53,13 +53,14 @@ def within(part: Any, low: float, high: float, *names: str) -> None:
     _require(part, names, lambda value: low <= value <= high, bounds)
 
 
-def ordered(part: Any, low: str, high: str) -> None:
-    """Raises UserError unless setting `low` of `part` is less than setting `high`."""
+def ordered(part: Any, low: str, high: str, equal: bool = False) -> None:
+    """Raises UserError unless setting `low` of `part` is less than setting `high`, or `equal`."""
     smaller, larger = getattr(part, low), getattr(part, high)
-    if _is_number(smaller) and _is_number(larger) and not smaller < larger:
-        raise UserError(
-            f"{type(part).__name__}: {low}={smaller} must be less than {high}={larger}."
-        )
+    if not (_is_number(smaller) and _is_number(larger)):
+        return
+    if not (smaller < larger or (equal and smaller == larger)):
+        rule = "at most" if equal else "less than"
+        raise UserError(f"{type(part).__name__}: {low}={smaller} must be {rule} {high}={larger}.")
 
 
 def _require(part: Any, names: Iterable[str], holds: Callable[[float], bool], what: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from configs import base
 from diffusion_jax.errors import UserError
 from experiments import config_fields
 
@@ -37,6 +38,9 @@ def _from_run(folder: str) -> ConfigDict:
 
     saved = Run.load(folder).config
     saved.run_dir = folder
+    for field, default in base.get_config().sampling.items():
+        if field not in saved.sampling:  # the run is older than this field
+            saved.sampling[field] = default
     return saved
 
 

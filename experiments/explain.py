@@ -39,6 +39,7 @@ class Teller:
     condition: Any
     sentence: str
     prediction: Any = None
+    steer: Any = None
 
 
 def main(config: ConfigDict) -> None:
@@ -69,6 +70,7 @@ def explain(config: ConfigDict) -> Any:
     from diffusion_jax.reports.lesson import Lesson
     from diffusion_jax.sampling import grids
     from diffusion_jax.sampling.sample import check_start, sample_keys
+    from diffusion_jax.sampling.thresholds import thresholded
     from diffusion_jax.training.runs import is_run
 
     plan, data = Plan.make(config), datasets.make(config.data)
@@ -80,6 +82,11 @@ def explain(config: ConfigDict) -> Any:
     check_start(nodes, plan.solvers[solver], teller.prediction)
     keys = sample_keys(jax.random.key(config.seed), PICTURES)
     eps = jax.random.normal(jax.random.fold_in(jax.random.key(config.seed), 1), picture.shape)
+
+    def steer(denoise: Any, course: Any) -> Any:
+        guided = teller.steer(denoise, course) if teller.steer else denoise
+        return thresholded(guided, plan.threshold)
+
     time = jnp.linspace(schedule.t_min, schedule.t_max, 257)
     return Lesson(
         schedule=teller.schedule_spec,
@@ -91,7 +98,13 @@ def explain(config: ConfigDict) -> Any:
         denoiser=teller.sentence,
         sampler=f"Sampled with {solver}, {STEPS.value} steps on the grid {config.sampling.grid}",
         reverse=walks.reverse(
-            teller.denoise, plan.solvers[solver], nodes, keys, picture.shape, teller.condition
+            teller.denoise,
+            plan.solvers[solver],
+            nodes,
+            keys,
+            picture.shape,
+            teller.condition,
+            steer,
         ),
         command=shlex.join(["python", "-m", "experiments.explain", *sys.argv[1:]]),
     )
@@ -120,17 +133,16 @@ def _network(config: ConfigDict) -> Teller:
     run = Run.of(config)
     condition = encode(run.facts, [_prompt()] * PICTURES)
     name, trained = next(iter(load_arms(run.folder, (ARM.value,) if ARM.value else ()).items()))
-    denoise = trained.denoiser()
-    if _prompt():
-        denoise = guidance.make(config.sampling.guidance)(denoise, null_condition(condition))
+    guide = guidance.make(config.sampling.guidance if _prompt() else "none")
     return Teller(
         trained.objective.schedule,
         trained.arm.settings["schedule"],
-        denoise,
+        trained.denoiser(),
         condition,
         f"The denoiser is the network of the arm {name} in {run.folder}, "
         f"after {trained.step:,} training steps.",
         trained.objective.prediction,
+        lambda denoise, course: guide(denoise, null_condition(condition), course),
     )
 
 

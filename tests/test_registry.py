@@ -19,9 +19,10 @@ from diffusion_jax.registry import Registry, Spec, parse
 from diffusion_jax.sampling.grids import grids
 from diffusion_jax.sampling.guidance import guidance
 from diffusion_jax.sampling.solvers import solvers
+from diffusion_jax.sampling.thresholds import thresholds
 from diffusion_jax.struct import Scalar, pytree, static
 
-FAMILIES = (schedules, predictions, times, weightings, grids, guidance, solvers)
+FAMILIES = (schedules, predictions, times, weightings, grids, guidance, thresholds, solvers)
 
 
 def refused(registry: Registry, spec: str, *words: str) -> None:
@@ -206,6 +207,10 @@ WRONG = [
     (guidance, "classifier_free(scale=inf)", "scale", "finite"),
     (guidance, "classifier_free(sigma_low=-1)", "sigma_low", "0 or more"),
     (guidance, "classifier_free(sigma_low=3, sigma_high=2)", "less than"),
+    (guidance, "classifier_free(channels=0)", "channels", "1 or more"),
+    (thresholds, "clip(bound=0)", "bound", "positive"),
+    (thresholds, "dynamic(ratio=95)", "ratio", "from 0 to 1"),
+    (thresholds, "dynamic(lowest=2, highest=1)", "at most"),
     (solvers, "ddim(eta=1.5)", "eta", "from 0 to 1"),
     (solvers, "ddim(eta='all')", "eta", "a number"),
     (solvers, "ancestral(variance='larg')", "Did you mean 'large'?"),

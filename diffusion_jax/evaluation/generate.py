@@ -14,9 +14,10 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import Prediction
 from diffusion_jax.sampling.denoisers import Denoiser, from_network
 from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.sampling.guidance import Guidance
+from diffusion_jax.sampling.guidance import Course, Guidance
 from diffusion_jax.sampling.sample import check_start, prior, sample, sample_keys
 from diffusion_jax.sampling.solvers import Solver, State
+from diffusion_jax.sampling.thresholds import NoThreshold, Threshold, thresholded
 from diffusion_jax.struct import Scalar, pytree, static
 
 
@@ -30,6 +31,7 @@ class Sampler:
         guidance: steers towards the condition.
         shape: of one sample, e.g. (height, width, channels).
         sigma_data: standard deviation of the data, as in training.
+        threshold: keeps the guided estimates within the range of data.
     """
 
     network: ScoreNetwork = static()
@@ -37,15 +39,20 @@ class Sampler:
     guidance: Guidance
     shape: tuple[int, ...] = static()
     sigma_data: Scalar = 0.5
+    threshold: Threshold = NoThreshold()
 
-    def denoiser(self, params: PyTree, prediction: Prediction, condition: Condition) -> Denoiser:
-        """The guided denoiser that parameters trained with `prediction` are."""
+    def denoiser(
+        self, params: PyTree, prediction: Prediction, condition: Condition, course: Course
+    ) -> Denoiser:
+        """The guided denoiser that parameters trained with `prediction` are, for one run."""
 
         def predict(x: Array, label: Array, condition: Condition) -> Any:
             return self.network.apply({"params": params}, x, label, condition)
 
         denoise = from_network(predict, prediction, self.sigma_data)
-        return self.guidance(denoise, null_condition(condition)) if condition else denoise
+        if condition:
+            denoise = self.guidance(denoise, null_condition(condition), course)
+        return thresholded(denoise, self.threshold)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,8 +85,8 @@ def _run(
     def save(state: State) -> tuple[Array, Array]:
         return state.x[:traced], state.denoised[:traced]
 
-    denoise = sampler.denoiser(params, prediction, condition)
     start = prior(nodes, keys, sampler.shape)
+    denoise = sampler.denoiser(params, prediction, condition, Course(start, nodes))
     end, (x, denoised) = sample(denoise, sampler.solver, nodes, start, keys, condition, save=save)
     # The estimate of step i was made from frame i; the last frame is its own.
     frames = jnp.concatenate([start[None, :traced], x])

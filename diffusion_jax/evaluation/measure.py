@@ -18,6 +18,7 @@ from diffusion_jax.sampling.grids import Grid, Nodes, grids, make
 from diffusion_jax.sampling.guidance import Guidance, guidance
 from diffusion_jax.sampling.sample import check_start
 from diffusion_jax.sampling.solvers import Solver, solvers
+from diffusion_jax.sampling.thresholds import Threshold, thresholds
 from diffusion_jax.training.progress import Progress
 from diffusion_jax.training.runs import DataFacts
 from diffusion_jax.training.trained import TrainedArm
@@ -46,6 +47,7 @@ class Plan:
         steps: step counts, rising.
         grid: where the steps are.
         guidance: towards the caption.
+        threshold: of the guided estimates.
         count: samples per arm and way.
         headline_count: samples per arm in the way that arms are judged by, at least `count`.
         batch_size: samples drawn at once.
@@ -56,6 +58,7 @@ class Plan:
     steps: tuple[int, ...]
     grid: Grid
     guidance: Guidance
+    threshold: Threshold
     count: int
     headline_count: int
     batch_size: int
@@ -81,6 +84,7 @@ class Plan:
             tuple(sorted(set(options.steps))),
             grids.make(options.grid),
             guidance.make(options.guidance),
+            thresholds.make(options.threshold),
             options.count,
             max(options.count, options.headline_count),
             options.batch_size,
@@ -119,7 +123,7 @@ class Plan:
     def sampler(self, arm: TrainedArm, way: Way, shape: tuple[int, ...]) -> Sampler:
         """What draws samples of an arm."""
         solver, sigma_data = self.solvers[way.solver], arm.objective.sigma_data
-        return Sampler(arm.arm.network, solver, self.guidance, shape, sigma_data)
+        return Sampler(arm.arm.network, solver, self.guidance, shape, sigma_data, self.threshold)
 
 
 def _check_number(field: str, value: int) -> None:

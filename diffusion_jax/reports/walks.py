@@ -1,5 +1,6 @@
 """The two phases of diffusion as frames to look at: a picture into static, static into pictures."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from diffusion_jax.reports import pictures
 from diffusion_jax.reports.content import Forward, Trajectory
 from diffusion_jax.sampling.denoisers import Denoiser
 from diffusion_jax.sampling.grids import Nodes
+from diffusion_jax.sampling.guidance import Course
 from diffusion_jax.sampling.sample import check_start, prior, sample
 from diffusion_jax.sampling.solvers import Solver
 
@@ -54,6 +56,7 @@ def reverse(
     keys: Key[Array, "count"],
     shape: tuple[int, ...],
     condition: Any = None,
+    steer: Callable[[Denoiser, Course], Denoiser] = lambda denoise, course: denoise,
 ) -> Trajectory:
     """Static becoming pictures, with the estimate of the clean picture at each step.
 
@@ -64,6 +67,7 @@ def reverse(
         keys: one per picture, see `sampling.sample.sample_keys`.
         shape: of one picture, (height, width, channels).
         condition: handed to `denoise`.
+        steer: what guides the denoiser on this run.
 
     Returns:
         steps + 1 frames. The estimate beside frame i was made on the step from it; beside the
@@ -75,7 +79,7 @@ def reverse(
     check_start(nodes, solver)
     start = prior(nodes, keys, shape)
     end, (x, denoised) = sample(
-        denoise,
+        steer(denoise, Course(start, nodes)),
         solver,
         nodes,
         start,

@@ -65,6 +65,7 @@ def test_from_a_config_to_a_report(tmp_path: Path, capsys: pytest.CaptureFixture
         ("steps", (0,), "at least 1"),
         ("grid", "karas", "Did you mean 'karras'"),
         ("guidance", "classifier_free(skale=2.0)", "Did you mean 'scale'"),
+        ("threshold", "dynamik", "Did you mean 'dynamic'"),
         ("count", 0, "sampling.count must be at least 1"),
         ("headline_count", 10**12, "at most 1,000,000"),
     ],

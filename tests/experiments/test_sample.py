@@ -1,5 +1,6 @@
 """Pictures from a trained run: the sheet, its rows, and prompts that cannot be read."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from configs import base
 from diffusion_jax.errors import UserError
 from diffusion_jax.training.loop import train
 from experiments import sample
+from experiments.config_files import load_config
 
 PROMPTS = ["a large green circle", "a small red square in the centre"]
 
@@ -59,6 +61,16 @@ def test_a_sheet_with_a_row_per_prompt_and_arm(
     assert one.shape[1] == both.shape[1] and 1.7 < both.shape[0] / one.shape[0] < 2.3
     # Where one arm shows its first row, two arms show that of the other.
     assert (both[12:108, 12:300] != one[12:108, 12:300]).any()
+
+
+def test_a_run_that_is_older_than_a_field_of_sampling_has_its_default(run: ConfigDict) -> None:
+    path = Path(run.run_dir) / "config.json"
+    written = path.read_text()
+    old = json.loads(written)
+    del old["sampling"]["threshold"]
+    path.write_text(json.dumps(old))
+    assert load_config(run.run_dir).sampling == run.sampling
+    path.write_text(written)
 
 
 def test_other_noise_other_pictures_same_noise_same_pictures(run: ConfigDict, out: Path) -> None:

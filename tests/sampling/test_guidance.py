@@ -11,7 +11,13 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import X0, convert, predictions
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.denoisers import from_network
-from diffusion_jax.sampling.guidance import guidance
+from diffusion_jax.sampling.guidance import (
+    ClassifierFree,
+    classifier_guided,
+    gradient_of,
+    guidance,
+)
+from diffusion_jax.sampling.guidance.scales import from_pipeline, from_weight
 from tests.golden.problems import mixture
 from tests.members import PREDICTIONS
 
@@ -137,3 +143,89 @@ def test_an_exact_network_is_the_exact_denoiser(spec: str, batched: bool, channe
 
     found = from_network(network, kind, 0.7)(x, level, None)
     np.testing.assert_allclose(found, data.denoise(x, level), rtol=1e-8)
+
+
+def scores(x: Array, level: Level) -> tuple[np.ndarray, np.ndarray]:
+    """log p(x), and log p(x | c) + log p(c) of each component: (batch,), (batch, components)."""
+    data = mixture()
+    alpha, sigma = float(level.alpha), float(level.sigma)
+    variance = (alpha * np.asarray(data.stds)) ** 2 + sigma**2
+    offset = np.asarray(x)[:, None, :] - alpha * np.asarray(data.means)
+    joint = np.log(np.asarray(data.weights)) - (offset**2).sum(-1) / 2 / variance - np.log(variance)
+    return np.logaddexp.reduce(joint, axis=1), joint
+
+
+def log_posterior(x: Array, level: Level, condition: Array) -> Array:
+    """log p(c | x) of the mixture, in the library's own arrays."""
+    data = mixture()
+    variance = (level.alpha * data.stds) ** 2 + level.sigma**2
+    offset = x[:, None, :] - level.alpha * data.means
+    joint = jnp.log(data.weights) - jnp.sum(offset**2, -1) / 2 / variance - jnp.log(variance)
+    return jnp.take_along_axis(jax.nn.log_softmax(joint), condition[:, None], axis=1)[:, 0]
+
+
+def test_an_exact_classifier_makes_the_exact_conditional_denoiser() -> None:
+    x, level, condition, null = scene()
+    data = mixture()
+
+    def unconditional(x: Array, level: Level, condition: Array) -> Array:
+        return data.denoise(x, level, null)
+
+    guided = classifier_guided(unconditional, gradient_of(log_posterior))
+    exact = data.denoise(x, level, condition)
+    np.testing.assert_allclose(guided(x, level, condition), exact, rtol=1e-10)
+
+
+def test_classifier_guidance_is_dhariwal_and_nichols() -> None:
+    x, level, condition, null = scene()
+    data, scale, step = mixture(), 2.5, 1e-5
+    gradient = np.zeros(x.shape)
+    for axis in range(2):
+        moved = [np.asarray(x) + sign * step * np.eye(2)[axis] for sign in (1, -1)]
+        up, down = (
+            np.take_along_axis(joint, np.asarray(condition)[:, None], 1)[:, 0] - whole
+            for whole, joint in (scores(point, level) for point in moved)
+        )
+        gradient[:, axis] = (up - down) / (2 * step)
+    guided = classifier_guided(
+        lambda x, level, condition: data.denoise(x, level, null), gradient_of(log_posterior), scale
+    )
+    # Algorithm 2: eps - sqrt(1 - alpha_bar) s d log p(c | x)/dx.
+    paper = noise_of(x, data.denoise(x, level, null), level) - scale * 0.8 * gradient
+    found = noise_of(x, guided(x, level, condition), level)
+    np.testing.assert_allclose(found, paper, rtol=1e-6, atol=1e-8)
+
+
+def test_a_classifier_says_nothing_of_pure_noise() -> None:
+    x, _, condition, null = scene()
+    data, level = mixture(), Level(jnp.asarray(0.0), jnp.asarray(1.0))
+    guided = classifier_guided(
+        lambda x, level, condition: data.denoise(x, level, null), gradient_of(log_posterior), 3.0
+    )
+    np.testing.assert_array_equal(guided(x, level, condition), data.denoise(x, level, null))
+
+
+def test_some_channels_alone_are_guided() -> None:
+    x, level, condition, null = scene()
+    data = mixture()
+    some = guidance.make("classifier_free(scale=3.0, channels=1)")(data.denoise, null)
+    all_of_them = guidance.make("classifier_free(scale=3.0)")(data.denoise, null)
+    found = some(x, level, condition)
+    np.testing.assert_array_equal(found[:, :1], all_of_them(x, level, condition)[:, :1])
+    np.testing.assert_array_equal(found[:, 1:], data.denoise(x, level, condition)[:, 1:])
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 7.5])
+def test_other_conventions_of_the_scale(value: float) -> None:
+    x, level, condition, null = scene()
+    data = mixture()
+    one, other = data.denoise(x, level, condition), data.denoise(x, level, null)
+
+    def guided(scale: object) -> Array:
+        return ClassifierFree(float(scale))(data.denoise, null)(x, level, condition)  # type: ignore[arg-type]
+
+    weighted = (1 + value) * one - value * other
+    np.testing.assert_allclose(guided(from_weight(value)), weighted, rtol=1e-12)
+    # if guidance_scale > 1: u + g (c - u), else the network sees the condition alone.
+    pipeline = other + value * (one - other) if value > 1 else one
+    np.testing.assert_allclose(guided(from_pipeline(value)), pipeline, rtol=1e-12)

@@ -1,0 +1,24 @@
+"""Guidance: functions from denoisers to denoisers that steer harder towards the condition.
+
+Each file here is a member of the family, or a few that share their formulas. All scales follow one
+convention: 1 is no guidance, 0 is no condition (`scales` converts the others of the field).
+"""
+
+from diffusion_jax.registry import import_members
+from diffusion_jax.sampling.guidance.base import Contrast, Course, Guidance, guidance
+from diffusion_jax.sampling.guidance.classifier import classifier_guided, gradient_of
+from diffusion_jax.sampling.guidance.classifier_free import ClassifierFree
+from diffusion_jax.sampling.guidance.none import NoGuidance
+
+__all__ = [
+    "ClassifierFree",
+    "Contrast",
+    "Course",
+    "Guidance",
+    "NoGuidance",
+    "classifier_guided",
+    "gradient_of",
+    "guidance",
+]
+
+import_members(__name__, __path__)

@@ -1,0 +1,165 @@
+"""What guidance is, and what all that contrast two estimates share."""
+
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from diffusion_jax.errors import UserError, finite, ordered, within
+from diffusion_jax.process.level import Level
+from diffusion_jax.registry import Registry
+from diffusion_jax.sampling.denoisers import Denoiser
+from diffusion_jax.sampling.grids import Nodes
+from diffusion_jax.struct import Scalar, pytree, static
+
+# (x, level, stronger estimate, weaker estimate) → the guided estimate of x_0.
+Combine = Callable[[Array, Level, Array, Array], Array]
+
+
+@pytree
+class Course:
+    """The run of a sampler that a denoiser is steered for.
+
+    Attributes:
+        x: where it starts, (batch, ...).
+        nodes: the levels that it visits.
+    """
+
+    x: Float[Array, "batch ..."]
+    nodes: Nodes
+
+
+@runtime_checkable
+class Guidance(Protocol):
+    """A way to steer a denoiser harder towards its condition."""
+
+    @property
+    def passes(self) -> int:
+        """Network passes that one evaluation of the guided denoiser makes, at most."""
+        ...
+
+    def __call__(
+        self,
+        denoise: Denoiser,
+        null: Any,
+        course: Course | None = None,
+        guide: Denoiser | None = None,
+    ) -> Denoiser:
+        """The steered denoiser, for one run of a sampler.
+
+        Args:
+            denoise: the denoiser, which takes a condition.
+            null: the condition that says nothing, a pytree like those that `denoise` is given.
+            course: of the sampler, for members that act by step rather than by level, or remember
+                earlier evaluations; these steer one run, and are called anew for the next.
+            guide: a second, weaker denoiser, for members that have one.
+        """
+        ...
+
+
+guidance: Registry[Guidance] = Registry("guidance")
+
+
+def needed(part: Any, value: Any, what: str) -> Any:
+    """Returns `value`, which `part` cannot do without.
+
+    Raises:
+        UserError: it is None.
+    """
+    if value is None:
+        raise UserError(f"guidance {type(part).__name__} needs {what}.")
+    return value
+
+
+def dot(a: Float[Array, "batch ..."], b: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
+    """The inner product of each sample, with axes of length 1 after the batch."""
+    return jnp.sum(a * b, axis=tuple(range(1, a.ndim)), keepdims=True)
+
+
+@pytree
+class Contrast:
+    """Guidance away from a weaker estimate of x_0, within an interval of noise.
+
+    A member says how the two estimates are combined; by default in a straight line,
+    D = weaker + scale (stronger - weaker). Outside of the interval the stronger is left alone.
+
+    Attributes:
+        scale: how far to go from the weaker to the stronger estimate, and beyond.
+        sigma_low: no guidance at or below this sigma/alpha.
+        sigma_high: no guidance above it.
+        channels: guides the first so many channels (the last axis) alone; None is all.
+    """
+
+    scale: Scalar = 2.0
+    sigma_low: float = static(default=0.0)
+    sigma_high: float = static(default=math.inf)
+    channels: int | None = static(default=None)
+
+    passes: ClassVar[int] = 2
+
+    def __post_init__(self) -> None:
+        finite(self, "scale")
+        within(self, 0, math.inf, "sigma_low")
+        ordered(self, "sigma_low", "sigma_high")
+        within(self, 1, math.inf, "channels")
+
+    def combine(
+        self,
+        x: Float[Array, "batch ..."],
+        level: Level,
+        stronger: Float[Array, "batch ..."],
+        weaker: Float[Array, "batch ..."],
+    ) -> Float[Array, "batch ..."]:
+        """The guided estimate at x."""
+        # From the stronger estimate, so that scale = 1 leaves it as it is to the last bit.
+        return stronger + (self.scale - 1) * (stronger - weaker)
+
+    def begin(self, course: Course | None) -> Combine:
+        """`combine` for one run of a sampler."""
+        return self.combine
+
+    def pair(
+        self, denoise: Denoiser, null: Any, guide: Denoiser | None
+    ) -> Callable[[Array, Level, Any], tuple[Array, Array]]:
+        """(x, level, condition) → the stronger and the weaker estimate: with and without it."""
+
+        def both(x: Float[Array, "batch ..."], level: Level, condition: Any) -> tuple[Any, Any]:
+            # One call on a doubled batch: the network is compiled, and launched, once.
+            doubled = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), condition, null)
+            wide = level if level.alpha.ndim == 0 else jax.tree.map(lambda a: jnp.tile(a, 2), level)
+            estimates = denoise(jnp.concatenate([x, x]), wide, doubled)
+            return estimates[: x.shape[0]], estimates[x.shape[0] :]
+
+        return both
+
+    def __call__(
+        self,
+        denoise: Denoiser,
+        null: Any,
+        course: Course | None = None,
+        guide: Denoiser | None = None,
+    ) -> Denoiser:
+        pair, combine = self.pair(denoise, null, guide), self.begin(course)
+
+        def steered(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Any:
+            stronger, weaker = pair(x, level, condition)
+            guided = combine(x, level, stronger, weaker)
+            if self.channels is None:
+                return guided
+            return stronger.at[..., : self.channels].set(guided[..., : self.channels])
+
+        if (self.sigma_low, self.sigma_high) == (0, math.inf):
+            return steered
+
+        def guided(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Any:
+            noise = level.noise_to_signal
+            inside = (self.sigma_low < noise) & (noise <= self.sigma_high)
+            if inside.ndim == 0:  # a solver's level: only the branch that is needed runs
+                return jax.lax.cond(inside, steered, denoise, x, level, condition)
+            mask = inside.reshape(inside.shape + (1,) * (x.ndim - 1))
+            return jnp.where(mask, steered(x, level, condition), denoise(x, level, condition))
+
+        return guided

@@ -1,0 +1,24 @@
+"""No guidance."""
+
+from typing import Any, ClassVar
+
+from diffusion_jax.sampling.denoisers import Denoiser
+from diffusion_jax.sampling.guidance.base import Course, guidance
+from diffusion_jax.struct import pytree
+
+
+@guidance.register("none")
+@pytree
+class NoGuidance:
+    """The conditional denoiser as it is."""
+
+    passes: ClassVar[int] = 1
+
+    def __call__(
+        self,
+        denoise: Denoiser,
+        null: Any,
+        course: Course | None = None,
+        guide: Denoiser | None = None,
+    ) -> Denoiser:
+        return denoise

@@ -1,0 +1,106 @@
+"""Thresholds: estimates of x_0 brought back to where data lie.
+
+An error in eps is one of sigma/alpha as much in x_0, so that estimates made of strong noise, or by
+strong guidance, may leave the range of the data and never return.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Protocol, TypeVar, runtime_checkable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from diffusion_jax.errors import ordered, positive, within
+from diffusion_jax.registry import Registry
+from diffusion_jax.struct import Scalar, pytree
+
+F = TypeVar("F", bound=Callable[..., Array])
+
+
+@runtime_checkable
+class Threshold(Protocol):
+    """A way to keep an estimate within the range of data."""
+
+    def __call__(self, x0: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
+        """The estimate within range, each sample by itself."""
+        ...
+
+
+thresholds: Registry[Threshold] = Registry("threshold")
+
+
+def thresholded(denoise: F, threshold: Threshold) -> F:
+    """The denoiser whose estimates are kept within range, whatever else it is given than x.
+
+    >>> denoise = thresholded(lambda x, level, condition: 3 * x, Clip())
+    >>> denoise(jnp.array([[0.2, 0.5]]), None, None).tolist()
+    [[0.6..., 1.0]]
+    """
+    if isinstance(threshold, NoThreshold):
+        return denoise
+    return lambda *args: threshold(denoise(*args))  # type: ignore[return-value]
+
+
+@thresholds.register("none")
+@pytree
+class NoThreshold:
+    """The estimate as it is."""
+
+    def __call__(self, x0: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
+        return x0
+
+
+@thresholds.register("clip")
+@pytree
+class Clip:
+    """Static thresholding: x_0 clipped to [-bound, bound].
+
+    Attributes:
+        bound: the largest value of data.
+
+    Source: Ho et al. 2020 (DDPM), section 3.3; named by Saharia et al. 2022 (Imagen), section 2.3.
+    """
+
+    bound: Scalar = 1.0
+
+    def __post_init__(self) -> None:
+        positive(self, "bound")
+
+    def __call__(self, x0: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
+        return jnp.clip(x0, -self.bound, self.bound)
+
+
+@thresholds.register("dynamic")
+@pytree
+class Dynamic:
+    """Dynamic thresholding: x_0 clipped to [-s, s], then divided by s.
+
+    s is the `ratio` quantile of |x_0| over all values of a sample, no less than `lowest` and no
+    more than `highest`. For data in [-1, 1].
+
+    Attributes:
+        ratio: share of the values that stay as they are.
+        lowest: least s; at 1, estimates that are in range stay as they are.
+        highest: most s; at 1, it is static thresholding.
+
+    Source: Saharia et al. 2022 (Imagen), section 2.3.
+
+    >>> Dynamic(ratio=1.0)(jnp.array([[-2.0, 1.0], [0.5, 0.25]])).tolist()
+    [[-1.0, 0.5], [0.5, 0.25]]
+    """
+
+    ratio: Scalar = 0.995
+    lowest: Scalar = 1.0
+    highest: Scalar = math.inf
+
+    def __post_init__(self) -> None:
+        within(self, 0, 1, "ratio")
+        positive(self, "lowest")
+        ordered(self, "lowest", "highest", equal=True)
+
+    def __call__(self, x0: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
+        sizes = jnp.abs(x0).reshape(x0.shape[0], -1)
+        s = jnp.clip(jnp.quantile(sizes, self.ratio, axis=1), self.lowest, self.highest)
+        s = s.reshape((-1,) + (1,) * (x0.ndim - 1))
+        return jnp.clip(x0, -s, s) / s
