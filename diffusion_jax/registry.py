@@ -83,7 +83,7 @@ def import_members(package: str, path: Iterable[str]) -> None:
         importlib.import_module(f"{package}.{module.name}")
 
 
-def _settings(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+def settings_of(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """The parameters of a member that a spec may set."""
     # Every flax module has these two besides its own.
     aside = ("parent", "name") if hasattr(factory, "clone") else ()
@@ -138,7 +138,7 @@ class Registry(Generic[T]):
         """
         parsed = spec if isinstance(spec, Spec) else parse(spec, self.family)
         factory = self[parsed.name]
-        known = _settings(factory)
+        known = settings_of(factory)
         for key in parsed.settings:
             if key not in known:
                 listed = ", ".join(name for name in known if name not in context) or "none"

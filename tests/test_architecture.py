@@ -26,7 +26,7 @@ FLOORS = (
     "experiments",
     "launch",
 )
-FOUNDATION = {"annotations", "errors", "files", "registry", "struct", "__init__"}
+FOUNDATION = {"annotations", "describe", "errors", "files", "registry", "struct", "__init__"}
 MATHEMATICS = {"process", "oracles", "sampling"}
 # diffrax is jax too: adaptive solvers of ordinary differential equations.
 MATHEMATICS_MAY_IMPORT = {"jax", "jaxtyping", "diffrax", LIBRARY} | sys.stdlib_module_names

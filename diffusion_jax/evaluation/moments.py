@@ -7,14 +7,18 @@ a² Var[x_0] + sum b_ik² after every step: there is no sampling error anywhere.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
+from diffusion_jax.evaluation.exact_levels import between, order_of, stack, thinned, with_clean
 from diffusion_jax.oracles import Gaussian
 from diffusion_jax.process.level import Level
+from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers import Solver
 
@@ -100,3 +104,28 @@ def exact_moments(
     where = slice(0, 1) if first else slice(1, None)
     level = Level(nodes.level.alpha[:, where, None], nodes.level.sigma[:, where, None])
     return level.alpha * data.mean, (level.alpha * data.std) ** 2 + level.sigma**2
+
+
+def variance_orders(
+    solver: Solver, process: Sequence[Schedule], steps: Sequence[int] = (40, 80, 160)
+) -> Float[np.ndarray, "schedules dim"]:
+    """The order at which a solver's variance converges, on each schedule and for two data widths.
+
+    At the last noisy node but one: the last step to clean data is the same for every step count.
+
+    Args:
+        solver: stochastic, with steps of the grid's.
+        process: schedules, over whose log-SNR from -6 to 6 the steps are equal.
+        steps: step counts, each dividing the largest.
+    """
+    data = Gaussian(jnp.full(2, 0.7), jnp.array([0.4, 1.3]))
+    longest = max(steps)
+    finest = [between(schedule, -6.0, 6.0, longest) for schedule in process]
+    errors = []
+    for count in steps:
+        thin = [thinned(nodes, longest // count) for nodes in finest]
+        nodes = stack([with_clean(nodes, longest - count + 1) for nodes in thin])
+        variance, exact = moments(solver, data, nodes)[1], exact_moments(data, nodes)[1]
+        errors.append(np.abs(np.asarray(variance / exact)[:, count - 1] - 1))
+    flat = order_of(np.stack(errors).reshape(len(steps), -1), steps)
+    return flat.reshape(len(process), -1)

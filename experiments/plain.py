@@ -1,0 +1,30 @@
+"""What commands share that need no config: options, and mistakes answered in one line."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from diffusion_jax.errors import UserError
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are UserErrors; its help begins with the module's docstring."""
+
+    def __init__(self, name: str, doc: str | None):
+        super().__init__(
+            f"python -m experiments.{name}",
+            description=doc,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message[:1].upper()}{message[1:]}. See --help.")
+
+
+def run(main: Callable[[list[str]], None]) -> None:
+    """Runs a command on the words of the command line; a mistake ends it with status 1."""
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        sys.exit(" ".join(str(error).split()))
