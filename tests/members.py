@@ -12,7 +12,9 @@ from diffusion_jax.process.times import times
 from diffusion_jax.process.weightings import weightings
 from diffusion_jax.registry import Registry
 from diffusion_jax.sampling.grids import grids
+from diffusion_jax.sampling.guidance import guidance
 from diffusion_jax.sampling.solvers import solvers
+from diffusion_jax.sampling.thresholds import thresholds
 
 
 def specs(
@@ -51,4 +53,16 @@ TIMES = specs(
 )
 WEIGHTINGS = specs(weightings)
 GRIDS = specs(grids)
+GUIDANCE = specs(
+    guidance,
+    extra=(
+        "classifier_free(scale=3.0, sigma_low=0.1, sigma_high=5.0)",
+        "rescaled(of=epsilon)",
+        "rescaled(of=v)",
+        "apg(eta=0.5, longest=0.3, momentum=0.0)",
+        "apg(sigma_high=5.0)",
+        "cfg_zero(zero_steps=0)",
+    ),
+)
+THRESHOLDS = specs(thresholds)
 SOLVERS = specs(solvers)

@@ -8,6 +8,7 @@ import pytest
 from diffusion_jax.oracles import Gaussian
 from diffusion_jax.process.level import Level
 from diffusion_jax.sampling.thresholds import Threshold, thresholded, thresholds
+from tests.members import THRESHOLDS
 
 X0 = np.random.default_rng(0).normal(size=(4, 3, 5)) * np.array([0.2, 1.0, 3.0, 9.0])[:, None, None]
 
@@ -33,7 +34,7 @@ def test_the_bounds_of_s_hold() -> None:
     np.testing.assert_array_equal(static, thresholds.make("clip")(x0))
 
 
-@pytest.mark.parametrize("spec", list(thresholds))
+@pytest.mark.parametrize("spec", THRESHOLDS)
 def test_every_threshold(spec: str) -> None:
     threshold = thresholds.make(spec)
     assert isinstance(threshold, Threshold)

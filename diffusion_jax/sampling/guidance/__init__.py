@@ -1,7 +1,8 @@
 """Guidance: functions from denoisers to denoisers that steer harder towards the condition.
 
 Each file here is a member of the family, or a few that share their formulas. All scales follow one
-convention: 1 is no guidance, 0 is no condition (`scales` converts the others of the field).
+convention: 1 is no guidance, 0 is no condition (`scales` converts the others of the field). CFG++
+alone has a scale of another kind.
 """
 
 from diffusion_jax.registry import import_members

@@ -41,6 +41,11 @@ class Guidance(Protocol):
         """Network passes that one evaluation of the guided denoiser makes, at most."""
         ...
 
+    @property
+    def guided_by(self) -> tuple[str, int | None] | None:
+        """(arm, checkpoint's step) of the guide that it needs; None if it needs none."""
+        ...
+
     def __call__(
         self,
         denoise: Denoiser,
@@ -105,6 +110,10 @@ class Contrast:
         within(self, 0, math.inf, "sigma_low")
         ordered(self, "sigma_low", "sigma_high")
         within(self, 1, math.inf, "channels")
+
+    @property
+    def guided_by(self) -> tuple[str, int | None] | None:
+        return None
 
     def combine(
         self,

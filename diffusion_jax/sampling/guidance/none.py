@@ -13,6 +13,7 @@ class NoGuidance:
     """The conditional denoiser as it is."""
 
     passes: ClassVar[int] = 1
+    guided_by: ClassVar[None] = None
 
     def __call__(
         self,
