@@ -48,6 +48,10 @@ TIMES = specs(
     extra=(
         "log_normal(mean=0.5, std=0.7)",
         "logit_normal(mean=0.5, std=1.3)",
+        "split_log_normal(mode=-1.0, std_low=0.8, std_high=1.4)",
+        "cosine_interpolated(size=128, noise_size_low=32)",
+        "mode(scale=-0.5)",
+        "beta(a=0.6, b=2.0)",
         "low_discrepancy(times=log_normal)",
     ),
 )

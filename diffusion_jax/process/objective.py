@@ -1,13 +1,14 @@
-"""A training objective: schedule, prediction, training times and weighting, brought together."""
+"""A training objective: schedule, prediction, times, weighting and loss, brought together."""
 
 from collections.abc import Callable
 from typing import Any
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import positive
-from diffusion_jax.process.level import Level
+from diffusion_jax.process.losses import Loss, Squared, losses
+from diffusion_jax.process.points import Points, wide
+from diffusion_jax.process.posterior import chain_step
 from diffusion_jax.process.preconditioning import input_scale, noise_label
 from diffusion_jax.process.predictions import Prediction, predictions
 from diffusion_jax.process.schedules import Schedule, schedules
@@ -15,29 +16,7 @@ from diffusion_jax.process.times import Times, log_snr_slope, times
 from diffusion_jax.process.weightings import Weighting, weightings
 from diffusion_jax.struct import Scalar, pytree
 
-
-@pytree
-class Points:
-    """All that a training step needs to know of an arm, for each sample of a batch.
-
-    Plain arrays: one compiled step serves arms with any schedules, predictions, training times
-    and weightings.
-
-    Attributes:
-        level: noise levels, (batch,).
-        input_scale: factor that gives the network's input unit variance, (batch,).
-        label: what tells the network the noise level, (batch,).
-        a: coefficient of x_0 in the target, (batch,).
-        b: coefficient of eps in the target, (batch,).
-        weight: weight of the squared error, (batch,).
-    """
-
-    level: Level
-    input_scale: Float[Array, "*batch"]
-    label: Float[Array, "*batch"]
-    a: Float[Array, "*batch"]
-    b: Float[Array, "*batch"]
-    weight: Float[Array, "*batch"]
+__all__ = ["Network", "Objective", "Points", "denoising_loss"]
 
 
 @pytree
@@ -50,6 +29,7 @@ class Objective:
         times: where in time training looks.
         weighting: how much each level counts.
         sigma_data: standard deviation of the data; pictures in [-1, 1] have about 0.5.
+        loss: how an error becomes a number.
     """
 
     schedule: Schedule
@@ -57,19 +37,26 @@ class Objective:
     times: Times
     weighting: Weighting
     sigma_data: Scalar = 0.5
+    loss: Loss = Squared()
 
     def __post_init__(self) -> None:
         positive(self, "sigma_data")
 
     @staticmethod
     def make(
-        schedule: str, prediction: str, times: str, weighting: str, sigma_data: float = 0.5
+        schedule: str,
+        prediction: str,
+        times: str,
+        weighting: str,
+        sigma_data: float = 0.5,
+        loss: str = "squared",
     ) -> "Objective":
         """Makes an objective from specs.
 
         Raises:
             UserError: a spec is wrong.
 
+        >>> import jax.numpy as jnp
         >>> objective = Objective.make("cosine", "edm", "uniform", "simple")
         >>> round(float(objective.points(jnp.array([0.5])).level.alpha[0]), 4)
         0.7071
@@ -79,16 +66,19 @@ class Objective:
             process,
             predictions.make(prediction, schedule=process, sigma_data=sigma_data),
             _times.make(times),
-            weightings.make(weighting, sigma_data=sigma_data),
+            weightings.make(weighting, schedule=process, sigma_data=sigma_data),
             sigma_data,
+            losses.make(loss),
         )
 
     def points(self, u: Float[Array, "batch"]) -> Points:
         """Turns uniform draws, (batch,) in (0, 1), into what a training step needs."""
         u = self.times.stratify(u)
-        level = self.schedule.level(self.times.time(u, self.schedule))
+        time = self.times.time(u, self.schedule)
+        level = self.schedule.level(time)
         a, b = self.prediction.coefficients(level)
         slope = log_snr_slope(self.times, self.schedule, u)
+        chain = self.loss.chain
         return Points(
             level=level,
             input_scale=input_scale(level, self.sigma_data),
@@ -96,10 +86,12 @@ class Objective:
             a=a,
             b=b,
             weight=self.weighting.weight(level, self.prediction, slope),
+            step=None if chain is None else chain_step(self.schedule, time, chain),
         )
 
 
 _times = times
+SQUARED = Squared()
 
 Network = Callable[[Float[Array, "batch ..."], Float[Array, "batch"]], Any]
 
@@ -109,25 +101,22 @@ def denoising_loss(
     points: Points,
     x0: Float[Array, "batch ..."],
     eps: Float[Array, "batch ..."],
+    loss: Loss = SQUARED,
 ) -> Float[Array, "batch"]:
-    """The weighted denoising loss of each sample.
+    """The loss of each sample of a network that sees it at a noise level.
 
-    x = alpha x_0 + sigma eps;  weight · mean_dims (network(c_in x, label) - (a x_0 + b eps))².
+    x = alpha x_0 + sigma eps; by default
+    weight · mean_dims (network(c_in x, label) - (a x_0 + b eps))².
 
     Args:
-        network: (scaled x, label) → prediction of the shape of x.
+        network: (scaled x, label) → prediction of the shape of x, and what else the loss needs.
         points: levels, targets and weights, (batch,).
         x0: data, (batch, ...).
         eps: standard normal noise of the same shape.
+        loss: how the output becomes a number.
 
     Returns:
         (batch,) losses; nats per dimension for the weighting "elbo".
     """
-
-    def wide(values: Float[Array, "batch"]) -> Float[Array, "batch ..."]:
-        return values.reshape(values.shape + (1,) * (x0.ndim - 1))
-
     x = points.level.mix(x0, eps)
-    target = wide(points.a) * x0 + wide(points.b) * eps
-    error = network(wide(points.input_scale) * x, points.label) - target
-    return points.weight * jnp.mean(error**2, axis=tuple(range(1, x0.ndim)))
+    return loss(network(wide(points.input_scale, x) * x, points.label), points, x0, eps)

@@ -37,8 +37,10 @@ def test_slope_is_the_inverse_density_of_log_snr(schedule: str) -> None:
         assert (slope >= 0).all()
         # Neighbours are far apart near the ends, and may have an entry of a table between them.
         agree = np.isclose(slope, difference, rtol=0.02)
-        assert agree[COUNT // 20 : -COUNT // 20].mean() > 0.99
-        np.testing.assert_allclose(np.median(slope / (difference + 1e-300)), 1, rtol=3e-3)
+        assert agree[COUNT // 20 : -COUNT // 20].mean() > 0.98
+        finite = np.isfinite(difference)  # a discrete time may be the end itself
+        ratio = slope[finite] / (difference[finite] + 1e-300)
+        np.testing.assert_allclose(np.median(ratio), 1, rtol=3e-3)
 
         # In plain words: a histogram of the log-SNR of even quantiles has the density 1/slope.
         inner = slice(50, -50)  # some schedules' ends are at infinity

@@ -13,6 +13,7 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.process.objective import Objective, denoising_loss
 from diffusion_jax.process.predictions import predictions, split
 from diffusion_jax.process.schedules import schedules
+from diffusion_jax.process.times import log_snr_slope, times
 from diffusion_jax.process.weightings import effective_weight, weightings
 from tests.members import ONE_SCHEDULE_EACH, PREDICTIONS, TIMES, WEIGHTINGS
 from tests.process.density import table
@@ -24,12 +25,17 @@ SNR = np.exp(LOG_SNR)
 COUNT = 1000
 DATA_STD = 0.7  # of the Gaussian data below
 WAYS = [(schedule, "uniform") for schedule in ONE_SCHEDULE_EACH]
-WAYS += [("cosine", times) for times in TIMES if "low_discrepancy" not in times]
+# Those that change the batch's draws alone, and one that rounds times up, are tested by themselves.
+ELSEWHERE = ("low_discrepancy", "antithetic", "discrete")
+WAYS += [("cosine", times) for times in TIMES if not times.startswith(ELSEWHERE)]
 
 
 def weigh(weighting: str, prediction: str, level: Level, slope: float = 1.0) -> Array:
-    kind = predictions.make(prediction, schedule=schedules.make("cosine"), sigma_data=0.5)
-    weight = weightings.make(weighting, sigma_data=0.5)
+    flow = prediction == "velocity_of_flow"
+    schedule = schedules.make("rectified_flow" if flow else "cosine")
+    prediction = "velocity" if flow else prediction
+    kind = predictions.make(prediction, schedule=schedule, sigma_data=0.5)
+    weight = weightings.make(weighting, schedule=schedule, sigma_data=0.5)
     return weight.weight(level, kind, jnp.full_like(level.alpha, slope))
 
 
@@ -46,6 +52,57 @@ def test_min_snr_is_hang_2023_section_3(prediction: str, paper: object, gamma: f
     level = Level.from_log_snr(jnp.asarray(LOG_SNR))
     weight = weigh(f"min_snr(gamma={gamma})", prediction, level)
     np.testing.assert_allclose(weight, paper(gamma), rtol=1e-10)
+
+
+PAPERS = {  # the weight that papers state on the squared error of a prediction
+    ("snr", "epsilon"): np.ones_like(SNR),
+    ("snr(plus=1)", "v"): np.ones_like(SNR),
+    ("truncated_snr", "x0"): np.maximum(SNR, 1),
+    ("soft_min_snr", "x0"): 4 * SNR / (SNR + 4),
+    ("p2(k=1, gamma=0.5)", "epsilon"): (1 + SNR) ** -0.5,
+    ("error_of(prediction=v)", "x0"): SNR + 1,
+    ("error_of(prediction=v)", "v"): np.ones_like(SNR),
+    ("flow", "x0"): (np.sqrt(SNR) + 1) ** 2,  # eps - x_0 = (x - x_0)/t - … = -x_0-error/t
+}
+
+
+@pytest.mark.parametrize(("weighting", "prediction"), PAPERS)
+def test_weights_are_what_papers_state(weighting: str, prediction: str) -> None:
+    level = Level.from_log_snr(jnp.asarray(LOG_SNR))
+    expected = PAPERS[weighting, prediction]
+    np.testing.assert_allclose(weigh(weighting, prediction, level), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("member", ["cosmap", "logit_normal", "logit_normal(mean=0.5, std=0.7)"])
+def test_a_density_as_a_weight_is_that_density_of_times(member: str) -> None:
+    path = schedules.make("rectified_flow")
+    u = jnp.linspace(0.02, 0.98, 25)
+    t = times.make(member).time(u, path)
+    slope = jax.jvp(lambda u: times.make(member).time(u, path), (u,), (jnp.ones(25),))[1]
+    found = weigh(member, "velocity_of_flow", path.level(t))
+    np.testing.assert_allclose(found, 1 / np.asarray(slope), rtol=1e-8)
+
+
+def test_elbo_in_steps_is_vdm_equation_14_and_tends_to_the_bound() -> None:
+    t, schedule = jnp.linspace(0.2, 0.8, 7), schedules.make("vp_linear")
+    level, before = schedule.level(t), schedule.level(t - 0.1)
+    kind = predictions.make("x0")
+    found = weightings.make("elbo_steps(steps=10)", schedule=schedule).weight(level, kind, t)
+    gained = np.exp(before.log_snr) - np.exp(level.log_snr)
+    np.testing.assert_allclose(found, 10 / 2 * gained, rtol=1e-9)
+
+    slope = log_snr_slope(times.make("uniform"), schedule, t)
+    bound = weightings.make("elbo").weight(level, kind, slope)
+    many = weightings.make("elbo_steps(steps=100_000)", schedule=schedule)
+    np.testing.assert_allclose(many.weight(level, kind, t), bound, rtol=1e-3)
+
+
+def test_likelihood_is_songs_squared_diffusion_on_the_score() -> None:
+    t, schedule = jnp.linspace(0.1, 0.9, 7), schedules.make("vp_linear")
+    slope = log_snr_slope(times.make("uniform"), schedule, t)
+    level, score = schedule.level(t), predictions.make("score")
+    found = weightings.make("likelihood").weight(level, score, slope)
+    np.testing.assert_allclose(found, 0.1 + np.asarray(t) * 19.9, rtol=1e-8)  # g² = beta
 
 
 def test_edm_is_table_1_of_the_paper() -> None:

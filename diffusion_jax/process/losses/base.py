@@ -1,0 +1,66 @@
+"""What a loss is, and the registry of all."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from diffusion_jax.process.points import Points
+from diffusion_jax.registry import Registry
+
+
+class Loss(ABC):
+    """How a network's output becomes a loss for each sample.
+
+    A member says what it needs of the network, and of the process, besides a prediction.
+    """
+
+    # Attributes of the class, or properties where they depend on the settings.
+    @property
+    def variance(self) -> str | None:
+        """How to read the variance that the network has to tell too, or None if it tells none.
+
+        The output then has twice the channels: prediction, variance (`posterior.log_variance`).
+        """
+        return None
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether the network has to tell how large its error is: the output is a pair, with u."""
+        return False
+
+    @property
+    def chain(self) -> int | None:
+        """Number of steps of the reverse chain that it knows, or None if it knows none."""
+        return None
+
+    @abstractmethod
+    def __call__(
+        self,
+        output: Any,
+        points: Points,
+        x0: Float[Array, "batch ..."],
+        eps: Float[Array, "batch ..."],
+    ) -> Float[Array, "batch"]:
+        """The loss of each sample.
+
+        Args:
+            output: of the network at x = alpha x_0 + sigma eps: its prediction, (batch, ...),
+                and what else the loss needs.
+            points: levels, targets and weights, (batch,).
+            x0: data.
+            eps: standard normal noise.
+        """
+
+
+losses: Registry[Loss] = Registry("loss")
+
+
+def mean_square(error: Float[Array, "batch ..."]) -> Float[Array, "batch"]:
+    """The mean over all but the first axis of error².
+
+    >>> [float(value) for value in mean_square(jnp.array([[1.0, 3.0], [0.0, 0.0]]))]
+    [5.0, 0.0]
+    """
+    return jnp.mean(error**2, axis=tuple(range(1, error.ndim)))

@@ -1,0 +1,88 @@
+"""Losses that are a distance of the prediction from its target, times the weight of the level."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from diffusion_jax.errors import positive
+from diffusion_jax.process.losses.base import Loss, losses, mean_square
+from diffusion_jax.process.points import Points
+from diffusion_jax.struct import Scalar, pytree
+
+
+@losses.register("squared")
+@pytree
+class Squared(Loss):
+    """weight · mean_dims error²: the only one whose minimum is the conditional mean.
+
+    Source: Ho et al. 2020 (DDPM), eq. 14.
+    """
+
+    def __call__(
+        self,
+        output: Any,
+        points: Points,
+        x0: Float[Array, "batch ..."],
+        eps: Float[Array, "batch ..."],
+    ) -> Float[Array, "batch"]:
+        return points.weight * mean_square(output - points.target(x0, eps))
+
+
+@losses.register("absolute")
+@pytree
+class Absolute(Loss):
+    """weight · mean_dims |error|; the network learns a median in place of the mean.
+
+    Source: Chen et al. 2020 (WaveGrad), section 3; Saharia et al. 2021 (Palette), section 3.2.
+    """
+
+    def __call__(
+        self,
+        output: Any,
+        points: Points,
+        x0: Float[Array, "batch ..."],
+        eps: Float[Array, "batch ..."],
+    ) -> Float[Array, "batch"]:
+        error = jnp.abs(output - points.target(x0, eps))
+        return points.weight * jnp.mean(error, axis=tuple(range(1, error.ndim)))
+
+
+@losses.register("pseudo_huber")
+@pytree
+class PseudoHuber(Loss):
+    """weight · (sqrt(mean_dims error² + c²) - c): square below c, linear above.
+
+    The paper's c counts the length of the whole vector: it is sqrt(dims) times this one, and its
+    loss is sqrt(dims) times this one.
+
+    Attributes:
+        c: root-mean-square error at which it bends; 0.00054 for consistency training.
+
+    Source: Song & Dhariwal 2023 (improved consistency training), eq. 8 and section 3.3.
+    """
+
+    c: Scalar = 0.03
+
+    def __post_init__(self) -> None:
+        positive(self, "c")
+
+    def __call__(
+        self,
+        output: Any,
+        points: Points,
+        x0: Float[Array, "batch ..."],
+        eps: Float[Array, "batch ..."],
+    ) -> Float[Array, "batch"]:
+        return points.weight * pseudo_huber(output - points.target(x0, eps), self.c)
+
+
+def pseudo_huber(error: Float[Array, "batch ..."], c: Scalar) -> Float[Array, "batch"]:
+    """sqrt(mean_dims error² + c²) - c.
+
+    >>> round(float(pseudo_huber(jnp.array([[3.0, 3.0]]), 4.0)[0]), 4)
+    1.0
+    """
+    square = mean_square(error)
+    # The difference of nearly equal numbers, rationalised.
+    return square / (jnp.sqrt(square + c**2) + c)

@@ -1,0 +1,120 @@
+"""Losses on a reverse chain of T steps, which can teach the network its variance."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from diffusion_jax.errors import one_of, positive, within
+from diffusion_jax.process.bound import BITS, step_term
+from diffusion_jax.process.losses.base import Loss, losses, mean_square
+from diffusion_jax.process.points import Points
+from diffusion_jax.process.posterior import FIXED, LEARNED
+from diffusion_jax.struct import Scalar, pytree, static
+
+
+class ChainLoss(Loss):
+    """A loss that takes the step of a chain from each level, and may learn its variance."""
+
+    kind: str
+    steps: int
+
+    @property
+    def variance(self) -> str | None:
+        return self.kind if self.kind in LEARNED else None
+
+    @property
+    def chain(self) -> int | None:
+        return self.steps
+
+    def _split(self, output: Float[Array, "..."]) -> tuple[Array, Array | None]:
+        """The prediction, and what is told of the variance."""
+        if self.variance is None:
+            return output, None
+        value, told = jnp.split(output, 2, axis=-1)
+        return value, told
+
+    def _bound(
+        self, value: Array, told: Array | None, points: Points, x0: Array, eps: Array
+    ) -> Array:
+        """T times the term of the step, in bits per dimension."""
+        if points.step is None:
+            raise ValueError(f"{type(self).__name__} needs points with a step of its chain")
+        x = points.level.mix(x0, eps)
+        guess = points.x0(value, x)
+        # The published bits/dim, and so their losses, have the approximate distribution function.
+        term = step_term(points.step, x, x0, guess, self.kind, told, approximate=True)
+        return self.steps * BITS * term
+
+
+@losses.register("hybrid")
+@pytree
+class Hybrid(ChainLoss):
+    """L_simple + part · L_vlb, in which L_vlb teaches the variance alone.
+
+    L_simple = weight · mean_dims error²; L_vlb = T times the bound's term, in bits per dimension.
+    The gradient of L_vlb stops at the prediction. With part = 1/T and with 0.001 it is the loss of
+    the code that the paper published, "MSE" and "RESCALED_MSE".
+
+    Attributes:
+        kind: "learned_range" or "learned", see `posterior.log_variance`.
+        part: lambda, of L_vlb.
+        steps: T, of the chain; use the times `discrete` with as many, or continuous ones.
+
+    Source: Nichol & Dhariwal 2021 (improved DDPM), eq. 16.
+    """
+
+    kind: str = static(default="learned_range")
+    part: Scalar = 0.001
+    steps: int = static(default=1000)
+
+    def __post_init__(self) -> None:
+        one_of(self.kind, LEARNED, "variance of loss 'hybrid'")
+        positive(self, "part")
+        within(self, 2, float("inf"), "steps")
+
+    def __call__(
+        self,
+        output: Any,
+        points: Points,
+        x0: Float[Array, "batch ..."],
+        eps: Float[Array, "batch ..."],
+    ) -> Float[Array, "batch"]:
+        value, told = self._split(output)
+        simple = points.weight * mean_square(value - points.target(x0, eps))
+        frozen = jax.lax.stop_gradient(value)
+        return simple + self.part * self._bound(frozen, told, points, x0, eps)
+
+
+@losses.register("variational")
+@pytree
+class Variational(ChainLoss):
+    """weight · L_vlb: T times the term of the bound, in bits per dimension.
+
+    With the weighting "simple" its mean over the times `discrete(steps=T)` is the bound but for
+    the prior.
+
+    Attributes:
+        kind: "small", "large", "learned_range" or "learned", see `posterior.log_variance`.
+        steps: T, of the chain.
+
+    Source: Ho et al. 2020 (DDPM), eq. 5; Nichol & Dhariwal 2021 (improved DDPM), eq. 4.
+    """
+
+    kind: str = static(default="learned_range")
+    steps: int = static(default=1000)
+
+    def __post_init__(self) -> None:
+        one_of(self.kind, (*FIXED, *LEARNED), "variance of loss 'variational'")
+        within(self, 2, float("inf"), "steps")
+
+    def __call__(
+        self,
+        output: Any,
+        points: Points,
+        x0: Float[Array, "batch ..."],
+        eps: Float[Array, "batch ..."],
+    ) -> Float[Array, "batch"]:
+        value, told = self._split(output)
+        return points.weight * self._bound(value, told, points, x0, eps)

@@ -1,0 +1,13 @@
+"""Where in time training looks: how a uniform draw becomes a time of the schedule.
+
+Each file here is a member of the family, or a few that share their formulas.
+"""
+
+from diffusion_jax.process.times.base import Times, log_snr_slope, times
+from diffusion_jax.process.times.stratified import Antithetic, LowDiscrepancy
+from diffusion_jax.process.times.uniform import Uniform
+from diffusion_jax.registry import import_members
+
+__all__ = ["Antithetic", "LowDiscrepancy", "Times", "Uniform", "log_snr_slope", "times"]
+
+import_members(__name__, __path__)

@@ -1,0 +1,109 @@
+"""Densities of time made for straight paths: SD3's, and beta distributions."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import betainc, betaln
+from jaxtyping import Array, Float
+
+from diffusion_jax.errors import positive, within
+from diffusion_jax.process.schedules import Schedule
+from diffusion_jax.process.times.base import Times, at_share, times
+from diffusion_jax.struct import Scalar, pytree
+
+# Beyond it the quantile function of "mode" would turn back.
+LARGEST_SCALE = 2 / (jnp.pi - 2)
+
+
+@times.register("mode")
+@pytree
+class Mode(Times):
+    """Heavy-tailed around the middle of time: t = u - scale (sin²(pi u/2) - u).
+
+    t is relative, from 0 (clean) to 1; both ends keep a positive density.
+
+    Attributes:
+        scale: more than 0 prefers the middle, less the ends; from -1 to 2/(pi - 2).
+
+    Source: Esser et al. 2024 (SD3), eq. 20, at 1 - u.
+
+    >>> from diffusion_jax.process.schedules import schedules
+    >>> round(float(Mode().time(jnp.float32(0.25), schedules.make("rectified_flow"))), 4)
+    0.3836
+    """
+
+    scale: Scalar = 1.29
+
+    def __post_init__(self) -> None:
+        within(self, -1, LARGEST_SCALE, "scale")
+
+    def time(self, u: Float[Array, "*shape"], schedule: Schedule) -> Float[Array, "*shape"]:
+        return at_share(schedule, u - self.scale * (jnp.sin(jnp.pi / 2 * u) ** 2 - u))
+
+
+@times.register("cosmap")
+@pytree
+class CosMap(Times):
+    """The cosine schedule's density, on a straight path: t = 1 - 1/(tan(pi u/2) + 1).
+
+    Its density is 2/(pi (1 - 2 t + 2 t²)) in relative time.
+
+    Source: Esser et al. 2024 (SD3), eq. 21.
+
+    >>> from diffusion_jax.process.schedules import schedules
+    >>> round(float(CosMap().time(jnp.float32(0.5), schedules.make("rectified_flow"))), 4)
+    0.5
+    """
+
+    def time(self, u: Float[Array, "*shape"], schedule: Schedule) -> Float[Array, "*shape"]:
+        sine, cosine = jnp.sin(jnp.pi / 2 * u), jnp.sin(jnp.pi / 2 * (1 - u))
+        return at_share(schedule, sine / (sine + cosine))
+
+
+@times.register("beta")
+@pytree
+class Beta(Times):
+    """Beta(a, b) in relative time, from 0 (clean) to 1.
+
+    Attributes:
+        a: the larger, the fewer of the clean times; 1 with b = 1 is uniform.
+        b: the larger, the fewer of the noisy ones.
+
+    Source: Black et al. 2024 (pi_0), appendix B, which has a = 1.5 and b = 1 (in noise).
+
+    >>> from diffusion_jax.process.schedules import schedules
+    >>> round(float(Beta(a=2.0).time(jnp.float32(0.25), schedules.make("rectified_flow"))), 4)
+    0.5
+    """
+
+    a: Scalar = 1.5
+    b: Scalar = 1.0
+
+    def __post_init__(self) -> None:
+        positive(self, "a", "b")
+
+    def time(self, u: Float[Array, "*shape"], schedule: Schedule) -> Float[Array, "*shape"]:
+        return at_share(schedule, beta_quantile(u, self.a, self.b))
+
+
+def beta_quantile(u: Float[Array, "*shape"], a: Scalar, b: Scalar) -> Float[Array, "*shape"]:
+    """The x with betainc(a, b, x) = u, by bisection; differentiable in u.
+
+    >>> round(float(beta_quantile(jnp.float32(0.25), 1.0, 2.0)), 4)
+    0.134
+    """
+    a, b = jnp.asarray(a, u.dtype), jnp.asarray(b, u.dtype)
+    fixed = jax.lax.stop_gradient(u)
+
+    def halve(_: Any, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bounds
+        middle = (low + high) / 2
+        below = betainc(a, b, middle) < fixed
+        return jnp.where(below, middle, low), jnp.where(below, high, middle)
+
+    bits = jnp.finfo(u.dtype).nmant + 8
+    bounds = jax.lax.fori_loop(0, bits, halve, (jnp.zeros_like(u), jnp.ones_like(u)))
+    x = jax.lax.stop_gradient((bounds[0] + bounds[1]) / 2)
+    density = jnp.exp((a - 1) * jnp.log(x) + (b - 1) * jnp.log1p(-x) - betaln(a, b))
+    return x + (u - fixed) / density  # 1/density is the derivative; the second term is 0

@@ -1,0 +1,39 @@
+"""The loss of a recorded output, through our own objective."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from diffusion_jax.process.level import Level
+from diffusion_jax.process.losses import Loss
+from diffusion_jax.process.objective import Objective, denoising_loss
+from diffusion_jax.process.points import Points
+from diffusion_jax.process.predictions import Prediction, convert
+
+points_at = jax.jit(Objective.points)
+_convert = jax.jit(convert)
+
+
+@jax.jit
+def _loss(points: Points, output: Any, x0: Array, eps: Array, loss: Loss) -> Array:
+    return denoising_loss(lambda x, label: output, points, x0, eps, loss)
+
+
+def loss_of(objective: Objective, u: Any, x0: Any, eps: Any, output: Any) -> np.ndarray:
+    """The loss at quantiles u of a network whose output is known, (batch,)."""
+    points = points_at(objective, jnp.asarray(u))
+    output = jax.tree.map(jnp.asarray, output)
+    return np.asarray(_loss(points, output, jnp.asarray(x0), jnp.asarray(eps), objective.loss))
+
+
+def restated(value: Any, x: Any, level: Level, source: Prediction, target: Prediction) -> Array:
+    """A recorded prediction of one kind, as the prediction of another at the same x."""
+    return _convert(jnp.asarray(value), jnp.asarray(x), level, source, target)
+
+
+def levels(objective: Objective, u: Any) -> Level:
+    """The levels that an objective trains on at quantiles u."""
+    return points_at(objective, jnp.asarray(u)).level
