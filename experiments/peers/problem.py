@@ -1,0 +1,75 @@
+"""What every library is given: one network, one grid, one solver, one start.
+
+EDM's process and preconditioning, DPM-Solver++(2M) on Karras's grid from sigma 80 to 0.002 and then
+to clean data. All libraries must end on the same samples.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np  # and, in the peers' processes, nothing else
+
+STEPS = 20
+SIGMA_MIN, SIGMA_MAX, RHO, SIGMA_DATA = 0.002, 80.0, 7.0, 0.5
+
+Weights = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """A network by its spec, the shape of a sample, and how many are drawn at once."""
+
+    network: str
+    shape: tuple[int, ...]
+    batch: int
+    means: str
+
+
+PROBLEMS = {
+    "overhead": Problem("mlp(width=16, depth=1)", (8,), 4, "a tiny MLP"),
+    "compute": Problem(
+        "unet(channels=(64, 128, 224), blocks=2, attention=(2,))",
+        (32, 32, 3),
+        4,
+        "a U-Net",
+    ),
+}
+
+
+def weights(problem: Problem) -> Weights:
+    """Random parameters of the problem's network, by their path in flax, none of them zero."""
+    import jax
+    import jax.numpy as jnp
+
+    from diffusion_jax.networks.score_network import build
+
+    network = build(problem.network)
+    shapes = jax.eval_shape(
+        lambda: network.init(jax.random.key(0), jnp.zeros((1, *problem.shape)), jnp.zeros(1), {})
+    )["params"]
+    random = np.random.default_rng(0)
+    found = {}
+    for path, leaf in jax.tree_util.tree_flatten_with_path(shapes)[0]:
+        name = "/".join(str(key.key) for key in path)
+        inputs = max(int(np.prod(leaf.shape[:-1])), 1)
+        scale = 0.7 / np.sqrt(inputs) if len(leaf.shape) > 1 else 0.1
+        values = scale * random.normal(size=leaf.shape) + name.endswith("scale")
+        found[name] = values.astype(np.float32)
+    return found
+
+
+def start(problem: Problem) -> np.ndarray:
+    """The noise that every library starts from, (batch, …), at sigma_max."""
+    shape = (problem.batch, *problem.shape)
+    return np.float32(SIGMA_MAX) * np.random.default_rng(1).normal(size=shape).astype(np.float32)
+
+
+def save(values: Weights, path: Path) -> None:
+    """Writes weights for the workers."""
+    np.savez(path, **values)  # type: ignore[arg-type]
+
+
+def load(path: str) -> Weights:
+    """Reads them back."""
+    with np.load(path) as stored:
+        return dict(stored)
