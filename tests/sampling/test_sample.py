@@ -119,14 +119,15 @@ def primitives(jaxpr):  # type: ignore[no-untyped-def]
 
 @functools.cache
 def everywhere() -> tuple[list[tuple[str, str, int]], list[Nodes]]:
-    """Every schedule with every grid at 1 and 1000 steps, padded to one length."""
+    """Every schedule, and every grid, at 1 and 1000 steps, padded to one length."""
+    pairs = [(schedule, "karras") for schedule in ONE_SCHEDULE_EACH]
+    pairs += [(schedule, grid) for schedule in ("cosine", "rectified_flow") for grid in GRIDS]
     names, found = [], []
-    for schedule in ONE_SCHEDULE_EACH:
-        for grid in GRIDS:
-            for steps in (1, 1000):
-                names.append((schedule, grid, steps))
-                nodes = make(grids.make(grid), schedules.make(schedule), steps)
-                found.append(with_clean(nodes, 1000 - steps))
+    for schedule, grid in dict.fromkeys(pairs):
+        for steps in (1, 1000):
+            names.append((schedule, grid, steps))
+            nodes = make(grids.make(grid), schedules.make(schedule), steps)
+            found.append(with_clean(nodes, 1000 - steps))
     return names, found
 
 
