@@ -2,7 +2,7 @@
 
 A *spec* is a name with optional keyword settings: `"cosine"`, `"edm(sigma_max=50.0)"`,
 `"log_snr_shift(schedule=cosine, shift=-1.4)"`. Settings are Python literals, `inf`, bare words
-or specs of the same family, and must be of the type that the member's annotation states. The same
+or specs of parts, and must be of the type that the member's annotation states. The same
 string is what configs hold, what the command line overrides, what an ablation varies, and what
 reports print.
 """
@@ -13,7 +13,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from diffusion_jax.annotations import fits, in_words, nests, options
 from diffusion_jax.errors import UserError, nearest, one_of
@@ -103,9 +103,20 @@ class Registry(Generic[T]):
     Box(side=2.0)
     """
 
-    def __init__(self, family: str):
+    # The families whose members may be settings of other families' members.
+    _families: ClassVar[dict[Any, "Registry[Any]"]] = {}
+
+    def __init__(self, family: str, kind: Any = None):
+        """An empty family.
+
+        Args:
+            family: what a member is called.
+            kind: the annotation by which members of other families have one as a setting.
+        """
         self.family = family
         self._members: dict[str, Callable[..., T]] = {}
+        if kind is not None:
+            self._families[kind] = self
 
     def register(self, name: str) -> Callable[[F], F]:
         """Returns a decorator that adds a class or factory under `name`."""
@@ -162,11 +173,13 @@ class Registry(Generic[T]):
     ) -> Any:
         """A written value as the member wants it: of the annotated type, nested specs made."""
         wanted = parameter.annotation
+        kinds = (self._families[o] for o in options(wanted) if o in self._families)
+        part = next(kinds, self)
         if isinstance(value, Spec):
-            value = self.make(value, **context) if nests(wanted) else value.name  # a bare word
+            value = part.make(value, **context) if nests(wanted) else value.name  # a bare word
         if not fits(value, wanted):
             raise UserError(
                 f"{self.family} {name!r}: {parameter.name} must be "
-                f"{in_words(wanted, self.family)}, not {value!r}."
+                f"{in_words(wanted, part.family)}, not {value!r}."
             )
         return float(value) if float in options(wanted) and type(value) is int else value

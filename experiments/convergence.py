@@ -73,7 +73,7 @@ def measure(solver_specs: list[str] | None, schedule_specs: list[str] | None) ->
     found = []
     for spec in solver_specs or makeable(solvers):
         solver = solvers.make(spec)
-        if not solver.adaptive:
+        if not solver.adaptive and solver.order > 0:  # 0 is for consistency functions
             measured = _variance(solver, specs) if solver.stochastic else _flow(solver, every)
             kind = "variance" if solver.stochastic else "flow"
             found.append(Row(spec, solver.order, kind, measured))

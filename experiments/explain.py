@@ -40,7 +40,6 @@ class Teller:
     sentence: str
     prediction: Any = None
     steer: Any = None
-    guidance: str = "none"
 
 
 def main(config: ConfigDict) -> None:
@@ -97,8 +96,7 @@ def explain(config: ConfigDict) -> Any:
         forward=walks.forward(schedule, picture, eps, FRAMES),
         prompt=_prompt(),
         denoiser=teller.sentence,
-        sampler=f"Sampled with {solver}, {STEPS.value} steps on the grid {config.sampling.grid}, "
-        f"guidance {teller.guidance}",
+        sampler=f"Sampled with {solver}, {STEPS.value} steps on the grid {config.sampling.grid}",
         reverse=walks.reverse(
             teller.denoise,
             plan.solvers[solver],
@@ -130,17 +128,12 @@ def _network(config: ConfigDict) -> Teller:
     from diffusion_jax.networks.score_network import null_condition
     from diffusion_jax.sampling.guidance import guidance
     from diffusion_jax.training.runs import Run
-    from diffusion_jax.training.trained import load_arms, load_guides
+    from diffusion_jax.training.trained import load_arms
 
     run = Run.of(config)
     condition = encode(run.facts, [_prompt()] * PICTURES)
     name, trained = next(iter(load_arms(run.folder, (ARM.value,) if ARM.value else ()).items()))
-    spec = config.sampling.guidance
-    guided_by = guidance.make(spec).guided_by
-    weaker = load_guides(run.folder, {name: trained}, guided_by).get(name)
-    if not (_prompt() or weaker):  # nothing to guide towards
-        spec = "none"
-    guide = guidance.make(spec)
+    guide = guidance.make(config.sampling.guidance if _prompt() else "none")
     return Teller(
         trained.objective.schedule,
         trained.arm.settings["schedule"],
@@ -149,10 +142,7 @@ def _network(config: ConfigDict) -> Teller:
         f"The denoiser is the network of the arm {name} in {run.folder}, "
         f"after {trained.step:,} training steps.",
         trained.objective.prediction,
-        lambda denoise, course: guide(
-            denoise, null_condition(condition), course, weaker.denoiser() if weaker else None
-        ),
-        spec,
+        lambda denoise, course: guide(denoise, null_condition(condition), course),
     )
 
 

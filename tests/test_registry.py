@@ -140,6 +140,14 @@ class TestMake:
         refused(schedules, "log_snr_shift(schedule=cosin)", "Did you mean 'cosine'?")
         refused(schedules, "log_snr_shift(schedule=edm(sigma_max=-1))", "sigma_max", "-1")
 
+    def test_a_setting_may_be_of_another_family(self) -> None:
+        clipped = solvers.make("ddim(eta=0.5, threshold=clip(bound=2))")
+        assert clipped.threshold == thresholds.make("clip(bound=2.0)")
+        clock = solvers.make("gamma_sampling(clock=rectified_flow(shift=3))").clock
+        assert clock == schedules.make("rectified_flow(shift=3.0)")
+        refused(solvers, "ddim(threshold=clop)", "Unknown threshold 'clop'", "'clip'")
+        refused(solvers, "ddim(threshold=1)", "threshold must be a threshold, not 1")
+
     def test_context_goes_only_where_it_is_asked_for(self) -> None:
         cosine = schedules.make("cosine", sigma_data=0.5, schedule=None)
         assert dataclasses.asdict(cosine) == {"log_snr_min": -15.0, "log_snr_max": 15.0}

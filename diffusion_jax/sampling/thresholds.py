@@ -27,7 +27,7 @@ class Threshold(Protocol):
         ...
 
 
-thresholds: Registry[Threshold] = Registry("threshold")
+thresholds: Registry[Threshold] = Registry("threshold", Threshold)
 
 
 def thresholded(denoise: F, threshold: Threshold) -> F:

@@ -48,9 +48,7 @@ def _run(
 
 
 def _unpadded(nodes: Nodes, steps: Array) -> Array:
-    """Clean nodes for padding, but for the last: that is where the grid ends, clean or not."""
-    index = jnp.arange(nodes.time.shape[0])
-    return jnp.where((index < steps) | (index == index[-1]), nodes.level.sigma, 0)
+    return jnp.where(jnp.arange(nodes.time.shape[0]) < steps, nodes.level.sigma, 0)
 
 
 def replay(solver: Solver, nodes: Nodes, data: Problem, x: Any, noise: Any = None) -> Any:
@@ -78,3 +76,38 @@ def replay(solver: Solver, nodes: Nodes, data: Problem, x: Any, noise: Any = Non
     nodes = jax.tree.map(lambda v: jnp.pad(v, (0, length - steps), mode="edge"), nodes)
     _, states = _run(solver, data, nodes, jnp.asarray(steps), jnp.asarray(padded), x)
     return jax.tree.map(lambda values: np.asarray(values)[:steps], states)
+
+
+@jax.jit
+def _apart(solver: Solver, data: Problem, here: Nodes, there: Nodes, noise: Array, x: Array) -> Any:
+    def step(here: Nodes, there: Nodes, z: Array, x: Array) -> Any:
+        ends = jax.tree.map(lambda *values: jnp.stack(values), here, there)
+        return solver.step(solver.init(x, ends), here, there, data.denoise, lambda k: z)
+
+    return jax.vmap(step)(here, there, noise, x)
+
+
+def apart(
+    solver: Solver, data: Problem, here: Nodes, there: Nodes, x: Any, noise: Any = None
+) -> Any:
+    """What each of many steps gives by itself, for solvers without a memory.
+
+    Args:
+        solver: takes the steps.
+        data: whose denoiser is exact.
+        here: where each step starts, (steps,).
+        there: where it goes, (steps,).
+        x: what it starts from, (steps, batch, dim).
+        noise: its draw, (steps, batch, dim); zeros by default.
+    """
+    steps = len(x)
+    missing = max(SHORTEST, 1 << (steps - 1).bit_length()) - steps
+
+    def pad(values: Any) -> Array:
+        values = np.asarray(values)
+        return jnp.asarray(np.pad(values, [(0, missing)] + [(0, 0)] * (values.ndim - 1), "edge"))
+
+    drawn = np.zeros_like(x) if noise is None else noise
+    here, there = jax.tree.map(pad, (here, there))
+    found = _apart(solver, data, here, there, pad(drawn), pad(x))
+    return jax.tree.map(lambda values: np.asarray(values)[:steps], found)

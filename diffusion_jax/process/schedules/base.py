@@ -38,7 +38,7 @@ class Schedule(Protocol):
         ...
 
 
-schedules: Registry[Schedule] = Registry("schedule")
+schedules: Registry[Schedule] = Registry("schedule", Schedule)
 
 
 def rate(schedule: Schedule, time: Float[Array, "..."]) -> Level:

@@ -12,6 +12,7 @@ from diffusion_jax.sampling.solvers.base import (
     predicted_noise,
     solvers,
 )
+from diffusion_jax.sampling.thresholds import NoThreshold, Threshold
 from diffusion_jax.struct import Scalar, pytree
 
 
@@ -25,11 +26,14 @@ class DDIM(OneStep):
 
     Attributes:
         eta: 0 is deterministic, and Euler's method in sigma/alpha; 1 is ancestral sampling.
+        threshold: what keeps x_0 within range but leaves eps as the network has it. (With a
+            threshold on the denoiser, eps is that of the x_0 within range.)
 
     Source: Song et al. 2020 (DDIM), eq. 12 and 16.
     """
 
     eta: Scalar = 0.0
+    threshold: Threshold = NoThreshold()
 
     order = 1
     stochastic = False
@@ -41,7 +45,7 @@ class DDIM(OneStep):
         self, state: State, here: Nodes, there: Nodes, denoise: Denoise, noise: Noise
     ) -> State:
         x0 = denoise(state.x, here.level)
-        eps = predicted_noise(state.x, x0, here.level)
+        eps, x0 = predicted_noise(state.x, x0, here.level), self.threshold(x0)
         ratio = here.level.alpha / there.level.alpha
         kept = there.level.sigma / here.level.sigma
         gained = jnp.maximum(here.level.sigma**2 - (ratio * there.level.sigma) ** 2, 0)

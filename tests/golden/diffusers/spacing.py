@@ -1,133 +1,20 @@
-"""What diffusers' schedulers mean by their settings, in terms of this library.
+"""The table that a diffusers scheduler was built with, and what it steps through."""
 
-Three kinds of schedulers differ in what they step through. Those that step through integer labels
-of a table have n rounded labels (`labels`); those of the DPM-Solver family have n + 1, of which
-the last is dropped (`labels(..., extra=1)`); those that came from k-diffusion have fractional
-labels (`fractional`), between which sigma/alpha is linear. The last two, and flows, then work on
-sigmas (`noise_grid`, `flow_grid`), a list whose last entry is where the run ends.
-"""
-
-import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 from scipy.stats import beta as beta_distribution
 
 from diffusion_jax.process.level import Level
-from diffusion_jax.process.predictions import Prediction, convert, predictions
-from diffusion_jax.process.schedules import schedules
+from diffusion_jax.process.schedules import Schedule, schedules
 from diffusion_jax.process.schedules.table import Table
 from diffusion_jax.sampling.grids import Nodes
 from tests.golden.check import Comparisons, same
+from tests.golden.diffusers.settings import Config, given, steps_of
 from tests.golden.load import Case
-from tests.golden.problems import Problem, problem
 from tests.golden.replay import nodes_at
-
-COMMON = {
-    "num_train_timesteps": 1000,
-    "beta_start": 0.0001,
-    "beta_end": 0.02,
-    "beta_schedule": "linear",
-    "trained_betas": None,
-    "prediction_type": "epsilon",
-    "timestep_spacing": "linspace",
-    "steps_offset": 0,
-    "rescale_betas_zero_snr": False,
-    "clip_sample": False,
-    "clip_sample_range": 1.0,
-    "thresholding": False,
-    "dynamic_thresholding_ratio": 0.995,
-    "sample_max_value": 1.0,
-    "set_alpha_to_one": True,
-    "use_karras_sigmas": False,
-    "use_exponential_sigmas": False,
-    "use_beta_sigmas": False,
-    "use_lu_lambdas": False,
-    "use_flow_sigmas": False,
-    "flow_shift": 1.0,
-    "final_sigmas_type": "zero",
-    "interpolation_type": "linear",
-    "timestep_type": "discrete",
-    "sigma_min": None,
-    "sigma_max": None,
-    "lambda_min_clipped": -np.inf,
-}
-LEADING = {"timestep_spacing": "leading"}
-STABLE = {"beta_start": 0.00085, "beta_end": 0.012}
-LATENT = STABLE | LEADING | {"beta_schedule": "scaled_linear"}
-DISTILLED = LATENT | {"original_inference_steps": 50}
-FLOW = {
-    "shift": 1.0,
-    "use_dynamic_shifting": False,
-    "base_shift": 0.5,
-    "max_shift": 1.15,
-    "base_image_seq_len": 256,
-    "max_image_seq_len": 4096,
-    "invert_sigmas": False,
-    "shift_terminal": None,
-    "time_shift_type": "exponential",
-    "stochastic_sampling": False,
-    "scale_factors": None,
-    "upscale_mode": "bicubic",
-    "prediction_type": "flow_prediction",
-}
-
-# What a scheduler takes where it is told nothing, as far as it differs from COMMON.
-DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "DDPMScheduler": {"clip_sample": True, "variance_type": "fixed_small", **LEADING},
-    "DDIMScheduler": {"clip_sample": True, **LEADING},
-    "DDIMInverseScheduler": {"clip_sample": True, **LEADING},
-    "PNDMScheduler": {"set_alpha_to_one": False, "skip_prk_steps": False, **LEADING},
-    "HeunDiscreteScheduler": STABLE,
-    "KDPM2DiscreteScheduler": STABLE,
-    "KDPM2AncestralDiscreteScheduler": STABLE,
-    "DPMSolverSDEScheduler": STABLE,
-    "DEISMultistepScheduler": {"final_sigmas_type": "sigma_min"},
-    "SASolverScheduler": {"final_sigmas_type": "sigma_min"},
-    "LCMScheduler": DISTILLED | {"timestep_scaling": 10.0},
-    "TCDScheduler": DISTILLED | {"timestep_scaling": 10.0},
-    "FlowMatchEulerDiscreteScheduler": FLOW,
-    "FlowMatchHeunDiscreteScheduler": FLOW,
-    "FlowMatchLCMScheduler": FLOW,
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Config(Mapping[str, Any]):
-    """The settings of a scheduler, given or by default."""
-
-    case: Case
-
-    def __getitem__(self, name: str) -> Any:
-        given = self.case.kwargs["config"]
-        if name in given:
-            return given[name]
-        own = DEFAULTS.get(self.case.family, {})
-        return own[name] if name in own else COMMON[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter({**COMMON, **DEFAULTS.get(self.case.family, {}), **self.case.kwargs["config"]})
-
-    def __len__(self) -> int:
-        return len(list(iter(self)))
-
-
-def given(case: Case, part: str, name: str, default: Any = None) -> Any:
-    """A setting of `set_timesteps` or `step`, or its default."""
-    return case.kwargs[part].get(name, default)
-
-
-def steps_of(case: Case) -> int:
-    """How many steps the scheduler was asked for."""
-    for name in ("timesteps", "sigmas"):
-        listed = given(case, "set_timesteps", name)
-        if listed is not None:
-            return len(listed)
-    return int(given(case, "set_timesteps", "num_inference_steps"))
 
 
 def betas(config: Mapping[str, Any]) -> np.ndarray:
@@ -189,12 +76,13 @@ def labels(case: Case, extra: int = 0) -> np.ndarray:
         config["num_train_timesteps"],
         config["timestep_spacing"],
     )
+    offset = config["steps_offset"]
     last, way = count - _clipped(config), 1 if inverse(case) else -1
     if spacing == "linspace":
         found = np.linspace(0, last - 1, steps + extra).round()[::way][:steps]
     elif spacing == "leading":
         step = last // (steps + extra)
-        found = (np.arange(steps + extra) * step)[::way][:steps] + config["steps_offset"]
+        found = (np.arange(steps + extra) * step)[::way][:steps] + offset
     else:
         found = np.round(np.arange(last, 0, -count / steps))[::-way] - 1
     return found.astype(int)
@@ -290,6 +178,33 @@ def flow_grid(case: Case) -> np.ndarray:
     return np.append(sigma, last)
 
 
+def flow_schedule(config: Mapping[str, Any], mu: float | None) -> Schedule:
+    """The flow with its shift, which is fixed or grows with the size of pictures."""
+    shift = config["shift"]
+    if config["use_dynamic_shifting"]:
+        shift = {"exponential": np.exp, "linear": float}[config["time_shift_type"]](mu)
+    return schedules.make(f"rectified_flow(shift={shift})")
+
+
+def flow_match_grid(case: Case) -> tuple[np.ndarray, bool]:
+    """sigma at every node of a FlowMatch scheduler, (steps + 1,), and whether it shifts twice.
+
+    The time of the last noisy node should be 1/T; it is the sigma there, shifted already, which is
+    then shifted again.
+    """
+    config, steps = Config(case), steps_of(case)
+    flow = flow_schedule(config, given(case, "set_timesteps", "mu"))
+    time, last = given(case, "set_timesteps", "sigmas"), 1 / config["num_train_timesteps"]
+    twice = time is None and not config["use_dynamic_shifting"] and config["shift"] != 1
+    if twice:
+        last = float(flow.level(jnp.asarray(last)).sigma)
+    time = np.linspace(1, last, steps) if time is None else np.asarray(time)
+    sigma = np.asarray(flow.level(jnp.asarray(time)).sigma)
+    if config["shift_terminal"]:
+        sigma = 1 - (1 - sigma) / (1 - sigma[-1]) * (1 - config["shift_terminal"])
+    return np.append(respaced(config, sigma[-1], sigma[0], steps, sigma), 0.0), twice
+
+
 def nodes(ratio: Any, time: Any = None) -> Nodes:
     """Variance-preserving nodes at given sigma/alpha; `time` as in `nodes_at`."""
     alpha = 1 / np.sqrt(1 + np.asarray(ratio) ** 2)
@@ -315,56 +230,3 @@ def start_scale(case: Case, ratio: np.ndarray) -> float:
     highest = float(np.max(ratio))
     spaced = Config(case)["timestep_spacing"] in ("linspace", "trailing")
     return highest if spaced else float(np.hypot(highest, 1))
-
-
-def prediction(case: Case) -> Prediction:
-    """What the network of a run predicts."""
-    names = {"epsilon": "epsilon", "sample": "x0", "v_prediction": "v"}
-    kind = Config(case)["prediction_type"]
-    if kind == "flow_prediction":
-        flow = schedules.make("rectified_flow")
-        return predictions.make("velocity", schedule=flow)
-    return predictions.make(names[kind])
-
-
-ROWS = 512  # that inputs are padded to a multiple of, so that few shapes are compiled
-
-
-@jax.jit
-def _outputs(data: Problem, kind: Prediction, x: Array, level: Level) -> Array:
-    # On clean data there is no noise to predict, and 0/0 would be in its place.
-    noisy = Level(level.alpha, jnp.where(level.sigma > 0, level.sigma, 1))
-    value = convert(data.denoise(x, noisy), x, noisy, predictions.make("x0"), kind)
-    clean = kind.coefficients(level)[0][:, None] * x
-    return jnp.where(level.sigma[:, None] > 0, value, clean)
-
-
-def outputs(case: Case, kind: Prediction, factor: float = 1.0) -> Comparisons:
-    """Our denoiser in the run's prediction beside all outputs of its network, and their number.
-
-    Args:
-        case: the recorded run.
-        kind: what the network predicts.
-        factor: which the reference's output is of ours.
-    """
-    x, recorded = case["eval_x"], case["eval_out"]
-    rows = x.shape[0] * x.shape[1]
-    missing = -rows % ROWS
-
-    def flat(values: Any) -> Array:
-        values = np.broadcast_to(values, x.shape[:2]).reshape(rows)
-        return jnp.asarray(np.pad(values, (0, missing), mode="edge"))
-
-    level = Level(flat(case["eval_alpha"][:, None]), flat(case["eval_sigma"][:, None]))
-    inputs = jnp.asarray(np.pad(x.reshape(rows, -1), ((0, missing), (0, 0)), mode="edge"))
-    found = factor * np.asarray(_outputs(problem(case.problem), kind, inputs, level))
-    yield same("network's output", found[:rows].reshape(x.shape), recorded, rtol=1e-9, atol=1e-9)
-    yield same("number of outputs", len(x), case.nfe)
-
-
-def recorded_prediction(case: Case) -> Comparisons:
-    """The network's outputs in the prediction that the scheduler was set to."""
-    yield from outputs(case, prediction(case))
-    if "prediction_type" in case.extra and not case.family.startswith("FlowMatch"):
-        kinds = case.extra["prediction_type"], Config(case)["prediction_type"]
-        yield same("prediction", len(set(kinds)), 1)

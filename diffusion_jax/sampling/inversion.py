@@ -1,0 +1,81 @@
+"""Inversion: the noise from which a deterministic solver would make a given sample."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.sampling.denoisers import Denoiser
+from diffusion_jax.sampling.grids import Nodes
+from diffusion_jax.sampling.sample import sample
+from diffusion_jax.sampling.solvers import Solver
+
+
+def upwards(nodes: Nodes) -> Nodes:
+    """The nodes of a grid from data to noise.
+
+    Nodes of clean data come first then, which `sample` takes for padding: it leaves them alone.
+
+    >>> from diffusion_jax.process.schedules import schedules
+    >>> from diffusion_jax.sampling.grids import grids
+    >>> upwards(grids.make("uniform")(schedules.make("rectified_flow"), 2)).level.sigma.tolist()
+    [0.0, 0.5, 1.0]
+    """
+    return jax.tree.map(lambda values: values[::-1], nodes)
+
+
+def invert(
+    denoise: Denoiser,
+    solver: Solver,
+    nodes: Nodes,
+    x0: Float[Array, "batch ..."],
+    condition: Any = None,
+    save: Callable[[Any], Any] | None = None,
+) -> tuple[Float[Array, "batch ..."], Any]:
+    """The state at the first node of a grid from which its solver would return x0.
+
+    The probability flow has no direction, so that the same solver takes the same steps back, and
+    its error is of the same order. With `ddim` that is DDIM inversion. The very first step, off
+    clean data, is x = alpha x_0: it needs no evaluation, and is off by O(sigma²/alpha²), since the
+    flow of x/alpha starts with sigma/alpha times the score. A grid that does not end on clean data
+    is followed back from where it ends.
+
+    Args:
+        denoise: (x, level, condition) → E[x_0 | x].
+        solver: deterministic.
+        nodes: the grid, from noise to data, as for sampling; padded or not.
+        x0: the samples, (batch, ...).
+        condition: handed to `denoise`.
+        save: what to keep of the solver's state after each step; what is saved for the step off
+            clean data is the state of the start.
+
+    Returns:
+        The inverted state, (batch, ...), and what was saved.
+
+    Raises:
+        UserError: the solver draws noise.
+
+    Source: Song et al. 2021 (DDIM), section 4.3 and eq. 14; Dhariwal & Nichol 2021, appendix F.
+
+    >>> from diffusion_jax.oracles import Gaussian
+    >>> from diffusion_jax.process.schedules import schedules
+    >>> from diffusion_jax.sampling.grids import grids
+    >>> from diffusion_jax.sampling.solvers import solvers
+    >>> data = Gaussian(mean=jnp.array([1.0]), std=jnp.array([0.5]))
+    >>> nodes = grids.make("karras")(schedules.make("edm"), 20)
+    >>> x, _ = invert(data.denoise, solvers.make("heun"), nodes, jnp.array([[1.0], [1.5]]))
+    >>> (x / 80).round(1).tolist()  # no noise leads to the mean, and a unit of it to 1 + 0.5
+    [[0.0], [1.0]]
+    """
+    if solver.stochastic:
+        raise UserError(f"solver {type(solver).__name__} draws noise: it cannot be inverted.")
+    back = upwards(nodes)
+    noisy = back.level.sigma > 0
+    first = back.level.alpha[jnp.argmax(noisy)]
+    # Where the grid ends on noise, the given samples lie at that level already.
+    start = jnp.where(noisy[0], 1, first) * x0
+    unused: Key[Array, "batch"] = jax.random.split(jax.random.key(0), x0.shape[0])
+    return sample(denoise, solver, back, start, unused, condition, save)

@@ -1,0 +1,53 @@
+"""Multistep sampling with a consistency function."""
+
+import jax.numpy as jnp
+
+from diffusion_jax.errors import within
+from diffusion_jax.sampling.grids import Nodes
+from diffusion_jax.sampling.solvers.base import Denoise, Noise, OneStep, State, solvers
+from diffusion_jax.struct import Scalar, pytree
+
+
+@solvers.register("consistency")
+@pytree
+class Consistency(OneStep):
+    """Goes straight to the data, then back to the next level with all noise fresh.
+
+    x_s = alpha_s f(x_t) + sqrt(sigma_s² - alpha_s² sigma_min²) z.
+
+    Exact with any number of steps, one included, where f is a consistency function: it takes x
+    along the exact flow to the level sigma/alpha = sigma_min. With a denoiser, which returns a
+    mean in place of a sample, it loses variance and converges to nothing: order 0. The same step
+    is LCM's, on `latent_consistency`; sCM's, on the TrigFlow path; and flow matching's
+    "stochastic sampling".
+
+    Attributes:
+        sigma_min: the sigma/alpha at which the consistency function ends; 0 is clean data.
+
+    Source: Song et al. 2023 (consistency models), algorithm 1; Luo et al. 2023 (LCM), algorithm 3,
+    for any alpha.
+
+    >>> from diffusion_jax.process.level import Level
+    >>> level = Level(jnp.array([1.0, 1.0]), jnp.array([5.0, 0.5]))
+    >>> nodes, x = Nodes(level.sigma, level, level), jnp.full((1, 2), 3.0)
+    >>> solver = Consistency()
+    >>> to_the_mean, zero_noise = lambda x, level: 0 * x + 0.25, lambda k: 0 * x
+    >>> solver.step(solver.init(x, nodes), nodes[0], nodes[1], to_the_mean, zero_noise).x.tolist()
+    [[0.25, 0.25]]
+    """
+
+    sigma_min: Scalar = 0.0
+
+    order = 0
+    stochastic = True
+
+    def __post_init__(self) -> None:
+        within(self, 0, float("inf"), "sigma_min")
+
+    def step(
+        self, state: State, here: Nodes, there: Nodes, denoise: Denoise, noise: Noise
+    ) -> State:
+        x0 = denoise(state.x, here.level)
+        missing = there.level.sigma**2 - (there.level.alpha * self.sigma_min) ** 2
+        fresh = jnp.sqrt(jnp.maximum(missing, 0))
+        return State(there.level.alpha * x0 + fresh * noise(0), x0)

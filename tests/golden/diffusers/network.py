@@ -1,0 +1,101 @@
+"""The network of a diffusers pipeline, in whose place stands an exact denoiser."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from diffusion_jax.process.level import Level
+from diffusion_jax.process.predictions import Prediction, convert, predictions
+from diffusion_jax.process.schedules import schedules
+from diffusion_jax.sampling.thresholds import Threshold, thresholded, thresholds
+from diffusion_jax.struct import pytree
+from tests.golden.check import Comparisons, same
+from tests.golden.diffusers.settings import Config
+from tests.golden.load import Case
+from tests.golden.problems import Problem, problem
+
+
+def prediction(case: Case) -> Prediction:
+    """What the network of a run predicts."""
+    names = {"epsilon": "epsilon", "sample": "x0", "v_prediction": "v"}
+    kind = Config(case)["prediction_type"]
+    if kind == "flow_prediction":
+        flow = schedules.make("rectified_flow")
+        return predictions.make("velocity", schedule=flow)
+    return predictions.make(names[kind])
+
+
+ROWS = 512  # that inputs are padded to a multiple of, so that few shapes are compiled
+
+
+@jax.jit
+def _outputs(data: Problem, kind: Prediction, x: Array, level: Level) -> Array:
+    # On clean data there is no noise to predict, and 0/0 would be in its place.
+    noisy = Level(level.alpha, jnp.where(level.sigma > 0, level.sigma, 1))
+    value = convert(data.denoise(x, noisy), x, noisy, predictions.make("x0"), kind)
+    clean = kind.coefficients(level)[0][:, None] * x
+    return jnp.where(level.sigma[:, None] > 0, value, clean)
+
+
+def outputs(case: Case, kind: Prediction, factor: float = 1.0) -> Comparisons:
+    """Our denoiser in the run's prediction beside all outputs of its network, and their number.
+
+    Args:
+        case: the recorded run.
+        kind: what the network predicts.
+        factor: which the reference's output is of ours.
+    """
+    x, recorded = case["eval_x"], case["eval_out"]
+    rows = x.shape[0] * x.shape[1]
+    missing = -rows % ROWS
+
+    def flat(values: Any) -> Array:
+        values = np.broadcast_to(values, x.shape[:2]).reshape(rows)
+        return jnp.asarray(np.pad(values, (0, missing), mode="edge"))
+
+    level = Level(flat(case["eval_alpha"][:, None]), flat(case["eval_sigma"][:, None]))
+    inputs = jnp.asarray(np.pad(x.reshape(rows, -1), ((0, missing), (0, 0)), mode="edge"))
+    found = factor * np.asarray(_outputs(problem(case.problem), kind, inputs, level))
+    yield same("network's output", found[:rows].reshape(x.shape), recorded, rtol=1e-9, atol=1e-9)
+    yield same("number of outputs", len(x), case.nfe)
+
+
+def recorded_prediction(case: Case) -> Comparisons:
+    """The network's outputs in the prediction that the scheduler was set to."""
+    yield from outputs(case, prediction(case))
+    if "prediction_type" in case.extra and not case.family.startswith("FlowMatch"):
+        kinds = case.extra["prediction_type"], Config(case)["prediction_type"]
+        yield same("prediction", len(set(kinds)), 1)
+
+
+@pytree
+class Thresholded:
+    """An exact denoiser whose estimates are kept within range."""
+
+    inner: Problem
+    threshold: Threshold
+
+    def denoise(self, x: Array, level: Level, condition: Any = None) -> Array:
+        return thresholded(self.inner.denoise, self.threshold)(x, level, condition)
+
+
+def threshold(case: Case) -> Threshold:
+    """How a scheduler keeps estimates of x_0 within range."""
+    config = Config(case)
+    clip = config["clip_sample"]  # unless the threshold is dynamic
+    if config["thresholding"]:
+        ratio, highest = config["dynamic_thresholding_ratio"], config["sample_max_value"]
+        return thresholds.make(f"dynamic(ratio={ratio}, highest={highest})")
+    if clip:
+        return thresholds.make(f"clip(bound={config['clip_sample_range']})")
+    return thresholds.make("none")
+
+
+def data(case: Case) -> Problem:
+    """What a run denoises with: the exact denoiser, within the scheduler's thresholds."""
+    kept = threshold(case)
+    exact = problem(case.problem)
+    return exact if kept == thresholds.make("none") else Thresholded(exact, kept)
