@@ -33,12 +33,12 @@ def main(config: ConfigDict) -> None:
     from diffusion_jax.training.devices import is_primary
     from diffusion_jax.training.loop import train
     from diffusion_jax.training.progress import Progress
-    from diffusion_jax.training.trained import load_arms
+    from diffusion_jax.training.trained import load_arms, load_guides
 
     start = time.monotonic()
     # Before anything is trained: can all of it be sampled?
     plan = Plan.make(config)
-    plan.check(objectives(config).values())
+    plan.check(objectives(config))
     data = datasets.make(config.data)
     comparison.check_data(data)
     progress = Progress()
@@ -46,12 +46,13 @@ def main(config: ConfigDict) -> None:
     if not is_primary():
         return
     arms = load_arms(run.folder)
+    guides = load_guides(run.folder, arms, plan.guidance.guided_by)
     found = comparison.Measured(
         config,
         plan,
         data,
         arms,
-        tuple(measure(plan, arms, data, progress)),
+        tuple(measure(plan, arms, data, progress, guides)),
         comparison.loss_curves(run.folder),
         _provenance(config, time.monotonic() - start),
     )

@@ -40,6 +40,7 @@ class Teller:
     sentence: str
     prediction: Any = None
     steer: Any = None
+    guidance: str = "none"
 
 
 def main(config: ConfigDict) -> None:
@@ -96,7 +97,8 @@ def explain(config: ConfigDict) -> Any:
         forward=walks.forward(schedule, picture, eps, FRAMES),
         prompt=_prompt(),
         denoiser=teller.sentence,
-        sampler=f"Sampled with {solver}, {STEPS.value} steps on the grid {config.sampling.grid}",
+        sampler=f"Sampled with {solver}, {STEPS.value} steps on the grid {config.sampling.grid}, "
+        f"guidance {teller.guidance}",
         reverse=walks.reverse(
             teller.denoise,
             plan.solvers[solver],
@@ -128,12 +130,17 @@ def _network(config: ConfigDict) -> Teller:
     from diffusion_jax.networks.score_network import null_condition
     from diffusion_jax.sampling.guidance import guidance
     from diffusion_jax.training.runs import Run
-    from diffusion_jax.training.trained import load_arms
+    from diffusion_jax.training.trained import load_arms, load_guides
 
     run = Run.of(config)
     condition = encode(run.facts, [_prompt()] * PICTURES)
     name, trained = next(iter(load_arms(run.folder, (ARM.value,) if ARM.value else ()).items()))
-    guide = guidance.make(config.sampling.guidance if _prompt() else "none")
+    spec = config.sampling.guidance
+    guided_by = guidance.make(spec).guided_by
+    weaker = load_guides(run.folder, {name: trained}, guided_by).get(name)
+    if not (_prompt() or weaker):  # nothing to guide towards
+        spec = "none"
+    guide = guidance.make(spec)
     return Teller(
         trained.objective.schedule,
         trained.arm.settings["schedule"],
@@ -142,7 +149,10 @@ def _network(config: ConfigDict) -> Teller:
         f"The denoiser is the network of the arm {name} in {run.folder}, "
         f"after {trained.step:,} training steps.",
         trained.objective.prediction,
-        lambda denoise, course: guide(denoise, null_condition(condition), course),
+        lambda denoise, course: guide(
+            denoise, null_condition(condition), course, weaker.denoiser() if weaker else None
+        ),
+        spec,
     )
 
 

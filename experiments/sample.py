@@ -33,7 +33,7 @@ def main(config: ConfigDict) -> None:
     from diffusion_jax.files import check_target
     from diffusion_jax.training.progress import Progress
     from diffusion_jax.training.runs import Run
-    from diffusion_jax.training.trained import load_arms
+    from diffusion_jax.training.trained import load_arms, load_guides
 
     run = Run.of(config)
     path = check_target(OUT.value or run.folder / "samples.png")
@@ -41,12 +41,13 @@ def main(config: ConfigDict) -> None:
     prompts = PROMPT.value or _captions(config)
     condition = encode(run.facts, [prompt for prompt in prompts for _ in range(COUNT.value)])
     arms = load_arms(run.folder, (ARM.value,) if ARM.value else ())
-    plan.check(arm.objective for arm in arms.values())
+    guides = load_guides(run.folder, arms, plan.guidance.guided_by)
+    plan.check({name: arm.objective for name, arm in arms.items()})
 
     rows = []
     with Progress().phase("Sampling", len(arms), unit="arms") as advance:
         for name, arm in arms.items():
-            rows.append(_draw(plan, arm, run.facts.shape, condition))
+            rows.append(_draw(plan, arm, run.facts.shape, condition, guides.get(name)))
             advance(name)
     _write_sheet(path, rows, tuple(arms), prompts)
     _say_what_is_right(config, rows, tuple(arms), prompts)
@@ -59,14 +60,14 @@ def _captions(config: ConfigDict) -> list[str]:
     return list(datasets.make(config.data).prompts[:4])
 
 
-def _draw(plan: Any, arm: Any, shape: tuple[int, ...], condition: Any) -> Any:
+def _draw(plan: Any, arm: Any, shape: tuple[int, ...], condition: Any, guide: Any) -> Any:
     """The pictures of one arm, uint8."""
     from diffusion_jax.data.pipeline import to_bytes
     from diffusion_jax.evaluation.generate import generate
 
     count, way = len(condition["label"]), plan.headline
     samples, _ = generate(
-        plan.sampler(arm, way, shape),
+        plan.sampler(arm, way, shape, guide),
         arm.params,
         arm.objective.prediction,
         plan.nodes(arm.objective.schedule, way.steps),

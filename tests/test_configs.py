@@ -32,7 +32,7 @@ def test_config_can_be_built(path: Path) -> None:
     check_settings(config)
     arms = make_arms(config, facts)
     plan = Plan.make(config)
-    plan.check(arm.objective for arm in arms.values())
+    plan.check({name: arm.objective for name, arm in arms.items()})
     first = next(iter(arms.values()))
     condition = {"tokens": np.zeros((1, 2), np.int32), "label": np.zeros(1, np.int32)}
     params = initialise(first.network, jax.random.key(0), facts.shape, condition)

@@ -21,6 +21,36 @@ from diffusion_jax.sampling.thresholds import NoThreshold, Threshold, thresholde
 from diffusion_jax.struct import Scalar, pytree, static
 
 
+def _denoiser(
+    network: ScoreNetwork, params: PyTree, prediction: Prediction, sigma_data: Scalar
+) -> Denoiser:
+    def predict(x: Array, label: Array, condition: Condition) -> Any:
+        return network.apply({"params": params}, x, label, condition)
+
+    return from_network(predict, prediction, sigma_data)
+
+
+@pytree
+class Guide:
+    """A second trained network, which guides the one that is sampled (autoguidance).
+
+    Attributes:
+        network: whose parameters these are.
+        params: of the network.
+        prediction: what it was trained to predict.
+        sigma_data: standard deviation of the data, as in its training.
+    """
+
+    network: ScoreNetwork = static()
+    params: PyTree
+    prediction: Prediction
+    sigma_data: Scalar
+
+    def denoiser(self) -> Denoiser:
+        """The denoiser that it is."""
+        return _denoiser(self.network, self.params, self.prediction, self.sigma_data)
+
+
 @pytree
 class Sampler:
     """How samples are drawn: what does not change between arms, and between step counts.
@@ -32,6 +62,7 @@ class Sampler:
         shape: of one sample, e.g. (height, width, channels).
         sigma_data: standard deviation of the data, as in training.
         threshold: keeps the guided estimates within the range of data.
+        guide: the weaker network, for guidance that needs one.
     """
 
     network: ScoreNetwork = static()
@@ -40,18 +71,16 @@ class Sampler:
     shape: tuple[int, ...] = static()
     sigma_data: Scalar = 0.5
     threshold: Threshold = NoThreshold()
+    guide: Guide | None = None
 
     def denoiser(
         self, params: PyTree, prediction: Prediction, condition: Condition, course: Course
     ) -> Denoiser:
         """The guided denoiser that parameters trained with `prediction` are, for one run."""
-
-        def predict(x: Array, label: Array, condition: Condition) -> Any:
-            return self.network.apply({"params": params}, x, label, condition)
-
-        denoise = from_network(predict, prediction, self.sigma_data)
-        if condition:
-            denoise = self.guidance(denoise, null_condition(condition), course)
+        denoise = _denoiser(self.network, params, prediction, self.sigma_data)
+        guide = self.guide.denoiser() if self.guide else None
+        if condition or guide:  # without a condition only another network can guide
+            denoise = self.guidance(denoise, null_condition(condition), course, guide)
         return thresholded(denoise, self.threshold)
 
 
@@ -128,6 +157,8 @@ def generate(
         UserError: the solver or the prediction cannot start from the grid's first level.
     """
     check_start(nodes, sampler.solver, prediction)
+    if sampler.guide:
+        check_start(nodes, sampler.solver, sampler.guide.prediction)
     keys = sample_keys(jax.random.key(seed), count)
     batches, paths = [], []
     for first in range(0, count, batch_size):

@@ -1,7 +1,8 @@
 """Samples of every arm in every way that a config asks for, on the same captions and noise."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -9,9 +10,9 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import Dataset, Example
 from diffusion_jax.data.pipeline import to_bytes
-from diffusion_jax.errors import UserError
+from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.evaluation.conditions import encode
-from diffusion_jax.evaluation.generate import Path, Sampler, generate
+from diffusion_jax.evaluation.generate import Guide, Path, Sampler, generate
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.sampling.grids import Grid, Nodes, grids, make
@@ -19,6 +20,7 @@ from diffusion_jax.sampling.guidance import Guidance, guidance
 from diffusion_jax.sampling.sample import check_start
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.thresholds import Threshold, thresholds
+from diffusion_jax.training.arms import arm_settings
 from diffusion_jax.training.progress import Progress
 from diffusion_jax.training.runs import DataFacts
 from diffusion_jax.training.trained import TrainedArm
@@ -69,7 +71,8 @@ class Plan:
         """Reads `config.sampling`.
 
         Raises:
-            UserError: a spec is wrong, a number too small, or a list empty.
+            UserError: a spec is wrong, a number too small, a list empty, or a guide that the run
+                will not have.
         """
         options = config.sampling
         for field in ("solvers", "steps"):
@@ -79,11 +82,13 @@ class Plan:
             _check_number(field, options[field])
         for steps in options.steps:
             _check_number("steps", steps)
+        guide = guidance.make(options.guidance)
+        _check_guide(guide, config)
         return Plan(
             {spec: solvers.make(spec) for spec in options.solvers},
             tuple(sorted(set(options.steps))),
             grids.make(options.grid),
-            guidance.make(options.guidance),
+            guide,
             thresholds.make(options.threshold),
             options.count,
             max(options.count, options.headline_count),
@@ -102,7 +107,7 @@ class Plan:
         return Way(next(iter(self.solvers)), self.steps[-1])
 
     def evaluations(self, way: Way) -> int:
-        """Denoiser evaluations per sample (NFE); guidance makes two network passes of each."""
+        """Denoiser evaluations per sample (NFE), each of `guidance.passes` network passes."""
         return self.solvers[way.solver].evaluations(way.steps)
 
     def samples(self, way: Way) -> int:
@@ -113,17 +118,53 @@ class Plan:
         """The grid, padded to the longest of all, so that all share a compiled program."""
         return make(self.grid, schedule, steps).pad(self.steps[-1])
 
-    def check(self, objectives: Iterable[Objective]) -> None:
+    def check(self, objectives: Mapping[str, Objective]) -> None:
         """Raises UserError if, on the grid, a solver or a prediction of an arm cannot start."""
-        for objective in objectives:
+        guide = objectives.get(self.guidance.guided_by[0]) if self.guidance.guided_by else None
+        for objective in objectives.values():
             nodes = self.nodes(objective.schedule, self.steps[-1])
             for solver in self.solvers.values():
-                check_start(nodes, solver, objective.prediction)
+                for each in (objective, guide or objective):
+                    check_start(nodes, solver, each.prediction)
 
-    def sampler(self, arm: TrainedArm, way: Way, shape: tuple[int, ...]) -> Sampler:
-        """What draws samples of an arm."""
-        solver, sigma_data = self.solvers[way.solver], arm.objective.sigma_data
-        return Sampler(arm.arm.network, solver, self.guidance, shape, sigma_data, self.threshold)
+    def sampler(
+        self, arm: TrainedArm, way: Way, shape: tuple[int, ...], guide: TrainedArm | None = None
+    ) -> Sampler:
+        """What draws samples of an arm, maybe with another network as its guide."""
+        return Sampler(
+            arm.arm.network,
+            self.solvers[way.solver],
+            self.guidance,
+            shape,
+            arm.objective.sigma_data,
+            self.threshold,
+            _as_guide(guide) if guide else None,
+        )
+
+
+def _as_guide(trained: TrainedArm) -> Guide:
+    objective = trained.objective
+    return Guide(trained.arm.network, trained.params, objective.prediction, objective.sigma_data)
+
+
+def _check_guide(guide: Guidance, config: ConfigDict) -> None:
+    """Raises UserError if guidance names a guide that this run will not have."""
+    if guide.guided_by is None:
+        return
+    arm, step = guide.guided_by
+    if not arm and step is None:
+        raise UserError(
+            f"sampling.guidance {config.sampling.guidance!r} needs a guide: another arm "
+            "(arm=NAME), or an earlier checkpoint (step=NUMBER)."
+        )
+    if arm:
+        one_of(arm, arm_settings(config), "arm of sampling.guidance")
+    every, last = config.training.checkpoint_every, config.training.steps
+    if step is not None and step != last and (step > last or step % every):
+        raise UserError(
+            f"sampling.guidance asks for the checkpoint of step {step}, and this run makes one "
+            f"every {every} steps, the last at {last}."
+        )
 
 
 def _check_number(field: str, value: int) -> None:
@@ -175,6 +216,7 @@ def measure(
     arms: Mapping[str, TrainedArm],
     data: Dataset,
     progress: Progress,
+    guides: Mapping[str, TrainedArm] = MappingProxyType({}),
 ) -> Iterator[Cell]:
     """Samples every arm in every way: sample i has the same caption and noise in all of them.
 
@@ -183,6 +225,7 @@ def measure(
         arms: by name.
         data: gives captions (see `captioned_pictures`) and, maybe, a checker.
         progress: shows how far it is.
+        guides: arm -> the network that guides it, for guidance that needs one.
     """
     facts = DataFacts.of(data)
     asked = [e["caption"] for e in captioned_pictures(data, plan.headline_count)]
@@ -192,7 +235,7 @@ def measure(
             count, arm = plan.samples(way), arms[name]
             captions = tuple(asked[:count])
             samples, path = generate(
-                plan.sampler(arm, way, facts.shape),
+                plan.sampler(arm, way, facts.shape, guides.get(name)),
                 arm.params,
                 arm.objective.prediction,
                 plan.nodes(arm.objective.schedule, way.steps),

@@ -29,6 +29,7 @@ from diffusion_jax.process.times import log_snr_slope
 from diffusion_jax.process.weightings import effective_weight
 from diffusion_jax.reports import content
 from diffusion_jax.reports.pictures import from_noisy
+from diffusion_jax.sampling.guidance import Contrast
 from diffusion_jax.training.metrics import read_metrics
 from diffusion_jax.training.trained import TrainedArm
 
@@ -298,12 +299,22 @@ def _protocol(found: Measured) -> dict[str, str]:
         "Training": f"each arm {training.steps:,} steps of {training.batch_size} pictures, all "
         f"arms on the same pictures, noise and uniform times; {config.optimizer}; average of "
         f"the parameters {training.ema}",
-        "Sampling": f"{asked}; grid {config.sampling.grid}, guidance {config.sampling.guidance}; "
+        "Sampling": f"{asked}; grid {config.sampling.grid}, guidance {config.sampling.guidance}, "
+        f"threshold {config.sampling.threshold}; "
         f"{plan.count} samples per arm, solver and step count, {plan.headline_count} where arms "
         "are judged; sample i starts from the same noise in every arm",
-        "NFE": "denoiser evaluations per sample; classifier-free guidance makes two network passes "
-        "of each",
+        "NFE": f"denoiser evaluations per sample, each of {_passes(plan)}",
     }
+
+
+def _passes(plan: Plan) -> str:
+    """What an evaluation of the guided denoiser costs, in words."""
+    guide = plan.guidance
+    if guide.passes == 1:
+        return "one network pass"
+    whose = ", one of them the guide's" if guide.guided_by else ""
+    off = " (one where guidance is off)" if isinstance(guide, Contrast) and guide.bounded else ""
+    return f"{guide.passes} network passes{whose}{off}"
 
 
 def _memorisation(found: Measured, held_out: Features) -> str:

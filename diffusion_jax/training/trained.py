@@ -1,6 +1,7 @@
 """Trained arms, read from a run folder: all that sampling and evaluation need."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,29 @@ class TrainedArm:
             return self.arm.network.apply({"params": weights}, x, label, condition or {})
 
         return from_network(network, self.objective.prediction, self.objective.sigma_data)
+
+
+def load_guides(
+    folder: str | Path, arms: Mapping[str, TrainedArm], guided_by: tuple[str, int | None] | None
+) -> dict[str, TrainedArm]:
+    """The networks of a run that guide others of it: arm -> its guide.
+
+    Args:
+        folder: a run folder.
+        arms: those that are guided.
+        guided_by: the guide's arm, "" for each arm its own, and the step of its checkpoint, None
+            for the newest, as `Guidance.guided_by` says; None where there are no guides.
+
+    Raises:
+        UserError: no such arm or checkpoint.
+    """
+    if guided_by is None:
+        return {}
+    name, step = guided_by
+    if step is None and name in arms:
+        return dict.fromkeys(arms, arms[name])
+    found = load_arms(folder, (name,) if name else tuple(arms), step)
+    return {arm: found[name or arm] for arm in arms}
 
 
 def load_arms(

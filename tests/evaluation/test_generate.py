@@ -1,14 +1,16 @@
 """Generated samples depend on their seed and index alone."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.evaluation.generate import Sampler, generate
+from diffusion_jax.evaluation.generate import Guide, Sampler, generate
 from diffusion_jax.networks.initialise import initialise
-from diffusion_jax.networks.score_network import build
+from diffusion_jax.networks.score_network import ScoreNetwork, build
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import grids, make
@@ -20,12 +22,16 @@ CONDITION = {"label": jnp.arange(5) % 3}
 VP, FLOW = schedules.make("cosine"), schedules.make("rectified_flow")
 
 
+def shaken(network: ScoreNetwork, condition: dict, seed: int = 0) -> dict:
+    drawn = initialise(network, jax.random.key(0), (2,), condition)
+    # Zero-initialised ends would make the network blind to its condition.
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda p: p + rng.normal(size=p.shape).astype(np.float32) / 4, drawn)
+
+
 @pytest.fixture(scope="module")
 def params() -> dict:
-    drawn = initialise(NETWORK, jax.random.key(0), (2,), CONDITION)
-    # Zero-initialised ends would make the network blind to its condition.
-    rng = np.random.default_rng(0)
-    return jax.tree.map(lambda p: p + rng.normal(size=p.shape).astype(np.float32) / 4, drawn)
+    return shaken(NETWORK, CONDITION)
 
 
 def sampler(solver: str = "ddim(eta=1.0)") -> Sampler:
@@ -54,6 +60,29 @@ def test_the_path_leads_from_the_prior_to_the_samples(params: dict) -> None:
     np.testing.assert_array_equal(path.x[-1], samples[:2])
     # The first frame is the prior: standard normal for a variance-preserving process.
     assert 0 < np.abs(path.x[0]).max() < 5
+
+
+@pytest.mark.parametrize("text", ["label(width=8)", "none"])
+def test_another_network_guides(text: str) -> None:
+    network = build("mlp(width=8, depth=1)", text, num_classes=3)
+    condition = {} if text == "none" else CONDITION
+    good, bad = shaken(network, condition), shaken(network, condition, seed=1)
+    nodes, prediction = make(grids.make("karras"), VP, 4), predictions.make("v")
+
+    def drawn(spec: str, guide: Guide | None) -> np.ndarray:
+        guided = dataclasses.replace(
+            sampler(), network=network, guidance=guidance.make(spec), guide=guide
+        )
+        return generate(guided, good, prediction, nodes, condition, 5, 0, 5)[0]
+
+    plain = drawn("none", None)
+    guide = Guide(network, bad, predictions.make("x0"), 0.7)
+    np.testing.assert_allclose(drawn("autoguidance(scale=1.0)", guide), plain, atol=1e-5)
+    far = drawn("autoguidance(scale=3.0)", guide)
+    assert np.abs(far - plain).max() > 1e-2
+    # A network that is its own guide guides nowhere.
+    itself = Guide(network, good, prediction, 0.5)
+    np.testing.assert_allclose(drawn("autoguidance(scale=3.0)", itself), plain, atol=1e-4)
 
 
 def test_one_program_serves_all_arms_and_step_counts(params: dict) -> None:

@@ -34,6 +34,7 @@ def test_from_a_config_to_a_report(tmp_path: Path, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out.splitlines()[-1] == str(page)
     text = page.read_text(encoding="utf-8")
     assert all(arm in text for arm in config.arms)
+    assert "each of 2 network passes" in text
 
     found = json.loads((tmp_path / "run" / "results.json").read_text())
     rows = {(r["arm"], r["setting"]["solver"], r["setting"]["steps"]): r for r in found["results"]}
@@ -65,6 +66,9 @@ def test_from_a_config_to_a_report(tmp_path: Path, capsys: pytest.CaptureFixture
         ("steps", (0,), "at least 1"),
         ("grid", "karas", "Did you mean 'karras'"),
         ("guidance", "classifier_free(skale=2.0)", "Did you mean 'scale'"),
+        ("guidance", "autoguidance", "needs a guide: another arm"),
+        ("guidance", "autoguidance(arm=edn)", "Did you mean 'edm'"),
+        ("guidance", "autoguidance(step=5)", "the checkpoint of step 5"),
         ("threshold", "dynamik", "Did you mean 'dynamic'"),
         ("count", 0, "sampling.count must be at least 1"),
         ("headline_count", 10**12, "at most 1,000,000"),

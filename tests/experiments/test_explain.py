@@ -73,6 +73,12 @@ def test_with_a_run_its_network_denoises(out: Path, tmp_path: Path) -> None:
     assert "after 2 training steps" in lesson.denoiser
     assert lesson.reverse.noisy.shape == (5, explain.PICTURES, 12, 12, 3)
     assert np.ptp(lesson.reverse.noisy[0]) > 0
+    assert lesson.sampler.endswith("guidance classifier_free(scale=2.0)")
+    config.sampling.guidance = "autoguidance(arm=first)"
+    with flagsaver.flagsaver(arm="flow"):
+        other = explain.explain(config)
+    assert other.sampler.endswith("guidance autoguidance(arm=first)")
+    assert (other.reverse.noisy[-1] != lesson.reverse.noisy[-1]).any()
     with flagsaver.flagsaver(prompt=["a large grene circle"]):
         with pytest.raises(UserError, match="'grene'"):
             explain.main(config)

@@ -29,6 +29,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> ConfigDict:
     config.text = "transformer(width=8, layers=1, heads=1)"
     config.arms = ConfigDict({"cosine": {}, "flow": {"schedule": "rectified_flow"}})
     config.training.steps, config.training.batch_size = 2, 8
+    config.training.checkpoint_every = 1
     config.sampling.steps = (2,)
     train(config)
     return config
@@ -61,6 +62,17 @@ def test_a_sheet_with_a_row_per_prompt_and_arm(
     assert one.shape[1] == both.shape[1] and 1.7 < both.shape[0] / one.shape[0] < 2.3
     # Where one arm shows its first row, two arms show that of the other.
     assert (both[12:108, 12:300] != one[12:108, 12:300]).any()
+
+
+def test_another_arm_and_an_earlier_checkpoint_may_guide(run: ConfigDict, out: Path) -> None:
+    sheets = []
+    for guide in ("arm=flow", "step=1", "arm=cosine"):
+        config = run.copy_and_resolve_references()
+        config.sampling.guidance = f"autoguidance(scale=5.0, {guide})"
+        with flagsaver.flagsaver(prompt=PROMPTS, arm="cosine"):
+            sample.main(config)
+        sheets.append(sheet(out))
+    assert (sheets[0] != sheets[1]).any() and (sheets[1] != sheets[2]).any()
 
 
 def test_a_run_that_is_older_than_a_field_of_sampling_has_its_default(run: ConfigDict) -> None:

@@ -48,7 +48,9 @@ def _run(
 
 
 def _unpadded(nodes: Nodes, steps: Array) -> Array:
-    return jnp.where(jnp.arange(nodes.time.shape[0]) < steps, nodes.level.sigma, 0)
+    """Clean nodes for padding, but for the last: that is where the grid ends, clean or not."""
+    index = jnp.arange(nodes.time.shape[0])
+    return jnp.where((index < steps) | (index == index[-1]), nodes.level.sigma, 0)
 
 
 def replay(solver: Solver, nodes: Nodes, data: Problem, x: Any, noise: Any = None) -> Any:

@@ -63,7 +63,14 @@ def test_means_are_exact(spec: str) -> None:
     np.testing.assert_allclose(mean, exact, atol=1e-10)
 
 
-@pytest.mark.parametrize("spec", [spec for spec in STOCHASTIC if "large" not in spec])
+# DDPM's other variance is not meant for it, and an estimate of the noise that stays the same over
+# a step is not what there is.
+NOT_FOR_A_POINT = ("large", "dpm_solver")
+
+
+@pytest.mark.parametrize(
+    "spec", [spec for spec in STOCHASTIC if not any(word in spec for word in NOT_FOR_A_POINT)]
+)
 def test_variance_is_exact_for_a_single_point_at_any_step_count(spec: str) -> None:
     _, variance, _, exact = moments(spec, 40)
     np.testing.assert_allclose(variance[..., POINT], exact[..., POINT], rtol=1e-9, atol=1e-12)

@@ -115,6 +115,11 @@ class Contrast:
     def guided_by(self) -> tuple[str, int | None] | None:
         return None
 
+    @property
+    def bounded(self) -> bool:
+        """Whether there is noise at which it does not guide."""
+        return (self.sigma_low, self.sigma_high) != (0, math.inf)
+
     def combine(
         self,
         x: Float[Array, "batch ..."],
@@ -160,7 +165,7 @@ class Contrast:
                 return guided
             return stronger.at[..., : self.channels].set(guided[..., : self.channels])
 
-        if (self.sigma_low, self.sigma_high) == (0, math.inf):
+        if not self.bounded:
             return steered
 
         def guided(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Any:

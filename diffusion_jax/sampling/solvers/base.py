@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 from diffusion_jax.process.level import Level
 from diffusion_jax.registry import Registry
 from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.struct import pytree
+from diffusion_jax.struct import Scalar, pytree
 
 # (x (batch, ...), level ()) → E[x_0 | x]: a denoiser whose condition is settled.
 Denoise = Callable[[Float[Array, "batch ..."], Level], Float[Array, "batch ..."]]
@@ -175,11 +175,10 @@ def unless_clean(there: Nodes, correct: Callable[[], Any], otherwise: Any) -> An
     return jax.lax.cond(there.level.sigma > 0, correct, lambda: otherwise)
 
 
-def halfway(here: Nodes, there: Nodes, part: float | Float[Array, ""]) -> Level:
-    """The level at `part` of the way from one node to the other, in log-SNR.
+def halfway(start: Level, end: Level, part: Scalar) -> Level:
+    """The level at `part` of the way from one level to another, in log-SNR.
 
     It is variance-preserving, whatever the schedule: where a solver evaluates between nodes, only
     the log-SNR counts, as long as x there is on the scale of that level.
     """
-    start, end = here.level.log_snr, there.level.log_snr
-    return Level.from_log_snr(start + part * (end - start))
+    return Level.from_log_snr(start.log_snr + part * (end.log_snr - start.log_snr))

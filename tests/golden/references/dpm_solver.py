@@ -1,0 +1,157 @@
+"""DPM-Solver's own code: multistep and single-step runs, guided, adaptive and backwards."""
+
+import functools
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from diffusion_jax.evaluation.exact_levels import with_clean
+from diffusion_jax.process.predictions import predictions
+from diffusion_jax.process.schedules import Schedule, schedules
+from diffusion_jax.process.schedules.table import Table
+from diffusion_jax.sampling.grids import Nodes
+from diffusion_jax.sampling.solvers import Solver, solvers
+from tests.golden.check import Comparisons, checks, same
+from tests.golden.diffusers import outputs
+from tests.golden.load import Case
+from tests.golden.problems import Problem, problem, thresholded
+from tests.golden.replay import at_times, replay
+
+TOLERANCE = 1e-9
+MODELS = {"noise": "epsilon", "x_start": "x0", "v": "v", "score": "score"}
+ESTIMATES = {"dpmsolver": "epsilon", "dpmsolver++": "x0"}
+VARIANTS = {"dpmsolver": "midpoint", "taylor": "taylor"}
+LOWEST = -5.1  # log(alpha/sigma) of the noisiest entry of a table that is kept
+FEW = 10  # steps below which the last ones are of lower order
+
+
+@functools.cache
+def schedule(name: str) -> Schedule:
+    """The schedule of a case."""
+    if name == "linear_cont":
+        return schedules.make("vp_linear")
+    if name == "sd_disc1000":
+        return Table.from_betas(jnp.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)
+    table = schedules.make(
+        {"linear_disc1000": "ddpm_linear", "cosine_disc1000": "ddpm_cosine"}[name]
+    )
+    log_alpha = np.asarray(table.log_alpha)
+    kept = log_alpha - np.log(-np.expm1(2 * log_alpha)) / 2 >= LOWEST
+    return Table(jnp.asarray(log_alpha[kept]))
+
+
+def spaced(process: Schedule, skip: str, start: float, end: float, steps: int) -> np.ndarray:
+    """Times from `start` to `end`, (steps + 1,)."""
+    if skip == "time_uniform":
+        return np.linspace(start, end, steps + 1)
+    if skip == "time_quadratic":
+        return np.linspace(start**0.5, end**0.5, steps + 1) ** 2
+    ends = np.asarray(at_times(process, jnp.array([start, end])).level.log_snr)
+    times = np.asarray(process.time(jnp.linspace(*ends, steps + 1)))
+    return np.concatenate([[start], times[1:-1], [end]])
+
+
+def ends(case: Case) -> tuple[float, float]:
+    """Where a run starts and ends, if it goes from noise to data."""
+    process = schedule(case.extra["schedule"])
+    count = process.log_alpha.size if isinstance(process, Table) else 1000
+    start, end = (case.kwargs.get(name) for name in ("t_start", "t_end"))
+    return 1.0 if start is None else start, 1 / count if end is None else end
+
+
+def sizes(order: int, steps: int, fixed: bool) -> list[int]:
+    """How many evaluations each single step has."""
+    if fixed:
+        return [order] * (steps // order)
+    rest = steps % order
+    if order == 3 and rest == 0:
+        return [3] * (steps // 3 - 1) + [2, 1]
+    return [order] * (steps // order) + [rest] * (rest > 0)
+
+
+def grid(case: Case) -> tuple[np.ndarray, np.ndarray]:
+    """Our times of all evaluations and the end, and which of them are the run's own steps."""
+    kwargs, process = case.kwargs, schedule(case.extra["schedule"])
+    steps, (start, end) = kwargs.get("steps", 20), ends(case)
+    skip, method = kwargs.get("skip_type", "time_uniform"), kwargs.get("method", "multistep")
+    if case.family == "inverse":
+        start, end = end, start
+    if method == "multistep":
+        return spaced(process, skip, start, end, steps), np.arange(steps + 1)
+    groups = sizes(kwargs.get("order", 2), steps, method == "singlestep_fixed")
+    outer = np.append(0, np.cumsum(groups))
+    if skip == "logSNR" or method == "singlestep_fixed":
+        times = spaced(process, skip, start, end, len(groups))
+    else:
+        times = spaced(process, skip, start, end, steps)[outer]
+    inner = [
+        spaced(process, skip, *pair, size)[:-1]
+        for *pair, size in zip(times, times[1:], groups, strict=False)
+    ]
+    return np.append(np.concatenate(inner), times[-1]), outer
+
+
+def solver_of(case: Case) -> Solver:
+    """Our solver for a case."""
+    kwargs = case.kwargs
+    order, estimate = kwargs.get("order", 2), ESTIMATES[case.extra["algorithm_type"]]
+    variant = VARIANTS[kwargs.get("solver_type", "dpmsolver")]
+    steps, method = kwargs.get("steps", 20), kwargs.get("method", "multistep")
+    lower = kwargs.get("lower_order_final", True) and steps < FEW
+    if method == "multistep":
+        if order == 1:
+            return solvers.make("ddim")
+        name = {"x0": "dpmpp", "epsilon": "dpm_solver"}[estimate] + f"_{order}m"
+        released = ", released=True" if order == 3 else ""
+        last = "falling" if lower else "full"
+        return solvers.make(f"{name}(variant={variant}, last={last}{released})")
+    last = "falling" if order == 3 and method == "singlestep" else "greedy"
+    settings = f"size={order}, estimate={estimate}, variant={variant}, last={last}"
+    return solvers.make(f"dpm_solver_fast({settings})")
+
+
+def model_of(case: Case) -> Problem:
+    """The exact distribution of a case, with what its constructor was told."""
+    constructor, data = dict(case.extra["ctor"]), problem(case.problem)
+    # Only the method that extrapolates x_0 corrects it.
+    corrects = case.extra["algorithm_type"] == "dpmsolver++"
+    if not (constructor.get("correcting_x0_fn") and corrects):
+        return data
+    ratio = constructor.get("dynamic_thresholding_ratio", 0.995)
+    lowest = constructor.get("thresholding_max_val", 1.0)
+    return thresholded(data, f"dynamic(ratio={ratio}, lowest={lowest})")
+
+
+def grids(case: Case, nodes: Nodes, outer: np.ndarray) -> Comparisons:
+    """Our times and levels beside the recorded ones."""
+    count = len(nodes.time) - 1
+    yield same("times of steps", np.asarray(nodes.time)[outer], case["grid_t"], atol=1e-12)
+    yield same("times of evaluations", nodes.time[:count], case["eval_t"][:count], atol=1e-12)
+    alpha, sigma = (np.asarray(v)[outer] for v in (nodes.level.alpha, nodes.level.sigma))
+    yield same("alpha", alpha, case["grid_alpha"], rtol=1e-10)
+    yield same("sigma", sigma, case["grid_sigma"], rtol=1e-10)
+    yield same("lambda", np.log(alpha / sigma), case["grid_lambda"], rtol=1e-9, atol=1e-10)
+
+
+def states(case: Case, solver: Solver, nodes: Nodes, data: Problem, outer: Any) -> Comparisons:
+    """Our run beside the recorded one, at the ends of its steps."""
+    denoises = case.kwargs.get("denoise_to_zero", False)
+    whole = with_clean(nodes) if denoises else nodes
+    yield same("evaluations", solver.evaluations(len(whole.time) - 1), case.nfe)
+    found = replay(solver, whole, data, case["x_init"]).x
+    at = np.append(outer[1:], len(found)) if denoises else outer[1:]
+    yield same("states", found[at - 1], case["traj"][-len(at) :], atol=TOLERANCE)
+    yield same("final", found[-1], case["final"], atol=TOLERANCE)
+
+
+@checks("dpm_solver", "sampler", "inverse")
+def sampler(case: Case) -> Comparisons:
+    """A run from noise to data, or back."""
+    times, outer = grid(case)
+    nodes = at_times(schedule(case.extra["schedule"]), jnp.asarray(times))
+    yield from grids(case, nodes, outer)
+    yield from outputs(case, predictions.make(MODELS[case.extra["model_type"]]))
+    if "orders" in case:
+        yield same("orders", np.diff(outer), case["orders"])
+    yield from states(case, solver_of(case), nodes, model_of(case), outer)
