@@ -63,6 +63,7 @@ class Case:
         extra: what else the index says of the case (`sampler`, `schedule`, …).
         nfe: evaluations of the network, where counted.
         stored: the file with its arrays, the prefix of their names there, and the names.
+        read: the arrays that have been looked at so far.
     """
 
     reference: str
@@ -73,9 +74,11 @@ class Case:
     extra: Settings
     nfe: int | None
     stored: tuple[Path, str, tuple[str, ...]] = dataclasses.field(repr=False)
+    read: set[str] = dataclasses.field(default_factory=set, repr=False)
 
     def __getitem__(self, array: str) -> np.ndarray:
         path, prefix, _ = self.stored
+        self.read.add(array)
         return _file(path)[prefix + array]
 
     def __contains__(self, array: str) -> bool:
