@@ -69,4 +69,4 @@ GUIDANCE = specs(
     ),
 )
 THRESHOLDS = specs(thresholds)
-SOLVERS = specs(solvers)
+SOLVERS = specs(solvers, extra=("reverse_diffusion(probability_flow=True)",))

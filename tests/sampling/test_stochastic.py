@@ -14,7 +14,7 @@ from diffusion_jax.evaluation.moments import moments as moments_of
 from diffusion_jax.oracles import Gaussian
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.sampling.solvers import Solver, solvers
+from diffusion_jax.sampling.solvers import Solver, State, solvers
 from tests.members import ONE_SCHEDULE_EACH, SOLVERS
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -25,6 +25,10 @@ STOCHASTIC += ["ddim(eta=1.0)", "ddim(eta=0.5)", "ancestral(variance=large)"]
 # Those of order 0 converge with a consistency function alone: see test_fewstep_solvers.py.
 CONVERGING = [spec for spec in STOCHASTIC if solvers.make(spec).order > 0]
 CHURN = "edm(churn=20.0)"
+# Discretisations of the SDE itself: right in the limit of small steps alone, and those which have
+# a bias of their own (they state order 0) not even then.
+OF_THE_SDE = ("euler_maruyama", "stochastic_heun", "reverse_diffusion", "predictor_corrector")
+EXACT = [spec for spec in STOCHASTIC if spec.split("(")[0] not in OF_THE_SDE]
 MEANS, STDS = np.array([0.7, 0.7, 0.7, 0.0]), np.array([0.0, 0.4, 1.3, 1.0])
 POINT, UNIT = 0, 3  # which of these are data at a single point, and standard normal data
 STEPS = (40, 80, 160)
@@ -57,7 +61,7 @@ def moments(spec: str, steps: int) -> tuple[np.ndarray, ...]:
     return tuple(np.asarray(values)[:, : steps + 1] for values in found)
 
 
-@pytest.mark.parametrize("spec", [*STOCHASTIC, CHURN])
+@pytest.mark.parametrize("spec", [*EXACT, CHURN])
 def test_means_are_exact(spec: str) -> None:
     mean, _, exact, _ = moments(spec, 40)
     np.testing.assert_allclose(mean, exact, atol=1e-10)
@@ -69,7 +73,7 @@ NOT_FOR_A_POINT = ("large", "dpm_solver")
 
 
 @pytest.mark.parametrize(
-    "spec", [spec for spec in STOCHASTIC if not any(word in spec for word in NOT_FOR_A_POINT)]
+    "spec", [spec for spec in EXACT if not any(word in spec for word in NOT_FOR_A_POINT)]
 )
 def test_variance_is_exact_for_a_single_point_at_any_step_count(spec: str) -> None:
     _, variance, _, exact = moments(spec, 40)
@@ -92,7 +96,6 @@ def is_preserving(spec: str) -> bool:
 
 @pytest.mark.parametrize("spec", [*CONVERGING, CHURN])
 def test_variance_converges_at_the_stated_order(spec: str) -> None:
-    stated = solvers.make(spec).order
     errors = []
     for steps in STEPS:
         _, variance, _, exact = moments(spec, steps)
@@ -100,7 +103,52 @@ def test_variance_converges_at_the_stated_order(spec: str) -> None:
         before_last = np.s_[:, -2, 1:3]
         errors.append(np.abs(variance[before_last] / exact[before_last] - 1))
     slopes = order_of(np.stack(errors).reshape(len(STEPS), -1), STEPS)
+    _judge(spec, slopes)
+
+
+def _judge(spec: str, slopes: np.ndarray) -> None:
+    stated = solvers.make(spec).order
+    if spec in OF_THE_SDE:  # where alpha is constant, some of their errors cancel
+        assert (slopes > stated - 0.3).all(), np.round(slopes, 2)
+        slopes = np.median(slopes)
     assert (np.abs(slopes - stated) < 0.3).all(), np.round(slopes, 2)
+
+
+@pytest.mark.parametrize("spec", [spec for spec in CONVERGENT if spec not in EXACT])
+def test_means_converge_at_the_stated_order_at_least(spec: str) -> None:
+    errors = []
+    for steps in STEPS:
+        mean, _, exact, _ = moments(spec, steps)
+        errors.append(np.abs(mean[:, -2, 1:3] - exact[:, -2, 1:3]).ravel())
+    found = np.stack(errors)
+    slopes = order_of(found[:, found[0] > ROUNDING], STEPS)
+    assert slopes.size and (slopes > solvers.make(spec).order - 0.3).all(), np.round(slopes, 2)
+
+
+def test_corrections_of_a_fixed_size_leave_a_bias_of_the_size_of_snr_squared() -> None:
+    for snr in (0.1, 0.3):
+        _, variance, _, exact = moments(f"predictor_corrector(predictor=ancestral, snr={snr})", 160)
+        bias = variance[:, -2, 1:3] / exact[:, -2, 1:3] - 1
+        assert (np.abs(bias) < snr**2 + 0.02).all(), bias
+
+
+def test_many_corrections_settle_at_the_marginal_but_for_that_bias() -> None:
+    snr, mean, std = 0.3, 0.7, 0.4
+    data = Gaussian(jnp.array([mean]), jnp.array([std]))
+    node = jax.tree.map(lambda values: values[3], between(schedules.make("cosine"), -6.0, 6.0, 8))
+    solver = solvers.make(f"predictor_corrector(predictor=None, snr={snr})")
+
+    def corrected(x: float, z: float) -> float:
+        state = State(jnp.full((1, 1), float(x)), jnp.zeros((1, 1)))
+        moved = solver.step(state, node, node, data.denoise, lambda k: jnp.full((1, 1), float(z)))
+        return float(moved.x[0, 0])
+
+    origin = corrected(0, 0)
+    kept, added = corrected(1, 0) - origin, corrected(0, 1) - origin
+    exact = (float(node.level.alpha) * std) ** 2 + float(node.level.sigma) ** 2
+    assert origin / (1 - kept) == pytest.approx(float(node.level.alpha) * mean)
+    settled, share = added**2 / (1 - kept**2), (snr * float(node.level.sigma)) ** 2 / exact
+    assert settled == pytest.approx(exact / (1 - share))
 
 
 @jax.jit
