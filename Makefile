@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed.stamp
+# Libraries that `make bench` times beside this one; they live in an environment of their own.
+PEERS := torch==2.13.0 diffusers==0.42.1 k-diffusion==0.1.1.post1
+PEERS_VENV := .venv-peers
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 .PHONY: demo test lint bench lock clean
@@ -19,8 +22,9 @@ lint: $(INSTALLED)
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m mypy
 
-bench: $(INSTALLED)
+bench: $(INSTALLED) $(PEERS_VENV)/installed.stamp
 	@$(BIN)/python -m experiments.benchmark
+	@$(BIN)/python -m experiments.benchmark_peers --peers=$(PEERS_VENV)/bin/python
 
 # Pins the ranges of setup.cfg for every Python and platform it allows; needs `uv`.
 lock:
@@ -29,7 +33,7 @@ lock:
 		--custom-compile-command='make lock' --upgrade --quiet --output-file=requirements.lock
 
 clean:
-	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .mypy_cache build dist *.egg-info
+	rm -rf $(VENV) $(PEERS_VENV) .cache .pytest_cache .ruff_cache .mypy_cache build dist *.egg-info
 
 # Installs once, and again when the lock changes. An environment that already works is kept.
 $(INSTALLED): requirements.lock
@@ -37,6 +41,12 @@ $(INSTALLED): requirements.lock
 	@echo "Installing the packages of requirements.lock into $(VENV) (about 1 GB, a minute or two)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--require-hashes -r requirements.lock
+	@touch $@
+
+$(PEERS_VENV)/installed.stamp: $(INSTALLED)
+	@echo "Installing $(PEERS) into $(PEERS_VENV) (some GB, some minutes)"
+	@$(BIN)/python -m venv $(PEERS_VENV)
+	@$(PEERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(PEERS)
 	@touch $@
 
 .PHONY: environment

@@ -9,6 +9,7 @@ libraries must end on the same samples, or nothing is timed. `make bench` instal
 
 import contextlib
 import dataclasses
+import os
 import statistics
 import subprocess
 import sys
@@ -85,6 +86,7 @@ def _worker(python: str, library: str, name: str, folder: Path) -> Iterator[subp
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
+            env=os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"},
         )
     try:
         yield worker
@@ -115,9 +117,7 @@ def _check_ends(ends: Sequence[Any]) -> None:
     for library, end in zip(PEERS, ends[1:], strict=True):
         off = float(np.max(np.abs(end - ends[0]))) / size
         if not off < TOLERANCE:
-            raise UserError(
-                f"{library} ends {off:.2g} of a standard deviation away: no comparison."
-            )
+            raise UserError(f"{library} ends {off:.2g} standard deviations away: no comparison.")
 
 
 def _print(problem: Problem, timings: list[Timing]) -> None:

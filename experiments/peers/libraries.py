@@ -34,7 +34,6 @@ def ours(problem: Problem, weights: Weights) -> Draw:
     from diffusion_jax.sampling.sample import sample, sample_keys
     from diffusion_jax.sampling.solvers import solvers
 
-    jax.config.update("jax_enable_compilation_cache", False)
     network, params = build(problem.network), _nested(weights)
     prediction = predictions.make("edm", sigma_data=SIGMA_DATA)
     nodes = make(grids.make(f"karras(rho={RHO})"), schedules.make("edm"), STEPS)
