@@ -25,9 +25,19 @@ def specs(
 
 
 SHIFTED = ("log_snr_shift(schedule=cosine, shift=-2.0)",)
+# Schedules that cannot be made without settings, or would be another one.
+NEED_SETTINGS = {
+    "alphas_cumprod": (f"alphas_cumprod(values={tuple(0.97 ** (i + 1) for i in range(256))})",),
+    "betas": (f"betas(values={tuple(round(1e-4 + 2e-5 * i, 6) for i in range(1000))})",),
+    "interpolated_shift": ("interpolated_shift(schedule=cosine, clean=-1.0, noisy=-3.0)",),
+    "learned_log_snr": ("learned_log_snr(units=16)",),
+    "rescaled": ("rescaled(schedule=vp_linear, curve=exploding)",),
+    "zero_terminal_snr": ("zero_terminal_snr(schedule=scaled_linear)",),
+}
 SCHEDULES = specs(
     schedules,
-    instead={
+    instead=NEED_SETTINGS
+    | {
         "log_snr_shift": (
             *SHIFTED,
             "log_snr_shift(schedule=sigmoid, shift=-3.0)",
@@ -39,10 +49,15 @@ SCHEDULES = specs(
         "rectified_flow(shift=3.0)",
         "ddpm_linear(steps=50)",
         "sigmoid(start=0.0, end=3.0, tau=0.5)",
+        "polynomial(power=1.0)",
+        "interpolated_shift(schedule=vp_linear, clean=1.0, noisy=-2.0)",
+        "rescaled(schedule=edm, curve=preserving)",
+        "rescaled(schedule=ddpm_cosine, curve=straight)",
+        "zero_terminal_snr(schedule=vp_linear)",
     ),
 )
 PREDICTIONS = specs(predictions)
-ONE_SCHEDULE_EACH = specs(schedules, instead={"log_snr_shift": SHIFTED})
+ONE_SCHEDULE_EACH = specs(schedules, instead=NEED_SETTINGS | {"log_snr_shift": SHIFTED})
 TIMES = specs(
     times,
     extra=(

@@ -80,6 +80,21 @@ class Score:
         return jnp.zeros_like(level.alpha), -1 / level.sigma
 
 
+@predictions.register("scaled_score")
+@pytree
+class ScaledScore:
+    """The score times sigma, in expectation: y = -eps.
+
+    What networks of variance-exploding processes give before they are divided by sigma: with
+    alpha = 1, x_0 = x + sigma y.
+
+    Source: Song et al. 2021 (score SDE), appendix C; Karras et al. 2022 (EDM), table 1, column VE.
+    """
+
+    def coefficients(self, level: Level) -> Coefficients:
+        return jnp.zeros_like(level.alpha), -jnp.ones_like(level.sigma)
+
+
 @predictions.register("velocity")
 @pytree
 class Velocity:

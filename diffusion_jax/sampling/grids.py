@@ -114,6 +114,21 @@ class Uniform:
         return append_clean(at_times(schedule, time))
 
 
+def check_reached(schedule: Schedule, last: Float[Array, ""]) -> None:
+    """Refuses labels below the least noisy time of a schedule, if both are known by now.
+
+    Raises:
+        UserError: a table with fewer entries than the network has labels, for one.
+    """
+    least = schedule.t_min
+    traced = any(isinstance(value, jax.core.Tracer) for value in (last, least))
+    if not traced and last < jnp.asarray(least, last.dtype):
+        raise UserError(
+            f"the grid's last label has time {float(last):g}, where the schedule has no level: it "
+            f"starts at {float(least):g}. Take fewer steps, or set train_steps."
+        )
+
+
 @grids.register("trailing")
 @pytree
 class Trailing:
@@ -139,7 +154,9 @@ class Trailing:
             )
         # Whole numbers, so that no halfway case depends on how a float was rounded before.
         labels = [round(self.train_steps * (steps - i) / steps) for i in range(steps)]
-        time = schedule.t_max * jnp.array(labels, dtype=float) / self.train_steps
+        # The quotient first, so that the first time is t_max itself.
+        time = schedule.t_max * (jnp.array(labels, dtype=float) / self.train_steps)
+        check_reached(schedule, time[-1])
         return append_clean(at_times(schedule, time))
 
 

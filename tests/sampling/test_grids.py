@@ -6,7 +6,7 @@ import pytest
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.sampling.grids import append_clean, at_times, grids, make
+from diffusion_jax.sampling.grids import Nodes, append_clean, at_times, grids, make
 from tests.golden.load import Case, case, cases
 from tests.members import GRIDS, ONE_SCHEDULE_EACH
 from tests.sampling.exact import compiled
@@ -15,13 +15,24 @@ each_grid = pytest.mark.parametrize("grid", GRIDS)
 RECORDED_ENDS = "sigma_min=0.01, sigma_max=80.0"
 
 
+def nodes_or_refusal(grid: str, schedule: str, steps: int) -> Nodes:
+    """The nodes, unless the grid has labels for which the schedule begins too late."""
+    process = schedules.make(schedule)
+    try:
+        return make(grids.make(grid), process, steps)
+    except UserError as refusal:
+        if "no level" not in str(refusal) or process.t_min <= process.t_max / 1000:
+            raise
+        pytest.skip("refused clearly")
+
+
 @pytest.mark.parametrize("schedule", ONE_SCHEDULE_EACH)
 @each_grid
 class TestContract:
     @pytest.mark.parametrize("steps", [1, 1000])
     def test_nodes_go_from_noise_to_clean_data(self, grid: str, schedule: str, steps: int) -> None:
         process = schedules.make(schedule)
-        nodes = make(grids.make(grid), process, steps)
+        nodes = nodes_or_refusal(grid, schedule, steps)
         time, alpha, sigma = (
             np.asarray(values) for values in (nodes.time, nodes.level.alpha, nodes.level.sigma)
         )
@@ -38,7 +49,7 @@ class TestContract:
 
     def test_levels_and_rates_are_the_schedules(self, grid: str, schedule: str) -> None:
         process = schedules.make(schedule)
-        nodes = make(grids.make(grid), process, 1000)
+        nodes = nodes_or_refusal(grid, schedule, 1000)
         plain = at_times(process, nodes.time[:-1])
         np.testing.assert_array_equal(nodes.level.alpha[:-1], plain.level.alpha)
         np.testing.assert_array_equal(nodes.level.sigma[:-1], plain.level.sigma)

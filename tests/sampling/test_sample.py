@@ -193,7 +193,7 @@ class TestProcessesAreOneAnother:
 @pytest.mark.parametrize("schedule", ONE_SCHEDULE_EACH)
 @pytest.mark.parametrize("grid", GRIDS)
 def test_the_prior_has_the_scale_of_the_process(schedule: str, grid: str) -> None:
-    nodes = make(grids.make(grid), schedules.make(schedule), 1000)
+    nodes = make(grids.make(grid), schedules.make(schedule), 2)
     draws = np.asarray(prior(nodes, keys_of(64), (8, 8, 3)))
     assert draws.shape == (64, 8, 8, 3)
     assert draws.std() / float(nodes.level.sigma[0]) == pytest.approx(1, abs=0.02)

@@ -100,18 +100,18 @@ def test_variance_converges_at_the_stated_order(spec: str) -> None:
     for steps in STEPS:
         _, variance, _, exact = moments(spec, steps)
         # The last step goes to clean data whatever the step count.
-        before_last = np.s_[:, -2, 1:3]
-        errors.append(np.abs(variance[before_last] / exact[before_last] - 1))
-    slopes = order_of(np.stack(errors).reshape(len(STEPS), -1), STEPS)
-    _judge(spec, slopes)
-
-
-def _judge(spec: str, slopes: np.ndarray) -> None:
-    stated = solvers.make(spec).order
-    if spec in OF_THE_SDE:  # where alpha is constant, some of their errors cancel
-        assert (slopes > stated - 0.3).all(), np.round(slopes, 2)
+        off = np.abs(variance[:, :-1, 1:3] / exact[:, :-1, 1:3] - 1)
+        errors.append(off.max(axis=(1, 2)) if spec in OF_THE_SDE else off[:, -1].ravel())
+    slopes, stated = order_of(np.stack(errors), STEPS), solvers.make(spec).order
+    if spec in OF_THE_SDE:  # in some clocks 40 steps are too few for the order to show
+        _judge(slopes, stated)
         slopes = np.median(slopes)
     assert (np.abs(slopes - stated) < 0.3).all(), np.round(slopes, 2)
+
+
+def _judge(slopes: np.ndarray, stated: int) -> None:
+    """Nearly all schedules have the stated order at least, and all converge."""
+    assert ((slopes > stated - 0.3).mean() > 0.9) and (slopes > 0.2).all(), np.round(slopes, 2)
 
 
 @pytest.mark.parametrize("spec", [spec for spec in CONVERGING if spec not in EXACT])
@@ -119,10 +119,12 @@ def test_means_converge_at_the_stated_order_at_least(spec: str) -> None:
     errors = []
     for steps in STEPS:
         mean, _, exact, _ = moments(spec, steps)
-        errors.append(np.abs(mean[:, -2, 1:3] - exact[:, -2, 1:3]).ravel())
+        # Over the whole way: an error that changes its sign somewhere is small there by chance.
+        errors.append(np.abs(mean[:, :-1, 1:3] - exact[:, :-1, 1:3]).max(axis=(1, 2)))
     found = np.stack(errors)
-    slopes = order_of(found[:, found[0] > ROUNDING], STEPS)
-    assert slopes.size and (slopes > solvers.make(spec).order - 0.3).all(), np.round(slopes, 2)
+    seen = found[0] > 1e-10  # where alpha is constant or linear, there may be none
+    assert seen.sum() > len(seen) / 2
+    _judge(order_of(found[:, seen], STEPS), solvers.make(spec).order)
 
 
 def test_corrections_of_a_fixed_size_leave_a_bias_of_the_size_of_snr_squared() -> None:

@@ -78,3 +78,40 @@ class EDM:
 
     def time(self, log_snr: Float[Array, "..."]) -> Float[Array, "..."]:
         return jnp.exp(-log_snr / 2)
+
+
+@schedules.register("ve_sqrt")
+@pytree
+class VESqrt:
+    """EDM's variance-exploding process, in which time is the variance: alpha = 1, sigma = sqrt(t).
+
+    Attributes:
+        sigma_min: least noise, in units of the data.
+        sigma_max: most noise.
+
+    Source: Karras et al. 2022 (EDM), table 1, column VE.
+
+    >>> VESqrt().level(jnp.float32(9.0)).sigma
+    Array(3., dtype=float32)
+    """
+
+    sigma_min: Scalar = 0.02
+    sigma_max: Scalar = 100.0
+
+    def __post_init__(self) -> None:
+        positive(self, "sigma_min", "sigma_max")
+        ordered(self, "sigma_min", "sigma_max")
+
+    @property
+    def t_min(self) -> Scalar:
+        return self.sigma_min**2
+
+    @property
+    def t_max(self) -> Scalar:
+        return self.sigma_max**2
+
+    def level(self, time: Float[Array, "..."]) -> Level:
+        return Level(jnp.ones_like(time), jnp.sqrt(time))
+
+    def time(self, log_snr: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.exp(-log_snr)

@@ -6,8 +6,25 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.errors import finite, ordered, positive
 from diffusion_jax.process.level import Level
-from diffusion_jax.process.schedules.base import schedules
+from diffusion_jax.process.schedules.base import BoundedLogSnr, schedules
 from diffusion_jax.struct import Scalar, pytree
+
+
+def integral(time: Float[Array, "..."], beta_min: Scalar, beta_max: Scalar) -> Float[Array, "..."]:
+    """∫ beta over [0, t], where beta grows linearly: t² (beta_max - beta_min)/2 + t beta_min.
+
+    >>> float(integral(jnp.float32(1.0), 1.0, 3.0))
+    2.0
+    """
+    return time**2 * (beta_max - beta_min) / 2 + time * beta_min
+
+
+def time_of_integral(
+    value: Float[Array, "..."], beta_min: Scalar, beta_max: Scalar
+) -> Float[Array, "..."]:
+    """The time at which `integral` equals `value`: the root of a square, without cancellation."""
+    slope = beta_max - beta_min
+    return 2 * value / (beta_min + jnp.sqrt(beta_min**2 + 2 * slope * value))
 
 
 @schedules.register("vp_linear")
@@ -37,35 +54,11 @@ class VPLinear:
     t_max = 1.0
 
     def level(self, time: Float[Array, "..."]) -> Level:
-        log_alpha = -(time**2) * (self.beta_max - self.beta_min) / 4 - time * self.beta_min / 2
-        return Level(jnp.exp(log_alpha), jnp.sqrt(-jnp.expm1(2 * log_alpha)))
+        grown = integral(time, self.beta_min, self.beta_max)
+        return Level(jnp.exp(-grown / 2), jnp.sqrt(-jnp.expm1(-grown)))
 
     def time(self, log_snr: Float[Array, "..."]) -> Float[Array, "..."]:
-        # The root of t² (beta_max - beta_min)/2 + t beta_min = -log alpha², without cancellation.
-        c = softplus(-log_snr)
-        slope = self.beta_max - self.beta_min
-        return 2 * c / (self.beta_min + jnp.sqrt(self.beta_min**2 + 2 * slope * c))
-
-
-class BoundedLogSnr:
-    """A schedule whose time ends where its log-SNR reaches given bounds."""
-
-    log_snr_min: Scalar
-    log_snr_max: Scalar
-
-    @property
-    def t_min(self) -> Scalar:
-        """Where the log-SNR is `log_snr_max`."""
-        return self.time(jnp.asarray(self.log_snr_max, dtype=float))
-
-    @property
-    def t_max(self) -> Scalar:
-        """Where the log-SNR is `log_snr_min`."""
-        return self.time(jnp.asarray(self.log_snr_min, dtype=float))
-
-    def time(self, log_snr: Float[Array, "..."]) -> Float[Array, "..."]:
-        """The inverse of the schedule's log-SNR."""
-        raise NotImplementedError
+        return time_of_integral(softplus(-log_snr), self.beta_min, self.beta_max)
 
 
 @schedules.register("cosine")

@@ -5,12 +5,8 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.errors import finite
 from diffusion_jax.process.level import Level
-from diffusion_jax.process.schedules.base import Schedule, schedules
+from diffusion_jax.process.schedules.base import HIGHEST, LOWEST, Schedule, schedules
 from diffusion_jax.struct import Scalar, pytree
-
-# Beyond these bounds float32 cannot tell alpha, or sigma, from its limit; a shift starts from
-# finite log-SNR, so that it has finite slopes too.
-LOWEST, HIGHEST = -20.0, 20.0
 
 
 @schedules.register("log_snr_shift")

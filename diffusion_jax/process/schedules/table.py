@@ -59,20 +59,28 @@ class Table:
 
 
 @schedules.register("ddpm_linear")
-def ddpm_linear(steps: int = 1000) -> Table:
+def ddpm_linear(steps: int = 1000, beta_min: float = 1e-4, beta_max: float = 0.02) -> Table:
     """DDPM's table: beta from 1e-4 to 0.02 in 1000 equal steps, scaled by 1000/steps for others.
 
+    Args:
+        steps: number of entries.
+        beta_min: the first beta, at 1000 steps.
+        beta_max: the last beta, at 1000 steps.
+
     Raises:
-        UserError: not more than 20 steps, for which a beta would reach 1.
+        UserError: a beta that would leave (0, 1), as the largest does for 20 steps or fewer.
 
     Source: Ho et al. 2020 (DDPM), section 4; Nichol & Dhariwal 2021 for the scaling.
 
     >>> round(float(ddpm_linear().level(jnp.float32(1.0)).alpha), 5)
     0.00635
     """
-    if steps <= 20:
-        raise UserError(f"schedule 'ddpm_linear' needs more than 20 steps, not {steps}.")
-    return Table.from_betas(jnp.linspace(1e-4, 0.02, steps) * 1000 / steps)
+    if steps < 2 or not 0 < beta_min < beta_max or not beta_max * 1000 / steps < 1:
+        raise UserError(
+            f"schedule 'ddpm_linear' needs 0 < beta_min < beta_max and more than "
+            f"{max(1, int(1000 * beta_max))} steps, not {beta_min}, {beta_max} and {steps}."
+        )
+    return Table.from_betas(jnp.linspace(beta_min, beta_max, steps) * 1000 / steps)
 
 
 @schedules.register("ddpm_cosine")

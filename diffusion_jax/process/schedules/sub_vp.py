@@ -1,0 +1,48 @@
+"""The process that preserves less than the variance: sigma = 1 - alpha²."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from diffusion_jax.errors import positive
+from diffusion_jax.process.level import Level
+from diffusion_jax.process.schedules.base import schedules
+from diffusion_jax.process.schedules.preserving import integral, time_of_integral
+from diffusion_jax.struct import Scalar, pytree
+
+
+@schedules.register("sub_vp")
+@pytree
+class SubVP:
+    """The sub-variance-preserving process: alpha = exp(-B/2), sigma = 1 - exp(-B).
+
+    B(t) = t² (beta_max - beta_min)/2 + t beta_min, for t in [0, 1]. Its variance never exceeds
+    that of the variance-preserving process with the same beta.
+
+    Attributes:
+        beta_min: beta at t = 0.
+        beta_max: beta at t = 1.
+
+    Source: Song et al. 2021 (score SDE), eq. 29.
+
+    >>> level = SubVP().level(jnp.float32(0.1))
+    >>> round(float(level.sigma + level.alpha**2), 4)
+    1.0
+    """
+
+    beta_min: Scalar = 0.1
+    beta_max: Scalar = 20.0
+
+    def __post_init__(self) -> None:
+        positive(self, "beta_min", "beta_max")
+
+    t_min = 0.0
+    t_max = 1.0
+
+    def level(self, time: Float[Array, "..."]) -> Level:
+        grown = integral(time, self.beta_min, self.beta_max)
+        return Level(jnp.exp(-grown / 2), -jnp.expm1(-grown))
+
+    def time(self, log_snr: Float[Array, "..."]) -> Float[Array, "..."]:
+        # sigma/alpha = 2 sinh(B/2).
+        grown = 2 * jnp.arcsinh(jnp.exp(-log_snr / 2) / 2)
+        return time_of_integral(grown, self.beta_min, self.beta_max)
