@@ -8,7 +8,6 @@ from jaxtyping import Array
 
 from diffusion_jax.oracles import Gaussian, GaussianMixture
 from diffusion_jax.process.level import Level
-from diffusion_jax.sampling.thresholds import Threshold, thresholds
 from diffusion_jax.struct import pytree
 from tests.golden.load import case
 
@@ -30,22 +29,6 @@ class Rotated:
 
     def denoise(self, x: Array, level: Level, condition: Any = None) -> Array:
         return self.inner.denoise(x @ self.q, level, condition) @ self.q.T
-
-
-@pytree
-class Thresholded:
-    """A distribution whose denoised estimates are kept within range."""
-
-    inner: Problem
-    threshold: Threshold
-
-    def denoise(self, x: Array, level: Level, condition: Any = None) -> Array:
-        return self.threshold(self.inner.denoise(x, level, condition))
-
-
-def thresholded(data: Problem, spec: str) -> Thresholded:
-    """The distribution with a threshold by its spec."""
-    return Thresholded(data, thresholds.make(spec))
 
 
 @functools.cache

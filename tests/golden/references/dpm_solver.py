@@ -5,17 +5,24 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from diffusion_jax.evaluation.exact_levels import with_clean
-from diffusion_jax.process.predictions import predictions
+from diffusion_jax.oracles import GaussianMixture
+from diffusion_jax.process.level import Level
+from diffusion_jax.process.predictions import X0, convert, predictions
 from diffusion_jax.process.schedules import Schedule, schedules
 from diffusion_jax.process.schedules.table import Table
 from diffusion_jax.sampling.grids import Nodes
+from diffusion_jax.sampling.guidance.classifier import classifier_guided
+from diffusion_jax.sampling.guidance.classifier_free import ClassifierFree
 from diffusion_jax.sampling.solvers import Solver, solvers
-from tests.golden.check import Comparisons, checks, same
-from tests.golden.diffusers import outputs
+from diffusion_jax.sampling.thresholds import thresholds
+from diffusion_jax.struct import pytree, static
+from tests.golden.check import Comparison, Comparisons, checks, same
+from tests.golden.diffusers import Thresholded, outputs
 from tests.golden.load import Case
-from tests.golden.problems import Problem, problem, thresholded
+from tests.golden.problems import Problem, mixture, problem
 from tests.golden.replay import at_times, replay
 
 TOLERANCE = 1e-9
@@ -120,7 +127,7 @@ def model_of(case: Case) -> Problem:
         return data
     ratio = constructor.get("dynamic_thresholding_ratio", 0.995)
     lowest = constructor.get("thresholding_max_val", 1.0)
-    return thresholded(data, f"dynamic(ratio={ratio}, lowest={lowest})")
+    return Thresholded(data, thresholds.make(f"dynamic(ratio={ratio}, lowest={lowest})"))
 
 
 def grids(case: Case, nodes: Nodes, outer: np.ndarray) -> Comparisons:
@@ -155,3 +162,69 @@ def sampler(case: Case) -> Comparisons:
     if "orders" in case:
         yield same("orders", np.diff(outer), case["orders"])
     yield from states(case, solver_of(case), nodes, model_of(case), outer)
+
+
+@pytree
+class Guided:
+    """The mixture as a network that is guided towards one of its components."""
+
+    mixture: GaussianMixture
+    scale: float
+    component: int = static()
+    kind: str = static()
+
+    def only(self, x: Array, level: Level, condition: Any = None) -> Array:
+        """The component's own E[x_0 | x]."""
+        return self.mixture.denoise(x, level, jnp.full(x.shape[0], self.component))
+
+    def gradient(self, x: Array, level: Level, condition: Any = None) -> Array:
+        """The gradient of log p(component | x): the difference of two scores."""
+        away = self.only(x, level) - self.mixture.denoise(x, level)
+        return (level.alpha / level.sigma**2)[..., None] * away
+
+    def denoise(self, x: Array, level: Level, condition: Any = None) -> Array:
+        """The guided estimate of x_0."""
+        if self.kind == "classifier":
+            guided = classifier_guided(self.mixture.denoise, self.gradient, self.scale)
+            return guided(x, level, None)
+        both = [jnp.full(x.shape[0], which) for which in (self.component, -1)]
+        guide = ClassifierFree(scale=self.scale)
+        return guide(self.mixture.denoise, both[1])(x, level, both[0])
+
+
+def guided_outputs(case: Case, data: Guided) -> Comparisons:
+    """What the network and the classifier said, beside the mixture and its component."""
+    x = jnp.asarray(case["eval_x"].reshape(-1, case["eval_x"].shape[-1]))
+    count = case["eval_x"].shape[1]
+    alpha, sigma = (jnp.repeat(case[f"eval_{name}"], count) for name in ("alpha", "sigma"))
+    level = Level(alpha, sigma)
+    whole, only = data.mixture.denoise(x, level), data.only(x, level)
+    kind = predictions.make(MODELS[case.extra["model_type"]])
+
+    def beside(what: str, found: Array, recorded: str) -> Comparison:
+        shape = case[recorded].shape
+        return same(what, found.reshape(shape), case[recorded], rtol=1e-9, atol=1e-9)
+
+    def predicted(x0: Array) -> Array:
+        return convert(x0, x, level, X0(), kind)
+
+    by_classifier = data.kind == "classifier"
+    yield beside("network's output", predicted(whole if by_classifier else only), "eval_out")
+    if by_classifier:
+        yield beside("classifier's gradient", data.gradient(x, level), "eval_grad")
+    elif "eval_out_uncond" in case:
+        yield beside("unconditional output", predicted(whole), "eval_out_uncond")
+    yield same("number of outputs", len(case["eval_x"]), case.nfe)
+
+
+@checks("dpm_solver", "guided")
+def guided(case: Case) -> Comparisons:
+    """A run with guidance by a classifier, or without one."""
+    guidance = case.extra["guidance"]
+    data = Guided(mixture(), guidance["scale"], guidance["cls"], guidance["type"])
+    yield same("problem", case.problem == "gmm2" and not case.extra["ctor"], True)
+    times, outer = grid(case)
+    nodes = at_times(schedule(case.extra["schedule"]), jnp.asarray(times))
+    yield from grids(case, nodes, outer)
+    yield from guided_outputs(case, data)
+    yield from states(case, solver_of(case), nodes, data, outer)

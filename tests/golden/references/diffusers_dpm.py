@@ -1,0 +1,182 @@
+"""diffusers' DPM-Solvers: multistep, single-step, backwards, and those on EDM's process."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from diffusion_jax.process.level import Level
+from diffusion_jax.process.predictions import convert, predictions
+from diffusion_jax.sampling.grids import Nodes
+from diffusion_jax.sampling.solvers import Solver, solvers
+from tests.golden.check import Comparisons, checks, same
+from tests.golden.diffusers import (
+    Config,
+    data,
+    exploding,
+    flow_grid,
+    flowing,
+    label_of,
+    labels,
+    nodes,
+    noise_grid,
+    recorded_prediction,
+    steps_of,
+    table,
+)
+from tests.golden.load import Case
+from tests.golden.problems import problem
+from tests.golden.replay import replay
+
+TOLERANCE = 1e-9
+FEW = 15  # steps below which the last ones are of lower order
+VARIANTS = {"midpoint": "midpoint", "heun": "taylor"}  # they take all others for "midpoint"
+ESTIMATES = {"dpmsolver": "epsilon", "dpmsolver++": "x0"}
+NAMES = {"dpmsolver": "dpm_solver", "dpmsolver++": "dpmpp"}
+
+
+def asked(case: Case, name: str, default: Any) -> Any:
+    """A setting of the scheduler, or its default."""
+    return case.kwargs["config"].get(name, default)
+
+
+def variant(case: Case) -> str:
+    """How steps of second order weigh their slope."""
+    return VARIANTS.get(asked(case, "solver_type", "midpoint"), "midpoint")
+
+
+def multistep(case: Case, algorithm: str) -> Solver:
+    """Our multistep solver for a case."""
+    order, plain = asked(case, "solver_order", 2), algorithm.removeprefix("sde-")
+    last = "first" if asked(case, "euler_at_final", False) else "full"
+    if asked(case, "lower_order_final", True) and steps_of(case) < FEW:
+        last = "falling"
+    sde = "_sde" if algorithm != plain else ""
+    if order > 1:
+        released = ", released=True" if order == 3 else ""
+        settings = f"variant={variant(case)}, last={last}{released}"
+        return solvers.make(f"{NAMES[plain]}_{order}m{sde}({settings})")
+    variant(case)
+    if algorithm == "sde-dpmsolver":
+        return solvers.make("dpm_solver_2m_sde(degree=1)")
+    return solvers.make("ddim(eta=1.0)" if sde else "ddim")
+
+
+def single_step(case: Case) -> Solver:
+    """Our single-step solver for a case."""
+    order, steps = asked(case, "solver_order", 2), steps_of(case)
+    clean = Config(case)["final_sigmas_type"] == "zero"
+    lower = asked(case, "lower_order_final", False) or steps % order > 0
+    algorithm = asked(case, "algorithm_type", "dpmsolver++")
+    plain = algorithm.removeprefix("sde-")
+    settings = {
+        "size": order,
+        "estimate": ESTIMATES[plain],
+        "variant": variant(case),
+        "inner": variant(case),
+        # The step onto clean data is a group of its own in any case.
+        "last": "falling" if lower and not clean else "greedy",
+        "eta": 1.0 if algorithm != plain else 0.0,
+    }
+    words = ", ".join(f"{name}={value}" for name, value in settings.items())
+    return solvers.make(f"dpm_solver_fast({words})")
+
+
+def grid(case: Case) -> tuple[Nodes, np.ndarray]:
+    """Our nodes of a run, and the same in the terms of the reference's `sigmas`."""
+    if Config(case)["use_flow_sigmas"]:
+        sigmas = flow_grid(case)
+        return flowing(sigmas), sigmas
+    return nodes(noise_grid(case)), noise_grid(case)
+
+
+def at_labels(case: Case, sigmas: np.ndarray) -> np.ndarray:
+    """The labels that the network is given."""
+    config = Config(case)
+    if config["use_flow_sigmas"]:
+        return np.floor(sigmas[:-1] * config["num_train_timesteps"])
+    spacings = ("use_karras_sigmas", "use_lu_lambdas", "use_exponential_sigmas", "use_beta_sigmas")
+    respaced = [name for name in spacings if config[name]]
+    if not respaced:
+        return labels(case, extra=1)
+    found = label_of(config, sigmas[:-1])
+    rounds = respaced[0] in spacings[:2] and config["beta_schedule"] != "squaredcos_cap_v2"
+    return found.round() if rounds else np.floor(found)
+
+
+def states(case: Case, solver: Solver, ours: Nodes) -> Comparisons:
+    """Our run beside the recorded one, and what it cost."""
+    steps = len(ours.time) - 1
+    yield same("settings of a step", len(case.kwargs["step"]), 0)
+    yield same("evaluations", solver.evaluations(steps), case.nfe)
+    noise = case.get("noise")
+    found = replay(solver, ours, data(case), case["x_init"], noise).x
+    yield same("states", found, case["traj"][1:], atol=TOLERANCE)
+    yield same("final", found[-1], case["final"], atol=TOLERANCE)
+
+
+FAMILIES = ("Multistep", "MultistepInverse", "Singlestep")
+
+
+@checks("diffusers", *(f"DPMSolver{kind}Scheduler" for kind in FAMILIES))
+def dpm_solver(case: Case) -> Comparisons:
+    """A run over a table's levels, or a flow's."""
+    ours, sigmas = grid(case)
+    steps = steps_of(case)
+    yield from table(case)
+    yield same("sigmas", sigmas, case["sigmas"], rtol=1e-10)
+    yield same("alpha", ours.level.alpha[:steps], case["eval_alpha"], rtol=1e-9)
+    yield same("sigma", ours.level.sigma[:steps], case["eval_sigma"], rtol=1e-9)
+    yield same("labels", at_labels(case, sigmas), case["timesteps"])
+    yield same("scale of the start", 1.0, case["init_noise_sigma"])
+    yield from recorded_prediction(case)
+    if "Single" in case.family:
+        yield from states(case, single_step(case), ours)
+    else:
+        algorithm = asked(case, "algorithm_type", "dpmsolver++")
+        yield from states(case, multistep(case, algorithm), ours)
+
+
+EDM = {"sigma_min": 0.002, "sigma_max": 80.0, "sigma_data": 0.5, "sigma_schedule": "karras"}
+COSINE = {"sigma_min": 0.3, "sigma_max": 500.0, "sigma_data": 1.0, "sigma_schedule": "exponential"}
+
+
+def edm_outputs(case: Case, sigma_data: float, kind: str) -> Comparisons:
+    """EDM's prediction beside the network's outputs; what they call v has its sign."""
+    sigma = case["eval_sigma"][:, None]
+    x = case["eval_x"] * np.hypot(sigma, sigma_data)[..., None]
+    rows = np.broadcast_to(sigma, x.shape[:2]).reshape(-1)
+    level = Level(jnp.ones(rows.shape), jnp.asarray(rows))
+    flat = jnp.asarray(x.reshape(len(rows), -1))
+    target = predictions.make(f"edm(sigma_data={sigma_data})")
+    denoised = problem(case.problem).denoise(flat, level)
+    found = np.asarray(convert(denoised, flat, level, predictions.make("x0"), target))
+    sign = {"epsilon": 1.0, "v_prediction": -1.0}[kind]
+    found = sign * found.reshape(x.shape)
+    yield same("network's output", found, case["eval_out"], rtol=1e-9, atol=1e-9)
+
+
+@checks("diffusers", "EDMDPMSolverMultistepScheduler", "CosineDPMSolverMultistepScheduler")
+def edm(case: Case) -> Comparisons:
+    """A run over sigmas alone."""
+    cosine = case.family.startswith("Cosine")
+    config = {**(COSINE if cosine else EDM), **case.kwargs["config"]}
+    low, high, steps = config["sigma_min"], config["sigma_max"], steps_of(case)
+    rho = asked(case, "rho", 7.0)
+    if asked(case, "sigma_schedule", config["sigma_schedule"]) == "karras":
+        sigma = np.linspace(high ** (1 / rho), low ** (1 / rho), steps) ** rho
+    else:
+        sigma = np.geomspace(high, low, steps)
+    last = low if asked(case, "final_sigmas_type", "zero") == "sigma_min" else 0.0
+    sigmas = np.append(sigma, last)
+    yield same("sigmas", sigmas, case["sigmas"], rtol=1e-10)
+    given = np.arctan(sigma) * 2 / np.pi if cosine else np.log(sigma) / 4
+    yield same("labels", given, case["timesteps"], rtol=1e-9)
+    start = np.hypot(asked(case, "sigma_max", high), 1)
+    yield same("scale of the start", start, case["init_noise_sigma"], rtol=1e-10)
+    kind = asked(case, "prediction_type", "v_prediction" if cosine else "epsilon")
+    asked(case, "sigma_min", low)
+    yield from edm_outputs(case, asked(case, "sigma_data", config["sigma_data"]), kind)
+    default = "sde-dpmsolver++" if cosine else "dpmsolver++"
+    algorithm = asked(case, "algorithm_type", default)
+    yield from states(case, multistep(case, algorithm), exploding(sigmas))
