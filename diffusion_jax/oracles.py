@@ -43,6 +43,13 @@ class Gaussian:
         after = jnp.sqrt((end.alpha * self.std) ** 2 + end.sigma**2)
         return end.alpha * self.mean + after / before * (x - start.alpha * self.mean)
 
+    def log_density(self, x: Float[Array, "batch dim"], level: Level) -> Float[Array, "batch"]:
+        """log p(x) at a level, in nats: normal around alpha mean, variance alpha² std² + sigma²."""
+        level = level.like(x)
+        variance = (level.alpha * self.std) ** 2 + level.sigma**2
+        terms = (x - level.alpha * self.mean) ** 2 / variance + jnp.log(2 * jnp.pi * variance)
+        return -jnp.sum(terms, axis=1) / 2
+
     def sample(self, key: Key[Array, ""], count: int) -> Float[Array, "count dim"]:
         """Draws data, (count, dim)."""
         return self.mean + self.std * jax.random.normal(key, (count, *self.mean.shape))
@@ -66,16 +73,17 @@ class GaussianMixture:
     means: Float[Array, "components dim"]
     stds: Float[Array, "components"]
 
-    def _responsible(
-        self, x: Float[Array, "batch dim"], level: Level
-    ) -> tuple[Array, Array, Array]:
-        """Posterior weights (batch, components), offsets x - alpha mean, and variances."""
+    def _joint(self, x: Float[Array, "batch dim"], level: Level) -> tuple[Array, Array, Array]:
+        """Log joint densities up to a constant, offsets x - alpha mean, and variances.
+
+        Of shapes (batch, components), (batch, components, dim) and what broadcasts to the first.
+        """
         level = level.like(x)
         offset = x[:, None, :] - level.alpha[..., None] * self.means
         variance = (level.alpha * self.stds) ** 2 + level.sigma**2
         distance = jnp.sum(offset**2, axis=-1) / (2 * variance)
         logits = jnp.log(self.weights) - distance - x.shape[1] / 2 * jnp.log(variance)
-        return jax.nn.softmax(logits, axis=-1), offset, variance
+        return logits, offset, variance
 
     def denoise(
         self, x: Float[Array, "batch dim"], level: Level, condition: Any = None
@@ -90,12 +98,18 @@ class GaussianMixture:
             condition: a component for each sample, (batch,) integers; None is the whole mixture,
                 and so is -1.
         """
-        responsible, offset, variance = self._responsible(x, level)
+        logits, offset, variance = self._joint(x, level)
+        responsible = jax.nn.softmax(logits, axis=-1)
         if condition is not None:
             chosen = jax.nn.one_hot(condition, self.weights.shape[0], dtype=x.dtype)
             responsible = jnp.where((condition < 0)[:, None], responsible, chosen)
         gain = level.like(x).alpha * self.stds**2 / variance
         return jnp.sum(responsible[..., None] * (self.means + gain[..., None] * offset), axis=1)
+
+    def log_density(self, x: Float[Array, "batch dim"], level: Level) -> Float[Array, "batch"]:
+        """log p(x) at a level, in nats: log sum_k weight_k N(x; alpha mean_k, v_k I)."""
+        logits, _, _ = self._joint(x, level)
+        return jax.nn.logsumexp(logits, axis=-1) - x.shape[1] / 2 * jnp.log(2 * jnp.pi)
 
     def sample(self, key: Key[Array, ""], count: int) -> Float[Array, "count dim"]:
         """Draws data, (count, dim)."""

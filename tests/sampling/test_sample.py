@@ -85,7 +85,7 @@ class TestSamples:
         calls = []
 
         def denoise(x: Array, level: Level, condition: None) -> Array:
-            jax.debug.callback(lambda sigma: calls.append(float(sigma)), level.sigma)
+            jax.debug.callback(lambda sigma: calls.append(float(sigma)), jnp.min(level.sigma))
             return data().denoise(x, level)
 
         solver, nodes, keys = solvers.make(spec), nodes_of(steps=5).pad(7), keys_of(2)
