@@ -48,9 +48,10 @@ def schedule(config: Mapping[str, Any]) -> Table:
 
 
 def levels(config: Mapping[str, Any]) -> Level:
-    """The noise level at every label, (T,), in numpy."""
+    """The noise level at every label, (T,)."""
     log_alpha = np.asarray(schedule(config).log_alpha)
-    return Level(np.exp(log_alpha), np.sqrt(-np.expm1(2 * log_alpha)))
+    alpha, sigma = np.exp(log_alpha), np.sqrt(-np.expm1(2 * log_alpha))
+    return Level(jnp.asarray(alpha), jnp.asarray(sigma))
 
 
 def table(case: Case) -> Comparisons:
@@ -113,8 +114,9 @@ def fractional(case: Case) -> np.ndarray:
 def ratios(config: Mapping[str, Any]) -> np.ndarray:
     """sigma/alpha at every label; where the table ends without signal, alpha counts as 2^-12."""
     level = levels(config)
-    alpha = np.where(level.alpha > 0, level.alpha, 2.0**-12)
-    return np.sqrt(1 - alpha**2) / alpha if (level.alpha == 0).any() else level.sigma / alpha
+    blind = np.asarray(level.alpha) == 0
+    alpha = np.where(blind, 2.0**-12, level.alpha)
+    return np.sqrt(1 - alpha**2) / alpha if blind.any() else np.asarray(level.sigma) / alpha
 
 
 def noise_grid(case: Case) -> np.ndarray:
