@@ -84,4 +84,12 @@ GUIDANCE = specs(
     ),
 )
 THRESHOLDS = specs(thresholds)
-SOLVERS = specs(solvers, extra=("reverse_diffusion(probability_flow=True)",))
+SOLVERS = specs(
+    solvers,
+    extra=(
+        "edm(order=1)",
+        "edm(part=0.7, clock=vp_linear)",
+        "lms(points=2, start=euler)",
+        "reverse_diffusion(probability_flow=True)",
+    ),
+)

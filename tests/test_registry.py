@@ -147,6 +147,7 @@ class TestMake:
         assert clock == schedules.make("rectified_flow(shift=3.0)")
         refused(solvers, "ddim(threshold=clop)", "Unknown threshold 'clop'", "'clip'")
         refused(solvers, "ddim(threshold=1)", "threshold must be a threshold, not 1")
+        refused(solvers, "edm(clock=cosin)", "Unknown schedule", "Did you mean 'cosine'?")
 
     def test_context_goes_only_where_it_is_asked_for(self) -> None:
         cosine = schedules.make("cosine", sigma_data=0.5, schedule=None)

@@ -22,9 +22,10 @@ pytestmark = pytest.mark.usefixtures("x64")
 # The registered solvers that draw noise, and settings that make others do so.
 STOCHASTIC = [spec for spec in SOLVERS if solvers.make(spec).stochastic]
 STOCHASTIC += ["ddim(eta=1.0)", "ddim(eta=0.5)", "ancestral(variance=large)"]
+STOCHASTIC += ["dpmpp_2s_ancestral(eta=0.5)", "dpmpp_sde(eta=0.7, r=0.6)"]
 # Those of order 0 converge with a consistency function alone: see test_fewstep_solvers.py.
 CONVERGING = [spec for spec in STOCHASTIC if solvers.make(spec).order > 0]
-CHURN = "edm(churn=20.0)"
+CHURN = ["edm(churn=20.0)", "dpm_2(churn=20.0)"]
 # Discretisations of the SDE itself: right in the limit of small steps alone, and those which have
 # a bias of their own (they state order 0) not even then.
 OF_THE_SDE = ("euler_maruyama", "stochastic_heun", "reverse_diffusion", "predictor_corrector")
@@ -61,7 +62,7 @@ def moments(spec: str, steps: int) -> tuple[np.ndarray, ...]:
     return tuple(np.asarray(values)[:, : steps + 1] for values in found)
 
 
-@pytest.mark.parametrize("spec", [*EXACT, CHURN])
+@pytest.mark.parametrize("spec", [*EXACT, *CHURN])
 def test_means_are_exact(spec: str) -> None:
     mean, _, exact, _ = moments(spec, 40)
     np.testing.assert_allclose(mean, exact, atol=1e-10)
@@ -94,7 +95,7 @@ def is_preserving(spec: str) -> bool:
     return bool(jnp.abs(level.alpha**2 + level.sigma**2 - 1)[0] < 1e-9)
 
 
-@pytest.mark.parametrize("spec", [*CONVERGING, CHURN])
+@pytest.mark.parametrize("spec", [*CONVERGING, *CHURN])
 def test_variance_converges_at_the_stated_order(spec: str) -> None:
     errors = []
     for steps in STEPS:
@@ -170,7 +171,7 @@ def kicks(solver: Solver, nodes: Nodes) -> Array:
 
 def test_without_churn_noise_leaves_no_trace() -> None:
     nodes = stack([with_clean(thinned(grid, 4)) for grid in finest()])
-    for spec in ("edm", "ddim", "edm(churn=20, s_tmin=1e6)"):
+    for spec in ("edm", "dpm_2", "ddim", "edm(churn=20, s_tmin=1e6)"):
         assert (np.abs(kicks(solvers.make(spec), nodes)) < ROUNDING).all()
 
 

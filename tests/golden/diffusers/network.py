@@ -40,13 +40,16 @@ def _outputs(data: Problem, kind: Prediction, x: Array, level: Level) -> Array:
     return jnp.where(level.sigma[:, None] > 0, value, clean)
 
 
-def outputs(case: Case, kind: Prediction, factor: float = 1.0) -> Comparisons:
+def outputs(
+    case: Case, kind: Prediction, factor: float = 1.0, scale: float | np.ndarray = 1.0
+) -> Comparisons:
     """Our denoiser in the run's prediction beside all outputs of its network, and their number.
 
     Args:
         case: the recorded run.
         kind: what the network predicts.
         factor: which the reference's output is of ours.
+        scale: of what the network was given, where it was not on that of its level, (calls,).
     """
     x, recorded = case["eval_x"], case["eval_out"]
     rows = x.shape[0] * x.shape[1]
@@ -56,7 +59,9 @@ def outputs(case: Case, kind: Prediction, factor: float = 1.0) -> Comparisons:
         values = np.broadcast_to(values, x.shape[:2]).reshape(rows)
         return jnp.asarray(np.pad(values, (0, missing), mode="edge"))
 
-    level = Level(flat(case["eval_alpha"][:, None]), flat(case["eval_sigma"][:, None]))
+    alpha = case.get("eval_alpha", np.ones(len(x)))  # some references have no other process
+    alpha, sigma = scale * alpha, scale * case["eval_sigma"]
+    level = Level(flat(alpha[:, None]), flat(sigma[:, None]))
     inputs = jnp.asarray(np.pad(x.reshape(rows, -1), ((0, missing), (0, 0)), mode="edge"))
     found = factor * np.asarray(_outputs(problem(case.problem), kind, inputs, level))
     yield same("network's output", found[:rows].reshape(x.shape), recorded, rtol=1e-9, atol=1e-9)
