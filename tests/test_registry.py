@@ -30,7 +30,7 @@ def refused(registry: Registry, spec: str, *words: str) -> None:
         registry.make(spec)
     message = str(caught.value)
     assert "\n" not in message
-    assert len(message) < 400
+    assert len(message) < 1000  # with all members listed
     for word in words:
         assert word in message
 
@@ -127,7 +127,7 @@ class TestParse:
 class TestMake:
     def test_an_unknown_name_brings_the_list_and_the_nearest(self) -> None:
         refused(schedules, "cosin", "'cosine'", "vp_linear", "Unknown schedule")
-        refused(solvers, "dpmp_2m", "Did you mean 'dpmpp_2m'?")
+        refused(solvers, "anncestral", "Did you mean 'ancestral'?")
 
     def test_an_unknown_setting_brings_the_list_and_the_nearest(self) -> None:
         refused(schedules, "edm(sigma_maxx=3)", "Did you mean 'sigma_max'?", "sigma_min")
