@@ -1,5 +1,7 @@
 """The terms of the variational bound of a chain, in nats per dimension."""
 
+import math
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -8,7 +10,7 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.process.points import wide
 from diffusion_jax.process.posterior import ChainStep
 
-BITS = 1 / jnp.log(2).item()  # bits per nat
+BITS = 1 / math.log(2)  # per nat
 
 
 def prior_term(x0: Float[Array, "batch ..."], last: Level) -> Float[Array, "batch"]:

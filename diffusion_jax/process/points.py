@@ -1,6 +1,6 @@
 """What a training step is told of an arm: plain numbers for each sample."""
 
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.posterior import ChainStep
@@ -46,7 +46,9 @@ class Points:
         return (wide(self.b, x) * x - wide(self.level.sigma, x) * value) / wide(det, x)
 
 
-def wide(values: Float[Array, "batch"], x: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
+def wide(
+    values: Shaped[Array, "batch"], x: Float[Array, "batch ..."]
+) -> Shaped[Array, "batch ..."]:
     """Appends axes, so that a value per sample broadcasts against x.
 
     >>> import jax.numpy as jnp

@@ -125,7 +125,7 @@ class ChainStep:
 def chain_step(schedule: Schedule, time: Float[Array, "*batch"], steps: int) -> ChainStep:
     """The step that a chain of T steps takes from `time`: to t_max/T earlier, or to clean data.
 
-    Less than half a step from t = 0 is clean.
+    Clean is what is less than half a step from t = 0, or more than that before t_min.
 
     Args:
         schedule: whose chain it is; of a table of T betas, the chain of its entries.
@@ -143,7 +143,7 @@ def chain_step(schedule: Schedule, time: Float[Array, "*batch"], steps: int) -> 
 
     def level(time: Float[Array, "*batch"]) -> Level:
         found = schedule.level(jnp.clip(time, schedule.t_min, schedule.t_max))
-        clean = time < length / 2
+        clean = time < jnp.maximum(length / 2, schedule.t_min - length / 2)
         return Level(jnp.where(clean, 1, found.alpha), jnp.where(clean, 0, found.sigma))
 
     here, there = schedule.level(time), level(time - length)

@@ -14,11 +14,12 @@ from typing import Protocol, runtime_checkable
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from diffusion_jax.errors import positive
+from diffusion_jax.errors import positive, within
 from diffusion_jax.process.level import Level
+from diffusion_jax.process.posterior import chain_step
 from diffusion_jax.process.schedules import Schedule, rate
 from diffusion_jax.registry import Registry
-from diffusion_jax.struct import Scalar, pytree
+from diffusion_jax.struct import Scalar, pytree, static
 
 Coefficients = tuple[Float[Array, "..."], Float[Array, "..."]]
 
@@ -138,6 +139,32 @@ class EDMPrediction:
     def coefficients(self, level: Level) -> Coefficients:
         s = jnp.sqrt(level.sigma**2 + (level.alpha * self.sigma_data) ** 2)
         return level.sigma / (self.sigma_data * s), -self.sigma_data * level.alpha / s
+
+
+@predictions.register("previous")
+@pytree
+class Previous:
+    """The mean of q(x_s | x, x_0), with s one of T steps before x; x_0 itself at the first.
+
+    y = (of_x0 + of_x alpha) x_0 + of_x sigma eps, with the coefficients of `process.posterior`.
+
+    Attributes:
+        schedule: whose chain it is.
+        steps: T.
+
+    Source: Ho et al. 2020 (DDPM), eq. 8.
+    """
+
+    schedule: Schedule
+    steps: int = static(default=1000)
+
+    def __post_init__(self) -> None:
+        within(self, 2, float("inf"), "steps")
+
+    def coefficients(self, level: Level) -> Coefficients:
+        time = self.schedule.time(level.log_snr)
+        step = chain_step(self.schedule, time, self.steps).posterior
+        return step.of_x0 + step.of_x * level.alpha, step.of_x * level.sigma
 
 
 def determinant(level: Level, prediction: Prediction) -> Float[Array, "..."]:

@@ -1,5 +1,6 @@
 """Denoisers: functions (x, level, condition) → E[x_0 | x], and how a network is one."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,44 @@ Network = Callable[
 ]
 
 
-def from_network(network: Network, prediction: Prediction, sigma_data: Scalar) -> Denoiser:
+@dataclasses.dataclass(frozen=True)
+class VarianceDenoiser:
+    """A denoiser that also tells the variance of a reverse step from x.
+
+    Called, it is a `Denoiser` like any other.
+
+    Attributes:
+        kind: how to read what is told: "learned" or "learned_range", see `process.posterior`.
+        estimate: (x, level, condition) → E[x_0 | x], and what is told, of the same shape.
+    """
+
+    kind: str
+    estimate: Callable[..., tuple[Array, Array]]
+
+    def __call__(self, x: Float[Array, "batch ..."], *rest: Any) -> Float[Array, "batch ..."]:
+        return self.estimate(x, *rest)[0]
+
+    def steered(self, denoise: Callable[..., Array]) -> "VarianceDenoiser":
+        """A denoiser made from this one (guided, thresholded), with the variance of this one."""
+        return VarianceDenoiser(self.kind, lambda *args: (denoise(*args), self.estimate(*args)[1]))
+
+
+def settled(denoise: Denoiser, condition: Any) -> Callable[..., Array]:
+    """The denoiser with its condition given: (x, level) → E[x_0 | x]; it tells what it told.
+
+    >>> level = Level(jnp.array(0.6), jnp.array(0.8))
+    >>> settled(lambda x, level, condition: x + condition, 2.0)(jnp.ones(1), level)
+    Array([3.], dtype=float32)
+    """
+    if isinstance(denoise, VarianceDenoiser):
+        tells = denoise.estimate
+        return VarianceDenoiser(denoise.kind, lambda x, level: tells(x, level, condition))
+    return lambda x, level: denoise(x, level, condition)
+
+
+def from_network(
+    network: Network, prediction: Prediction, sigma_data: Scalar, variance: str | None = None
+) -> Denoiser:
     """The denoiser that a trained network is.
 
     D(x, level) = x_0 part of network(c_in x, label), by the 2 × 2 map of `process.predictions`.
@@ -29,6 +67,8 @@ def from_network(network: Network, prediction: Prediction, sigma_data: Scalar) -
         network: (c_in x, label, condition) → prediction, as it was trained.
         prediction: what the network predicts.
         sigma_data: standard deviation of the data, as in training.
+        variance: how to read the variance that the network tells in the second half of its
+            channels (`VarianceDenoiser`); None if it tells none.
 
     >>> from diffusion_jax.process.predictions import X0
     >>> denoise = from_network(lambda x, label, condition: 0 * x, X0(), sigma_data=0.5)
@@ -36,10 +76,19 @@ def from_network(network: Network, prediction: Prediction, sigma_data: Scalar) -
     (2, 3)
     """
 
-    def denoise(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Any:
+    def predict(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Any:
         batch = (x.shape[0],)
         level = Level(jnp.broadcast_to(level.alpha, batch), jnp.broadcast_to(level.sigma, batch))
         scaled = input_scale(level, sigma_data).reshape(batch + (1,) * (x.ndim - 1)) * x
-        return to_x0(network(scaled, noise_label(level), condition), x, level, prediction)
+        return network(scaled, noise_label(level), condition), level
 
-    return denoise
+    def denoise(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Any:
+        value, level = predict(x, level, condition)
+        return to_x0(value, x, level, prediction)
+
+    def estimate(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Any:
+        output, level = predict(x, level, condition)
+        value, told = jnp.split(output, 2, axis=-1)
+        return to_x0(value, x, level, prediction), told
+
+    return denoise if variance is None else VarianceDenoiser(variance, estimate)

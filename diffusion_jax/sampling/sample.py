@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Key
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.predictions import Prediction, determinant
-from diffusion_jax.sampling.denoisers import Denoiser
+from diffusion_jax.sampling.denoisers import Denoiser, settled
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers.base import Solver
 
@@ -75,6 +75,23 @@ def check_start(nodes: Nodes, solver: Solver, prediction: Prediction | None = No
         )
 
 
+def check_variance(solver: Solver, variance: str | None) -> None:
+    """Refuses a solver that asks for a variance that a network does not tell.
+
+    Args:
+        solver: takes the steps.
+        variance: how to read what the network tells, see `denoisers.from_network`, or None.
+
+    Raises:
+        UserError: it tells none.
+    """
+    if solver.needs_variance and variance is None:
+        raise UserError(
+            f"solver {type(solver).__name__} asks for a learned variance, which only the losses "
+            "'hybrid' and 'variational' teach: use variance=small, or train with one of them."
+        )
+
+
 def sample(
     denoise: Denoiser,
     solver: Solver,
@@ -110,6 +127,8 @@ def sample(
     (1.0, 0.5)
     """
 
+    told = settled(denoise, condition)
+
     def advance(state: Any, index: Array) -> Any:
         here, there = nodes[index], nodes[index + 1]
         step_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, index)
@@ -117,7 +136,7 @@ def sample(
             state,
             here,
             there,
-            lambda x, level: denoise(x, level, condition),
+            told,
             lambda k: _draw(step_keys, k, x.shape[1:], x.dtype),
         )
 

@@ -35,9 +35,12 @@ def at_times(schedule: Schedule, time: Array) -> Nodes:
 def _run(
     solver: Solver, data: Problem, nodes: Nodes, steps: Array, noise: Array, x: Array
 ) -> tuple[Any, Any]:
+    # A problem that tells a variance has a denoiser of its own kind.
+    denoise = getattr(data, "telling", data.denoise)
+
     def body(state, step):  # type: ignore[no-untyped-def]
         index, draws = step
-        moved = solver.step(state, nodes[index], nodes[index + 1], data.denoise, lambda k: draws[k])
+        moved = solver.step(state, nodes[index], nodes[index + 1], denoise, lambda k: draws[k])
         state = jax.tree.map(lambda new, old: jnp.where(index < steps, new, old), moved, state)
         return state, state
 

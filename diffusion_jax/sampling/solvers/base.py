@@ -72,6 +72,11 @@ class Solver(Protocol):
         ...
 
     @property
+    def needs_variance(self) -> bool:
+        """Whether the denoiser has to tell its variance (`denoisers.VarianceDenoiser`)."""
+        ...
+
+    @property
     def adaptive(self) -> bool:
         """Whether it chooses steps of its own between two nodes; its state counts evaluations."""
         ...
@@ -96,6 +101,7 @@ class OneStep:
     """A solver whose state is the sample alone, at one evaluation a step unless it says more."""
 
     needs_signal: ClassVar[bool] = False
+    needs_variance: ClassVar[bool] = False
     adaptive: ClassVar[bool] = False
 
     def evaluations(self, steps: int) -> int:
@@ -153,6 +159,7 @@ class Multistep:
 
     kept: ClassVar[int] = 1  # earlier evaluations that it remembers
     needs_signal: ClassVar[bool] = False
+    needs_variance: ClassVar[bool] = False
     adaptive: ClassVar[bool] = False
 
     def evaluations(self, steps: int) -> int:

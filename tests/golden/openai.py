@@ -1,0 +1,138 @@
+"""What the settings of guided-diffusion and DiT mean, in terms of this library."""
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from diffusion_jax.process.level import Level
+from diffusion_jax.process.predictions import Prediction, predictions
+from diffusion_jax.process.schedules import schedules
+from diffusion_jax.process.schedules.table import Table
+from diffusion_jax.sampling.denoisers import VarianceDenoiser
+from diffusion_jax.sampling.guidance.classifier import classifier_guided
+from diffusion_jax.sampling.thresholds import Clip
+from diffusion_jax.struct import pytree, static
+from tests.golden.problems import Problem
+
+SCHEDULES = {"linear": "ddpm_linear", "cosine": "ddpm_cosine"}
+MEANS = {"EPSILON": "epsilon", "START_X": "x0", "PREVIOUS_X": "previous(steps={})"}
+VARIANCES = {
+    "FIXED_SMALL": "small",
+    "FIXED_LARGE": "large",
+    "LEARNED": "learned",
+    "LEARNED_RANGE": "learned_range",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Chain:
+    """A chain of some of the steps of a table: of as many entries, least noise first."""
+
+    labels: np.ndarray  # of the entries in the whole table
+    trained: int  # entries of the whole table
+    table: Table
+
+    @staticmethod
+    def of(schedule: str, trained: int, labels: np.ndarray) -> "Chain":
+        """The chain of the entries `labels` of a published table."""
+        whole = schedules.make(f"{SCHEDULES[schedule]}(steps={trained})")
+        assert isinstance(whole, Table)
+        return Chain(labels, trained, Table(whole.log_alpha[np.asarray(labels)]))
+
+    @property
+    def steps(self) -> int:
+        return len(self.labels)
+
+    @property
+    def levels(self) -> Level:
+        """Of the entries, least noise first."""
+        return self.table.level(jnp.arange(1, self.steps + 1) / self.steps)
+
+    @property
+    def down(self) -> tuple[np.ndarray, np.ndarray]:
+        """alpha and sigma of the entries, noisiest first, and of clean data."""
+        alpha, sigma = (np.asarray(v)[::-1] for v in (self.levels.alpha, self.levels.sigma))
+        return np.append(alpha, 1.0), np.append(sigma, 0.0)
+
+    def prediction(self, mean_type: str) -> Prediction:
+        """What the network predicts."""
+        return predictions.make(MEANS[mean_type].format(self.steps), schedule=self.table)
+
+
+@pytree
+class ClassGradient:
+    """The gradient of the exact classifier of a mixture's components: (x, level) → d log p/dx."""
+
+    data: Any
+    component: Array
+
+    def __call__(self, x: Array, level: Level, condition: Any = None) -> Array:
+        chosen = jnp.full(x.shape[0], self.component)
+        # Tweedie: the score is (alpha E[x_0|x] - x)/sigma².
+        difference = self.data.denoise(x, level, chosen) - self.data.denoise(x, level)
+        level = level.like(x)
+        return level.alpha / level.sigma**2 * difference
+
+
+@pytree
+class Sampled:
+    """The exact denoiser of a problem, with what a sampler puts around it.
+
+    Attributes:
+        data: the problem.
+        clip: keep x_0 within [-1, 1].
+        gradient: of a classifier, applied after clipping; None for none.
+        scale: of the classifier's guidance.
+    """
+
+    data: Any
+    clip: bool = static(default=False)
+    gradient: ClassGradient | None = None
+    scale: Any = 1.0
+
+    def denoise(self, x: Array, level: Level, condition: Any = None) -> Array:
+        def clipped(x: Array, level: Level, condition: Any) -> Array:
+            found = self.data.denoise(x, level, condition)
+            return Clip()(found) if self.clip else found
+
+        if self.gradient is None:
+            return clipped(x, level, condition)
+        return classifier_guided(clipped, self.gradient, self.scale)(x, level, condition)
+
+
+@pytree
+class Telling:
+    """A problem whose denoiser also tells what was recorded of its variance, level by level.
+
+    Attributes:
+        data: tells E[x_0 | x].
+        sigma: of the levels, (steps,).
+        told: at each, (steps, batch, dim).
+        kind: how to read it.
+    """
+
+    data: Any
+    sigma: Array
+    told: Array
+    kind: str = static()
+
+    def denoise(self, x: Array, level: Level, condition: Any = None) -> Array:
+        return self.data.denoise(x, level, condition)
+
+    @property
+    def telling(self) -> VarianceDenoiser:
+        def estimate(x: Array, level: Level, condition: Any = None) -> tuple[Array, Array]:
+            nearest = jnp.argmin(jnp.abs(self.sigma - jnp.ravel(level.sigma)[0]))
+            return self.denoise(x, level, condition), self.told[nearest]
+
+        return VarianceDenoiser(self.kind, estimate)
+
+
+def told(data: Problem, kind: str, sigma: Any, recorded: Any) -> Problem:
+    """`data`, telling its variance if the kind is one that is learned."""
+    if not kind.startswith("learned"):
+        return data
+    return Telling(data, jnp.asarray(sigma), jnp.asarray(recorded), kind)

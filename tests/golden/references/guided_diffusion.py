@@ -1,0 +1,163 @@
+"""guided-diffusion's samplers. Its loop index counts the kept steps, least noise first."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from diffusion_jax.process.level import Level
+from diffusion_jax.process.posterior import posterior
+from diffusion_jax.process.predictions import Prediction
+from diffusion_jax.sampling.solvers import Solver, solvers
+from diffusion_jax.sampling.solvers.ancestral import Ancestral, MeanShift
+from tests.golden.check import Comparisons, checks, same
+from tests.golden.load import Case
+from tests.golden.openai import VARIANCES, Chain, ClassGradient, Sampled, told
+from tests.golden.problems import Problem, problem
+from tests.golden.replay import nodes_at, replay
+
+
+@checks("guided_diffusion", "p_sample")
+def p_sample(case: Case) -> Comparisons:
+    chain = yield from _chain(case)
+    yield from _evaluations(case, chain)
+    _ = case.kwargs["eta"]  # handed to the loop, which has no use for it here
+    kind = VARIANCES[case.kwargs["model_var_type"]]
+    # A predicted mean is taken as it is: clipping x_0 leaves it alone.
+    clip = case.kwargs["clip_denoised"] and case.kwargs["model_mean_type"] != "PREVIOUS_X"
+    data = told(
+        Sampled(problem(case.problem), clip=clip),
+        kind,
+        case["eval_sigma"],
+        case.get("var_pred"),
+    )
+    solver: Solver = Ancestral("learned" if kind.startswith("learned") else kind)
+    gradient = _gradient(case)
+    if gradient is not None:
+        solver = MeanShift(gradient, float(case.kwargs["cond_scale"]), solver, _last(chain))
+    yield from _states(case, chain, solver, data)
+
+
+@checks("guided_diffusion", "ddim_sample")
+def ddim_sample(case: Case) -> Comparisons:
+    chain = yield from _chain(case)
+    yield from _evaluations(case, chain)
+    gradient, scale = _gradient(case), float(case.kwargs["cond_scale"])
+    clip = case.kwargs["clip_denoised"]
+    data = Sampled(problem(case.problem), clip, gradient, scale)
+    # DDIM has no use for a variance.
+    yield same("variance", case.kwargs["model_var_type"] in VARIANCES, True)
+    eta = case.kwargs["eta"]
+    yield from _states(case, chain, solvers.make(f"ddim(eta={eta})"), data)
+
+
+@checks("guided_diffusion", "ddim_reverse")
+def ddim_reverse(case: Case) -> Comparisons:
+    """The same step upwards, from the least noisy entry to a last one without signal."""
+    chain = yield from _chain(case)
+    yield from _evaluations(case, chain, upwards=True)
+    yield same("variance", case.kwargs["model_var_type"] in VARIANCES, True)
+    yield same("eta", case.kwargs["eta"], 0)
+    clip, gradient = case.kwargs["clip_denoised"], _gradient(case)
+    data = Sampled(problem(case.problem), clip, gradient, float(case.kwargs["cond_scale"]))
+    alpha, sigma = (np.asarray(v) for v in (chain.levels.alpha, chain.levels.sigma))
+    nodes = nodes_at(np.append(alpha, 0.0), np.append(sigma, 1.0))
+    states = replay(solvers.make("ddim"), nodes, data, case["x_init"])
+    yield same("trajectory", states.x, case["traj"][1:], atol=1e-9)
+    yield same("final", states.x[-1], case["final"], atol=1e-9)
+
+
+def _chain(case: Case) -> Any:
+    """The chain that a case's settings mean, held against the recorded one."""
+    labels = case["timestep_map"].astype(int)
+    yield same("respacing", len(str(case.kwargs["respacing"])) > 0, True)
+    chain = Chain.of(case.kwargs.get("schedule", "linear"), case.kwargs.get("T", 1000), labels)
+    yield same("alphas_cumprod", chain.levels.alpha**2, case["alphas_cumprod"], rtol=1e-8)
+    return chain
+
+
+@checks("dit", "p_sample")
+def dit_p_sample(case: Case) -> Comparisons:
+    """DiT's defaults of the same code: a linear table of 1000, noise predicted, variance in range.
+
+    Its index does not hold the table, which the levels of the evaluations show.
+    """
+    labels = case["timestep_map"].astype(int)
+    yield same("steps", case.kwargs["timestep_respacing"], len(labels))
+    chain = Chain.of("linear", 1000, labels)
+    alpha, sigma = (v[:-1] for v in chain.down)
+    yield same("alpha", alpha, case["eval_alpha"], rtol=1e-10)
+    yield same("sigma", sigma, case["eval_sigma"], rtol=1e-10)
+    yield same("label", labels[::-1], case["eval_t"])
+    level = Level(jnp.asarray(alpha), jnp.asarray(sigma))
+    found = _target(
+        problem(case.problem), chain.prediction("EPSILON"), jnp.asarray(case["eval_x"]), level
+    )
+    yield same("output", found, case["eval_out"], rtol=1e-8, atol=1e-9)
+    data = told(problem(case.problem), "learned_range", sigma, case["var_pred"])
+    nodes = nodes_at(*chain.down)
+    states = replay(Ancestral("learned"), nodes, data, case["x_init"], case["noise"])
+    yield same("trajectory", states.x, case["traj"][1:], atol=1e-9)
+    yield same("final", states.x[-1], case["final"], atol=1e-9)
+
+
+@functools.partial(jax.jit, static_argnames="upwards")
+def _target(
+    data: Problem, prediction: Prediction, x: Array, level: Level, upwards: bool = False
+) -> Array:
+    """What the exact network predicts at each recorded evaluation."""
+
+    def one(x: Array, level: Level) -> Array:
+        x0 = data.denoise(x, level)
+        a, b = prediction.coefficients(level)
+        return a * x0 + b * (x - level.alpha * x0) / level.sigma
+
+    return jax.vmap(one)(x, level)
+
+
+def _evaluations(case: Case, chain: Chain, upwards: bool = False) -> Comparisons:
+    """Levels, labels and outputs of all evaluations of the network."""
+    order = slice(None) if upwards else slice(None, None, -1)
+    alpha, sigma = (np.asarray(v)[order] for v in (chain.levels.alpha, chain.levels.sigma))
+    yield same("NFE", chain.steps, case.nfe)
+    yield same("alpha", alpha, case["eval_alpha"], rtol=1e-10)
+    yield same("sigma", sigma, case["eval_sigma"], rtol=1e-10)
+    scale = 1000 / chain.trained if case.kwargs["rescale_timesteps"] else 1
+    yield same("label", chain.labels[order] * scale, case["eval_t"], rtol=1e-12)
+    prediction = chain.prediction(case.kwargs["model_mean_type"])
+    level = Level(jnp.asarray(alpha), jnp.asarray(sigma))
+    found = _target(problem(case.problem), prediction, jnp.asarray(case["eval_x"]), level)
+    yield same("output", found, case["eval_out"], rtol=1e-8, atol=1e-9)
+
+
+def _gradient(case: Case) -> ClassGradient | None:
+    component = case.kwargs["cond_class"]
+    if component is None:
+        _ = case.kwargs["cond_scale"]  # without effect
+        return None
+    return ClassGradient(problem(case.problem), jnp.asarray(component))
+
+
+def _last(chain: Chain) -> float:
+    """The variance by which the last step's mean is shifted: that of the step before."""
+    alpha, sigma = (jnp.asarray(v[-3:-1]) for v in chain.down)
+    step = posterior(Level(alpha[0], sigma[0]), Level(alpha[1], sigma[1]))
+    return float(jnp.exp(step.log_small))
+
+
+def _states(case: Case, chain: Chain, solver: Solver, data: Problem) -> Comparisons:
+    yield same("evaluations", solver.evaluations(chain.steps), case.nfe)
+    states = replay(solver, nodes_at(*chain.down), data, case["x_init"], case.get("noise"))
+    yield same("trajectory", states.x, case["traj"][1:], atol=1e-9)
+    # Theirs is from before a classifier shifts the mean, and clipped also where that is unused.
+    if case.kwargs["cond_class"] is None and not case.kwargs["clip_denoised"]:
+        yield same("x_0", states.denoised, case["pred_xstart"], atol=1e-8)
+    if "cond_grad" in case:
+        level = Level(*(jnp.asarray(case[f"eval_{n}"])[:, None] for n in ("alpha", "sigma")))
+        gradient = jax.vmap(_gradient(case))(jnp.asarray(case["eval_x"]), level)
+        scale = case.kwargs["cond_scale"]
+        yield same("gradient", scale * gradient, case["cond_grad"], rtol=1e-7, atol=1e-8)
+    yield same("final", states.x[-1], case["final"], atol=1e-9)

@@ -1,0 +1,158 @@
+"""guided-diffusion's losses, bounds, and the normal distributions and history they are made of."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from diffusion_jax.process.bound import BITS
+from diffusion_jax.process.gaussians import normal_kl, pixel_log_likelihood, tanh_cdf
+from diffusion_jax.process.importance import LossHistory
+from diffusion_jax.process.level import Level
+from diffusion_jax.process.losses import losses
+from diffusion_jax.process.losses.base import Loss
+from diffusion_jax.process.losses.distances import Squared
+from diffusion_jax.process.objective import Objective
+from diffusion_jax.process.predictions import Prediction
+from diffusion_jax.process.schedules import Schedule
+from diffusion_jax.process.times.uniform import Discrete
+from diffusion_jax.process.weightings.plain import Simple
+from diffusion_jax.sampling.bound import Bound, variational_bound
+from tests.golden.check import Comparisons, checks, same
+from tests.golden.load import Case
+from tests.golden.losses import levels, loss_of
+from tests.golden.openai import VARIANCES, Chain, Sampled, told
+from tests.golden.problems import Problem, problem
+
+
+def _labels(case: Case) -> np.ndarray:
+    """Which entries are kept, of as many as there are; recorded, or even sections of all."""
+    if "timestep_map" in case:
+        return case["timestep_map"].astype(int)
+    trained, respacing = case.kwargs["T"], case.kwargs["respacing"]
+    kept = trained if respacing is None else int(respacing)
+    return np.round(np.linspace(0, trained - 1, kept)).astype(int)
+
+
+@checks("guided_diffusion", "losses")
+def training_losses(case: Case) -> Comparisons:
+    kwargs = case.kwargs
+    chain = Chain.of(kwargs["schedule"], kwargs["T"], _labels(case))
+    kind, name = VARIANCES[kwargs["model_var_type"]], kwargs["loss_type"]
+    learns, rescaled = kind.startswith("learned"), name.startswith("RESCALED")
+    variational = losses.make(f"variational(kind={kind}, steps={chain.steps})")
+    if name.endswith("KL"):
+        loss: Loss = variational
+    elif learns:
+        part = 0.001 if rescaled else 1 / chain.steps
+        loss = losses.make(f"hybrid(kind={kind}, part={part}, steps={chain.steps})")
+    else:
+        loss = Squared()
+    prediction = chain.prediction(kwargs["model_mean_type"])
+    times, u = Discrete(chain.steps), (case["t"] + 0.5) / chain.steps
+
+    def found(loss: Loss, output: Array) -> np.ndarray:
+        objective = Objective(chain.table, prediction, times, Simple(), 0.5, loss)
+        return loss_of(objective, u, case["x_start"], case["noise"], output)
+
+    objective = Objective(chain.table, prediction, times, Simple())
+    level = levels(objective, u)
+    x = level.mix(jnp.asarray(case["x_start"]), jnp.asarray(case["noise"]))
+    yield same("x", x, case["x_t"], rtol=1e-10)
+    x0 = problem(case.problem).denoise(x, level)
+    wide = level.like(x)
+    a, b = prediction.coefficients(wide)
+    value = np.asarray(a * x0 + b * (x - wide.alpha * x0) / wide.sigma)
+    yield same("output", value, case["model_out"], rtol=1e-7, atol=1e-9)
+
+    output = case["model_out"]
+    if "mse" in case:
+        yield same("mse", found(Squared(), output), case["mse"], rtol=1e-9)
+    if learns:
+        output = np.concatenate([output, case["var_pred"]], axis=1)
+    if "vb" in case:
+        terms = found(variational, output) * (0.001 if rescaled else 1 / chain.steps)
+        yield same("vb", terms, case["vb"], rtol=1e-8)
+    scale = 1 / chain.steps if name == "KL" else 1
+    yield same("loss", scale * found(loss, output), case["loss"], rtol=1e-8)
+
+
+@functools.partial(jax.jit, static_argnames=("steps", "variance"))
+def _bound(
+    data: Problem, schedule: Schedule, steps: int, x0: Array, noise: Array, variance: str
+) -> Bound:
+    return variational_bound(
+        getattr(data, "telling", data.denoise),
+        schedule,
+        steps,
+        x0,
+        lambda k: noise[k],
+        variance=variance,
+        approximate=True,
+    )
+
+
+@checks("guided_diffusion", "vlb")
+def calc_bpd_loop(case: Case) -> Comparisons:
+    kwargs = case.kwargs
+    _ = kwargs["respacing"]  # the labels that are kept are recorded
+    chain = Chain.of(kwargs["schedule"], kwargs["T"], _labels(case))
+    alpha = np.asarray(chain.levels.alpha)
+    yield same("alphas_cumprod", alpha**2, case["alphas_cumprod"], rtol=1e-8)
+    kind = VARIANCES[kwargs["model_var_type"]]
+    sigma = chain.down[1][:-1]
+    exact = Sampled(problem(case.problem), kwargs["clip_denoised"])
+    data = told(exact, kind, sigma, case.get("var_pred"))
+    x0, noise = jnp.asarray(case["x_start"]), jnp.asarray(case["noise"])
+    variance = "learned" if kind.startswith("learned") else kind
+    bound = _bound(data, chain.table, chain.steps, x0, noise, variance)
+    yield same("vb", BITS * bound.terms.T, case["vb"], rtol=1e-8, atol=1e-12)
+    yield same("prior", BITS * bound.prior, case["prior_bpd"], rtol=1e-8, atol=1e-13)
+    yield same("total", BITS * bound.total, case["total_bpd"], rtol=1e-9)
+    yield same("mse of x_0", bound.error.T, case["xstart_mse"], rtol=1e-9)
+    snr = (chain.down[0][:-1] / sigma) ** 2
+    yield same("mse", snr * np.asarray(bound.error.T), case["mse"], rtol=1e-8)
+
+    # The network's own prediction, before anything is clipped.
+    level = Level(jnp.asarray(chain.down[0][:-1]), jnp.asarray(sigma))
+    prediction = chain.prediction(kwargs["model_mean_type"])
+    found = _outputs(problem(case.problem), prediction, level, x0, noise)
+    yield same("output", found, case["eval_out"], rtol=1e-7, atol=1e-9)
+
+
+@jax.jit
+def _outputs(data: Problem, prediction: Prediction, level: Level, x0: Array, noise: Array) -> Array:
+    def one(level: Level, eps: Array) -> Array:
+        x = level.mix(x0, eps)
+        guess = data.denoise(x, level)
+        a, b = prediction.coefficients(level)
+        return a * guess + b * (x - level.alpha * guess) / level.sigma
+
+    return jax.vmap(one)(level, noise)
+
+
+@checks("guided_diffusion", "likelihood_helpers")
+def likelihood_helpers(case: Case) -> Comparisons:
+    arrays = ("mean1", "logvar1", "mean2", "logvar2")
+    kl = normal_kl(*(jnp.asarray(case[name]) for name in arrays))
+    yield same("KL", kl, case["kl"], rtol=1e-9, atol=1e-14)
+    yield same("cdf", tanh_cdf(jnp.asarray(case["z"])), case["cdf"], rtol=1e-10, atol=1e-15)
+    x, mean = jnp.asarray(case["x"]), jnp.asarray(case["means"])
+    found = pixel_log_likelihood(x, mean, 2 * jnp.asarray(case["log_scales"]), approximate=True)
+    # Theirs takes nearly equal numbers from each other in the upper tail: 1e-16 of probability.
+    yield same("probability", jnp.exp(found), np.exp(case["log_probs"]), rtol=1e-9, atol=1e-15)
+    lasting = case["log_probs"] > np.log(1e-7)
+    yield same("log p", found[lasting], case["log_probs"][lasting], rtol=1e-8, atol=1e-8)
+
+
+@checks("guided_diffusion", "importance_sampler")
+def second_moments(case: Case) -> Comparisons:
+    kwargs = case.kwargs
+    steps, share = kwargs["T"], kwargs["uniform_prob"]
+    history = LossHistory.empty(steps, kwargs["history_per_term"])
+    before, after = case["weights_before"], case["weights_after"]
+    yield same("before", history.probabilities(share), before / before.sum(), rtol=1e-12)
+    history = history.update(jnp.asarray(case["ts"], int), jnp.asarray(case["losses"]))
+    yield same("after", history.probabilities(share), after / after.sum(), rtol=1e-10)
