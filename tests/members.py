@@ -13,6 +13,7 @@ from diffusion_jax.process.weightings import weightings
 from diffusion_jax.registry import Registry
 from diffusion_jax.sampling.grids import grids
 from diffusion_jax.sampling.guidance import guidance
+from diffusion_jax.sampling.inverse import posteriors
 from diffusion_jax.sampling.solvers import solvers
 from diffusion_jax.sampling.thresholds import thresholds
 
@@ -92,4 +93,9 @@ SOLVERS = specs(
         "lms(points=2, start=euler)",
         "reverse_diffusion(probability_flow=True)",
     ),
+)
+POSTERIORS = specs(
+    posteriors,
+    instead={"repaint": ("repaint(length=2, resample=3)",)},
+    extra=("diffpir(zeta=0.0)",),
 )

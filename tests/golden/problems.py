@@ -4,6 +4,7 @@ import functools
 from typing import Any, Protocol
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from diffusion_jax.oracles import Gaussian, GaussianMixture
@@ -32,20 +33,21 @@ class Rotated:
 
 
 @functools.cache
+def _constants(name: str, *arrays: str) -> tuple[np.ndarray, ...]:
+    recorded = case("problems", name, "check")
+    return tuple(np.asarray(recorded[array]) for array in arrays)
+
+
 def mixture() -> GaussianMixture:
-    """gmm2: three components in two dimensions."""
-    recorded = case("problems", "gmm2", "check")
-    return GaussianMixture(*(jnp.asarray(recorded[name]) for name in ("weights", "means", "stds")))
+    """gmm2: three components in two dimensions; in the precision that is set now."""
+    return GaussianMixture(*map(jnp.asarray, _constants("gmm2", "weights", "means", "stds")))
 
 
-@functools.cache
 def problem(name: str | None) -> Problem:
     """A problem by the name that cases give it."""
     if name == "gmm2":
         return mixture()
     if name == "gauss16":
-        recorded = case("problems", name, "check")
-        q = jnp.asarray(recorded["Q"])
-        mean, variance = jnp.asarray(recorded["m"]), jnp.asarray(recorded["lam"])
+        q, mean, variance = map(jnp.asarray, _constants(name, "Q", "m", "lam"))
         return Rotated(Gaussian(mean @ q, jnp.sqrt(variance)), q)
     raise KeyError(f"no exact distribution is called {name!r}")

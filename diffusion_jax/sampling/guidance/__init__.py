@@ -6,7 +6,8 @@ alone has a scale of another kind.
 """
 
 from diffusion_jax.registry import import_members
-from diffusion_jax.sampling.guidance.base import Contrast, Course, Guidance, guidance
+from diffusion_jax.sampling.course import Course
+from diffusion_jax.sampling.guidance.base import Contrast, Guidance, guidance
 from diffusion_jax.sampling.guidance.classifier import classifier_guided, gradient_of
 from diffusion_jax.sampling.guidance.classifier_free import ClassifierFree
 from diffusion_jax.sampling.guidance.none import NoGuidance

@@ -8,7 +8,8 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.errors import positive, within
 from diffusion_jax.process.level import Level
-from diffusion_jax.sampling.guidance.base import Combine, Contrast, Course, dot, guidance, needed
+from diffusion_jax.sampling.course import Course
+from diffusion_jax.sampling.guidance.base import Combine, Contrast, dot, guidance, needed
 from diffusion_jax.struct import Scalar, pytree, static
 
 
@@ -49,8 +50,10 @@ class AdaptiveProjected(Contrast):
         self, stronger: Float[Array, "batch ..."], difference: Float[Array, "batch ..."]
     ) -> Float[Array, "batch ..."]:
         """The guided estimate, given the difference with its momentum."""
-        norm = jnp.sqrt(dot(difference, difference))
-        short = difference * jnp.minimum(1, self.longest / jnp.where(norm > 0, norm, 1))
+        square = dot(difference, difference)
+        # Written so that derivatives are finite, of a difference of 0 and without a bound.
+        norm = jnp.sqrt(jnp.where(square > 0, square, 1))
+        short = difference / jnp.maximum(1, norm / self.longest)
         size = dot(stronger, stronger)
         parallel = dot(short, stronger) / jnp.where(size > 0, size, 1) * stronger
         return stronger + (self.scale - 1) * (short - parallel + self.eta * parallel)
@@ -65,7 +68,8 @@ class AdaptiveProjected(Contrast):
 
         def combine(x: Array, level: Level, stronger: Array, weaker: Array) -> Array:
             difference = stronger - weaker + self.momentum * last[...]
-            last[...] = difference
+            # What a posterior asks of derivatives is of this evaluation, not of the next.
+            last[...] = jax.lax.stop_gradient(difference)
             return self.update(stronger, difference)
 
         return combine

@@ -11,25 +11,12 @@ from jaxtyping import Array, Float
 from diffusion_jax.errors import UserError, finite, ordered, within
 from diffusion_jax.process.level import Level
 from diffusion_jax.registry import Registry
+from diffusion_jax.sampling.course import Course
 from diffusion_jax.sampling.denoisers import Denoiser
-from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.struct import Scalar, pytree, static
 
 # (x, level, stronger estimate, weaker estimate) → the guided estimate of x_0.
 Combine = Callable[[Array, Level, Array, Array], Array]
-
-
-@pytree
-class Course:
-    """The run of a sampler that a denoiser is steered for.
-
-    Attributes:
-        x: where it starts, (batch, ...).
-        nodes: the levels that it visits.
-    """
-
-    x: Float[Array, "batch ..."]
-    nodes: Nodes
 
 
 @runtime_checkable

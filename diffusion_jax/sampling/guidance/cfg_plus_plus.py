@@ -1,21 +1,12 @@
 """CFG++."""
 
-import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from diffusion_jax.errors import within
 from diffusion_jax.process.level import Level
-from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.sampling.guidance.base import Combine, Contrast, Course, guidance, needed
+from diffusion_jax.sampling.course import Course, next_level
+from diffusion_jax.sampling.guidance.base import Combine, Contrast, guidance, needed
 from diffusion_jax.struct import pytree
-
-
-def kept_noise(level: Level, nodes: Nodes) -> Float[Array, "..."]:
-    """sigma/alpha at the next node of a grid, as a share of sigma/alpha at a level before it."""
-    here, visited = level.noise_to_signal, nodes.level.noise_to_signal
-    # A hair less than here is here still, whatever the rounding.
-    ahead = jnp.where(visited < (1 - 1e-5) * here[..., None], visited, 0)
-    return jnp.max(ahead, axis=-1) / here
 
 
 @guidance.register("cfg_plus_plus")
@@ -49,8 +40,8 @@ class CFGPlusPlus(Contrast):
         run: Course = needed(self, course, "to know the sampler's grid")
 
         def combine(x: Array, level: Level, stronger: Array, weaker: Array) -> Array:
-            r = kept_noise(level, run.nodes)
-            r = r.reshape(r.shape + (1,) * (x.ndim - r.ndim))
+            here, there = level.like(x), next_level(level, run.nodes).like(x)
+            r = there.noise_to_signal / here.noise_to_signal
             return weaker + self.scale / (1 - r) * (stronger - weaker)
 
         return combine

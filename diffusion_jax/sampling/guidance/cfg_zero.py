@@ -5,7 +5,8 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.errors import within
 from diffusion_jax.process.level import Level
-from diffusion_jax.sampling.guidance.base import Combine, Contrast, Course, dot, guidance, needed
+from diffusion_jax.sampling.course import Course
+from diffusion_jax.sampling.guidance.base import Combine, Contrast, dot, guidance, needed
 from diffusion_jax.struct import pytree, static
 
 

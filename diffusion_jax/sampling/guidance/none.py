@@ -2,8 +2,9 @@
 
 from typing import Any, ClassVar
 
+from diffusion_jax.sampling.course import Course
 from diffusion_jax.sampling.denoisers import Denoiser
-from diffusion_jax.sampling.guidance.base import Course, guidance
+from diffusion_jax.sampling.guidance.base import guidance
 from diffusion_jax.struct import pytree
 
 

@@ -1,0 +1,20 @@
+"""Inverse problems: samples of data given a linear observation of it.
+
+Each file here is a member of the family `posteriors`, or what members share.
+"""
+
+from diffusion_jax.registry import import_members
+from diffusion_jax.sampling.inverse.base import Posterior, posteriors, sample_posterior
+from diffusion_jax.sampling.inverse.operators import Downsample, Mask, Matrix, Operator
+
+__all__ = [
+    "Downsample",
+    "Mask",
+    "Matrix",
+    "Operator",
+    "Posterior",
+    "posteriors",
+    "sample_posterior",
+]
+
+import_members(__name__, __path__)

@@ -1,0 +1,133 @@
+"""What a posterior is: a denoiser, or a sampler, that knows an observation of the data.
+
+Given y = A x_0 + noise, the score of p(x | y) is that of p(x) plus d log p(y | x)/dx, so that
+
+    E[x_0 | x, y] = E[x_0 | x] + sigma²/alpha d log p(y | x)/dx.
+
+With p(x_0 | x) taken as N(D, V), p(y | x) is N(A D, s² + A V A^T). Members differ in their V. By
+Tweedie's formula the right covariance is V = sigma²/alpha dD/dx.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from diffusion_jax.errors import within
+from diffusion_jax.process.level import Level
+from diffusion_jax.registry import Registry
+from diffusion_jax.sampling.course import Course
+from diffusion_jax.sampling.denoisers import Denoiser
+from diffusion_jax.sampling.grids import Nodes
+from diffusion_jax.sampling.inverse.operators import Operator
+from diffusion_jax.sampling.sample import sample
+from diffusion_jax.sampling.solvers import Solver
+from diffusion_jax.struct import Scalar, pytree
+
+
+@runtime_checkable
+class Posterior(Protocol):
+    """A way to sample data given an observation of it, with a denoiser that knows of none.
+
+    It may change the denoiser, the solver, or the grid. Some change one of them, some two.
+    """
+
+    def denoiser(self, denoise: Denoiser, course: Course) -> Denoiser:
+        """The denoiser, given the observation, for one run of a sampler."""
+        ...
+
+    def solver(self, solver: Solver) -> Solver:
+        """The solver, given the observation."""
+        ...
+
+    def grid(self, nodes: Nodes) -> Nodes:
+        """The levels that the solver visits."""
+        ...
+
+
+posteriors: Registry[Posterior] = Registry("posterior")
+
+
+@pytree
+class Observed:
+    """What posteriors have in common: by default they change neither solver nor grid.
+
+    Attributes:
+        operator: A, what is observed of a sample.
+        observation: y of each sample, of the shape of A x_0.
+    """
+
+    operator: Operator
+    observation: Float[Array, "batch ..."]
+
+    def denoiser(self, denoise: Denoiser, course: Course) -> Denoiser:
+        return denoise
+
+    def solver(self, solver: Solver) -> Solver:
+        return solver
+
+    def grid(self, nodes: Nodes) -> Nodes:
+        return nodes
+
+
+@pytree
+class NoisilyObserved(Observed):
+    """What posteriors have in common that reckon with noise in the observation.
+
+    Attributes:
+        operator: A, what is observed of a sample.
+        observation: y of each sample, of the shape of A x_0.
+        noise_std: s, standard deviation of the noise in y.
+    """
+
+    noise_std: Scalar
+
+    def __post_init__(self) -> None:
+        within(self, 0, float("inf"), "noise_std")
+
+
+def tweedie(
+    denoise: Denoiser, x: Float[Array, "batch ..."], level: Level, condition: Any
+) -> tuple[Float[Array, "batch ..."], Callable[[Array], Array]]:
+    """The denoised D, and v → sigma²/alpha (dD/dx)^T v, which is Cov[x_0 | x] v.
+
+    At alpha = 0, where x says nothing, an observation changes nothing here: Cov v is 0.
+    """
+    x0, pull = jax.vjp(lambda x: denoise(x, level, condition), x)
+    here = level.like(x)
+    safe = jnp.where(here.alpha > 0, here.alpha, 1)
+    factor = jnp.where(here.alpha > 0, here.sigma**2 / safe, 0)
+    return x0, lambda v: factor * pull(v)[0]
+
+
+def sample_posterior(
+    posterior: Posterior,
+    denoise: Denoiser,
+    solver: Solver,
+    nodes: Nodes,
+    x: Float[Array, "batch ..."],
+    keys: Key[Array, "batch"],
+    condition: Any = None,
+    save: Callable[[Any], Any] | None = None,
+) -> tuple[Float[Array, "batch ..."], Any]:
+    """`sample`, given an observation: the same arguments, after the posterior.
+
+    >>> from diffusion_jax.oracles import Gaussian
+    >>> from diffusion_jax.process.schedules import schedules
+    >>> from diffusion_jax.sampling.grids import Karras
+    >>> from diffusion_jax.sampling.inverse import Mask, posteriors
+    >>> from diffusion_jax.sampling.sample import prior, sample_keys
+    >>> from diffusion_jax.sampling.solvers import solvers
+    >>> seen = {"operator": Mask(jnp.ones(1)), "observation": jnp.full((4, 1), 2.0)}
+    >>> exact = posteriors.make("mmps", noise_std=0.1, **seen)
+    >>> nodes, keys = Karras()(schedules.make("edm"), 20), sample_keys(jax.random.key(0), 4)
+    >>> start, data = prior(nodes, keys, (1,)), Gaussian(jnp.zeros(1), jnp.ones(1))
+    >>> x, _ = sample_posterior(exact, data.denoise, solvers.make("heun"), nodes, start, keys)
+    >>> bool((abs(x - 2) < 0.5).all())
+    True
+    """
+    nodes = posterior.grid(nodes)
+    steered = posterior.denoiser(denoise, Course(x, nodes))
+    return sample(steered, posterior.solver(solver), nodes, x, keys, condition, save)

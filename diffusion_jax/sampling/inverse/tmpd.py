@@ -1,0 +1,41 @@
+"""Tweedie moment projected diffusion."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from diffusion_jax.process.level import Level
+from diffusion_jax.sampling.course import Course
+from diffusion_jax.sampling.denoisers import Denoiser
+from diffusion_jax.sampling.inverse.base import NoisilyObserved, posteriors, tweedie
+from diffusion_jax.struct import pytree
+
+
+@posteriors.register("tmpd")
+@pytree
+class TMPD(NoisilyObserved):
+    """V = sigma²/alpha dD/dx, of which A V A^T is replaced by the diagonal of its row sums.
+
+    D + V A^T (y - A D)/(s² + A V A^T 1). Exact for Gaussian data where A V A^T is diagonal, as
+    for independent values behind a mask. Two products with V, whatever the data.
+
+    Attributes:
+        operator: A, what is observed of a sample.
+        observation: y of each sample.
+        noise_std: s, standard deviation of the noise in y.
+
+    Source: Boys et al. 2023 (TMPD), eq. 9-10 and section 3.2.
+    """
+
+    def denoiser(self, denoise: Denoiser, course: Course) -> Denoiser:
+        def steered(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Any:
+            A, At = self.operator, self.operator.transpose
+            x0, covariance = tweedie(denoise, x, level, condition)
+            rest = self.observation - A(x0)
+            variance = self.noise_std**2 + A(covariance(At(jnp.ones_like(rest))))
+            # Row sums may be negative, and are 0 where nothing is seen.
+            known = variance > 0
+            return x0 + covariance(At(jnp.where(known, rest / jnp.where(known, variance, 1), 0)))
+
+        return steered
