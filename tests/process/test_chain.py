@@ -13,6 +13,7 @@ from diffusion_jax.process.importance import LossHistory
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.losses import losses
 from diffusion_jax.process.objective import Objective, denoising_loss
+from diffusion_jax.process.pixels import decode, encode, reconstruction
 from diffusion_jax.process.posterior import chain_step, posterior
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.bound import variational_bound
@@ -64,6 +65,21 @@ def test_pixels_far_from_the_mean_keep_their_digits() -> None:
     half, scale = 1 / 255, np.exp(4.605 / 2)
     exact = stats.norm.sf((0.6 - half) * scale) - stats.norm.sf((0.6 + half) * scale)
     assert float(found[0]) == pytest.approx(np.log(exact), rel=1e-3)
+
+
+@pytest.mark.parametrize("values", [2, 16, 256])
+def test_pixels_come_back_from_little_noise_and_their_probabilities_sum_to_one(values: int) -> None:
+    pixels = jnp.arange(values)[None]
+    level = Level(jnp.asarray(0.9), jnp.asarray(0.1 / values))
+    z = level.mix(encode(pixels, values), jnp.full((1, values), 0.5))
+    log_p = decode(z, level, values)
+    assert (jnp.argmax(log_p, axis=-1) == pixels).all()
+    np.testing.assert_allclose(jnp.exp(log_p).sum(axis=-1), 1, rtol=1e-5)
+    assert float(reconstruction(pixels, z, level, values)[0]) < 1e-3
+    # Without any signal every value is as likely as another.
+    lost = Level(jnp.asarray(1e-6), jnp.asarray(1.0))
+    nothing = reconstruction(pixels, 0 * z, lost, values)
+    assert float(nothing[0]) == pytest.approx(np.log(values), rel=1e-4)
 
 
 def test_divergence_is_the_textbooks() -> None:

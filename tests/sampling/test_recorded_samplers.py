@@ -82,23 +82,6 @@ def ddpm_nodes(schedule: str, labels: np.ndarray):  # type: ignore[no-untyped-de
     return with_clean(at_times(schedules.make(schedule), time))
 
 
-@pytest.mark.parametrize("recorded", cases("guided_diffusion", "ddim_sample"), ids=repr)
-def test_guided_diffusion_ddim(recorded: Case) -> None:
-    kwargs = recorded.kwargs
-    nodes = ddpm_nodes(f"ddpm_{kwargs['schedule']}", recorded["timestep_map"][::-1])
-    solver = solvers.make(f"ddim(eta={kwargs['eta']})")
-    agree(replay(solver, nodes, recorded, recorded["x_init"])[-1], recorded["final"])
-
-
-@pytest.mark.parametrize("recorded", cases("guided_diffusion", "p_sample"), ids=repr)
-def test_guided_diffusion_ancestral(recorded: Case) -> None:
-    kwargs = recorded.kwargs
-    nodes = ddpm_nodes(f"ddpm_{kwargs['schedule']}", recorded["timestep_map"][::-1])
-    variance = {"FIXED_SMALL": "small", "FIXED_LARGE": "large"}[kwargs["model_var_type"]]
-    solver = solvers.make(f"ancestral(variance={variance})")
-    agree(replay(solver, nodes, recorded, recorded["x_init"])[-1], recorded["final"])
-
-
 @pytest.mark.parametrize("recorded", cases("k_diffusion", "sampler"), ids=repr)
 def test_k_diffusion(recorded: Case) -> None:
     nodes = with_clean(at_times(schedules.make("edm"), jnp.asarray(recorded["sigmas"][:-1])))

@@ -1,0 +1,144 @@
+"""VDM's losses, sampler, and the ends of its latent variable model.
+
+Its gamma is minus the log-SNR; its losses are nats, summed over the dimensions of a picture. Its
+settings of the score network say nothing where an exact one stands for it.
+"""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from diffusion_jax.oracles import Gaussian
+from diffusion_jax.process.bound import BITS, prior_term
+from diffusion_jax.process.level import Level
+from diffusion_jax.process.objective import Objective
+from diffusion_jax.process.pixels import decode, encode, reconstruction
+from diffusion_jax.process.predictions import X0, predictions
+from diffusion_jax.process.schedules import Schedule, schedules
+from diffusion_jax.process.schedules.learned import MonotoneNetwork
+from diffusion_jax.process.times import times
+from diffusion_jax.process.weightings import weightings
+from diffusion_jax.sampling.solvers import solvers
+from tests.golden.check import Comparisons, checks, same
+from tests.golden.load import Case
+from tests.golden.losses import levels, loss_of, restated
+from tests.golden.replay import at_times, replay
+
+MEAN, STD = 0.1, 0.5  # of the normal data whose denoiser stands for the network
+NETWORK = ("with_fourier_features", "with_attention", "sm_n_embd", "sm_n_layer", "sm_pdrop")
+
+
+def _schedule(case: Case) -> Schedule:
+    """The schedule that a case's parameters of gamma are."""
+    kind = case.kwargs["gamma_type"]
+    low, high = case.kwargs["gamma_min"], case.kwargs["gamma_max"]
+    if kind == "learnable_nnet":
+        names = ("l1/bias", "l1/kernel", "l2/kernel", "l2/bias", "l3/kernel")
+        offset, slope, *hidden = (jnp.ravel(case[f"sd/gamma/{name}"]) for name in names)
+        return MonotoneNetwork(offset[0], slope[0], *(h.astype(float) for h in hidden))
+    if kind == "learnable_scalar" and "sd/gamma/w" in case:
+        low, slope = case["sd/gamma/b"].item(), abs(case["sd/gamma/w"].item())
+        high = low + slope
+    return schedules.make(f"linear_log_snr(log_snr_min={-high!r}, log_snr_max={-low!r})")
+
+
+def _flat(values: Any) -> np.ndarray:
+    return np.asarray(values).reshape(len(values), -1)
+
+
+def _start(case: Case) -> Any:
+    """Compares all that the network has no part in; returns what the diffusion loss needs."""
+    for name in (*NETWORK, "sample_softmax"):
+        _ = case.kwargs[name]  # of the network and of the sampler, not of these
+    schedule, values = _schedule(case), case.kwargs["vocab_size"]
+    pixels, eps = _flat(case["images"]).astype(int), _flat(case["eps_0"])
+    x0, dims = encode(jnp.asarray(pixels), values), pixels.shape[1]
+    ends = schedule.level(jnp.array([0.0, 1.0]))
+    first, last = (Level(ends.alpha[i], ends.sigma[i]) for i in (0, 1))
+    yield same("var_0", first.sigma**2, np.mean(case["var_0"]), rtol=1e-10)
+    yield same("var_1", last.sigma**2, np.mean(case["var_1"]), rtol=1e-10)
+    z = first.mix(x0, jnp.asarray(eps))
+    recon = dims * np.asarray(reconstruction(jnp.asarray(pixels), z, first, values))
+    latent = dims * np.asarray(prior_term(x0, last))
+    yield same("reconstruction", recon, case["loss_recon"], rtol=1e-7)
+    yield same("prior", latent, case["loss_klz"], rtol=1e-8)
+    yield same("bits of it", BITS / dims * recon.mean(), case["bpd_recon"], rtol=1e-7)
+    yield same("bits of the prior", BITS / dims * latent.mean(), case["bpd_latent"], rtol=1e-8)
+
+    steps = case.kwargs["sm_n_timesteps"]
+    drawn = f"discrete(steps={steps})" if steps else "uniform"
+    u = np.broadcast_to(case["t_draw"], len(pixels))
+    if case.kwargs["antithetic_time_sampling"]:
+        u = times.make("low_discrepancy").stratify(jnp.asarray(u))
+    weighting = f"elbo_steps(steps={steps})" if steps else "elbo"
+    objective = Objective(
+        schedule, X0(), times.make(drawn), weightings.make(weighting, schedule=schedule)
+    )
+    time = objective.times.time(jnp.asarray(u), schedule)
+    yield same("t", time, case["t"], rtol=1e-12, atol=1e-15)
+    return objective, u, x0
+
+
+@checks("vdm", "loss")
+def loss(case: Case) -> Comparisons:
+    objective, u, x0 = yield from _start(case)
+    yield same("score", case.extra["score"] == "gauss", True)
+    dims, eps = x0.shape[1], _flat(case["eps"])
+    level = levels(objective, u)
+    x = level.mix(x0, jnp.asarray(eps))
+    denoised = _exact(dims).denoise(x, level)
+    for name in ("x0", "epsilon", "v"):
+        kind = predictions.make(name)
+        other = Objective(objective.schedule, kind, objective.times, objective.weighting)
+        output = restated(denoised, x, level, X0(), kind)
+        found = dims * loss_of(other, u, x0, eps, output)
+        yield same(f"diffusion, {name}", found, case["loss_diff"], rtol=1e-7)
+    yield same("bits", BITS / dims * found.mean(), case["bpd_diff"], rtol=1e-7)
+    total = found + case["loss_recon"] + case["loss_klz"]
+    yield same("all bits", BITS / dims * total.mean(), case["bpd"], rtol=1e-7)
+
+
+@checks("vdm", "loss_unet")
+def loss_unet(case: Case) -> Comparisons:
+    """All but the diffusion loss, which is that of a network; networks are checked elsewhere."""
+    yield from _start(case)
+
+
+@checks("vdm", "encdec")
+def encdec(case: Case) -> Comparisons:
+    for name in (*NETWORK, "sample_softmax", "antithetic_time_sampling", "sm_n_timesteps"):
+        _ = case.kwargs[name]
+    for name in ("gamma_type", "gamma_min", "gamma_max"):
+        _ = case.kwargs[name]  # g_0 is recorded
+    values = case.kwargs["vocab_size"]
+    pixels = jnp.asarray(case["x"]).astype(int)
+    yield same("encoded", encode(pixels, values), case["encoded"], rtol=1e-12, atol=1e-15)
+    level = Level.from_log_snr(-jnp.asarray(case["g_0"], float))
+    z = level.alpha * jnp.asarray(case["z"])  # theirs is rescaled
+    log_p = decode(z, level, values)
+    yield same("pixel 0", log_p[0, 0, 0], case["decode_logprobs_pixel0"], rtol=1e-8, atol=1e-10)
+    dims = pixels[0].size
+    found = -dims * reconstruction(pixels, z, level, values)
+    yield same("log p", found, case["logprob"], rtol=1e-8)
+
+
+@checks("vdm", "sample")
+def ancestral(case: Case) -> Comparisons:
+    for name in (*NETWORK, "antithetic_time_sampling", "sm_n_timesteps"):
+        _ = case.kwargs[name]
+    schedule, steps = _schedule(case), case.kwargs["T"]
+    nodes = at_times(schedule, jnp.arange(steps, -1, -1) / steps)
+    start = _flat(case["z_init"])
+    noise = case["noise"].reshape(steps, *start.shape)
+    states = replay(solvers.make("ancestral"), nodes, _exact(start.shape[1]), start, noise)
+    trajectory = case["traj"].reshape(steps + 1, *start.shape)
+    yield same("start", start, trajectory[0], rtol=1e-12)
+    yield same("trajectory", states.x, trajectory[1:], atol=1e-9)
+    if not case.kwargs["sample_softmax"]:  # else the pixels are drawn, by a draw not recorded
+        log_p = decode(jnp.asarray(states.x[-1]), nodes[-1].level, case.kwargs["vocab_size"])
+        yield same("pixels", jnp.argmax(log_p, axis=-1), _flat(case["x"]))
+
+
+def _exact(dims: int) -> Gaussian:
+    return Gaussian(jnp.full(dims, MEAN), jnp.full(dims, STD))
