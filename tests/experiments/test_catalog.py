@@ -21,9 +21,11 @@ def test_every_member_has_a_row_that_says_what_it_is(family: str) -> None:
     registry = catalog.families()[family]
     heads, rows = catalog.rows(family, registry)
     assert [row[0] for row in rows] == list(registry)
-    for row in rows:
+    for name, row in zip(registry, rows, strict=True):
         assert len(row) == len(heads)
-        assert row[2], f"{family} {row[0]} says nothing of itself"
+        # Other tests may have registered members of their own by now.
+        own = registry[name].__module__.startswith("diffusion_jax.")
+        assert row[2] or not own, f"{family} {name} says nothing of itself"
 
 
 def test_a_solver_tells_its_order_noise_and_cost() -> None:
