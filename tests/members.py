@@ -72,7 +72,16 @@ TIMES = specs(
     ),
 )
 WEIGHTINGS = specs(weightings)
-GRIDS = specs(grids)
+GRIDS = specs(
+    grids,
+    instead={
+        "until_noisy": ("until_noisy(grid=karras)",),
+        "noise_table": ("noise_table(sigmas=(20.0, 3.0, 0.5, 0.01))",),
+    },
+    extra=("leading(offset=1, extra=1)", "linspace(rounded=False)", "beta(along=noise)"),
+)
+# All but those that end on a noisy node.
+CLEAN_GRIDS = [spec for spec in GRIDS if not spec.startswith("until_noisy")]
 GUIDANCE = specs(
     guidance,
     extra=(

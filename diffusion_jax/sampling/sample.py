@@ -142,8 +142,7 @@ def sample(
 
     def body(state: Any, index: Array) -> tuple[Any, Any]:
         # Steps that start from clean data are padding.
-        noisy = nodes.level.sigma[index] > 0
-        state = jax.lax.cond(noisy, advance, lambda state, index: state, state, index)
+        state = jax.lax.cond(nodes.moves[index], advance, lambda state, index: state, state, index)
         return state, save(state) if save else None
 
     state, saved = jax.lax.scan(body, solver.init(x, nodes), jnp.arange(nodes.time.shape[0] - 1))

@@ -8,63 +8,81 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import Nodes, append_clean, at_times, grids, make
 from tests.golden.load import Case, case, cases
-from tests.members import GRIDS, ONE_SCHEDULE_EACH
+from tests.members import CLEAN_GRIDS, GRIDS, ONE_SCHEDULE_EACH
 from tests.sampling.exact import compiled
 
 each_grid = pytest.mark.parametrize("grid", GRIDS)
 RECORDED_ENDS = "sigma_min=0.01, sigma_max=80.0"
 
 
-def nodes_or_refusal(grid: str, schedule: str, steps: int) -> Nodes:
-    """The nodes, unless the grid has labels for which the schedule begins too late."""
+REFUSALS = ("no level", "different labels", "different times", "no whole stride")
+
+
+def served(grid: str, schedule: str, steps: int) -> Nodes | None:
+    """The nodes, or None where the grid says clearly that it has no such nodes."""
     process = schedules.make(schedule)
     try:
         return make(grids.make(grid), process, steps)
     except UserError as refusal:
-        if "no level" not in str(refusal) or process.t_min <= process.t_max / 1000:
+        if not any(word in str(refusal) for word in REFUSALS):
             raise
-        pytest.skip("refused clearly")
+        return None
 
 
-@pytest.mark.parametrize("schedule", ONE_SCHEDULE_EACH)
+@pytest.mark.parametrize("steps", [1, 10, 1000])
 @each_grid
-class TestContract:
-    @pytest.mark.parametrize("steps", [1, 1000])
-    def test_nodes_go_from_noise_to_clean_data(self, grid: str, schedule: str, steps: int) -> None:
-        process = schedules.make(schedule)
-        nodes = nodes_or_refusal(grid, schedule, steps)
+def test_nodes_go_from_noise_to_clean_data(grid: str, steps: int) -> None:
+    count = 0
+    for spec in ONE_SCHEDULE_EACH:
+        process, nodes = schedules.make(spec), served(grid, spec, steps)
+        if nodes is None:
+            continue
+        count += 1
         time, alpha, sigma = (
             np.asarray(values) for values in (nodes.time, nodes.level.alpha, nodes.level.sigma)
         )
-        assert time.shape == alpha.shape == sigma.shape == (steps + 1,)
-        assert int(nodes.steps) == steps
-        assert (alpha[-1], sigma[-1]) == (1, 0)
-        assert (sigma[:-1] > 0).all()
-        assert (np.diff(time[:-1]) < 0).all(), "no time twice"
-        assert (np.diff(sigma / np.maximum(alpha, 1e-30)) < 0).all(), "no level twice"
-        assert float(process.t_min) <= time[-2]
-        assert time[0] <= float(process.t_max)
+        assert time.shape == alpha.shape == sigma.shape == (steps + 1,), spec
+        assert int(nodes.steps) == steps, spec
+        if grid in CLEAN_GRIDS:
+            assert (alpha[-1], sigma[-1]) == (1, 0), spec
+            noisy = slice(0, -1)
+        else:
+            noisy = slice(0, None)
+        assert (sigma[noisy] > 0).all(), spec
+        assert (np.diff(time[noisy]) < 0).all(), f"a time twice: {spec}"
+        ratio = sigma / np.maximum(alpha, 1e-30)
+        assert (np.diff(ratio) < 0).all(), f"a level twice: {spec}"
+        low, high = (np.asarray(end, time.dtype) for end in (process.t_min, process.t_max))
+        assert low <= time[noisy].min(), spec
+        assert time[0] <= high, spec
         for values in (alpha, sigma, nodes.rate.alpha, nodes.rate.sigma):
-            assert np.isfinite(values).all()
+            assert np.isfinite(values).all(), spec
+        plain = at_times(process, nodes.time[noisy])
+        np.testing.assert_array_equal(nodes.level.alpha[noisy], plain.level.alpha)
+        np.testing.assert_array_equal(nodes.level.sigma[noisy], plain.level.sigma)
+        np.testing.assert_array_equal(nodes.rate.sigma[noisy], plain.rate.sigma)
+    assert count >= len(ONE_SCHEDULE_EACH) / 2 or (grid, steps) in SELDOM
 
-    def test_levels_and_rates_are_the_schedules(self, grid: str, schedule: str) -> None:
-        process = schedules.make(schedule)
-        nodes = nodes_or_refusal(grid, schedule, 1000)
-        plain = at_times(process, nodes.time[:-1])
-        np.testing.assert_array_equal(nodes.level.alpha[:-1], plain.level.alpha)
-        np.testing.assert_array_equal(nodes.level.sigma[:-1], plain.level.sigma)
-        np.testing.assert_array_equal(nodes.rate.sigma[:-1], plain.rate.sigma)
+
+# Grids that cannot serve most schedules with so many steps, as they tell.
+SELDOM = {
+    ("leading(offset=1, extra=1)", 1000),  # more labels than there are
+    ("iddpm", 1000),
+    ("quadratic", 1000),
+    ("shifted", 1000),  # most schedules end before their signal does
+    ("dynamic_shift", 1000),
+}
 
 
 @each_grid
-def test_padding_repeats_the_clean_node(grid: str) -> None:
+def test_padding_repeats_the_last_node(grid: str) -> None:
     nodes = make(grids.make(grid), schedules.make("cosine"), 5)
     padded = nodes.pad(9)
     assert padded.time.shape == (10,)
     assert int(padded.steps) == 5
     np.testing.assert_array_equal(padded.level.sigma[:6], nodes.level.sigma)
-    assert (np.asarray(padded.level.sigma[5:]) == 0).all()
-    assert (np.asarray(padded.level.alpha[5:]) == 1).all()
+    assert (padded.level.sigma[5:] == nodes.level.sigma[5]).all()
+    assert (padded.level.alpha[5:] == nodes.level.alpha[5]).all()
     with pytest.raises(UserError, match="cannot pad 5 steps to 4"):
         nodes.pad(4)
 

@@ -20,7 +20,7 @@ from diffusion_jax.sampling.grids import Nodes, grids, make
 from diffusion_jax.sampling.sample import check_start, prior, sample, sample_keys
 from diffusion_jax.sampling.solvers import Solver, solvers
 from tests.golden.problems import mixture
-from tests.members import GRIDS, ONE_SCHEDULE_EACH, SOLVERS
+from tests.members import CLEAN_GRIDS, GRIDS, ONE_SCHEDULE_EACH, SOLVERS
 from tests.sampling.exact import compiled
 
 each_solver = pytest.mark.parametrize("spec", SOLVERS)
@@ -125,12 +125,15 @@ def primitives(jaxpr):  # type: ignore[no-untyped-def]
 def everywhere() -> tuple[list[tuple[str, str, int]], list[Nodes]]:
     """Every schedule, and every grid, at 1 and 1000 steps, padded to one length."""
     pairs = [(schedule, "karras") for schedule in ONE_SCHEDULE_EACH]
-    pairs += [(schedule, grid) for schedule in ("cosine", "rectified_flow") for grid in GRIDS]
+    pairs += [(schedule, grid) for schedule in ("cosine", "rectified_flow") for grid in CLEAN_GRIDS]
     names, found = [], []
     for schedule, grid in dict.fromkeys(pairs):
         for steps in (1, 1000):
+            try:
+                nodes = make(grids.make(grid), schedules.make(schedule), steps)
+            except UserError:  # as tests of grids see, where it may be so
+                continue
             names.append((schedule, grid, steps))
-            nodes = make(grids.make(grid), schedules.make(schedule), steps)
             found.append(with_clean(nodes, 1000 - steps))
     return names, found
 
@@ -208,8 +211,10 @@ class TestProcessesAreOneAnother:
         np.testing.assert_allclose(ends[0], ends[1], atol=1e-10)
 
 
-@pytest.mark.parametrize("schedule", ONE_SCHEDULE_EACH)
-@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize(
+    ("schedule", "grid"),
+    [(spec, "karras") for spec in ONE_SCHEDULE_EACH] + [("cosine", spec) for spec in GRIDS],
+)
 def test_the_prior_has_the_scale_of_the_process(schedule: str, grid: str) -> None:
     nodes = make(grids.make(grid), schedules.make(schedule), 2)
     draws = np.asarray(prior(nodes, keys_of(64), (8, 8, 3)))
