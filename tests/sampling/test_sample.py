@@ -153,11 +153,13 @@ def test_one_and_a_thousand_steps_are_finite_or_refused(spec: str) -> None:
     keys = keys_of(4)
     stacked = stack([nodes for _, nodes in ways])
     samples = np.asarray(jax.vmap(lambda nodes: run(solver, nodes, keys))(stacked))
-    for (name, _), sampled in zip(ways, samples, strict=True):
+    for (name, nodes), sampled in zip(ways, samples, strict=True):
         assert np.isfinite(sampled).all(), name
         away = np.abs(sampled - np.array(DATA["mean"])) / np.array(DATA["std"])
         assert (away < 6).all(), name
-        if name[2] == 1:  # straight to the denoised estimate, which is close to the mean
+        # Straight from noise to the denoised estimate, which is close to the mean. A single label
+        # laid out from below is that of the least noise.
+        if name[2] == 1 and float(nodes.level.noise_to_signal[0]) > 2:
             assert (away < 1).all(), name
 
 
