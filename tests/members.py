@@ -97,6 +97,7 @@ THRESHOLDS = specs(thresholds)
 SOLVERS = specs(
     solvers,
     extra=(
+        "dpm_solver(order=3, variant=taylor)",
         "edm(order=1)",
         "edm(part=0.7, clock=vp_linear)",
         "lms(points=2, start=euler)",

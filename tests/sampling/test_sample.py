@@ -48,6 +48,11 @@ def keys_of(count: int, first: int = 0) -> Array:
     return sample_keys(jax.random.key(7), count, first)
 
 
+def rounding(solver: Solver) -> float:
+    """How far rounding may move a sample; steps that depend on it agree within their tolerance."""
+    return float(getattr(solver, "atol")) if solver.adaptive else ROUNDING  # noqa: B009
+
+
 @each_solver
 class TestSamples:
     def test_padding_changes_nothing_and_one_program_serves_all_step_counts(
@@ -66,7 +71,7 @@ class TestSamples:
         solver, nodes = solvers.make(spec), nodes_of(grid=MODERATE).pad(12)
         whole = run(solver, nodes, keys_of(8))
         part = run(solver, nodes, keys_of(4, first=4))
-        np.testing.assert_allclose(whole[4:], part, rtol=ROUNDING, atol=ROUNDING)
+        np.testing.assert_allclose(whole[4:], part, rtol=ROUNDING, atol=rounding(solver))
         assert len(np.unique(np.asarray(whole), axis=0)) == 8
 
     def test_nor_on_the_devices(self, spec: str) -> None:
@@ -75,7 +80,8 @@ class TestSamples:
         solver, nodes, keys = solvers.make(spec), nodes_of(grid=MODERATE).pad(12), keys_of(8)
         spread = run(solver, nodes, jax.device_put(keys, NamedSharding(mesh, P("batch"))))
         assert len(spread.sharding.device_set) == 8
-        np.testing.assert_allclose(spread, run(solver, nodes, keys), rtol=ROUNDING, atol=ROUNDING)
+        alone = run(solver, nodes, keys)
+        np.testing.assert_allclose(spread, alone, rtol=ROUNDING, atol=rounding(solver))
 
     def test_the_whole_run_is_one_scan(self, spec: str) -> None:
         solver, nodes = solvers.make(spec), nodes_of()
@@ -169,6 +175,8 @@ class TestProcessesAreOneAnother:
 
     SPECS = ("ddim", "ddim(eta=1.0)", "ancestral", "dpmpp_2m", "edm", "edm(churn=10.0)", "lms")
     SPECS += ("edm(clock=cosine)", "dpm_2(churn=10.0)", "dpmpp_sde", "dpmpp_2s_ancestral")
+    SPECS += ("dpm_solver", "dpmpp_3m", "dpmpp_2m_sde", "dpm_solver_2m_sde", "dpm_solver_fast")
+    SPECS += ("dpm_solver_adaptive",)
 
     @pytest.mark.parametrize("spec", SPECS)
     def test_the_same_noise_gives_the_same_sample(self, spec: str) -> None:

@@ -228,3 +228,26 @@ def guided(case: Case) -> Comparisons:
     yield from grids(case, nodes, outer)
     yield from guided_outputs(case, data)
     yield from states(case, solver_of(case), nodes, data, outer)
+
+
+@checks("dpm_solver", "adaptive")
+def adaptive(case: Case) -> Comparisons:
+    """A run that chooses its own steps, which are the same for all samples."""
+    kwargs = case.kwargs
+    yield same("method", kwargs["method"] == "adaptive", True)
+    settings = {
+        "order": kwargs.get("order", 2),
+        "estimate": ESTIMATES[case.extra["algorithm_type"]],
+        "variant": VARIANTS[kwargs.get("solver_type", "dpmsolver")],
+        "rtol": kwargs.get("rtol", 0.05),
+        "atol": kwargs.get("atol", 0.0078),
+        "norm": "largest",
+    }
+    words = ", ".join(f"{name}={value}" for name, value in settings.items())
+    solver = solvers.make(f"dpm_solver_adaptive({words})")
+    nodes = at_times(schedule(case.extra["schedule"]), jnp.array(ends(case)))
+    yield from outputs(case, predictions.make(MODELS[case.extra["model_type"]]))
+    whole = with_clean(nodes) if kwargs.get("denoise_to_zero", False) else nodes
+    found = replay(solver, whole, model_of(case), case["x_init"])
+    yield same("evaluations", found.evaluations[-1], np.full(len(case["x_init"]), case.nfe))
+    yield same("final", found.x[-1], case["final"], atol=1e-8)
