@@ -16,6 +16,7 @@ FLOORS = (
     "process",
     "oracles",
     "sampling",
+    "fewstep",
     "networks",
     "published",
     "data",
@@ -27,7 +28,7 @@ FLOORS = (
     "launch",
 )
 FOUNDATION = {"annotations", "describe", "errors", "files", "registry", "struct", "__init__"}
-MATHEMATICS = {"process", "oracles", "sampling"}
+MATHEMATICS = {"process", "oracles", "sampling", "fewstep"}
 # diffrax is jax too: adaptive solvers of ordinary differential equations.
 MATHEMATICS_MAY_IMPORT = {"jax", "jaxtyping", "diffrax", LIBRARY} | sys.stdlib_module_names
 PACKAGES = (LIBRARY, "configs", "experiments", "launch")

@@ -22,7 +22,17 @@ from diffusion_jax.sampling.solvers import solvers
 from diffusion_jax.sampling.thresholds import thresholds
 from diffusion_jax.struct import Scalar, pytree, static
 
-FAMILIES = (schedules, predictions, times, weightings, grids, guidance, thresholds, solvers)
+FAMILIES = (
+    schedules,
+    predictions,
+    times,
+    weightings,
+    grids,
+    guidance,
+    thresholds,
+    solvers,
+    fewstep,
+)
 
 
 def refused(registry: Registry, spec: str, *words: str) -> None:

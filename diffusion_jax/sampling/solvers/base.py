@@ -94,7 +94,7 @@ class Solver(Protocol):
         ...
 
 
-solvers: Registry[Solver] = Registry("solver")
+solvers: Registry[Solver] = Registry("solver", Solver)
 
 
 class OneStep:

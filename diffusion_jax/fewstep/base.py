@@ -1,0 +1,127 @@
+"""What an objective of few-step training is, the registry of all, and what they share."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Shaped
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.process.level import Level
+from diffusion_jax.registry import Registry
+from diffusion_jax.sampling.solvers.base import Denoise
+
+# (x (batch, ...), its time (batch,), the time to go to (batch,)) → output (batch, ...)
+Network = Callable[
+    [Float[Array, "batch ..."], Float[Array, "batch"], Float[Array, "batch"]],
+    Float[Array, "batch ..."],
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Networks:
+    """The functions that an objective may ask.
+
+    Attributes:
+        student: the network with the parameters that are trained.
+        target: the same with parameters that are not: the student's own, or their moving average.
+            Its outputs are constants to every objective.
+        teacher: a denoiser that is followed, (x, level) → E[x_0 | x] with levels (batch,).
+    """
+
+    student: Network
+    target: Network
+    teacher: Denoise | None = None
+
+    def followed(self) -> Denoise:
+        """The teacher.
+
+        Raises:
+            UserError: there is none.
+        """
+        if self.teacher is None:
+            raise UserError("this objective distils a teacher, and none was given.")
+        return self.teacher
+
+
+@runtime_checkable
+class FewStep(Protocol):
+    """An objective: a loss for each sample, and what the trained network stands for."""
+
+    @property
+    def teaches(self) -> bool:
+        """Whether it follows a teacher."""
+        ...
+
+    @property
+    def draws(self) -> int:
+        """How many uniform numbers a sample of the loss takes."""
+        ...
+
+    @property
+    def t_max(self) -> float:
+        """The time of the noise that sampling starts from."""
+        ...
+
+    def level(self, time: Float[Array, "batch"]) -> Level:
+        """The noise level at a time of the objective's own."""
+        ...
+
+    def jump(
+        self,
+        network: Network,
+        x: Float[Array, "batch ..."],
+        time: Float[Array, "batch"],
+        end: Float[Array, "batch"],
+    ) -> Float[Array, "batch ..."]:
+        """Where the network takes x along the flow, from `time` to `end`."""
+        ...
+
+    def loss(
+        self,
+        networks: Networks,
+        x0: Float[Array, "batch ..."],
+        eps: Float[Array, "batch ..."],
+        uniform: Float[Array, "batch draws"],
+        progress: Float[Array, ""],
+    ) -> Float[Array, "batch"]:
+        """The loss of each sample.
+
+        Args:
+            networks: whose student is differentiated.
+            x0: data.
+            eps: standard normal noise.
+            uniform: what times are made of, in [0, 1).
+            progress: the part of the training that is done, in [0, 1], for curricula.
+        """
+        ...
+
+
+fewstep: Registry[FewStep] = Registry("few-step objective", FewStep)
+
+
+def like(value: Shaped[Array, "batch"], x: Float[Array, "batch ..."]) -> Shaped[Array, "batch ..."]:
+    """Appends axes, so that a number per sample broadcasts against x.
+
+    >>> like(jnp.ones(3), jnp.ones((3, 2, 2))).shape
+    (3, 1, 1)
+    """
+    return value.reshape(value.shape + (1,) * (x.ndim - 1))
+
+
+def square(difference: Float[Array, "batch ..."]) -> Float[Array, "batch"]:
+    """The mean square of each sample."""
+    return jnp.mean(difference.reshape(difference.shape[0], -1) ** 2, axis=1)
+
+
+def pseudo_huber(difference: Float[Array, "batch ..."], c: float | Array) -> Float[Array, "batch"]:
+    """sqrt(|d|² + c²) - c: a square where |d| is below c, a distance above.
+
+    Source: Charbonnier et al. 1997; Song & Dhariwal 2024 (improved consistency training), eq. 5.
+
+    >>> [round(float(v), 4) for v in pseudo_huber(jnp.array([[0.0, 0.0], [3.0, 4.0]]), 0.01)]
+    [0.0, 4.99]
+    """
+    flat = difference.reshape(difference.shape[0], -1)
+    return jnp.sqrt(jnp.sum(flat**2, axis=1) + c**2) - c
