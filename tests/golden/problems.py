@@ -20,6 +20,10 @@ class Problem(Protocol):
         """E[x_0 | x]."""
         ...
 
+    def log_density(self, x: Array, level: Level) -> Array:
+        """log p(x) at a level, in nats."""
+        ...
+
 
 @pytree
 class Rotated:
@@ -30,6 +34,10 @@ class Rotated:
 
     def denoise(self, x: Array, level: Level, condition: Any = None) -> Array:
         return self.inner.denoise(x @ self.q, level, condition) @ self.q.T
+
+    def log_density(self, x: Array, level: Level) -> Array:
+        """log p(x) at a level."""
+        return self.inner.log_density(x @ self.q, level)
 
 
 @functools.cache

@@ -87,7 +87,7 @@ def replay(solver: Solver, nodes: Nodes, data: Problem, x: Any, noise: Any = Non
 def _apart(solver: Solver, data: Problem, here: Nodes, there: Nodes, noise: Array, x: Array) -> Any:
     def step(here: Nodes, there: Nodes, z: Array, x: Array) -> Any:
         ends = jax.tree.map(lambda *values: jnp.stack(values), here, there)
-        return solver.step(solver.init(x, ends), here, there, data.denoise, lambda k: z)
+        return solver.step(solver.init(x, ends), here, there, data.denoise, lambda k: z[k])
 
     return jax.vmap(step)(here, there, noise, x)
 
@@ -103,7 +103,8 @@ def apart(
         here: where each step starts, (steps,).
         there: where it goes, (steps,).
         x: what it starts from, (steps, batch, dim).
-        noise: its draw, (steps, batch, dim); zeros by default.
+        noise: its draws, (steps, draws, batch, dim), or (steps, batch, dim) where it has but one;
+            zeros by default.
     """
     steps = len(x)
     missing = max(SHORTEST, 1 << (steps - 1).bit_length()) - steps
@@ -112,7 +113,8 @@ def apart(
         values = np.asarray(values)
         return jnp.asarray(np.pad(values, [(0, missing)] + [(0, 0)] * (values.ndim - 1), "edge"))
 
-    drawn = np.zeros_like(x) if noise is None else noise
+    drawn = np.zeros_like(x) if noise is None else np.asarray(noise)
+    drawn = drawn if drawn.ndim == x.ndim + 1 else drawn[:, None]
     here, there = jax.tree.map(pad, (here, there))
     found = _apart(solver, data, here, there, pad(drawn), pad(x))
     return jax.tree.map(lambda values: np.asarray(values)[:steps], found)

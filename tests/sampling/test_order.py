@@ -52,12 +52,12 @@ def test_order(solver: str, schedule: str) -> None:
     assert [prediction for _, prediction in found] == PREDICTIONS
     assert all(tuple(errors) == STEPS for errors in found.values())
     table = getattr(schedules.make(schedule), "schedule", schedules.make(schedule))
-    if solver == "heun" and isinstance(table, Table):
+    if solver in ("heun", "midpoint") and isinstance(table, Table):
         # In a table's own time the velocity jumps at each entry. The method is of second order
         # down to the size of the jumps.
-        resolution = 0.3 / table.log_alpha.size
+        resolution = 0.6 / table.log_alpha.size
         for errors in found.values():
-            assert all(error < 0.6 / steps**2 + resolution for steps, error in errors.items())
+            assert all(error < 1.2 / steps**2 + resolution for steps, error in errors.items())
         return
     stated = solvers.make(solver).order
     for (_, prediction), order in orders(found).items():

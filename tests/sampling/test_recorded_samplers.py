@@ -91,21 +91,3 @@ def test_k_diffusion(recorded: Case) -> None:
     )
     solver = solvers.make(f"edm({settings})" if settings else method)
     agree(replay(solver, nodes, recorded, recorded["x_init"])[-1], recorded["final"])
-
-
-PATHS = {"Linear": "rectified_flow", "GVP": "cosine", "VP": "vp_linear"}
-
-
-@pytest.mark.parametrize("recorded", cases("sit", "ode"), ids=repr)
-def test_sit_ode(recorded: Case) -> None:
-    path, method = recorded.kwargs["path_type"], recorded.kwargs["sampling_method"]
-    # Their time runs from noise to data; paths that reach t = 1 end on clean data.
-    time = 1 - recorded["t_grid"]
-    clean = time[-1] == 0
-    nodes = at_times(schedules.make(PATHS[path]), jnp.asarray(time[: -1 if clean else None]))
-    nodes = with_clean(nodes) if clean else nodes
-    solver = solvers.make("euler" if method == "euler" else "heun")
-    found = replay(solver, nodes, recorded, recorded["x_init"])
-    agree(found[:-1], recorded["traj"][1:-1])
-    if not clean or (path, method) == ("Linear", "euler"):
-        agree(found[-1], recorded["final"])

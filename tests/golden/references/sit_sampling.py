@@ -1,0 +1,152 @@
+"""SiT's samplers. Their time runs from noise to data; ours is one minus theirs."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.process.level import Level
+from diffusion_jax.process.predictions import X0, Epsilon, Prediction, Score, Velocity, convert
+from diffusion_jax.process.schedules import Schedule, schedules
+from diffusion_jax.sampling.grids import Nodes
+from diffusion_jax.sampling.sample import check_start
+from diffusion_jax.sampling.solvers import Solver
+from diffusion_jax.sampling.solvers.euler import Euler
+from diffusion_jax.sampling.solvers.euler_maruyama import EulerMaruyama
+from diffusion_jax.sampling.solvers.heun import Heun
+from diffusion_jax.sampling.solvers.midpoint import Midpoint
+from diffusion_jax.sampling.solvers.stochastic_heun import StochasticHeun
+from tests.golden.check import Comparisons, Deliberate, Fault, Uncovered, checks, same
+from tests.golden.load import Case
+from tests.golden.problems import problem
+from tests.golden.references.flows import SLACK, flow
+from tests.golden.replay import at_times, replay, with_clean
+
+PATHS = {"Linear": "rectified_flow", "GVP": "trig_flow", "VP": "vp_linear"}
+# Away from the ends of the interval, where a path or what the network predicts has none.
+MARGIN = 1e-3
+# sigma for clean data, where the flow is the limit of what it is close by.
+NEAR = 1e-8
+
+
+def _interval(case: Case, sde: bool, last_size: float) -> tuple[float, float]:
+    """Their first and last time."""
+    kwargs = case.kwargs
+    path, prediction = kwargs["path_type"], kwargs["prediction"]
+    end = 1 - last_size if sde and last_size else 1 - MARGIN
+    if path == "VP":
+        return 0.0, end
+    if prediction == "velocity" and not sde:
+        return 0.0, 1.0
+    start = MARGIN if prediction != "velocity" else 0.0
+    if prediction == "velocity" and not last_size:
+        end = 1.0
+    return start, end
+
+
+def _nodes(schedule: Schedule, theirs: np.ndarray) -> Nodes:
+    """Our nodes at their times; one on clean data is made barely noisy, so as to be a step."""
+    nodes = at_times(schedule, jnp.asarray(1 - theirs))
+    sigma = jnp.maximum(nodes.level.sigma, NEAR)
+    return Nodes(nodes.time, Level(nodes.level.alpha, sigma), nodes.rate)
+
+
+def _network(case: Case, schedule: Schedule) -> Comparisons:
+    """What their network gives, at the times that our schedules reach."""
+    kinds: dict[str, Prediction] = {
+        "velocity": Velocity(schedule),
+        "score": Score(),
+        "noise": Epsilon(),
+    }
+    kind = case.kwargs["prediction"]
+    reached = (case["eval_t"] <= 1 - 1e-6) & (case["eval_t"] >= 0)
+    if kind != "velocity":
+        reached &= case["eval_alpha"] > 0
+    x = case["eval_x"][reached]
+    shape = (-1, x.shape[-1])
+    each = x.shape[1]
+    time = jnp.asarray(np.repeat(1 - case["eval_t"][reached], each))
+    level = at_times(schedule, time).level
+    yield same("alpha", level.alpha[::each], case["eval_alpha"][reached], rtol=1e-9, atol=1e-12)
+    yield same("sigma", level.sigma[::each], case["eval_sigma"][reached], rtol=1e-9, atol=1e-12)
+    flat = jnp.asarray(x.reshape(shape))
+    sign = -1 if kind == "velocity" else 1
+    out = sign * convert(problem(case.problem).denoise(flat, level), flat, level, X0(), kinds[kind])
+    yield same("network", out, case["eval_out"][reached].reshape(shape), rtol=1e-6, atol=1e-8)
+
+
+# Our solver, and how many steps of a grid it takes for one of theirs.
+ODES: dict[str, tuple[Solver, int]] = {
+    "euler": (Euler(), 1),
+    "heun2": (Heun(), 1),
+    "midpoint": (Midpoint(), 2),
+}
+
+
+@checks("sit", "ode")
+def sit_ode(case: Case) -> Comparisons:
+    kwargs, data = case.kwargs, problem(case.problem)
+    schedule = schedules.make(PATHS[kwargs["path_type"]])
+    times = np.linspace(*_interval(case, sde=False, last_size=0), kwargs["num_steps"])
+    yield same("times", times, case["t_grid"], atol=1e-12)
+    yield from _network(case, schedule)
+    x, nodes = case["x_init"], _nodes(schedule, times)
+    method = kwargs["sampling_method"]
+    if method == "dopri5":
+        rtol, atol = kwargs.get("rtol", 1e-3), kwargs.get("atol", 1e-6)
+        found, tight = flow(data, nodes, x, rtol, atol), flow(data, nodes, x, 1e-9, 1e-9)
+        yield same("states", found, case["traj"][1:], atol=SLACK * max(rtol, atol))
+        yield same("exact end", tight[-1], case["ode_exact"], atol=1e-6)
+        return
+    if method not in ODES:
+        raise Uncovered(f"{method} asks between the nodes of a grid, in the schedule's own time")
+    solver, every = ODES[method]
+    if every == 2:  # a step of ours is between two of its three nodes
+        halves = np.insert(times, np.arange(1, len(times)), (times[1:] + times[:-1]) / 2)
+        nodes = _nodes(schedule, halves)
+    found = replay(solver, nodes, data, x).x[every - 1 :: every]
+    yield same("states", found[:-1], case["traj"][1:-1], rtol=1e-9, atol=1e-9)
+    # Heun asks for a velocity on clean data there, of which ours is the limit.
+    yield same("end", found[-1], case["final"], atol=1e-9 if method == "euler" else 1e-7)
+    # Ours does not correct a step onto clean data, of which there is none here.
+    asked = solver.evaluations(every * (len(times) - 1)) + (method == "heun2")
+    yield same("NFE", asked, case.nfe)
+
+
+def _refused() -> None:
+    nodes = _nodes(schedules.make("rectified_flow"), np.array([0.0, 0.5]))
+    try:
+        check_start(nodes, EulerMaruyama("sbdm"))
+    except UserError:
+        return
+    raise AssertionError("our solver starts where g² is infinite")
+
+
+INFINITE = Fault("with SBDM it starts where g² is infinite, and gives NaN; ours refuses", _refused)
+FORMS = {"inccreasing-decreasing": "increasing_decreasing", "SBDM": "sbdm"}
+
+
+@checks("sit", "sde")
+def sit_sde(case: Case) -> Comparisons:
+    kwargs, data = case.kwargs, problem(case.problem)
+    schedule = schedules.make(PATHS[kwargs["path_type"]])
+    last, size = kwargs.get("last_step", "Mean"), kwargs.get("last_step_size", 0.04)
+    size = 0.0 if last is None else size
+    times = np.linspace(*_interval(case, sde=True, last_size=size), kwargs["num_steps"])
+    yield same("times", times, case["t_grid"], atol=1e-12)
+    yield from _network(case, schedule)
+    form = kwargs.get("diffusion_form", "SBDM")
+    kind = {"Euler": EulerMaruyama, "Heun": StochasticHeun}[kwargs["sampling_method"]]
+    ending = "none" if last is None else last.lower()
+    solver = kind(FORMS.get(form, form), kwargs.get("diffusion_norm", 1.0), ending)
+    nodes, x = _nodes(schedule, times), case["x_init"]
+    if solver.needs_signal and nodes.level.alpha[0] < NEAR:
+        yield same("start", x, case["eval_x"][0])
+        raise Deliberate(INFINITE)
+    found = replay(solver, nodes, data, x, case["noise"]).x
+    yield same("states", found, case["traj"][:-1], rtol=1e-9, atol=1e-9)
+    end = replay(solver, with_clean(nodes[-1:]), data, found[-1]).x[-1]
+    yield same("end", end, case["final"], rtol=1e-9, atol=1e-9)
+    # They ask the network twice at each point, for velocity and for score; but once at the end,
+    # except for the drift; ours once, also before an end that needs none.
+    theirs = {"Mean": 2, "Tweedie": 1, "Euler": 1, None: 0}[last]
+    yield same("NFE", 2 * (solver.evaluations(len(times)) - 1) + theirs, case.nfe)
