@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffusion_jax.errors import UserError, finite, nearest, one_of, ordered, positive, within
+from diffusion_jax.fewstep import fewstep
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import schedules
