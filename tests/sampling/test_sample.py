@@ -54,6 +54,11 @@ def rounding(solver: Solver) -> float:
 
 
 @each_solver
+def test_it_says_all_that_a_solver_has_to(spec: str) -> None:
+    assert isinstance(solvers.make(spec), Solver)
+
+
+@each_solver
 class TestSamples:
     def test_padding_changes_nothing_and_one_program_serves_all_step_counts(
         self, spec: str

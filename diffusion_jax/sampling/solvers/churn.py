@@ -47,6 +47,7 @@ class Churned:
 
     stochastic = False
     needs_signal = True
+    needs_variance = False
     adaptive = False
 
     def __post_init__(self) -> None:

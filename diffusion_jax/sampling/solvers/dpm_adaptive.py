@@ -112,6 +112,7 @@ class DPMSolverAdaptive:
     max_trials: int = static(default=200)
 
     stochastic = False
+    needs_variance = False
     adaptive = True
     needs_signal = True
 

@@ -75,6 +75,7 @@ class DPMSolverFast:
     eta: Scalar = 0.0
 
     stochastic = False
+    needs_variance = False
     adaptive = False
 
     def __post_init__(self) -> None:

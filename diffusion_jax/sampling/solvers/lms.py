@@ -46,6 +46,7 @@ class LMS:
 
     stochastic = False
     needs_signal = True
+    needs_variance = False
     adaptive = False
 
     def __post_init__(self) -> None:

@@ -41,6 +41,7 @@ class ODE:
 
     stochastic = False
     needs_signal = False
+    needs_variance = False
     adaptive = True
 
     def __post_init__(self) -> None:

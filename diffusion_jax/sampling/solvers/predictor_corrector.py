@@ -58,6 +58,7 @@ class PredictorCorrector:
 
     order = 0
     stochastic = True
+    needs_variance = False
     adaptive = False
 
     def __post_init__(self) -> None:
