@@ -26,6 +26,8 @@ def get_config() -> ConfigDict:
     config.times = "uniform"
     config.weighting = "simple"
     config.sigma_data = 0.5
+    # How an error becomes a number; "hybrid()" learns a variance, "uncertainty" a weight.
+    config.loss = "squared"
     config.arms = ConfigDict()  # e.g. {"edm": {"schedule": "edm", "times": "log_normal()"}}
 
     config.optimizer = "adam(learning_rate=1e-3)"

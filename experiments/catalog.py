@@ -21,6 +21,7 @@ FIRST = (
     "prediction",
     "times",
     "weighting",
+    "loss",
     "network",
     "text encoder",
     "grid",

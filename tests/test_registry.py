@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from diffusion_jax.errors import UserError, finite, nearest, one_of, ordered, positive, within
 from diffusion_jax.fewstep import fewstep
+from diffusion_jax.process.losses import losses
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import schedules
@@ -27,6 +28,7 @@ FAMILIES = (
     schedules,
     predictions,
     times,
+    losses,
     weightings,
     grids,
     guidance,

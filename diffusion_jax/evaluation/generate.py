@@ -12,10 +12,10 @@ from jaxtyping import Array, Float, PyTree
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork, null_condition
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import Prediction
-from diffusion_jax.sampling.denoisers import Denoiser, from_network
+from diffusion_jax.sampling.denoisers import Denoiser, VarianceDenoiser, from_network
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.guidance import Course, Guidance
-from diffusion_jax.sampling.sample import check_start, prior, sample, sample_keys
+from diffusion_jax.sampling.sample import check_start, check_variance, prior, sample, sample_keys
 from diffusion_jax.sampling.solvers import Solver, State
 from diffusion_jax.sampling.thresholds import NoThreshold, Threshold, thresholded
 from diffusion_jax.struct import Scalar, pytree, static
@@ -27,7 +27,7 @@ def _denoiser(
     def predict(x: Array, label: Array, condition: Condition) -> Any:
         return network.apply({"params": params}, x, label, condition)
 
-    return from_network(predict, prediction, sigma_data)
+    return from_network(predict, prediction, sigma_data, network.variance)
 
 
 @pytree
@@ -77,11 +77,15 @@ class Sampler:
         self, params: PyTree, prediction: Prediction, condition: Condition, course: Course
     ) -> Denoiser:
         """The guided denoiser that parameters trained with `prediction` are, for one run."""
-        denoise = _denoiser(self.network, params, prediction, self.sigma_data)
+        own = denoise = _denoiser(self.network, params, prediction, self.sigma_data)
         guide = self.guide.denoiser() if self.guide else None
         if condition or guide:  # without a condition only another network can guide
             denoise = self.guidance(denoise, null_condition(condition), course, guide)
-        return thresholded(denoise, self.threshold)
+        denoise = thresholded(denoise, self.threshold)
+        # A network tells its variance under the condition, whatever then steers its estimate.
+        if isinstance(own, VarianceDenoiser) and denoise is not own:
+            return own.steered(denoise)
+        return denoise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,6 +161,7 @@ def generate(
         UserError: the solver or the prediction cannot start from the grid's first level.
     """
     check_start(nodes, sampler.solver, prediction)
+    check_variance(sampler.solver, sampler.network.variance)
     if sampler.guide:
         check_start(nodes, sampler.solver, sampler.guide.prediction)
     keys = sample_keys(jax.random.key(seed), count)

@@ -17,7 +17,7 @@ from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.sampling.grids import Grid, Nodes, grids, make
 from diffusion_jax.sampling.guidance import Guidance, guidance
-from diffusion_jax.sampling.sample import check_start
+from diffusion_jax.sampling.sample import check_start, check_variance
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.thresholds import Threshold, thresholds
 from diffusion_jax.training.arms import arm_settings
@@ -124,6 +124,7 @@ class Plan:
         for objective in objectives.values():
             nodes = self.nodes(objective.schedule, self.steps[-1])
             for solver in self.solvers.values():
+                check_variance(solver, objective.loss.variance)
                 for each in (objective, guide or objective):
                     check_start(nodes, solver, each.prediction)
 

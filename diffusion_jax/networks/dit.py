@@ -34,6 +34,7 @@ class DiT(nn.Module):
         heads: attention heads.
         text: "cross" or "joint".
         dropout: fraction of hidden activations dropped in each block while training.
+        outputs: channels of the result for each channel of x; 2 where a variance is told too.
         dtype: dtype of the computation; parameters and result are float32.
 
     Raises:
@@ -53,6 +54,7 @@ class DiT(nn.Module):
     heads: int = 4
     text: str = "cross"
     dropout: float = 0.0
+    outputs: int = 1
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
@@ -62,6 +64,7 @@ class DiT(nn.Module):
         )
         checks.divides("dit", self.width, "width", 4, "for sines and cosines of two axes")
         checks.divides("dit", self.width, "width", self.heads, "the number of heads")
+        checks.positive_integers("dit", outputs=self.outputs)
         checks.fraction("dit", dropout=self.dropout)
         one_of(self.text, ("cross", "joint"), "way for text to enter a dit")
 
@@ -72,7 +75,7 @@ class DiT(nn.Module):
         label: Float[Array, " batch"],
         context: TextContext | None = None,
         deterministic: bool = True,
-    ) -> Float[Array, "batch height width channels"]:
+    ) -> Float[Array, "batch height width outputs"]:
         """Returns the network's raw prediction; arguments as in `UNet`."""
         checks.picture_fits("dit", x.shape, self.patch, "its patch")
         pooled = None if context is None else context.pooled
@@ -93,8 +96,10 @@ class DiT(nn.Module):
         for i in range(self.depth):
             block = DiTBlock(self.heads, self.dropout, self.dtype, name=f"block_{i}")
             h = block(h, mask, embedding, words, words_mask, deterministic)
+        features *= self.outputs
         h = self._project(h[:, -rows * columns :], embedding, features)
-        return from_patches(h.reshape(cells.shape), self.patch).astype(jnp.float32)
+        h = h.reshape(batch, rows, columns, features)
+        return from_patches(h, self.patch).astype(jnp.float32)
 
     def _project(
         self, h: Tokens, embedding: Embedding, features: int

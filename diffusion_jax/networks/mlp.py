@@ -21,6 +21,7 @@ class MLP(nn.Module):
         width: features of the hidden vector, even.
         depth: residual layers.
         dropout: fraction of hidden activations dropped in each layer while training.
+        outputs: channels of the result for each channel of x; 2 where a variance is told too.
         dtype: dtype of the computation; parameters and result are float32.
 
     Raises:
@@ -36,11 +37,12 @@ class MLP(nn.Module):
     width: int = 128
     depth: int = 3
     dropout: float = 0.0
+    outputs: int = 1
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        checks.positive_integers("mlp", width=self.width, depth=self.depth)
+        checks.positive_integers("mlp", width=self.width, depth=self.depth, outputs=self.outputs)
         checks.divides("mlp", self.width, "width", 2, "for sines and cosines")
         checks.fraction("mlp", dropout=self.dropout)
 
@@ -51,7 +53,7 @@ class MLP(nn.Module):
         label: Float[Array, " batch"],
         context: TextContext | None = None,
         deterministic: bool = True,
-    ) -> Float[Array, "batch features"]:
+    ) -> Float[Array, "batch outputs"]:
         """Returns the network's raw prediction for x, (batch, features); else as in `UNet`."""
         checks.vector_fits("mlp", x.shape)
         pooled = None if context is None else context.pooled
@@ -60,7 +62,9 @@ class MLP(nn.Module):
         for _ in range(self.depth):
             h += self._layer(h, embedding, deterministic)
         zeros = nn.initializers.zeros_init()
-        h = nn.Dense(x.shape[-1], kernel_init=zeros, dtype=self.dtype, name="zero_out")(h)
+        h = nn.Dense(
+            self.outputs * x.shape[-1], kernel_init=zeros, dtype=self.dtype, name="zero_out"
+        )(h)
         return h.astype(jnp.float32)
 
     def _layer(

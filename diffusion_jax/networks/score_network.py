@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from diffusion_jax.errors import one_of
 from diffusion_jax.networks.registries import networks, text_encoders
 from diffusion_jax.networks.text import NO_LABEL, PADDING
+from diffusion_jax.networks.uncertainty import Uncertainty
 
 Condition = dict[str, Int[Array | np.ndarray, "batch ..."]]
 """{"tokens": (batch, length) int32}, {"label": (batch,) int32}, both, or {} for none."""
@@ -24,6 +25,9 @@ class ScoreNetwork(nn.Module):
     Attributes:
         backbone: a member of `networks`.
         encoder: a member of `text_encoders`, or None for an unconditional network.
+        variance: how to read the variance that it tells in the second half of its channels
+            (`process.posterior.log_variance`), or None if it tells none.
+        uncertainty: tells how large its error is, for the loss "uncertainty", or None.
 
     >>> network = build("mlp(width=8, depth=1)", "label(width=8)", num_classes=3)
     >>> inputs = jnp.ones((2, 4)), jnp.zeros(2), {"label": jnp.array([0, 2])}
@@ -33,6 +37,8 @@ class ScoreNetwork(nn.Module):
 
     backbone: nn.Module
     encoder: nn.Module | None = None
+    variance: str | None = None
+    uncertainty: nn.Module | None = None
 
     def __call__(
         self,
@@ -41,7 +47,7 @@ class ScoreNetwork(nn.Module):
         condition: Condition,
         deterministic: bool = True,
     ) -> Float[Array, "batch ..."]:
-        """Returns the raw prediction F, float32, with the shape of x.
+        """Returns the raw prediction F, float32, with the shape of x; with `variance`, of [F, it].
 
         Args:
             x: noisy data scaled to about unit variance.
@@ -50,7 +56,20 @@ class ScoreNetwork(nn.Module):
             deterministic: no dropout; with dropout, `rngs={"dropout": key}` is needed.
         """
         context = None if self.encoder is None else self.encoder(condition)
+        if self.uncertainty is not None and self.is_initializing():
+            self.uncertainty(label)  # so that its parameters are made with the others
         return self.backbone(x, label, context, deterministic)
+
+    def with_uncertainty(
+        self,
+        x: Float[Array, "batch ..."],
+        label: Float[Array, " batch"],
+        condition: Condition,
+        deterministic: bool = True,
+    ) -> tuple[Float[Array, "batch ..."], Float[Array, " batch"]]:
+        """Returns the raw prediction, and u, (batch,); arguments as of a call."""
+        assert self.uncertainty is not None, "this network tells no uncertainty"
+        return self(x, label, condition, deterministic), self.uncertainty(label)
 
 
 def null_condition(condition: Condition) -> Condition:
@@ -79,6 +98,8 @@ def build(
     vocabulary_size: int = 0,
     num_classes: int = 0,
     dtype: str = "float32",
+    variance: str | None = None,
+    uncertain: bool = False,
 ) -> ScoreNetwork:
     """Builds a score network from specs.
 
@@ -88,6 +109,8 @@ def build(
         vocabulary_size: ids that captions use, padding included.
         num_classes: classes that labels use.
         dtype: "float32" or "bfloat16", for the computation; parameters stay float32.
+        variance: how to read the variance that it tells; None if it tells none.
+        uncertain: whether it tells how large its error is.
 
     Raises:
         UserError: unknown member, setting or dtype, or a setting that cannot work.
@@ -97,6 +120,8 @@ def build(
         "vocabulary_size": vocabulary_size,
         "num_classes": num_classes,
         "dtype": dtype,
+        "outputs": 1 if variance is None else 2,
     }
     encoder = None if text == "none" else text_encoders.make(text, **context)
-    return ScoreNetwork(networks.make(network, **context), encoder)
+    head = Uncertainty() if uncertain else None
+    return ScoreNetwork(networks.make(network, **context), encoder, variance, head)

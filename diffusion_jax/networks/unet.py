@@ -35,6 +35,7 @@ class UNet(nn.Module):
         patch: side of the squares of pixels that the stem folds into channels.
         head_width: features of an attention head.
         dropout: fraction of activations dropped in each residual block while training.
+        outputs: channels of the result for each channel of x; 2 where a variance is told too.
         dtype: dtype of the computation; parameters and result are float32.
 
     Raises:
@@ -54,6 +55,7 @@ class UNet(nn.Module):
     patch: int = 1
     head_width: int = 32
     dropout: float = 0.0
+    outputs: int = 1
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
@@ -62,6 +64,7 @@ class UNet(nn.Module):
         checks.positive_integers(
             "unet", blocks=self.blocks, patch=self.patch, head_width=self.head_width
         )
+        checks.positive_integers("unet", outputs=self.outputs)
         checks.fraction("unet", dropout=self.dropout)
         checks.levels("unet", self.attention, len(self.channels))
 
@@ -72,7 +75,7 @@ class UNet(nn.Module):
         label: Float[Array, " batch"],
         context: TextContext | None = None,
         deterministic: bool = True,
-    ) -> Grid:
+    ) -> Features:
         """Returns the network's raw prediction.
 
         Args:
@@ -111,7 +114,7 @@ class UNet(nn.Module):
             if level:
                 h = jnp.repeat(jnp.repeat(h, 2, axis=1), 2, axis=2)
         h = nn.silu(group_norm(h.shape[-1], self.dtype, affine=True)(h))
-        h = conv(x.shape[-1] * self.patch**2, self.dtype, "zero_out")(h)
+        h = conv(self.outputs * x.shape[-1] * self.patch**2, self.dtype, "zero_out")(h)
         return from_patches(h, self.patch).astype(jnp.float32)
 
 

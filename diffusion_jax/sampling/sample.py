@@ -11,7 +11,7 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.process.predictions import Prediction, determinant
 from diffusion_jax.sampling.denoisers import Denoiser, settled
 from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.sampling.solvers.base import Solver
+from diffusion_jax.sampling.solvers.base import AsksVariance, Solver
 
 # `fold_in` data for the start; steps fold in their index, which is never as large.
 _START = 2**31 - 1
@@ -85,7 +85,7 @@ def check_variance(solver: Solver, variance: str | None) -> None:
     Raises:
         UserError: it tells none.
     """
-    if solver.needs_variance and variance is None:
+    if isinstance(solver, AsksVariance) and solver.needs_variance and variance is None:
         raise UserError(
             f"solver {type(solver).__name__} asks for a learned variance, which only the losses "
             "'hybrid' and 'variational' teach: use variance=small, or train with one of them."

@@ -11,7 +11,8 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError, nearest
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork, build, drop_condition
-from diffusion_jax.process.objective import Objective, Points, denoising_loss
+from diffusion_jax.process.losses import Loss
+from diffusion_jax.process.objective import SQUARED, Objective, Points, denoising_loss
 from diffusion_jax.registry import parse
 from diffusion_jax.struct import pytree
 from diffusion_jax.training.draws import Draws
@@ -19,9 +20,9 @@ from diffusion_jax.training.optimizers import optimizers
 from diffusion_jax.training.runs import DataFacts
 from diffusion_jax.training.step import SampleLosses
 
-OBJECTIVE = ("schedule", "prediction", "times", "weighting", "sigma_data")
+OBJECTIVE = ("schedule", "prediction", "times", "weighting", "sigma_data", "loss")
 # Arms that agree in these run the same compiled step.
-PROGRAM = ("network", "text", "optimizer")
+PROGRAM = ("network", "text", "optimizer", "loss")
 NAME = re.compile(r"[\w-]{1,64}")
 
 
@@ -32,7 +33,7 @@ class Arm:
     Attributes:
         name: as the config calls it.
         settings: the config's fields that an arm may have of its own, with this arm's values.
-        objective: schedule, prediction, noise levels and weighting.
+        objective: schedule, prediction, noise levels, weighting and loss.
         network: the score network.
         optimizer: the update rule.
     """
@@ -55,7 +56,7 @@ def arm_settings(config: ConfigDict) -> dict[str, dict[str, Any]]:
     Raises:
         UserError: an arm has a name that cannot be a folder's, or a field that arms do not have.
     """
-    fields = (*OBJECTIVE, *PROGRAM)
+    fields = tuple(dict.fromkeys((*OBJECTIVE, *PROGRAM)))
     base = {field: config[field] for field in fields}
     changes = {name: dict(config.arms[name]) for name in config.arms}
     for name, changed in changes.items():
@@ -124,6 +125,8 @@ def make_arms(config: ConfigDict, facts: DataFacts) -> dict[str, Arm]:
                 vocabulary_size=facts.tokenizer.vocabulary_size,
                 num_classes=len(facts.class_names),
                 dtype=config.training.dtype,
+                variance=aims[name].loss.variance,
+                uncertain=aims[name].loss.uncertain,
             ),
             optimizers.make(settings["optimizer"], steps=config.training.steps),
         )
@@ -146,11 +149,12 @@ class Inputs:
     points: Points
 
 
-def score_losses(network: ScoreNetwork) -> SampleLosses:
+def score_losses(network: ScoreNetwork, loss: Loss = SQUARED) -> SampleLosses:
     """The denoising loss of each picture as a function of the network's parameters.
 
     Args:
         network: called with the caption of each row, or without where `draws.drop` says so.
+        loss: what becomes of its output.
 
     Returns:
         `(params, Inputs) -> (B,)`.
@@ -163,8 +167,10 @@ def score_losses(network: ScoreNetwork) -> SampleLosses:
         rngs = {"dropout": draws.key[0]}
 
         def predict(x: Float[Array, "batch ..."], label: Float[Array, " batch"]) -> Any:
-            return network.apply({"params": params}, x, label, condition, False, rngs=rngs)
+            method = "with_uncertainty" if loss.uncertain else None
+            arguments = (x, label, condition, False)
+            return network.apply({"params": params}, *arguments, rngs=rngs, method=method)
 
-        return denoising_loss(predict, inputs.points, batch["image"], draws.eps)
+        return denoising_loss(predict, inputs.points, batch["image"], draws.eps, loss)
 
     return losses

@@ -106,7 +106,7 @@ def _make_steps(config: ConfigDict, arms: dict[str, Arm], mesh: Mesh) -> dict[st
     average = averages.make(training.ema, batch_size=training.batch_size)
 
     def compiled(arm: Arm) -> TrainStep:
-        losses = score_losses(arm.network)
+        losses = score_losses(arm.network, arm.objective.loss)
         step = make_train_step(losses, arm.optimizer, average, training.microbatches)
         return jax.jit(step, donate_argnums=0, out_shardings=devices.replicated(mesh))
 

@@ -33,8 +33,10 @@ ENVIRONMENT = "environment.json"
 # What training depends on. Other settings (how to sample, how to report) may change at any time.
 DECISIVE = (
     *("seed", "data", "flip", "network", "text", "schedule", "prediction", "times"),
-    *("weighting", "sigma_data", "arms", "optimizer", "training"),
+    *("weighting", "sigma_data", "loss", "arms", "optimizer", "training"),
 )
+# What older runs were trained with, whose configs do not say it.
+BEFORE = {"loss": "squared"}
 # Of these, what a run may be continued with.
 CHANGEABLE = tuple(
     f"training.{name}" for name in ("steps", "log_every", "checkpoint_every", "keep")
@@ -128,7 +130,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     plain = _read_json(folder / CONFIG)
     if not isinstance(plain, dict):
         raise UserError(f"{folder / CONFIG} is damaged: it holds no config.")
-    return plain
+    return BEFORE | plain
 
 
 def _read_facts(folder: Path) -> DataFacts:

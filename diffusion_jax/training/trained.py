@@ -54,7 +54,8 @@ class TrainedArm:
         ) -> Any:
             return self.arm.network.apply({"params": weights}, x, label, condition or {})
 
-        return from_network(network, self.objective.prediction, self.objective.sigma_data)
+        objective, variance = self.objective, self.arm.network.variance
+        return from_network(network, objective.prediction, objective.sigma_data, variance)
 
 
 def load_guides(

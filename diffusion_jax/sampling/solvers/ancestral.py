@@ -40,7 +40,8 @@ class Ancestral(OneStep):
         one_of(self.variance, ("small", "large", "learned"), "variance of solver 'ancestral'")
 
     @property
-    def needs_variance(self) -> bool:  # type: ignore[override]
+    def needs_variance(self) -> bool:
+        """Whether the denoiser has to tell it."""
         return self.variance == "learned"
 
     def step(
@@ -94,7 +95,8 @@ class MeanShift(OneStep):
     stochastic = True
 
     @property
-    def needs_variance(self) -> bool:  # type: ignore[override]
+    def needs_variance(self) -> bool:
+        """Whether the denoiser has to tell it."""
         return self.solver.needs_variance
 
     def step(

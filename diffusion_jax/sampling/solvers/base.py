@@ -72,11 +72,6 @@ class Solver(Protocol):
         ...
 
     @property
-    def needs_variance(self) -> bool:
-        """Whether the denoiser has to tell its variance (`denoisers.VarianceDenoiser`)."""
-        ...
-
-    @property
     def adaptive(self) -> bool:
         """Whether it chooses steps of its own between two nodes; its state counts evaluations."""
         ...
@@ -94,6 +89,16 @@ class Solver(Protocol):
         ...
 
 
+@runtime_checkable
+class AsksVariance(Protocol):
+    """A solver that may need more of a denoiser than others do."""
+
+    @property
+    def needs_variance(self) -> bool:
+        """Whether the denoiser has to tell its variance (`denoisers.VarianceDenoiser`)."""
+        ...
+
+
 solvers: Registry[Solver] = Registry("solver", Solver)
 
 
@@ -101,7 +106,6 @@ class OneStep:
     """A solver whose state is the sample alone, at one evaluation a step unless it says more."""
 
     needs_signal: ClassVar[bool] = False
-    needs_variance: ClassVar[bool] = False
     adaptive: ClassVar[bool] = False
 
     def evaluations(self, steps: int) -> int:
@@ -159,7 +163,6 @@ class Multistep:
 
     kept: ClassVar[int] = 1  # earlier evaluations that it remembers
     needs_signal: ClassVar[bool] = False
-    needs_variance: ClassVar[bool] = False
     adaptive: ClassVar[bool] = False
 
     def evaluations(self, steps: int) -> int:
