@@ -241,7 +241,9 @@ class Sections(AtLabels):
             if count > size:
                 raise UserError(f"grid 'sections' cannot take {count} labels of {size}.")
             stride = (size - 1) / (count - 1) if count > 1 else 1.0
-            found += [start + round(stride * k) for k in range(count)]
+            # Added up, as where networks were trained so: it decides which way a half is rounded.
+            places = itertools.accumulate([stride] * (count - 1), initial=0.0) if count else ()
+            found += [start + round(place) for place in places]
             start += size
         return found[::-1]
 

@@ -1,0 +1,268 @@
+"""Noise schedules in continuous time, and what their networks see and give."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+from scipy import stats
+
+from diffusion_jax.process.level import Level
+from diffusion_jax.process.preconditioning import input_scale
+from diffusion_jax.process.predictions import Prediction, convert, predictions
+from diffusion_jax.process.schedules import Schedule, rate, schedules
+from diffusion_jax.process.schedules.learned import MonotoneNetwork
+from diffusion_jax.process.schedules.table import Table
+from diffusion_jax.sampling.solvers.diffusion import COEFFICIENTS, half_squared_diffusion
+from tests.golden.check import Comparisons, checks, same
+from tests.golden.load import Case
+from tests.golden.replay import at_times
+
+
+@jax.jit
+def _levels(schedule: Schedule, time: Array) -> tuple[Level, Level]:
+    return schedule.level(time), rate(schedule, time)
+
+
+def _level(schedule: Schedule, time: Any) -> tuple[Level, Level]:
+    """The level and its rate, in numpy."""
+    return jax.tree.map(np.asarray, _levels(schedule, jnp.asarray(time)))
+
+
+@checks("dpm_solver", "schedules")
+@checks("unipc", "schedules")
+def half_log_snr(case: Case) -> Comparisons:
+    """NoiseScheduleVP: lambda is half the log-SNR."""
+    kwargs, last = case.kwargs, float(case["T"])
+    if kwargs.get("schedule") == "linear":
+        ends = kwargs["continuous_beta_0"], kwargs["continuous_beta_1"]
+        schedule = schedules.make("vp_linear(beta_min={}, beta_max={})".format(*ends))
+    elif kwargs.get("schedule") == "discrete":
+        # Only here may entries of little signal be cut off: time goes on to 1 all the same.
+        schedule = Table(jnp.asarray(case["log_alpha_array"]))
+        yield same("knots", schedule._times, np.ravel(case["t_array"]), rtol=1e-12)
+        if "betas" in case:
+            kept = len(case["log_alpha_array"])
+            whole = Table.from_betas(jnp.asarray(case["betas"]))
+            yield same("log alpha", whole.log_alpha[:kept], case["log_alpha_array"], rtol=1e-10)
+    else:
+        schedule = schedules.make(f"iddpm_cosine(t_max={last})")
+    yield same("last time", schedule.t_max, last)
+    level, _ = _level(schedule, case["t"])
+    yield same("log alpha", np.log(level.alpha), case["log_alpha"], rtol=1e-10, atol=1e-14)
+    yield same("alpha", level.alpha, case["alpha"], rtol=1e-10)
+    yield same("sigma", level.sigma, case["sigma"], rtol=1e-8)
+    yield same("lambda", level.log_snr / 2, case["lam"], rtol=1e-8, atol=1e-9)
+    time = np.asarray(schedule.time(jnp.asarray(2 * case["lam_query"])))
+    yield same("time of lambda", time, case["t_of_lam"], rtol=1e-8, atol=1e-9)
+
+
+def drift_and_diffusion(level: Level, slope: Level) -> tuple[np.ndarray, np.ndarray]:
+    """Drift factor f and diffusion g of dx = f x dt + g dw (Kingma et al. 2021, eq. 19-20)."""
+    f = slope.alpha / level.alpha
+    return f, np.sqrt(np.maximum(2 * level.sigma * slope.sigma - 2 * f * level.sigma**2, 0))
+
+
+@checks("score_sde", "sde_lib")
+def sde_lib(case: Case) -> Comparisons:
+    kwargs, kind = case.kwargs, case.extra["sde"]
+    steps = int(kwargs.get("N", 1000))
+    low, high = kwargs.get("sigma_min", 0.01), kwargs.get("sigma_max", 50.0)
+    first, last = kwargs.get("beta_min", 0.1), kwargs.get("beta_max", 20.0)
+    spec = {
+        "vp": f"vp_linear(beta_min={first}, beta_max={last})",
+        "subvp": f"sub_vp(beta_min={first}, beta_max={last})",
+        "ve": f"ve(sigma_min={low}, sigma_max={high})",
+    }[kind]
+    schedule = schedules.make(spec)
+    level, slope = _level(schedule, case["t"])
+    yield same("alpha", level.alpha, case["mean_coeff"], rtol=1e-10)
+    yield same("sigma", level.sigma, case["std"], rtol=1e-9)
+    drift, noise = drift_and_diffusion(level, slope)
+    yield same("drift", drift, case["drift_coeff"], rtol=1e-9, atol=1e-12)
+    yield same("diffusion", noise, case["diffusion"], rtol=1e-8)
+    scale = high if kind == "ve" else 1.0
+    prior = stats.norm(0, scale).logpdf(case["z"]).sum(axis=1)
+    yield same("prior", prior, case["prior_logp"], rtol=1e-10)
+
+    # Their chain: from entry floor(t (N - 1)) to the one before.
+    entry = (case["t"] * (steps - 1)).astype(int)
+    if kind == "vp":
+        chain = schedules.make(
+            f"ddpm_linear(steps={steps}, beta_min={first / 1000}, beta_max={last / 1000})"
+        )
+        signal = np.append(1.0, np.asarray(chain.level(jnp.arange(1, steps + 1) / steps).alpha))
+        kept = signal[1:] / signal[:-1]
+        yield same("betas", 1 - kept**2, case["discrete_betas"], rtol=1e-9)
+        yield same("alphas_cumprod", signal[1:] ** 2, case["alphas_cumprod"], rtol=1e-10)
+        left = np.sqrt(1 - signal[1:] ** 2)
+        yield same("sigmas", left, case["sqrt_1m_alphas_cumprod"], rtol=1e-9)
+        change, added = kept[entry] - 1, np.sqrt(1 - kept[entry] ** 2)
+    elif kind == "ve":
+        sigmas = _level(schedule, np.linspace(0, 1, steps))[0].sigma
+        yield same("sigmas", sigmas, case["discrete_sigmas"], rtol=1e-10)
+        before = np.where(entry == 0, 0, sigmas[entry - 1])
+        change, added = np.zeros(len(entry)), np.sqrt(sigmas[entry] ** 2 - before**2)
+    else:
+        change, added = drift / steps, noise / np.sqrt(steps)
+    yield same("change of a step", change, case["f_coeff"], rtol=1e-9, atol=1e-12)
+    yield same("noise of a step", added, case["G"], rtol=1e-8)
+
+
+# Their name of a path: ours. Their time runs from noise to data.
+PATHS = {"Linear": "rectified_flow", "GVP": "trig_flow", "VP": "vp_linear"}
+
+
+@checks("sit", "paths")
+def paths(case: Case) -> Comparisons:
+    # The path is told by the case's name alone.
+    path = next(ours for theirs, ours in PATHS.items() if case.name.split("_")[0] == theirs)
+    schedule = schedules.make(path)
+    nodes = jax.tree.map(np.asarray, at_times(schedule, jnp.asarray(1 - case["t"])))
+    level, slope, x = nodes.level, nodes.rate, case["x"]
+    yield same("alpha", level.alpha, case["alpha"], rtol=1e-9)
+    yield same("sigma", level.sigma, case["sigma"], rtol=1e-8, atol=1e-12)
+    yield same("slope of alpha", -slope.alpha, case["d_alpha"], rtol=1e-8, atol=1e-12)
+    yield same("slope of sigma", -slope.sigma, case["d_sigma"], rtol=1e-7, atol=1e-12)
+    f = (slope.alpha / level.alpha)[:, None]
+    yield same("drift", f * x, case["drift_mean"], rtol=1e-8, atol=1e-12)
+    half = np.asarray(half_squared_diffusion(nodes))[:, None]
+    yield same("g²/2", half, case["drift_var"], rtol=1e-7)
+    level = jax.tree.map(jnp.asarray, level)
+    velocity, score, epsilon = (
+        predictions.make(name, schedule=schedule) for name in ("velocity", "score", "epsilon")
+    )
+
+    def turned(value: np.ndarray, source: Prediction, target: Prediction) -> np.ndarray:
+        return np.asarray(convert(jnp.asarray(value), jnp.asarray(x), level, source, target))
+
+    found = turned(-case["velocity"], velocity, score)
+    yield same("score of velocity", found, case["score_from_velocity"], rtol=1e-7, atol=1e-9)
+    found = turned(-case["velocity"], velocity, epsilon)
+    yield same("noise of velocity", found, case["noise_from_velocity"], rtol=1e-7, atol=1e-9)
+    found = -turned(case["score"], score, velocity)
+    yield same("velocity of score", found, case["velocity_from_score"], rtol=1e-7, atol=1e-9)
+    norm = case.kwargs["diffusion_norm"]
+    for theirs, ours in (
+        ("constant", "constant"),
+        ("SBDM", "sbdm"),
+        ("sigma", "sigma"),
+        ("linear", "linear"),
+        ("decreasing", "decreasing"),
+        ("inccreasing-decreasing", "increasing_decreasing"),
+    ):
+        if f"diff_{theirs}" in case:
+            found = np.asarray(COEFFICIENTS[ours](nodes, norm))[:, None]
+            recorded = np.broadcast_to(case[f"diff_{theirs}"], found.shape)
+            yield same(theirs, found, recorded, rtol=1e-7, atol=1e-12)
+
+
+# Settings of VDM's network, which its schedule does not see.
+UNSEEN_BY_GAMMA = ("vocab_size", "sample_softmax", "antithetic_time_sampling", "sm_n_timesteps")
+UNSEEN_BY_GAMMA += ("with_fourier_features", "with_attention", "sm_n_embd", "sm_n_layer")
+UNSEEN_BY_GAMMA += ("sm_pdrop",)
+
+
+@checks("vdm", "gamma")
+def gamma(case: Case) -> Comparisons:
+    kwargs = case.kwargs
+    yield same("settings", sum(kwargs[name] is None for name in UNSEEN_BY_GAMMA), 0)
+    kind, low, high = (kwargs[name] for name in ("gamma_type", "gamma_min", "gamma_max"))
+    schedule: Schedule = schedules.make(f"linear_log_snr(log_snr_min={-high}, log_snr_max={-low})")
+    tolerance = 1e-10
+    if kind == "learnable_scalar":
+        start, slope = (np.asarray(case[name], float).item() for name in ("sd/b", "sd/w"))
+        schedule = schedules.make(
+            f"linear_log_snr(log_snr_min={-start - abs(slope)}, log_snr_max={-start})"
+        )
+    elif kind == "learnable_nnet":
+        parameters = (
+            case[f"sd/{name}"].astype(float).ravel()
+            for name in ("l1/bias", "l1/kernel", "l2/kernel", "l2/bias", "l3/kernel")
+        )
+        offset, slope, *hidden = map(jnp.asarray, parameters)
+        schedule = MonotoneNetwork(offset[0], slope[0], *hidden)
+    t = case["t"]
+    level, _ = _level(schedule, t)
+    yield same("gamma", -level.log_snr, case["gamma"], rtol=tolerance, atol=1e-10)
+    slope = jax.jvp(
+        lambda time: -schedule.level(time).log_snr, (jnp.asarray(t),), (jnp.ones(len(t)),)
+    )[1]
+    yield same("slope", slope, np.broadcast_to(case["dgamma_dt"], t.shape), rtol=1e-8)
+    yield same("SNR", (level.alpha / level.sigma) ** 2, case["snr"], rtol=1e-8)
+    yield same("alpha", level.alpha, case["alpha"], rtol=1e-9)
+    yield same("sigma", level.sigma, case["sigma"], rtol=1e-9)
+    ends = schedule.time(-jnp.asarray(case["gamma"]))
+    yield same("time of gamma", ends, t, rtol=1e-9, atol=1e-10)
+
+
+# EDM's names of preconditionings: the schedule, what the network predicts, and its sigma_data.
+PRECONDITIONINGS = {
+    "VPPrecond": ("vp_linear(beta_min={beta_min}, beta_max={beta_max})", "epsilon"),
+    "VEPrecond": ("ve_sqrt", "scaled_score"),
+    "iDDPMPrecond": ("ddpm_cosine(steps={M}, offset={C_2}, largest_beta={beta})", "epsilon"),
+    "EDMPrecond": ("edm", "edm(sigma_data={sigma_data})"),
+}
+
+
+@checks("edm", "schedules")
+def preconditioning(case: Case) -> Comparisons:
+    kwargs, kind = case.kwargs, case.extra["cls"]
+    settings = {
+        "beta_min": kwargs.get("beta_min", 0.1),
+        "beta_max": kwargs.get("beta_min", 0.1) + kwargs.get("beta_d", 19.9),
+        "M": kwargs.get("M", 1000),
+        "C_2": kwargs.get("C_2", 0.008),
+        "beta": 1 - kwargs.get("C_1", 0.001),
+        "sigma_data": kwargs.get("sigma_data", 0.5),
+    }
+    spec, predicted = (text.format(**settings) for text in PRECONDITIONINGS[kind])
+    schedule, prediction = schedules.make(spec), predictions.make(predicted)
+    sigma = case["sigma"]
+    level = Level(jnp.ones(len(sigma)), jnp.asarray(sigma))
+    # x_0 = (b x - sigma y)/det at alpha = 1.
+    a, b = (np.asarray(value) for value in prediction.coefficients(level))
+    yield same("c_skip", b / (b - sigma * a), case["c_skip"], rtol=1e-10, atol=1e-15)
+    yield same("c_out", -sigma / (b - sigma * a), case["c_out"], rtol=1e-10)
+    scale = settings["sigma_data"] if kind == "EDMPrecond" else 1.0
+    seen = np.ones(len(sigma)) if kind == "VEPrecond" else input_scale(level, scale)
+    yield same("c_in", seen, case["c_in"], rtol=1e-10)
+    if kind == "VPPrecond":
+        yield from _edms_vp(case, schedule, settings["M"])
+    elif kind == "iDDPMPrecond":
+        yield from _edms_table(case, schedule, settings["M"])
+    else:
+        label = np.log(sigma / 2) if kind == "VEPrecond" else np.log(sigma) / 4
+        yield same("c_noise", label, case["c_noise"], rtol=1e-10, atol=1e-12)
+        low, high = (0, np.inf) if kind == "EDMPrecond" else (0.02, 100)
+        yield same("sigma_min", kwargs.get("sigma_min", low), case["sigma_min"])
+        yield same("sigma_max", kwargs.get("sigma_max", high), case["sigma_max"])
+
+
+def _edms_vp(case: Case, schedule: Schedule, count: int) -> Comparisons:
+    level, _ = _level(schedule, case["t"])
+    yield same("sigma(t)", level.sigma / level.alpha, case["sigma_of_t"], rtol=1e-8)
+    again = schedule.time(jnp.asarray(level.log_snr))
+    yield same("t(sigma(t))", again, case["sigma_roundtrip"], rtol=1e-7)
+    label = (count - 1) * np.asarray(schedule.time(-2 * jnp.log(jnp.asarray(case["sigma"]))))
+    yield same("c_noise", label, case["c_noise"], rtol=1e-8)
+    first = case.kwargs.get("epsilon_t", 1e-5)
+    ends, _ = _level(schedule, np.array([first, 1.0]))
+    # In float32 the first of them loses digits, which `native_sigma_min` shows.
+    recorded = [case["sigma_min"], case["sigma_max"]]
+    yield same("ends", ends.sigma / ends.alpha, recorded, rtol=1e-8)
+
+
+def _edms_table(case: Case, schedule: Schedule, count: int) -> Comparisons:
+    """u_j is sigma/alpha of improved DDPM's table, noisiest first, and then 0."""
+    level, _ = _level(schedule, np.arange(count, 0, -1) / count)
+    u = np.append(level.sigma / level.alpha, 0.0)
+    yield same("u", u, case["u"], rtol=1e-8)
+    yield same("ends", [u[-2], u[0]], [case["sigma_min"], case["sigma_max"]], rtol=1e-3)
+    nearest = np.abs(np.asarray(case["round_in"])[:, None] - u).argmin(axis=1)
+    yield same("index", nearest, case["round_idx"])
+    yield same("rounded", u[nearest], case["round_out"], rtol=1e-3)
+    # Labels count from the clean end; sigma = 0 is at -1.
+    label = count - 1 - np.abs(case["sigma"][:, None] - u).argmin(axis=1)
+    yield same("c_noise", label, case["c_noise"])

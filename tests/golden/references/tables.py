@@ -1,0 +1,164 @@
+"""Tables of discrete noise levels, and which of their entries are kept."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from diffusion_jax.process.level import Level
+from diffusion_jax.process.posterior import posterior
+from diffusion_jax.process.predictions import predictions
+from diffusion_jax.process.schedules import Schedule, schedules
+from diffusion_jax.process.schedules.table import Table
+from diffusion_jax.process.schedules.zero_terminal_snr import ZeroTerminalSnr
+from diffusion_jax.sampling.grids import at_times, grids
+from diffusion_jax.sampling.grids.labels import AtLabels
+from tests.golden.check import Comparisons, checks, same
+from tests.golden.load import Case
+
+OPENAI = {"linear": "ddpm_linear", "cosine": "ddpm_cosine"}
+
+
+def entries(schedule: Schedule, count: int) -> Level:
+    """The level of each of `count` entries, least noise first, in numpy."""
+    return jax.tree.map(np.asarray, schedule.level(jnp.arange(1, count + 1) / count))
+
+
+def betas_of(signal: np.ndarray) -> np.ndarray:
+    """beta of each entry, from alpha²."""
+    return 1 - signal / np.append(1.0, signal[:-1])
+
+
+@checks("guided_diffusion", "schedules")
+def beta_schedules(case: Case) -> Comparisons:
+    count = case.kwargs["num_diffusion_timesteps"]
+    schedule = schedules.make(f"{OPENAI[case.kwargs['schedule_name']]}(steps={count})")
+    level = entries(schedule, count)
+    signal = level.alpha**2
+    before, after = np.append(1.0, signal[:-1]), np.append(signal[1:], 0.0)
+    yield same("betas", betas_of(signal), case["betas"], rtol=1e-8)
+    yield same("alphas_cumprod", signal, case["alphas_cumprod"], rtol=1e-10)
+    yield same("previous", before, case["alphas_cumprod_prev"], rtol=1e-10)
+    yield same("next", after, case["alphas_cumprod_next"], rtol=1e-10)
+    left = 2 * np.log(level.sigma)
+    recorded = case["log_one_minus_alphas_cumprod"]  # of 1 - alpha², which has lost digits
+    yield same("log(1 - acp)", left, recorded, rtol=1e-9, atol=1e-14)
+    ratio = level.sigma / level.alpha
+    yield same("noise", ratio, case["sqrt_recipm1_alphas_cumprod"], rtol=1e-8)
+    # One step of the chain: the posterior between an entry and the one before, or clean data.
+    there = Level(np.append(1.0, level.alpha[:-1]), np.append(0.0, level.sigma[:-1]))
+    step = posterior(*jax.tree.map(jnp.asarray, (level, there)))
+    x, x0 = jnp.ones(count), jnp.zeros(count)
+    yield same("weight of x_0", step.mean(x0, x), case["posterior_mean_coef1"], rtol=1e-8)
+    yield same("weight of x", step.mean(x, x0), case["posterior_mean_coef2"], rtol=1e-8)
+    variance = np.exp(np.asarray(step.log_small))
+    yield same("variance", variance, case["posterior_variance"], rtol=1e-8, atol=1e-18)
+    clipped = np.log(np.append(variance[1], variance[1:]))
+    yield same("log variance", clipped, case["posterior_log_variance_clipped"], rtol=1e-8)
+
+
+def respaced(case: Case, wanted: str, schedule: str, count: int) -> Comparisons:
+    """The labels that OpenAI's words for a respacing mean, and the betas between them."""
+    if wanted.startswith("ddim"):
+        grid, steps = grids.make(f"strided(train_steps={count})"), int(wanted[4:])
+    else:
+        shares = [int(part) for part in wanted.split(",")] if wanted else [count]
+        grid = grids.make(f"sections(shares={tuple(shares)}, train_steps={count})")
+        steps = sum(shares)
+    assert isinstance(grid, AtLabels)
+    labels = np.array(grid.labels(steps)[::-1])
+    yield same("labels", labels, case["timestep_map"])
+    whole = schedules.make(f"{OPENAI[schedule]}(steps={count})")
+    nodes = grid(whole, steps)
+    signal = np.asarray(nodes.level.alpha)[-2::-1] ** 2
+    yield same("betas", betas_of(signal), case["betas"], rtol=1e-8)
+    if "alphas_cumprod" in case:
+        yield same("alphas_cumprod", signal, case["alphas_cumprod"], rtol=1e-10)
+    if "posterior_log_variance_clipped" in case:
+        step = posterior(nodes[:-1].level, nodes[1:].level)
+        variance = np.exp(np.asarray(step.log_small))[::-1]
+        found = np.log(np.append(variance[1], variance[1:]))
+        yield same("log variance", found, case["posterior_log_variance_clipped"], rtol=1e-8)
+
+
+@checks("guided_diffusion", "respacing")
+def guided_respacing(case: Case) -> Comparisons:
+    kwargs = case.kwargs
+    yield from respaced(case, str(kwargs["respacing"]), kwargs["schedule"], kwargs["T"])
+
+
+@checks("dit", "respacing")
+def dit_respacing(case: Case) -> Comparisons:
+    yield from respaced(case, str(case.kwargs["timestep_respacing"] or ""), "linear", 1000)
+
+
+DIFFUSERS = {
+    "linear": "ddpm_linear(steps={count}, beta_min={per_1000[0]}, beta_max={per_1000[1]})",
+    "scaled_linear": "scaled_linear(steps={count}, beta_min={ends[0]}, beta_max={ends[1]})",
+    "squaredcos_cap_v2": "ddpm_cosine(steps={count})",
+    "sigmoid": "sigmoid_beta(steps={count}, beta_min={ends[0]}, beta_max={ends[1]})",
+}
+
+
+@checks("diffusers", "forward_process")
+def forward_process(case: Case) -> Comparisons:
+    kwargs = case.kwargs
+    count = kwargs.get("num_train_timesteps", 1000)
+    ends = kwargs.get("beta_start", 0.0001), kwargs.get("beta_end", 0.02)
+    trained = kwargs.get("trained_betas")
+    per_1000 = [end * count / 1000 for end in ends]
+    kind = kwargs.get("beta_schedule", "linear")
+    schedule: Schedule = (
+        schedules.make(DIFFUSERS[kind].format(count=count, ends=ends, per_1000=per_1000))
+        if trained is None
+        else Table.from_betas(jnp.asarray(trained))
+    )
+    if kwargs.get("rescale_betas_zero_snr", False):
+        schedule = ZeroTerminalSnr(schedule)
+    signal = entries(schedule, count).alpha ** 2
+    yield same("betas", betas_of(signal), case["betas"], rtol=1e-8, atol=1e-12)
+    yield same("alphas_cumprod", signal, case["alphas_cumprod"], rtol=1e-10, atol=1e-16)
+    level = schedule.level(jnp.asarray((case["t"] + 1) / count))
+    x0, noise = jnp.asarray(case["x0"]), jnp.asarray(case["noise"])
+    yield same("x", level.mix(x0, noise), case["noisy"], rtol=1e-9, atol=1e-12)
+    a, b = predictions.make("v").coefficients(level.like(x0))
+    yield same("v", a * x0 + b * noise, case["velocity"], rtol=1e-9, atol=1e-12)
+    # What the package itself holds, in float32.
+    yield same("native", signal, case["native_alphas_cumprod"], rtol=2e-4, atol=1e-7)
+    yield same("native betas", betas_of(signal), case["native_betas"], rtol=1e-2, atol=1e-6)
+
+
+@checks("diffusers", "sd3_training_sigmas")
+def training_sigmas(case: Case) -> Comparisons:
+    count = case.kwargs.get("num_train_timesteps", 1000)
+    flow = schedules.make(f"rectified_flow(shift={case.kwargs['shift']})")
+    nodes = at_times(flow, jnp.arange(count, 0, -1) / count)
+    yield same("sigmas", nodes.level.sigma, case["sigmas"], rtol=1e-10)
+    yield same("labels", count * nodes.level.sigma, case["timesteps"], rtol=1e-10)
+    shifted = grids.make(
+        f"shifted(grid=trailing(train_steps={count}), shift={case.kwargs['shift']})"
+    )
+    found = shifted(schedules.make("rectified_flow"), count).level.sigma[:-1]
+    yield same("sigmas of the grid", found, case["sigmas"], rtol=1e-10)
+
+
+@checks("k_diffusion", "schedules")
+def k_diffusion_schedules(case: Case) -> Comparisons:
+    kwargs, steps = case.kwargs, case.kwargs["n"]
+    if kwargs["name"] == "vp":
+        first, rise = kwargs["beta_min"], kwargs["beta_d"]
+        spec, grid = (
+            f"vp_linear(beta_min={first}, beta_max={first + rise})",
+            f"uniform(t_end={kwargs['eps_s']})",
+        )
+    else:
+        low, high = kwargs["sigma_min"], kwargs["sigma_max"]
+        spec = f"edm(sigma_min={low / 2}, sigma_max={2 * high})"
+        ends = f"sigma_min={low}, sigma_max={high}"
+        grid = {
+            "karras": f"karras(rho={kwargs.get('rho', 7.0)}, {ends})",
+            "exponential": f"log_snr({ends})",
+            "polyexponential": f"polyexponential(rho={kwargs.get('rho', 1.0)}, {ends})",
+        }[kwargs["name"]]
+    nodes = grids.make(grid)(schedules.make(spec), steps)
+    found = np.asarray(nodes.level.sigma) / np.asarray(nodes.level.alpha)
+    yield same("sigmas", found, case["sigmas"], rtol=1e-9)
