@@ -12,6 +12,7 @@ from diffusion_jax.process.predictions import Prediction, predictions
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.process.schedules.table import Table
 from diffusion_jax.sampling.denoisers import VarianceDenoiser
+from diffusion_jax.sampling.grids.labels import Sections, Strided
 from diffusion_jax.sampling.guidance.classifier import classifier_guided
 from diffusion_jax.sampling.thresholds import Clip
 from diffusion_jax.struct import pytree, static
@@ -25,6 +26,18 @@ VARIANCES = {
     "LEARNED": "learned",
     "LEARNED_RANGE": "learned_range",
 }
+
+
+def kept(respacing: str | None, trained: int) -> np.ndarray:
+    """The labels that a respacing keeps, least noise first, by our own grids."""
+    if not respacing:
+        return np.arange(trained)
+    if respacing.startswith("ddim"):
+        labels = Strided(trained).labels(int(respacing.removeprefix("ddim")))
+    else:
+        shares = tuple(int(share) for share in respacing.split(","))
+        labels = Sections(shares, trained).labels(sum(shares))
+    return np.asarray(labels, int)[::-1]
 
 
 @dataclasses.dataclass(frozen=True)

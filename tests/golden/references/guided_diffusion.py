@@ -15,7 +15,7 @@ from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.solvers.ancestral import Ancestral, MeanShift
 from tests.golden.check import Comparisons, checks, same
 from tests.golden.load import Case
-from tests.golden.openai import VARIANCES, Chain, ClassGradient, Sampled, told
+from tests.golden.openai import VARIANCES, Chain, ClassGradient, Sampled, kept, told
 from tests.golden.problems import Problem, problem
 from tests.golden.replay import nodes_at, replay
 
@@ -72,9 +72,10 @@ def ddim_reverse(case: Case) -> Comparisons:
 
 def _chain(case: Case) -> Any:
     """The chain that a case's settings mean, held against the recorded one."""
-    labels = case["timestep_map"].astype(int)
-    yield same("respacing", len(str(case.kwargs["respacing"])) > 0, True)
-    chain = Chain.of(case.kwargs.get("schedule", "linear"), case.kwargs.get("T", 1000), labels)
+    trained = case.kwargs.get("T", 1000)
+    labels = kept(case.kwargs["respacing"], trained)
+    yield same("labels", labels, case["timestep_map"])
+    chain = Chain.of(case.kwargs.get("schedule", "linear"), trained, labels)
     yield same("alphas_cumprod", chain.levels.alpha**2, case["alphas_cumprod"], rtol=1e-8)
     return chain
 
@@ -85,8 +86,8 @@ def dit_p_sample(case: Case) -> Comparisons:
 
     Its index does not hold the table, which the levels of the evaluations show.
     """
-    labels = case["timestep_map"].astype(int)
-    yield same("steps", case.kwargs["timestep_respacing"], len(labels))
+    labels = kept(case.kwargs["timestep_respacing"], 1000)
+    yield same("labels", labels, case["timestep_map"])
     chain = Chain.of("linear", 1000, labels)
     alpha, sigma = (v[:-1] for v in chain.down)
     yield same("alpha", alpha, case["eval_alpha"], rtol=1e-10)

@@ -23,23 +23,14 @@ from diffusion_jax.sampling.bound import Bound, variational_bound
 from tests.golden.check import Comparisons, checks, same
 from tests.golden.load import Case
 from tests.golden.losses import levels, loss_of
-from tests.golden.openai import VARIANCES, Chain, Sampled, told
+from tests.golden.openai import VARIANCES, Chain, Sampled, kept, told
 from tests.golden.problems import Problem, problem
-
-
-def _labels(case: Case) -> np.ndarray:
-    """Which entries are kept, of as many as there are; recorded, or even sections of all."""
-    if "timestep_map" in case:
-        return case["timestep_map"].astype(int)
-    trained, respacing = case.kwargs["T"], case.kwargs["respacing"]
-    kept = trained if respacing is None else int(respacing)
-    return np.round(np.linspace(0, trained - 1, kept)).astype(int)
 
 
 @checks("guided_diffusion", "losses")
 def training_losses(case: Case) -> Comparisons:
     kwargs = case.kwargs
-    chain = Chain.of(kwargs["schedule"], kwargs["T"], _labels(case))
+    chain = Chain.of(kwargs["schedule"], kwargs["T"], kept(kwargs["respacing"], kwargs["T"]))
     kind, name = VARIANCES[kwargs["model_var_type"]], kwargs["loss_type"]
     learns, rescaled = kind.startswith("learned"), name.startswith("RESCALED")
     variational = losses.make(f"variational(kind={kind}, steps={chain.steps})")
@@ -97,8 +88,8 @@ def _bound(
 @checks("guided_diffusion", "vlb")
 def calc_bpd_loop(case: Case) -> Comparisons:
     kwargs = case.kwargs
-    _ = kwargs["respacing"]  # the labels that are kept are recorded
-    chain = Chain.of(kwargs["schedule"], kwargs["T"], _labels(case))
+    chain = Chain.of(kwargs["schedule"], kwargs["T"], kept(kwargs["respacing"], kwargs["T"]))
+    yield same("labels", chain.labels, case["timestep_map"])
     alpha = np.asarray(chain.levels.alpha)
     yield same("alphas_cumprod", alpha**2, case["alphas_cumprod"], rtol=1e-8)
     kind = VARIANCES[kwargs["model_var_type"]]
