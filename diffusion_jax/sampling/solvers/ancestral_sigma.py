@@ -45,6 +45,10 @@ class InSigma(OneStep):
         within(self, 0, 1, "eta")
         within(self, 0, float("inf"), "s_noise")
 
+    def split(self, s: Array, s_next: Array) -> tuple[Array, Array]:
+        """How far down the flow goes, and the standard deviation of the noise up."""
+        return down_and_up(s, s_next, self.eta)
+
     def flow(self, z: X, x0: X, s: Array, down: Array, denoise: Denoise) -> tuple[X, X]:
         """z at `down`, and the latest estimate of x_0, given those at s."""
         raise NotImplementedError
@@ -55,7 +59,7 @@ class InSigma(OneStep):
         """The flow down, then noise up; the last step returns the denoised estimate."""
         s, s_next = here.level.noise_to_signal, there.level.noise_to_signal
         z, x0 = state.x / here.level.alpha, denoise(state.x, here.level)
-        down, up = down_and_up(s, s_next, self.eta)
+        down, up = self.split(s, s_next)
         z, x0 = unless_clean(there, lambda: self.flow(z, x0, s, down, denoise), (x0, x0))
         return State(there.level.alpha * (z + up * self.s_noise * noise(0)), x0)
 

@@ -49,7 +49,8 @@ class StepControl:
             error: E, at most 1 where a step is as good as it should be.
             before: what was remembered, zeros at first.
         """
-        inverse = 1 / jnp.maximum(error, SMALLEST)
+        # A limited factor stays finite by itself, and changes smoothly where the error vanishes.
+        inverse = 1 / (error + SMALLEST if self.limited else jnp.maximum(error, SMALLEST))
         last, last_but_one = jnp.where(before > 0, before, inverse)
         p, i, d = self.proportional, self.integral, self.derivative
         raw = inverse ** ((p + i + d) / self.order) * last ** (-(p + 2 * d) / self.order)

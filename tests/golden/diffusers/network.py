@@ -41,7 +41,12 @@ def _outputs(data: Problem, kind: Prediction, x: Array, level: Level) -> Array:
 
 
 def outputs(
-    case: Case, kind: Prediction, factor: float = 1.0, scale: float | np.ndarray = 1.0
+    case: Case,
+    kind: Prediction,
+    factor: float = 1.0,
+    scale: float | np.ndarray = 1.0,
+    data: Problem | None = None,
+    recorded: str = "eval_out",
 ) -> Comparisons:
     """Our denoiser in the run's prediction beside all outputs of its network, and their number.
 
@@ -50,8 +55,10 @@ def outputs(
         kind: what the network predicts.
         factor: which the reference's output is of ours.
         scale: of what the network was given, where it was not on that of its level, (calls,).
+        data: whose denoiser the network is; by default that of the run's problem.
+        recorded: the array with the network's outputs.
     """
-    x, recorded = case["eval_x"], case["eval_out"]
+    x = case["eval_x"]
     rows = x.shape[0] * x.shape[1]
     missing = -rows % ROWS
 
@@ -63,8 +70,9 @@ def outputs(
     alpha, sigma = scale * alpha, scale * case["eval_sigma"]
     level = Level(flat(alpha[:, None]), flat(sigma[:, None]))
     inputs = jnp.asarray(np.pad(x.reshape(rows, -1), ((0, missing), (0, 0)), mode="edge"))
-    found = factor * np.asarray(_outputs(problem(case.problem), kind, inputs, level))
-    yield same("network's output", found[:rows].reshape(x.shape), recorded, rtol=1e-9, atol=1e-9)
+    found = factor * np.asarray(_outputs(data or problem(case.problem), kind, inputs, level))
+    found = found[:rows].reshape(x.shape)
+    yield same("network's output", found, case[recorded], rtol=1e-9, atol=1e-9)
     yield same("number of outputs", len(x), case.nfe)
 
 

@@ -15,7 +15,7 @@ from tests.golden.check import Comparisons, checks, same
 from tests.golden.diffusers import exploding, outputs
 from tests.golden.load import Case
 from tests.golden.problems import problem
-from tests.golden.replay import at_times, replay
+from tests.golden.replay import replay
 from tests.sampling.exact import compiled
 
 STATES = 1e-9
@@ -62,21 +62,21 @@ SAMPLERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 }
 
 
-def noise_grid(name: str, n: int, settings: Mapping[str, Any]) -> np.ndarray:
+def noise_grid(name: str, n: int, given: Mapping[str, Any]) -> np.ndarray:
     """sigma/alpha at the nodes of our grid that is one of the reference's, (n + 1,)."""
-    low, high = settings.get("sigma_min", 0.002), settings.get("sigma_max", 80.0)
-    ends = {"sigma_min": low, "sigma_max": high}
     if name == "vp":
-        slope, least = settings.get("beta_d", 19.9), settings.get("beta_min", 0.1)
-        schedule = schedules.make(f"vp_linear(beta_min={least}, beta_max={slope + least})")
-        times = jnp.linspace(1, settings.get("eps_s", 1e-3), n)
-        return np.append(at_times(schedule, times).level.noise_to_signal, 0)
-    if name == "polyexponential":
-        part = np.linspace(1, 0, n) ** settings.get("rho", 1.0)
-        return np.append(low * (high / low) ** part, 0)
-    kind = spec("karras", rho=settings.get("rho", 7.0), **ends) if name == "karras" else ""
-    grid = grids.make(kind or spec("log_snr", **ends))
-    nodes = compiled(grid, schedules.make(spec("edm", **ends)), n)
+        slope, least = given.get("beta_d", 19.9), given.get("beta_min", 0.1)
+        schedule = spec("vp_linear", beta_min=least, beta_max=slope + least)
+        grid = spec("uniform", t_end=given.get("eps_s", 1e-3))
+    else:
+        ends = {"sigma_min": given["sigma_min"], "sigma_max": given["sigma_max"]}
+        schedule = spec("edm", **ends)
+        grid = {
+            "karras": spec("karras", rho=given.get("rho", 7.0), **ends),
+            "exponential": spec("log_snr", **ends),
+            "polyexponential": spec("polyexponential", rho=given.get("rho", 1.0), **ends),
+        }[name]
+    nodes = compiled(grids.make(grid), schedules.make(schedule), n)
     return np.asarray(nodes.level.noise_to_signal)
 
 
@@ -127,3 +127,77 @@ def sampler(case: Case) -> Comparisons:
         before = before + case.kwargs["s_noise"] * added[:, None, None] * case["noise"]
     yield same("states", before, case["cb_x"], atol=STATES)
     yield same("final", states[-1], case["final"], atol=STATES)
+
+
+def ends_of(case: Case) -> tuple[float, float]:
+    """The sigmas that a run of DPM-Solver in sigma starts from and ends at."""
+    return case.kwargs["sigma_max"], case.kwargs["sigma_min"]
+
+
+@checks("k_diffusion", "dpm_fast_adaptive")
+def dpm_fast_adaptive(case: Case) -> Comparisons:
+    yield from outputs(case, predictions.make("x0"))
+    fast = case.extra["sampler"] == "sample_dpm_fast"
+    yield from (dpm_fast(case) if fast else dpm_adaptive(case))
+
+
+def dpm_fast(case: Case) -> Comparisons:
+    """Single steps of third order, those at the end of what order is left."""
+    count, eta = case.kwargs["n"], case.kwargs.get("eta", 0.0)
+    s_noise = case.kwargs.get("s_noise", 1.0)
+    rest = [2, 1] if count % 3 == 0 else [count % 3]
+    orders = [3] * ((count - sum(rest)) // 3) + rest
+    sigma = np.geomspace(*ends_of(case), len(orders) + 1)
+    yield same("steps", sigma[:-1], case["cb_sigma"], rtol=1e-10)
+    pairs = np.stack([sigma[:-1], sigma[1:]], axis=1)
+    yield same("where noise is drawn", pairs, case["noise_sigma"], rtol=1e-10)
+
+    data, x, states = problem(case.problem), case["x_init"], []
+    for i, order in enumerate(orders):
+        settings = {"eta": eta, "s_noise": s_noise, "s_end": float(sigma[-1])}
+        settings |= {"order": order, "estimate": "epsilon"}
+        solver = solvers.make(spec("dpm_solver_ancestral", **settings))
+        states.append(x)
+        x = replay(solver, exploding(sigma[i : i + 2]), data, x, case["noise"][i : i + 1]).x[-1]
+    yield same("states", states, case["cb_x"], atol=STATES)
+    yield same("final", x, case["final"], atol=STATES)
+    if eta == 0:
+        # The same as one run over all levels where it evaluates.
+        places = [np.geomspace(*sigma[i : i + 2], k + 1)[:-1] for i, k in enumerate(orders)]
+        nodes = exploding(np.append(np.concatenate(places), sigma[-1]))
+        whole = solvers.make("dpm_solver_fast(size=3, last=falling)")
+        yield same("evaluations", whole.evaluations(count), case.nfe)
+        yield same("run", replay(whole, nodes, data, case["x_init"]).x[-1], x, atol=STATES)
+
+
+def dpm_adaptive(case: Case) -> Comparisons:
+    """Steps whose length follows their errors, one for the whole batch."""
+    k = case.kwargs
+    settings = {
+        "order": k.get("order", 3),
+        "rtol": k.get("rtol", 0.05),
+        "atol": k.get("atol", 0.0078),
+        "h_init": k.get("h_init", 0.05),
+        "proportional": k.get("pcoeff", 0.0),
+        "integral": k.get("icoeff", 1.0),
+        "derivative": k.get("dcoeff", 0.0),
+        "safety": 1.0,
+        "accept": k.get("accept_safety", 0.81),
+        "limited": True,
+        "norm": "rms",
+        "scale": "exploding",
+        "eta": k.get("eta", 0.0),
+        "s_noise": k.get("s_noise", 1.0),
+    }
+    solver = solvers.make(spec("dpm_solver_adaptive", **settings))
+    trials, asked, accepted, _ = (int(value) for value in case["info"])
+    # A trial that was accepted moved x, and drew noise.
+    visited = np.concatenate([case["x_init"][None], case["cb_x"]])
+    moved = (visited[1:] != visited[:-1]).any(axis=(1, 2))
+    yield same("accepted trials", moved.sum(), accepted)
+    draws = np.zeros((1, solver.max_trials, *case["x_init"].shape))
+    draws[0, :trials][moved] = case["noise"]
+    nodes = exploding(np.array(ends_of(case)))
+    state = replay(solver, nodes, problem(case.problem), case["x_init"], draws)
+    yield same("evaluations", state.evaluations[-1].max(), asked)
+    yield same("final", state.x[-1], case["final"], atol=1e-6)
