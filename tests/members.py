@@ -102,6 +102,14 @@ SOLVERS = specs(
         "edm(part=0.7, clock=vp_linear)",
         "lms(points=2, start=euler)",
         "reverse_diffusion(probability_flow=True)",
+        "unipc(degree=4, variant=vary_coeff, last=full)",
+        "unipc(degree=3, estimate=epsilon, uncorrected=(1, 2))",
+        "unipc(degree=2, variant=bh1, corrector=False)",
+        "deis(variable=rho)",
+        "deis(variable=log_rho, degree=4)",
+        "pndm(start=runge_kutta)",
+        "sa_solver(predictor=3, corrector=4, tau=0.0)",
+        "sa_solver(estimate=epsilon, rule=exact, tau=0.7)",
     ),
 )
 POSTERIORS = specs(

@@ -1,0 +1,137 @@
+"""UniPC's own code: multistep runs, predicted and corrected."""
+
+import functools
+
+import jax.numpy as jnp
+import numpy as np
+
+from diffusion_jax.process.predictions import predictions
+from diffusion_jax.process.schedules import Schedule, schedules
+from diffusion_jax.process.schedules.table import Table
+from diffusion_jax.sampling.grids import Nodes
+from diffusion_jax.sampling.solvers import Solver, solvers
+from tests.golden.check import Comparisons, Deliberate, Fault, checks, same
+from tests.golden.diffusers import outputs
+from tests.golden.load import Case
+from tests.golden.problems import problem
+from tests.golden.replay import at_times, replay
+
+TOLERANCE = 1e-9
+LAST_TIME = 1e-3  # where runs end
+ESTIMATES = {"data_prediction": "x0", "noise_prediction": "epsilon"}
+SPECS = {
+    "linear_cont": "vp_linear",
+    "linear_disc1000": "ddpm_linear",
+    "cosine_cont": "iddpm_cosine",
+}
+
+
+@functools.cache
+def schedule(name: str) -> Schedule:
+    """The schedule of a case."""
+    if name == "sd_disc1000":
+        return Table.from_betas(jnp.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)
+    return schedules.make(SPECS[name])
+
+
+def times(case: Case, process: Schedule) -> np.ndarray:
+    """Our times of the steps."""
+    steps, skip = case.kwargs["steps"], case.kwargs["skip_type"]
+    start = case.kwargs.get("t_start", float(process.t_max))
+    end = case.kwargs.get("t_end", LAST_TIME)
+    if skip == "time_uniform":
+        return np.linspace(start, end, steps + 1)
+    if skip == "time_quadratic":
+        return np.linspace(start**0.5, end**0.5, steps + 1) ** 2
+    ends = np.asarray(at_times(process, jnp.array([start, end])).level.log_snr)
+    return np.asarray(process.time(jnp.linspace(*ends, steps + 1)))
+
+
+def solver_of(case: Case) -> Solver:
+    """Our solver for a case."""
+    last = "falling" if case.kwargs.get("lower_order_final", True) else "full"
+    estimate, variant = ESTIMATES[case.extra["algorithm_type"]], case.extra["variant"]
+    degree = case.kwargs["order"]
+    return solvers.make(
+        f"unipc(degree={degree}, variant={variant}, estimate={estimate}, last={last})"
+    )
+
+
+def grid(case: Case, nodes: Nodes) -> Comparisons:
+    """Our times and levels beside the recorded ones."""
+    alpha, sigma = np.asarray(nodes.level.alpha), np.asarray(nodes.level.sigma)
+    yield same("times", nodes.time, case["grid_t"], atol=1e-12)
+    yield same("alpha", alpha, case["grid_alpha"], rtol=1e-10)
+    yield same("sigma", sigma, case["grid_sigma"], rtol=1e-10)
+    yield same("lambda", np.log(alpha / sigma), case["grid_lambda"], rtol=1e-9, atol=1e-10)
+
+
+@checks("unipc", "sampler")
+def sampler(case: Case) -> Comparisons:
+    """A run from noise to data."""
+    yield same("constructor", len(case.extra["ctor"]), 0)
+    process, data, solver = schedule(case.extra["schedule"]), problem(case.problem), solver_of(case)
+    nodes = at_times(process, jnp.asarray(times(case, process)))
+    yield from grid(case, nodes)
+    yield from outputs(case, predictions.make("epsilon"))
+    steps, denoises = case.kwargs["steps"], case.kwargs.get("denoise_to_zero", False)
+    # At the end it asks once more there for x_0, and does not correct.
+    yield same("evaluations", solver.evaluations(steps) + denoises, case.nfe)
+    found = replay(solver, nodes, data, case["x_init"])
+    at_fault = case.extra["variant"] == "vary_coeff" and case.kwargs["order"] > 1
+    whole = 2 if at_fault else steps  # the first step has a line to correct with, as order 1 has
+    yield same("corrected", found.corrected[:whole], case["traj"][:whole], atol=TOLERANCE)
+    if at_fault:
+        raise Deliberate(Fault(VARY_COEFF, functools.partial(_off_in_first_moment, case)))
+    inputs = np.concatenate([case["x_init"][None], found.x[: steps - 1]])
+    yield same("predicted", inputs, case["eval_x"][:steps], atol=TOLERANCE)
+    yield same("states", found.x[-1], case["traj"][steps], atol=TOLERANCE)
+    final = found.x[-1]
+    if denoises:
+        final = np.asarray(data.denoise(jnp.asarray(final), nodes[-1].level))
+    yield same("final", final, case["final"], atol=TOLERANCE)
+
+
+VARY_COEFF = (
+    "UniPC's correctors with varying coefficients use the wrong row of the inverse matrix: their "
+    "weights do not integrate a line exactly, so the method is of first order"
+)
+
+
+def implied_weights(case: Case, index: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """The weights with which a step was corrected, solved for from recorded states and outputs.
+
+    Returns:
+        weights, the places v of the values that they belong to, and the step's length h; of the
+        integral of exp(-v) from 0 to h, see `diffusion_jax.sampling.solvers.adams`.
+    """
+    alpha, sigma, lam = case["grid_alpha"], case["grid_sigma"], case["grid_lambda"]
+    here, there = index, index + 1
+    eps, x, traj = case["eval_out"], case["eval_x"], case["traj"]
+    rows = np.arange(there, max(-1, here - case.kwargs["order"]), -1)
+    if case.extra["algorithm_type"] == "data_prediction":
+        kept = sigma[there] / sigma[here]
+        integral = (traj[there] - kept * traj[here]) / alpha[there]
+        values = (x[rows] - sigma[rows, None, None] * eps[rows]) / alpha[rows, None, None]
+        places = lam[there] - lam[rows]
+    else:
+        kept = alpha[here] / alpha[there]
+        integral = (traj[here] - kept * traj[there]) / sigma[here]
+        values, places = eps[rows], lam[rows] - lam[here]
+    matrix = values.reshape(len(rows), -1).T
+    weights = np.linalg.lstsq(matrix, integral.ravel(), rcond=None)[0]
+    np.testing.assert_allclose(matrix @ weights, integral.ravel(), atol=1e-8)
+    return weights, places, lam[there] - lam[here]
+
+
+def _off_in_first_moment(case: Case) -> None:
+    """A constant is integrated exactly, a line is not, by a part that does not shrink with h."""
+
+    def first(h: float) -> float:
+        return 1 - (1 + h) * np.exp(-h)
+
+    for index in range(1, case.kwargs["steps"] - 1):
+        weights, places, h = implied_weights(case, index)
+        np.testing.assert_allclose(weights.sum(), 1 - np.exp(-h), rtol=1e-6)
+        off = abs(weights @ places / first(h) - 1)
+        assert off > 0.1, f"step {index} integrates a line up to {off:.1e}"
