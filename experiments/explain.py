@@ -19,10 +19,9 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError, nearest, one_of
 from experiments import cli, options
-from experiments.options import ARM, OUT, PROMPT
+from experiments.options import ARM, OUT, PROMPT, test_picture
 
 flags.adopt_module_key_flags(options)
-PICTURE = flags.DEFINE_integer("picture", 0, "which test picture dissolves", lower_bound=0)
 STEPS = flags.DEFINE_integer("steps", 32, "of the reverse process", lower_bound=2, upper_bound=1000)
 FRAMES = 33  # of the forward animation
 PICTURES = 6  # that the reverse process makes
@@ -75,7 +74,7 @@ def explain(config: ConfigDict) -> Any:
     from diffusion_jax.training.runs import is_run
 
     plan, data = Plan.make(config), datasets.make(config.data)
-    example = _picture(data.test)
+    example = test_picture(data.test)
     picture = jnp.asarray(example["image"], jnp.float32) / 127.5 - 1
     teller = _network(config) if is_run(config.run_dir) else _oracle(config, data)
     schedule, solver = teller.schedule, plan.headline.solver
@@ -116,12 +115,6 @@ def _prompt() -> str:
     if len(PROMPT.value) > 1:
         raise UserError(f"A lesson has one --prompt, not {len(PROMPT.value)}.")
     return PROMPT.value[0] if PROMPT.value else ""
-
-
-def _picture(source: Any) -> dict[str, Any]:
-    if PICTURE.value >= len(source):
-        raise UserError(f"There is no picture {PICTURE.value}: the test set has {len(source)}.")
-    return dict(source[PICTURE.value])
 
 
 def _network(config: ConfigDict) -> Teller:

@@ -4,12 +4,15 @@
     python -m experiments.sample --config=runs/quickstart --arm=edm --count=4 \\
         --prompt="a small red circle at the centre" --prompt="a large blue square at the centre" \\
         --config.sampling.solvers="('heun',)" --config.sampling.steps="(32,)"
+    python -m experiments.sample --config=runs/quickstart --picture=3 --mask=left_half.png
 
 Writes one sheet of pictures, a row per prompt and arm. The first solver and the largest number of
 steps of the run's config are used; without a prompt, the data set's own captions. Sample i of a
-seed is the same picture however many are drawn.
+seed is the same picture however many are drawn. With a mask, test picture --picture is seen where
+the mask is white, and the rest of it is painted.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,13 +20,19 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from experiments import cli, options
-from experiments.options import ARM, OUT, PROMPT
+from experiments.options import ARM, OUT, PROMPT, test_picture
 
 flags.adopt_module_key_flags(options)
 COUNT = flags.DEFINE_integer(
     "count", 8, "pictures per prompt and arm", lower_bound=1, upper_bound=1000
 )
+MASK = flags.DEFINE_string("mask", "", "a picture, white where the test picture is seen")
+POSTERIOR = flags.DEFINE_string("posterior", "diffpir", "how what is seen is followed, with --mask")
 SEED = flags.DEFINE_integer("seed", 0, "of the noise", lower_bound=0, upper_bound=2**31 - 1)
+
+
+# Standard deviation of the rounding of a picture's values, 2/255 apart.
+ROUNDING = 2 / 255 / 12**0.5
 
 
 def main(config: ConfigDict) -> None:
@@ -38,7 +47,8 @@ def main(config: ConfigDict) -> None:
     run = Run.of(config)
     path = check_target(OUT.value or run.folder / "samples.png")
     plan = Plan.make(config)
-    prompts = PROMPT.value or _captions(config)
+    seen, caption = _seen(config, run.facts.shape) if MASK.value else (None, "")
+    prompts = PROMPT.value or ([caption] if seen else _captions(config))
     condition = encode(run.facts, [prompt for prompt in prompts for _ in range(COUNT.value)])
     arms = load_arms(run.folder, (ARM.value,) if ARM.value else ())
     guides = load_guides(run.folder, arms, plan.guidance.guided_by)
@@ -47,7 +57,7 @@ def main(config: ConfigDict) -> None:
     rows = []
     with Progress().phase("Sampling", len(arms), unit="arms") as advance:
         for name, arm in arms.items():
-            rows.append(_draw(plan, arm, run.facts.shape, condition, guides.get(name)))
+            rows.append(_draw(plan, arm, run.facts.shape, condition, guides.get(name), seen))
             advance(name)
     _write_sheet(path, rows, tuple(arms), prompts)
     _say_what_is_right(config, rows, tuple(arms), prompts)
@@ -60,14 +70,36 @@ def _captions(config: ConfigDict) -> list[str]:
     return list(datasets.make(config.data).prompts[:4])
 
 
-def _draw(plan: Any, arm: Any, shape: tuple[int, ...], condition: Any, guide: Any) -> Any:
+def _seen(config: ConfigDict, shape: tuple[int, ...]) -> tuple[Any, str]:
+    """The posterior of pictures of which a part is that of a test picture, and its caption."""
+    from pathlib import Path
+
+    import jax.numpy as jnp
+
+    from diffusion_jax.data.dataset import datasets
+    from diffusion_jax.data.folder.pictures import load_pictures
+    from diffusion_jax.sampling.inverse import Mask, posteriors
+
+    example = test_picture(datasets.make(config.data).test)
+    picture = jnp.asarray(example["image"], jnp.float32) / 127.5 - 1
+    white = load_pictures([Path(MASK.value)], shape[0], 1)[0] > 127
+    mask = Mask(jnp.asarray(white, jnp.float32))
+    seen = posteriors.make(
+        POSTERIOR.value, operator=mask, observation=mask(picture[None]), noise_std=ROUNDING
+    )
+    return seen, str(example["caption"])
+
+
+def _draw(
+    plan: Any, arm: Any, shape: tuple[int, ...], condition: Any, guide: Any, seen: Any
+) -> Any:
     """The pictures of one arm, uint8."""
     from diffusion_jax.data.pipeline import to_bytes
     from diffusion_jax.evaluation.generate import generate
 
     count, way = len(condition["label"]), plan.headline
     samples, _ = generate(
-        plan.sampler(arm, way, shape, guide),
+        dataclasses.replace(plan.sampler(arm, way, shape, guide), posterior=seen),
         arm.params,
         arm.objective.prediction,
         plan.nodes(arm.objective.schedule, way.steps),

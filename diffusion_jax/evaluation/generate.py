@@ -15,6 +15,7 @@ from diffusion_jax.process.predictions import Prediction
 from diffusion_jax.sampling.denoisers import Denoiser, VarianceDenoiser, from_network
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.guidance import Course, Guidance
+from diffusion_jax.sampling.inverse import Posterior
 from diffusion_jax.sampling.sample import check_start, check_variance, prior, sample, sample_keys
 from diffusion_jax.sampling.solvers import Solver, State
 from diffusion_jax.sampling.thresholds import NoThreshold, Threshold, thresholded
@@ -63,6 +64,7 @@ class Sampler:
         sigma_data: standard deviation of the data, as in training.
         threshold: keeps the guided estimates within the range of data.
         guide: the weaker network, for guidance that needs one.
+        posterior: of an observation, of all samples alike, that they are to agree with.
     """
 
     network: ScoreNetwork = static()
@@ -72,6 +74,7 @@ class Sampler:
     sigma_data: Scalar = 0.5
     threshold: Threshold = NoThreshold()
     guide: Guide | None = None
+    posterior: Posterior | None = None
 
     def denoiser(
         self, params: PyTree, prediction: Prediction, condition: Condition, course: Course
@@ -81,6 +84,8 @@ class Sampler:
         guide = self.guide.denoiser() if self.guide else None
         if condition or guide:  # without a condition only another network can guide
             denoise = self.guidance(denoise, null_condition(condition), course, guide)
+        if self.posterior:
+            denoise = self.posterior.denoiser(denoise, course)
         denoise = thresholded(denoise, self.threshold)
         # A network tells its variance under the condition, whatever then steers its estimate.
         if isinstance(own, VarianceDenoiser) and denoise is not own:
@@ -120,7 +125,9 @@ def _run(
 
     start = prior(nodes, keys, sampler.shape)
     denoise = sampler.denoiser(params, prediction, condition, Course(start, nodes))
-    end, (x, denoised) = sample(denoise, sampler.solver, nodes, start, keys, condition, save=save)
+    solver = sampler.solver
+    solver = sampler.posterior.solver(solver) if sampler.posterior else solver
+    end, (x, denoised) = sample(denoise, solver, nodes, start, keys, condition, save=save)
     # The estimate of step i was made from frame i; the last frame is its own.
     frames = jnp.concatenate([start[None, :traced], x])
     return end, (frames, jnp.concatenate([denoised, x[-1:]]))
@@ -164,6 +171,7 @@ def generate(
     check_variance(sampler.solver, sampler.network.variance)
     if sampler.guide:
         check_start(nodes, sampler.solver, sampler.guide.prediction)
+    nodes = sampler.posterior.grid(nodes) if sampler.posterior else nodes
     keys = sample_keys(jax.random.key(seed), count)
     batches, paths = [], []
     for first in range(0, count, batch_size):

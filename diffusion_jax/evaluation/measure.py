@@ -84,8 +84,10 @@ class Plan:
             _check_number("steps", steps)
         guide = guidance.make(options.guidance)
         _check_guide(guide, config)
+        takers = {spec: solvers.make(spec) for spec in options.solvers}
+        _check_memory(guide, takers)
         return Plan(
-            {spec: solvers.make(spec) for spec in options.solvers},
+            takers,
             tuple(sorted(set(options.steps))),
             grids.make(options.grid),
             guide,
@@ -166,6 +168,16 @@ def _check_guide(guide: Guidance, config: ConfigDict) -> None:
             f"sampling.guidance asks for the checkpoint of step {step}, and this run makes one "
             f"every {every} steps, the last at {last}."
         )
+
+
+def _check_memory(guide: Guidance, takers: Mapping[str, Solver]) -> None:
+    """Raises UserError if guidance remembers evaluations, and a solver may reject some."""
+    for spec, solver in takers.items():
+        if guide.remembers and solver.adaptive:
+            raise UserError(
+                f"guidance {type(guide).__name__} remembers earlier evaluations, of which solver "
+                f"{spec!r} rejects some: use another solver, or momentum=0.0."
+            )
 
 
 def _check_number(field: str, value: int) -> None:

@@ -93,6 +93,16 @@ def test_a_solver_that_cannot_start_is_refused_before_training(tmp_path: Path) -
     assert not (tmp_path / "run").exists()
 
 
+def test_guidance_with_a_memory_is_refused_with_a_solver_that_takes_steps_back(
+    tmp_path: Path,
+) -> None:
+    config = tiny(tmp_path / "run")
+    config.sampling.guidance, config.sampling.solvers = "apg", ("ddim", "ode")
+    with pytest.raises(UserError, match="solver 'ode' rejects some"):
+        compare.main(config)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_prediction_that_cannot_start_is_refused_before_training(tmp_path: Path) -> None:
     config = tiny(tmp_path / "run")
     config.arms.flow.prediction = "epsilon"

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from configs import base
+from diffusion_jax.data.dataset import datasets
 from diffusion_jax.errors import UserError
 from diffusion_jax.training.loop import train
 from experiments import sample
@@ -73,6 +74,32 @@ def test_another_arm_and_an_earlier_checkpoint_may_guide(run: ConfigDict, out: P
             sample.main(config)
         sheets.append(sheet(out))
     assert (sheets[0] != sheets[1]).any() and (sheets[1] != sheets[2]).any()
+
+
+def test_what_a_mask_shows_of_a_picture_is_kept(
+    run: ConfigDict, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask, drawn = tmp_path / "mask.png", []
+    half = np.zeros((12, 12), np.uint8)
+    half[:, :6] = 255
+    Image.fromarray(half).save(mask)
+    monkeypatch.setattr(sample, "_write_sheet", lambda path, rows, *more: drawn.extend(rows))
+    single = run.copy_and_resolve_references()
+    single.sampling.solvers = ("ddim",)
+    with flagsaver.flagsaver(arm="flow", mask=str(mask), picture=2):
+        sample.main(run)
+        with flagsaver.flagsaver(posterior="repaint"):
+            sample.main(single)
+            with pytest.raises(UserError, match="remembers earlier steps"):
+                sample.main(run)
+    picture = datasets.make(run.data).test[2]["image"].astype(float)
+    for pictures, least in zip(drawn, (8, 1), strict=True):
+        assert pictures.shape == (3, 12, 12, 3)  # its own caption is the prompt
+        off = np.abs(pictures - picture).mean(axis=(0, 1, 3))
+        assert off[:6].max() < least < off[6:].min()
+    with flagsaver.flagsaver(mask=str(tmp_path / "none.png")):
+        with pytest.raises(UserError, match="Cannot read the picture"):
+            sample.main(run)
 
 
 def test_a_run_that_is_older_than_a_field_of_sampling_has_its_default(run: ConfigDict) -> None:

@@ -46,6 +46,10 @@ class AdaptiveProjected(Contrast):
         if self.longest != math.inf:
             positive(self, "longest")
 
+    @property
+    def remembers(self) -> bool:
+        return self.momentum != 0
+
     def update(
         self, stronger: Float[Array, "batch ..."], difference: Float[Array, "batch ..."]
     ) -> Float[Array, "batch ..."]:
@@ -60,7 +64,7 @@ class AdaptiveProjected(Contrast):
 
     def begin(self, course: Course | None) -> Combine:
         """`combine` for one run of a sampler, on which it remembers the last difference."""
-        if self.momentum == 0:
+        if not self.remembers:
             return lambda x, level, stronger, weaker: self.update(stronger, stronger - weaker)
         # What one evaluation leaves for the next, whatever a solver does between them.
         start: Course = needed(self, course, "to know where the sampler starts")

@@ -33,6 +33,11 @@ class Guidance(Protocol):
         """(arm, checkpoint's step) of the guide that it needs; None if it needs none."""
         ...
 
+    @property
+    def remembers(self) -> bool:
+        """Whether an evaluation depends on those before: no solver may then take one back."""
+        ...
+
     def __call__(
         self,
         denoise: Denoiser,
@@ -101,6 +106,10 @@ class Contrast:
     @property
     def guided_by(self) -> tuple[str, int | None] | None:
         return None
+
+    @property
+    def remembers(self) -> bool:
+        return False
 
     @property
     def bounded(self) -> bool:
