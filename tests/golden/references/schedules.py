@@ -1,5 +1,6 @@
 """Noise schedules in continuous time, and what their networks see and give."""
 
+import functools
 from typing import Any
 
 import jax
@@ -14,7 +15,7 @@ from diffusion_jax.process.predictions import Prediction, convert, predictions
 from diffusion_jax.process.schedules import Schedule, rate, schedules
 from diffusion_jax.process.schedules.learned import MonotoneNetwork
 from diffusion_jax.process.schedules.table import Table
-from diffusion_jax.sampling.solvers.diffusion import COEFFICIENTS, half_squared_diffusion
+from diffusion_jax.sampling.solvers.diffusion import coefficient, half_squared_diffusion
 from tests.golden.check import Comparisons, checks, same
 from tests.golden.load import Case
 from tests.golden.replay import at_times
@@ -119,15 +120,16 @@ def paths(case: Case) -> Comparisons:
     # The path is told by the case's name alone.
     path = next(ours for theirs, ours in PATHS.items() if case.name.split("_")[0] == theirs)
     schedule = schedules.make(path)
-    nodes = jax.tree.map(np.asarray, at_times(schedule, jnp.asarray(1 - case["t"])))
-    level, slope, x = nodes.level, nodes.rate, case["x"]
+    nodes = at_times(schedule, jnp.asarray(1 - case["t"]))
+    level, slope = jax.tree.map(np.asarray, (nodes.level, nodes.rate))
+    x = case["x"]
     yield same("alpha", level.alpha, case["alpha"], rtol=1e-9)
     yield same("sigma", level.sigma, case["sigma"], rtol=1e-8, atol=1e-12)
     yield same("slope of alpha", -slope.alpha, case["d_alpha"], rtol=1e-8, atol=1e-12)
     yield same("slope of sigma", -slope.sigma, case["d_sigma"], rtol=1e-7, atol=1e-12)
     f = (slope.alpha / level.alpha)[:, None]
     yield same("drift", f * x, case["drift_mean"], rtol=1e-8, atol=1e-12)
-    half = np.asarray(half_squared_diffusion(nodes))[:, None]
+    half = np.asarray(jax.vmap(half_squared_diffusion)(nodes))[:, None]
     yield same("g²/2", half, case["drift_var"], rtol=1e-7)
     level = jax.tree.map(jnp.asarray, level)
     velocity, score, epsilon = (
@@ -153,7 +155,8 @@ def paths(case: Case) -> Comparisons:
         ("inccreasing-decreasing", "increasing_decreasing"),
     ):
         if f"diff_{theirs}" in case:
-            found = np.asarray(COEFFICIENTS[ours](nodes, norm))[:, None]
+            of_node = functools.partial(coefficient, ours, norm)
+            found = np.asarray(jax.vmap(of_node)(nodes))[:, None]
             recorded = np.broadcast_to(case[f"diff_{theirs}"], found.shape)
             yield same(theirs, found, recorded, rtol=1e-7, atol=1e-12)
 

@@ -45,8 +45,12 @@ def beta_schedules(case: Case) -> Comparisons:
     ratio = level.sigma / level.alpha
     yield same("noise", ratio, case["sqrt_recipm1_alphas_cumprod"], rtol=1e-8)
     # One step of the chain: the posterior between an entry and the one before, or clean data.
-    there = Level(np.append(1.0, level.alpha[:-1]), np.append(0.0, level.sigma[:-1]))
-    step = posterior(*jax.tree.map(jnp.asarray, (level, there)))
+    alpha, sigma = np.append(1.0, level.alpha), np.append(0.0, level.sigma)
+    here, there = (
+        Level(jnp.asarray(alpha[part]), jnp.asarray(sigma[part]))
+        for part in (slice(1, None), slice(None, -1))
+    )
+    step = posterior(here, there)
     x, x0 = jnp.ones(count), jnp.zeros(count)
     yield same("weight of x_0", step.mean(x0, x), case["posterior_mean_coef1"], rtol=1e-8)
     yield same("weight of x", step.mean(x, x0), case["posterior_mean_coef2"], rtol=1e-8)
