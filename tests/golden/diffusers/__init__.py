@@ -17,7 +17,6 @@ from tests.golden.diffusers.network import (
 )
 from tests.golden.diffusers.settings import Config, given, steps_of
 from tests.golden.diffusers.spacing import (
-    betas,
     exploding,
     flow_grid,
     flow_match_grid,
@@ -40,7 +39,6 @@ from tests.golden.diffusers.spacing import (
 __all__ = [
     "Config",
     "Thresholded",
-    "betas",
     "data",
     "exploding",
     "flow_grid",

@@ -9,7 +9,9 @@ from scipy.stats import beta as beta_distribution
 
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import Schedule, schedules
-from diffusion_jax.process.schedules.table import Table
+from diffusion_jax.process.schedules.scaled_linear import scaled_linear, sigmoid_beta
+from diffusion_jax.process.schedules.table import Table, ddpm_cosine, ddpm_linear
+from diffusion_jax.process.schedules.zero_terminal_snr import ZeroTerminalSnr
 from diffusion_jax.sampling.grids import Nodes
 from tests.golden.check import Comparisons, same
 from tests.golden.diffusers.settings import Config, given, steps_of
@@ -17,41 +19,28 @@ from tests.golden.load import Case
 from tests.golden.replay import nodes_at
 
 
-def betas(config: Mapping[str, Any]) -> np.ndarray:
-    """The table of betas that a scheduler was built with."""
+def schedule(config: Mapping[str, Any]) -> Schedule:
+    """The schedule through a scheduler's table, where label i has time (i + 1)/T."""
+    made = _table(config)
+    return ZeroTerminalSnr(made) if config["rescale_betas_zero_snr"] else made
+
+
+def _table(config: Mapping[str, Any]) -> Table:
     if config["trained_betas"] is not None:
-        return np.asarray(config["trained_betas"])
+        return Table.from_betas(jnp.asarray(config["trained_betas"]))
     count, start, end = (config[k] for k in ("num_train_timesteps", "beta_start", "beta_end"))
     kind = config["beta_schedule"]
-    if kind == "linear":
-        return np.linspace(start, end, count)
-    if kind == "scaled_linear":
-        return np.linspace(start**0.5, end**0.5, count) ** 2
-    if kind == "sigmoid":
-        return start + (end - start) / (1 + np.exp(-np.linspace(-6, 6, count)))
     if kind == "squaredcos_cap_v2":
-        cosine = schedules.make(f"ddpm_cosine(steps={count})")
-        alpha = np.asarray(cosine.level(jnp.arange(1, count + 1) / count).alpha)
-        return 1 - (alpha / np.append(1, alpha[:-1])) ** 2
-    raise KeyError(f"no betas are called {kind!r}")
-
-
-def schedule(config: Mapping[str, Any]) -> Table:
-    """The schedule through a scheduler's table, where label i has time (i + 1)/T."""
-    table = Table.from_betas(jnp.asarray(betas(config)))
-    if not config["rescale_betas_zero_snr"]:
-        return table
-    alpha = np.exp(np.asarray(table.log_alpha))
-    alpha = (alpha - alpha[-1]) * alpha[0] / (alpha[0] - alpha[-1])
-    with np.errstate(divide="ignore"):
-        return Table(jnp.asarray(np.log(alpha)))
+        return ddpm_cosine(count)
+    if kind == "linear":  # ours is scaled by 1000/steps
+        return ddpm_linear(count, start * count / 1000, end * count / 1000)
+    return {"scaled_linear": scaled_linear, "sigmoid": sigmoid_beta}[kind](count, start, end)
 
 
 def levels(config: Mapping[str, Any]) -> Level:
     """The noise level at every label, (T,)."""
-    log_alpha = np.asarray(schedule(config).log_alpha)
-    alpha, sigma = np.exp(log_alpha), np.sqrt(-np.expm1(2 * log_alpha))
-    return Level(jnp.asarray(alpha), jnp.asarray(sigma))
+    count = config["num_train_timesteps"]
+    return schedule(config).level(jnp.arange(1, count + 1) / count)
 
 
 def table(case: Case) -> Comparisons:

@@ -25,6 +25,7 @@ from tests.golden.diffusers import (
     threshold,
 )
 from tests.golden.load import Case
+from tests.golden.openai import told
 from tests.golden.problems import Problem, problem
 from tests.golden.replay import apart, nodes_at, replay
 
@@ -76,7 +77,8 @@ def _noise_is_left() -> None:
 
 
 LEFT_OVER = Fault(
-    "fixed_large leaves the noise of the last step in the sample where the last label is not 0",
+    "a large or learned variance leaves the noise of the last step in the sample where the last "
+    "label is not 0",
     shown=_noise_is_left,
 )
 
@@ -90,14 +92,26 @@ def ddpm(case: Case) -> Comparisons:
         raise Deliberate(NOT_A_NUMBER)
     yield from start(case)
     at, noise = labels(case), draws(case, steps_of(case))
-    large = kind == "fixed_large"
-    solver = solvers.make(f"ancestral(variance={'large' if large else 'small'})")
+    large, learned = kind == "fixed_large", kind.startswith("learned")
+    variance = "learned" if learned else "large" if large else "small"
+    solver, exact = solvers.make(f"ancestral(variance={variance})"), data(case)
+    if learned:
+        tells = case["var_pred"]
+        # A variance that is learned outright is told as it is; here, as its logarithm.
+        tells = np.log(tells) if kind == "learned" else tells
+        exact = told(exact, kind, case["eval_sigma"], tells)
     yield same("evaluations", solver.evaluations(len(at)), case.nfe)
-    found = replay(solver, at_labels(case, np.append(at, -1)), data(case), case["x_init"], noise)
+    found = replay(solver, at_labels(case, np.append(at, -1)), exact, case["x_init"], noise)
     yield same("estimates", found.denoised, case["pred_x0"], atol=TOLERANCE)
-    if large and at[-1] > 0:
+    if variance != "small" and at[-1] > 0:
         yield same("states", found.x[:-1], case["traj"][1:-1], atol=TOLERANCE)
         std = levels(Config(case)).sigma[at[-1]]
+        if kind == "learned":
+            std = np.exp(tells[-1] / 2)
+        elif learned:
+            # The posterior's own variance is 0 there, and taken for 1e-20.
+            part = (tells[-1] + 1) / 2
+            std = std**part * 1e-10 ** (1 - part)
         yield same("end", found.x[-1] + std * noise[-1], case["final"], atol=TOLERANCE)
         raise Deliberate(LEFT_OVER)
     yield same("states", found.x, case["traj"][1:], atol=TOLERANCE)
