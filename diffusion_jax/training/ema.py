@@ -15,8 +15,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
-from diffusion_jax.errors import UserError
+from diffusion_jax.errors import UserError, positive, within
 from diffusion_jax.registry import Registry
+from diffusion_jax.training import posthoc
 
 
 @runtime_checkable
@@ -86,9 +87,71 @@ class HalfLife:
             )
 
     def weight(self, step: Int[Array, ""]) -> Float[Array, ""]:
-        seen = (step - 1) * jnp.float32(self.batch_size)
+        seen = (step - 1) * float(self.batch_size)
         half_life = jnp.minimum(self.samples, self.ramp_up * seen)
         return -jnp.expm1(-jnp.log(2.0) * self.batch_size / half_life)
+
+
+@averages.register("power_function")
+@dataclasses.dataclass(frozen=True)
+class PowerFunction:
+    """Weights that grow as a power of training time: w_t = 1 - (1 - 1/t)^(gamma + 1).
+
+    The average spans the same share of the training at any time, and forgets the start. Snapshots
+    of averages of a few widths give that of any other afterwards: see `training.posthoc`.
+
+    Attributes:
+        std: width of the weights, as a share of the training so far, in (0, 0.2886]; it sets
+            gamma.
+
+    Raises:
+        UserError: a width outside.
+
+    Source: Karras et al. 2024 (EDM2), section 3.1.
+
+    >>> round(float(PowerFunction(std=12**-0.5).weight(jnp.int32(4))), 6)
+    0.25
+    """
+
+    std: float = 0.1
+
+    def __post_init__(self) -> None:
+        posthoc.exponent(self.std)
+
+    def weight(self, step: Int[Array, ""]) -> Float[Array, ""]:
+        gamma = float(posthoc.exponent(self.std))
+        return -jnp.expm1((gamma + 1) * jnp.log1p(-1 / step))
+
+
+@averages.register("inverse_power")
+@dataclasses.dataclass(frozen=True)
+class InversePower:
+    """A decay that warms up: w_t = max((1 + (t - 1)/inv_gamma)^-power, 1 - decay).
+
+    Attributes:
+        inv_gamma: number of updates in which the warm-up sets in.
+        power: 1 gives equal weights at inv_gamma = 1; less forgets faster.
+        decay: largest share that the past keeps in an update, in [0, 1].
+
+    Raises:
+        UserError: a setting that is not positive, or a decay outside.
+
+    Source: Crowson 2022 (k-diffusion), its warm-up of averages.
+
+    >>> round(float(InversePower(power=1.0).weight(jnp.int32(4))), 6)
+    0.25
+    """
+
+    inv_gamma: float = 1.0
+    power: float = 2 / 3
+    decay: float = 0.9999
+
+    def __post_init__(self) -> None:
+        positive(self, "inv_gamma", "power")
+        within(self, 0.0, 1.0, "decay")
+
+    def weight(self, step: Int[Array, ""]) -> Float[Array, ""]:
+        return jnp.maximum((1 + (step - 1) / self.inv_gamma) ** -self.power, 1 - self.decay)
 
 
 @averages.register("none")

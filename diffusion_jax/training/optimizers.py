@@ -2,9 +2,10 @@
 
 The learning rate of update t (from 0) is
 
-    peak · min(1, (t + 1) / warmup) · decay((t - warmup) / (steps - warmup)),
+    peak · min(1, (t + 1) / warmup) · decay(t),
 
-with `decay` falling from 1 to 0 over [0, 1], or constant.
+where the decay starts from 1 at update s = max(warmup, hold). With r = (t - s) / (steps - s) it is
+1 (constant), 1 - r (linear), (1 + cos(pi r))/2 (cosine) or sqrt(s / t) (inverse_sqrt).
 """
 
 import math
@@ -18,30 +19,40 @@ from jaxtyping import Array, Float
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.registry import Registry
 
-Factor = Callable[[Float[Array, ""]], Float[Array, ""]]
+Factor = Callable[[Float[Array, ""], float, int], Float[Array, ""]]
 
+
+def _share(count: Float[Array, ""], start: float, steps: int) -> Float[Array, ""]:
+    return jnp.clip((count - start) / max(steps - start, 1), 0.0, 1.0)
+
+
+# Of the number of updates made, the one at which the decay starts, and those of the whole run.
 decays: dict[str, Factor] = {
-    "constant": jnp.ones_like,
-    "linear": lambda share: 1 - share,
-    "cosine": lambda share: (1 + jnp.cos(jnp.pi * share)) / 2,
+    "constant": lambda count, start, steps: jnp.ones_like(count),
+    "linear": lambda count, start, steps: 1 - _share(count, start, steps),
+    "cosine": lambda count, start, steps: (1 + jnp.cos(jnp.pi * _share(count, start, steps))) / 2,
+    "inverse_sqrt": lambda count, start, steps: jnp.maximum(count / max(start, 1), 1.0) ** -0.5,
 }
 
 optimizers: Registry[optax.GradientTransformation] = Registry("optimizer")
 
 
 def learning_rate_schedule(
-    peak: float, warmup: int, decay: str, steps: int
+    peak: float, warmup: float, decay: str, steps: int, hold: float = 0
 ) -> Callable[[Any], Float[Array, ""]]:
     """The learning rate as a function of the number of updates made.
 
     Args:
         peak: the rate reached after warm-up.
         warmup: number of updates over which it grows linearly; 0 for none.
-        decay: 'constant', 'linear' or 'cosine'.
-        steps: number of updates of the whole run, where a decay reaches 0.
+        decay: 'constant', 'linear', 'cosine' or 'inverse_sqrt'.
+        steps: number of updates of the whole run, where a linear or cosine decay reaches 0.
+        hold: the update at which the decay starts, if that is later than the end of warm-up.
 
     Raises:
-        UserError: unknown decay, or a negative rate or warm-up.
+        UserError: unknown decay, or a negative rate, warm-up or hold.
+
+    Source: Karras et al. 2024 (EDM2), section 3 and appendix B, for warm-up, hold and inverse_sqrt.
 
     >>> rate = learning_rate_schedule(peak=1.0, warmup=4, decay="linear", steps=8)
     >>> [float(rate(t)) for t in (0, 3, 6)]
@@ -53,11 +64,13 @@ def learning_rate_schedule(
             "An optimizer needs a finite learning_rate >= 0 and a warmup >= 0, "
             f"got {peak} and {warmup}."
         )
+    _not_negative(hold=hold)
+    start = max(warmup, hold)
 
     def rate(count: Any) -> Float[Array, ""]:
-        count = jnp.asarray(count, jnp.float32)
-        share = jnp.clip((count - warmup) / max(steps - warmup, 1), 0.0, 1.0)
-        return peak * jnp.minimum(1.0, (count + 1) / max(warmup, 1)) * decays[decay](share)
+        count = jnp.asarray(count, float)
+        growth = jnp.minimum(1.0, (count + 1) / max(warmup, 1))
+        return peak * growth * decays[decay](count, start, steps)
 
     return rate
 
@@ -89,6 +102,7 @@ def adam(
     learning_rate: float = 1e-3,
     warmup: int = 0,
     decay: str = "constant",
+    hold: int = 0,
     clip: float = float("inf"),
     b1: float = 0.9,
     b2: float = 0.999,
@@ -100,7 +114,7 @@ def adam(
     """
     _shares(b1=b1, b2=b2)
     _not_negative(eps=eps)
-    rate = learning_rate_schedule(learning_rate, warmup, decay, steps)
+    rate = learning_rate_schedule(learning_rate, warmup, decay, steps, hold)
     return _optimizer(optax.scale_by_adam(b1, b2, eps), rate, clip)
 
 
@@ -110,6 +124,7 @@ def adamw(
     learning_rate: float = 1e-3,
     warmup: int = 0,
     decay: str = "constant",
+    hold: int = 0,
     clip: float = float("inf"),
     b1: float = 0.9,
     b2: float = 0.999,
@@ -119,7 +134,7 @@ def adamw(
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
     _shares(b1=b1, b2=b2)
     _not_negative(eps=eps, weight_decay=weight_decay)
-    rate = learning_rate_schedule(learning_rate, warmup, decay, steps)
+    rate = learning_rate_schedule(learning_rate, warmup, decay, steps, hold)
     rule = optax.chain(optax.scale_by_adam(b1, b2, eps), optax.add_decayed_weights(weight_decay))
     return _optimizer(rule, rate, clip)
 
@@ -130,10 +145,11 @@ def sgd(
     learning_rate: float = 1e-2,
     warmup: int = 0,
     decay: str = "constant",
+    hold: int = 0,
     clip: float = float("inf"),
     momentum: float = 0.9,
 ) -> optax.GradientTransformation:
     """Stochastic gradient descent with (heavy-ball) momentum."""
     _shares(momentum=momentum)
-    rate = learning_rate_schedule(learning_rate, warmup, decay, steps)
+    rate = learning_rate_schedule(learning_rate, warmup, decay, steps, hold)
     return _optimizer(optax.trace(momentum), rate, clip)

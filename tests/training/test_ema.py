@@ -6,6 +6,7 @@ import pytest
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.training.ema import averages, update
+from diffusion_jax.training.posthoc import exponent
 
 members = pytest.mark.parametrize("name", list(averages))
 
@@ -55,7 +56,35 @@ def test_half_life_does_not_depend_on_the_batch_size() -> None:
     assert fine == pytest.approx(0.5, rel=1e-3) and coarse == pytest.approx(fine, rel=1e-3)
 
 
-@pytest.mark.parametrize("spec", ["decay(decay=1.0)", "decay(decay=-0.1)", "half_life(samples=0)"])
-def test_settings_that_cannot_work_are_refused(spec: str) -> None:
-    with pytest.raises(UserError, match="needs"):
+@pytest.mark.parametrize("std", [0.05, 0.15, 0.28])
+def test_power_function_weighs_the_past_by_a_power_of_its_time(std: float) -> None:
+    values = np.random.default_rng(1).standard_normal(60)
+    gamma = float(exponent(std))
+    # The power's integral over each update, from the formula of the profile.
+    shares = np.diff((np.arange(61) / 60) ** (gamma + 1))
+    found = run(f"power_function(std={std})", values, start=7.0)[-1]
+    assert found == pytest.approx(np.sum(shares * values), rel=1e-4, abs=1e-5)
+
+
+def test_inverse_power_of_one_is_the_mean_until_its_largest_decay() -> None:
+    values = np.random.default_rng(2).standard_normal(20)
+    found = run("inverse_power(power=1.0, decay=0.9)", values, start=7.0)
+    assert found[9] == pytest.approx(np.mean(values[:10]), rel=1e-5)
+    assert found[19] == pytest.approx(0.9 * found[18] + 0.1 * values[19], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("decay(decay=1.0)", "needs"),
+        ("decay(decay=-0.1)", "needs"),
+        ("half_life(samples=0)", "needs"),
+        ("power_function(std=0.3)", "std in"),
+        ("power_function(std=0.0)", "std in"),
+        ("inverse_power(power=0.0)", "power must be positive"),
+        ("inverse_power(decay=1.5)", "decay must be from 0 to 1"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(spec: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         averages.make(spec)

@@ -47,8 +47,21 @@ def test_learning_rate_rises_to_the_peak_and_ends_where_it_should(decay: str) ->
     rates = np.array([float(rate(count)) for count in range(111)])
     np.testing.assert_allclose(rates[:10], 0.2 * np.arange(1, 11) / 10, rtol=1e-6)
     assert rates.max() == pytest.approx(0.2) and (np.diff(rates[10:]) <= 1e-9).all()
-    assert rates[60] == pytest.approx({"constant": 0.2}.get(decay, 0.1), rel=1e-5)
-    assert rates[110] == pytest.approx({"constant": 0.2}.get(decay, 0.0), abs=1e-7)
+    ends = {
+        "constant": (0.2, 0.2),
+        "linear": (0.1, 0.0),
+        "cosine": (0.1, 0.0),
+        "inverse_sqrt": (0.2 * np.sqrt(10 / 60), 0.2 * np.sqrt(10 / 110)),
+    }
+    np.testing.assert_allclose(rates[[60, 110]], ends[decay], rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("decay", [d for d in decays if d != "constant"])
+def test_held_learning_rate_stays_at_the_peak_until_the_decay_starts(decay: str) -> None:
+    rate = learning_rate_schedule(peak=0.2, warmup=10, decay=decay, steps=110, hold=40)
+    rates = np.array([float(rate(count)) for count in range(10, 111)])
+    np.testing.assert_allclose(rates[:31], 0.2, rtol=1e-6)
+    assert (np.diff(rates[31:]) < 0).all()
 
 
 def test_weight_decay_shrinks_parameters_that_have_no_gradient() -> None:
@@ -66,6 +79,7 @@ def test_weight_decay_shrinks_parameters_that_have_no_gradient() -> None:
         ("adam(learning_rate=inf)", "finite learning_rate"),
         ("adam(clip=0)", "clip > 0"),
         ("adam(b1=1.0)", r"b1 in \[0, 1\)"),
+        ("adam(hold=-1)", "hold >= 0"),
         ("sgd(momentum=-0.1)", r"momentum in \[0, 1\)"),
         ("adamw(weight_decay=-1.0)", "weight_decay >= 0"),
         ("adma()", "Did you mean 'adam'"),
