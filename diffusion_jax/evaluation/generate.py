@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork, null_condition
 from diffusion_jax.process.level import Level
@@ -18,6 +18,7 @@ from diffusion_jax.sampling.guidance import Course, Guidance
 from diffusion_jax.sampling.inverse import Posterior
 from diffusion_jax.sampling.sample import check_start, check_variance, prior, sample, sample_keys
 from diffusion_jax.sampling.solvers import Solver, State
+from diffusion_jax.sampling.solvers.base import AdaptiveState
 from diffusion_jax.sampling.thresholds import NoThreshold, Threshold, thresholded
 from diffusion_jax.struct import Scalar, pytree, static
 
@@ -101,11 +102,14 @@ class Path:
         level: (frames,) noise level of each frame.
         x: (frames, traced, ...) the samples on their way.
         denoised: (frames, traced, ...) the estimate of the data made there.
+        evaluations: of the denoiser for each sample that was drawn, traced or not, (count,), as an
+            adaptive solver has counted them; None for others, whose number is known.
     """
 
     level: Level
     x: Float[np.ndarray, "frames traced ..."]
     denoised: Float[np.ndarray, "frames traced ..."]
+    evaluations: Int[np.ndarray, "count"] | None = None
 
 
 @functools.partial(jax.jit, static_argnames="traced")
@@ -117,20 +121,22 @@ def _run(
     keys: Array,
     condition: Condition,
     traced: int,
-) -> tuple[Array, tuple[Array, Array]]:
-    """The samples, and (x, denoised) of the first `traced` of them, frame by frame."""
+) -> tuple[Array, tuple[Array, Array], Array | None]:
+    """The samples; (x, denoised) of the first `traced` of them, frame by frame; evaluations."""
 
-    def save(state: State) -> tuple[Array, Array]:
-        return state.x[:traced], state.denoised[:traced]
+    def save(state: State) -> tuple[Array, Array, Array | None]:
+        counted = state.evaluations if isinstance(state, AdaptiveState) else None
+        return state.x[:traced], state.denoised[:traced], counted
 
     start = prior(nodes, keys, sampler.shape)
     denoise = sampler.denoiser(params, prediction, condition, Course(start, nodes))
     solver = sampler.solver
     solver = sampler.posterior.solver(solver) if sampler.posterior else solver
-    end, (x, denoised) = sample(denoise, solver, nodes, start, keys, condition, save=save)
+    end, (x, denoised, counted) = sample(denoise, solver, nodes, start, keys, condition, save=save)
     # The estimate of step i was made from frame i; the last frame is its own.
     frames = jnp.concatenate([start[None, :traced], x])
-    return end, (frames, jnp.concatenate([denoised, x[-1:]]))
+    path = frames, jnp.concatenate([denoised, x[-1:]])
+    return end, path, None if counted is None else counted[-1]
 
 
 def generate(
@@ -173,15 +179,17 @@ def generate(
         check_start(nodes, sampler.solver, sampler.guide.prediction)
     nodes = sampler.posterior.grid(nodes) if sampler.posterior else nodes
     keys = sample_keys(jax.random.key(seed), count)
-    batches, paths = [], []
+    batches, paths, counts = [], [], []
     for first in range(0, count, batch_size):
         # The last batch is filled up by repeating samples, so that all have one shape.
         rows = np.arange(first, first + batch_size) % count
         part = jax.tree.map(lambda values, rows=rows: jnp.asarray(values)[rows], condition)
-        samples, path = _run(sampler, params, prediction, nodes, keys[rows], part, traced)
+        samples, path, counted = _run(sampler, params, prediction, nodes, keys[rows], part, traced)
         batches.append(np.asarray(samples))
         paths.append(path)
+        counts.append(counted)
     # Padding repeats the last frame.
     frames = slice(int(nodes.steps) + 1)
     x, denoised = (np.asarray(each)[frames] for each in paths[0])
-    return np.concatenate(batches)[:count], Path(nodes[frames].level, x, denoised)
+    evaluations = np.concatenate(counts)[:count] if sampler.solver.adaptive else None
+    return np.concatenate(batches)[:count], Path(nodes[frames].level, x, denoised, evaluations)

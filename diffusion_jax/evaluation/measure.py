@@ -109,7 +109,10 @@ class Plan:
         return Way(next(iter(self.solvers)), self.steps[-1])
 
     def evaluations(self, way: Way) -> int:
-        """Denoiser evaluations per sample (NFE), each of `guidance.passes` network passes."""
+        """Denoiser evaluations per sample (NFE), each of `guidance.passes` network passes.
+
+        The most that there may be, if the solver is adaptive.
+        """
         return self.solvers[way.solver].evaluations(way.steps)
 
     def samples(self, way: Way) -> int:
@@ -197,6 +200,7 @@ class Cell:
         right: attribute -> (n,) whether it is as the caption says, with "all"; empty where the
             data set has no checker.
         path: the way from noise to the first `TRACED` pictures.
+        evaluations: of the denoiser per sample; of an adaptive solver, their mean.
     """
 
     arm: str
@@ -205,6 +209,7 @@ class Cell:
     pictures: UInt8[np.ndarray, "n height width channels"]
     right: Mapping[str, Bool[np.ndarray, " n"]]
     path: Path
+    evaluations: float
 
 
 def reference_count(data: Dataset) -> int:
@@ -261,7 +266,9 @@ def measure(
             pictures = to_bytes(samples)
             right = data.check(pictures, captions) if data.check else {}
             done(f"{name}, {way.solver}, {way.steps} steps", _work(plan, way))
-            yield Cell(name, way, captions, pictures, right, path)
+            counted = path.evaluations
+            spent = plan.evaluations(way) if counted is None else counted.mean()
+            yield Cell(name, way, captions, pictures, right, path, float(spent))
 
 
 def _work(plan: Plan, way: Way) -> int:

@@ -144,10 +144,10 @@ def report(found: Measured) -> content.Report:
         protocol=_protocol(found) | {"Memorisation": _memorisation(found, others)},
         arms=tuple(_arm(found, name, axis) for name in found.arms),
         log_snr_axis=axis,
-        results=tuple(_result(plan, cell, distances[cell.arm, cell.way]) for cell in found.cells),
+        results=tuple(_result(found, cell, distances[cell.arm, cell.way]) for cell in found.cells),
         paired=_paired(found, distances),
         paired_method=PAIRED_METHOD,
-        headline=_setting(plan, plan.headline),
+        headline=_setting(found, plan.headline),
         samples=_samples(found),
         real=content.RealPictures(_pictures(real[:SHOWN]), _captions(real[:SHOWN])),
         ceiling=_ceiling(data, real),
@@ -172,8 +172,10 @@ def _captions(examples: Sequence[Example]) -> tuple[str, ...]:
     return tuple(example["caption"] for example in examples)
 
 
-def _setting(plan: Plan, way: Way) -> content.Setting:
-    return content.Setting(way.solver, way.steps, plan.evaluations(way))
+def _setting(found: Measured, way: Way) -> content.Setting:
+    """With the evaluations that it took; where solvers are adaptive, their mean over all arms."""
+    spent = [cell.evaluations for cell in found.cells if cell.way == way]
+    return content.Setting(way.solver, way.steps, round(float(np.mean(spent))))
 
 
 def _arm(found: Measured, name: str, axis: Curve) -> content.Arm:
@@ -198,11 +200,11 @@ def _trajectory(path: ReversePath) -> content.Trajectory:
     )
 
 
-def _result(plan: Plan, cell: Cell, distance: KernelDistance) -> content.Result:
+def _result(found: Measured, cell: Cell, distance: KernelDistance) -> content.Result:
     by_attribute = {name: float(ok.mean()) for name, ok in cell.right.items() if name != "all"}
     return content.Result(
         cell.arm,
-        _setting(plan, cell.way),
+        _setting(found, cell.way),
         len(cell.pictures),
         content.Estimate(*wilson(cell.right["all"])) if cell.right else None,
         by_attribute,
@@ -233,7 +235,7 @@ def _paired(
             content.Paired(
                 name,
                 baseline,
-                _setting(found.plan, way),
+                _setting(found, way),
                 len(cell.pictures) if measure == "rate" else found.plan.count,
                 measure,
                 content.Estimate(gap.value, gap.low, gap.high),
@@ -247,7 +249,7 @@ def _paired(
 def _samples(found: Measured) -> content.Samples:
     cells = [cell for cell in found.cells if cell.way == found.plan.headline]
     return content.Samples(
-        _setting(found.plan, found.plan.headline),
+        _setting(found, found.plan.headline),
         cells[0].captions[:SHOWN],
         {cell.arm: cell.pictures[:SHOWN] for cell in cells},
         {

@@ -124,7 +124,7 @@ class Setting:
         solver: spec of the solver, e.g. "heun".
         steps: number of steps.
         nfe: denoiser evaluations per picture that this costs (what guidance adds, the protocol
-            says).
+            says); of adaptive solvers, the mean.
     """
 
     solver: str

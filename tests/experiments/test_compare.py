@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from configs import quickstart
 from diffusion_jax.errors import UserError
+from diffusion_jax.sampling.solvers import solvers
 from experiments import compare
 
 
@@ -20,7 +21,7 @@ def tiny(folder: Path) -> ConfigDict:
     config.text = "transformer(width=8, layers=1, heads=1)"
     config.training.steps = 2
     config.training.batch_size = 8
-    config.sampling.solvers = ("dpmpp_2m", "ddim(eta=1.0)")
+    config.sampling.solvers = ("dpmpp_2m", "ddim(eta=1.0)", "dpm_solver_adaptive")
     config.sampling.steps = (2, 3)
     config.sampling.count = 4
     config.sampling.headline_count = 8
@@ -38,7 +39,11 @@ def test_from_a_config_to_a_report(tmp_path: Path, capsys: pytest.CaptureFixture
 
     found = json.loads((tmp_path / "run" / "results.json").read_text())
     rows = {(r["arm"], r["setting"]["solver"], r["setting"]["steps"]): r for r in found["results"]}
-    assert len(rows) == len(config.arms) * 2 * 2
+    assert len(rows) == len(config.arms) * 3 * 2
+    spent = {key[1:]: row["setting"]["nfe"] for key, row in rows.items() if key[0] == "edm"}
+    assert spent["ddim(eta=1.0)", 3] == 3
+    most = solvers.make("dpm_solver_adaptive").evaluations(3)
+    assert 3 < spent["dpm_solver_adaptive", 3] < most, "as counted, not as bounded"
     assert {r["count"] for r in rows.values()} == {4, 8}
     assert rows["edm", "dpmpp_2m", 3]["count"] == 8
     # Two ways of saying how often an arm beats the first must agree.
