@@ -1,0 +1,263 @@
+"""Parts of a network that keep the magnitude of activations and weights.
+
+If the elements of the inputs have a root mean square of 1 (and, where there are two, are
+uncorrelated), so have those of the result. Pictures are (batch, height, width, channels).
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from diffusion_jax.errors import UserError, one_of
+
+# The root mean square of silu(z) for z of N(0, 1).
+SILU_MAGNITUDE = 0.596
+# The name of the parameter of MPConv, by which `forced` finds it.
+FILTERS = "filters"
+
+
+def normalize(
+    x: Float[Array, "*shape"], axis: int | tuple[int, ...] | None = None, eps: float = 1e-4
+) -> Float[Array, "*shape"]:
+    """x / (eps + rms(x)), the root mean square over `axis`.
+
+    Args:
+        x: activations or weights.
+        axis: the axes to take together; all but the first by default.
+        eps: keeps zeros zero.
+
+    Source: Karras et al. 2024 (EDM2), section 2 and appendix B.
+
+    >>> normalize(jnp.array([[3.0, -3.0]]), eps=0.0)
+    Array([[ 1., -1.]], dtype=float32)
+    """
+    axis = tuple(range(1, x.ndim)) if axis is None else axis
+    square = jnp.mean(x**2, axis=axis, keepdims=True)
+    # The square root has no derivative at 0, where its gradient would be NaN.
+    zero = square == 0
+    rms = jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, square)))
+    return x / (eps + rms)
+
+
+def mp_silu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """silu(x) / 0.596.
+
+    Source: Karras et al. 2024 (EDM2), section 2 and appendix B.
+
+    >>> mp_silu(jnp.zeros(1))
+    Array([0.], dtype=float32)
+    """
+    return jax.nn.silu(x) / SILU_MAGNITUDE
+
+
+def mp_sum(
+    a: Float[Array, "*shape"], b: Float[Array, "*shape"], t: float = 0.5
+) -> Float[Array, "*shape"]:
+    """((1 - t) a + t b) / sqrt((1 - t)² + t²).
+
+    Args:
+        a: the main branch.
+        b: the other branch.
+        t: share of `b`, from 0 to 1.
+
+    Source: Karras et al. 2024 (EDM2), section 2 and appendix B.
+
+    >>> round(float(mp_sum(jnp.float32(1.0), jnp.float32(1.0))), 4)
+    1.4142
+    """
+    return ((1 - t) * a + t * b) / math.hypot(1 - t, t)
+
+
+def mp_cat(
+    a: Float[Array, "... first"], b: Float[Array, "... second"], t: float = 0.5
+) -> Float[Array, "... both"]:
+    """The channels of `a` and `b` in one, where all of `b` weigh a share t of the magnitude.
+
+    With n channels: sqrt((n_a + n_b)/((1 - t)² + t²)) [(1 - t) a/sqrt(n_a), t b/sqrt(n_b)].
+
+    Args:
+        a: the main branch.
+        b: the skip connection.
+        t: share of `b`, from 0 to 1.
+
+    Source: Karras et al. 2024 (EDM2), section 2 and appendix B.
+
+    >>> mp_cat(jnp.ones(1), jnp.ones(1))
+    Array([1., 1.], dtype=float32)
+    """
+    n_a, n_b = a.shape[-1], b.shape[-1]
+    scale = math.sqrt(n_a + n_b) / math.hypot(1 - t, t)
+    weighted = [scale * (1 - t) / math.sqrt(n_a) * a, scale * t / math.sqrt(n_b) * b]
+    return jnp.concatenate(weighted, axis=-1)
+
+
+def fourier_constants(
+    key: PRNGKeyArray, features: int, bandwidth: float = 1.0
+) -> tuple[Float[Array, "features"], Float[Array, "features"]]:
+    """Frequencies of N(0, (2 pi bandwidth)²) and phases uniform in [0, 2 pi), for `mp_fourier`.
+
+    Args:
+        key: a JAX key.
+        features: how many.
+        bandwidth: the spread of the frequencies, in turns per unit.
+
+    Source: Karras et al. 2024 (EDM2), section 2 and appendix B.
+
+    >>> frequencies, phases = fourier_constants(jax.random.key(0), features=4)
+    >>> frequencies.shape, bool((phases >= 0).all())
+    ((4,), True)
+    """
+    first, second = jax.random.split(key)
+    frequencies = 2 * jnp.pi * bandwidth * jax.random.normal(first, (features,))
+    return frequencies, 2 * jnp.pi * jax.random.uniform(second, (features,))
+
+
+def mp_fourier(
+    label: Float[Array, " batch"],
+    frequencies: Float[Array, "features"],
+    phases: Float[Array, "features"],
+) -> Float[Array, "batch features"]:
+    """sqrt(2) cos(w label + phase), the noise label as features.
+
+    Args:
+        label: the noise label.
+        frequencies: w, in radians per unit of label; fixed, not trained.
+        phases: in radians.
+
+    Source: Karras et al. 2024 (EDM2), section 2 and appendix B.
+
+    >>> mp_fourier(jnp.zeros(1), jnp.ones(1), jnp.full(1, jnp.pi / 4)).round(4)
+    Array([[1.]], dtype=float32)
+    """
+    return math.sqrt(2) * jnp.cos(label[:, None] * frequencies + phases)
+
+
+def resample(
+    x: Float[Array, "batch height width channels"],
+    mode: str,
+    taps: Sequence[float] = (1.0, 1.0),
+) -> Float[Array, "batch new_height new_width channels"]:
+    """Pictures of half ('down') or double ('up') the size, or as they are ('keep').
+
+    Args:
+        x: pictures.
+        mode: 'keep', 'down' or 'up'.
+        taps: an even number of weights of the filter along a side, scaled to a sum of 1.
+
+    Raises:
+        UserError: an unknown mode, or an odd number of taps.
+
+    Source: Karras et al. 2022 (EDM), appendix F.2, as in EDM2.
+
+    >>> resample(jnp.ones((1, 4, 4, 1)), "down").shape
+    (1, 2, 2, 1)
+    """
+    one_of(mode, ("keep", "down", "up"), "resampling")
+    if len(taps) == 0 or len(taps) % 2:
+        raise UserError(f"resample needs an even number of taps, not {len(taps)}.")
+    if mode == "keep":
+        return x
+    side = jnp.asarray(taps, x.dtype) / sum(taps)
+    before = (len(taps) - 1) // 2
+    if mode == "up":
+        # Three quarters of the pixels in between are zeros, which the filter makes up for. It
+        # lies the other way round, so that this is the transpose of going down.
+        side, before = 2 * side[::-1], len(taps) - 1 - before
+    channels = x.shape[-1]
+    kernel = jnp.broadcast_to(
+        jnp.outer(side, side)[:, :, None, None], (*2 * side.shape, 1, channels)
+    )
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=(2, 2) if mode == "down" else (1, 1),
+        padding=[(before, before)] * 2,
+        lhs_dilation=(2, 2) if mode == "up" else (1, 1),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=channels,
+    )
+
+
+def mp_conv(
+    x: Float[Array, "... inputs"], filters: Float[Array, "... inputs outputs"], gain: Any = 1.0
+) -> Float[Array, "... outputs"]:
+    """gain · x * w / sqrt(fan_in), with each filter w normalised to a root mean square of 1.
+
+    Args:
+        x: vectors, or pictures where the filters have a height and a width.
+        filters: (inputs, outputs), or (height, width, inputs, outputs) with odd sides.
+        gain: scales the result; a learned scalar where a layer should be able to grow.
+
+    Source: Karras et al. 2024 (EDM2), section 2 and appendix B.
+
+    >>> mp_conv(jnp.ones((1, 4)), jnp.ones((4, 2))).round(2)
+    Array([[2., 2.]], dtype=float32)
+    """
+    fan_in = math.prod(filters.shape[:-1])
+    kernel = normalized(filters) * (gain / math.sqrt(fan_in))
+    kernel = kernel.astype(x.dtype)
+    if filters.ndim == 2:
+        return x @ kernel
+    margins = [(side // 2, side // 2) for side in filters.shape[:2]]
+    return jax.lax.conv_general_dilated(
+        x, kernel, (1, 1), margins, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def normalized(filters: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Each filter (last axis) with a root mean square of 1.
+
+    >>> normalized(jnp.full((4, 1), 3.0)).round(3)[0]
+    Array([1.], dtype=float32)
+    """
+    return normalize(filters, tuple(range(filters.ndim - 1)))
+
+
+def forced(params: PyTree[Any]) -> PyTree[Any]:
+    """Parameters whose filters of every MPConv are normalised; to be used after each update.
+
+    The gradient is perpendicular to a normalised filter, so without this the filters would grow
+    and their effective learning rate fall.
+
+    Source: Karras et al. 2024 (EDM2), section 2.3 (forced weight normalisation).
+
+    >>> forced({"layer": {"filters": jnp.full((4, 1), 3.0)}})["layer"]["filters"].round(3)[0]
+    Array([1.], dtype=float32)
+    """
+
+    def treated(path: tuple[Any, ...], leaf: Any) -> Any:
+        return normalized(leaf) if getattr(path[-1], "key", None) == FILTERS else leaf
+
+    return jax.tree_util.tree_map_with_path(treated, params)
+
+
+class MPConv(nn.Module):
+    """A convolution or a dense layer that keeps the magnitude; see `mp_conv` and `forced`.
+
+    Attributes:
+        features: output channels.
+        kernel: sides of the filter, e.g. (3, 3), odd; () for a dense layer.
+
+    Source: Karras et al. 2024 (EDM2), section 2.3.
+
+    >>> layer = MPConv(features=8, kernel=(3, 3))
+    >>> x = jnp.ones((1, 4, 4, 2))
+    >>> layer.apply(layer.init(jax.random.key(0), x), x).shape
+    (1, 4, 4, 8)
+    """
+
+    features: int
+    kernel: tuple[int, ...] = ()
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "... inputs"], gain: Any = 1.0) -> Float[Array, "..."]:
+        if len(self.kernel) not in (0, 2) or any(side % 2 == 0 for side in self.kernel):
+            raise UserError(f"MPConv needs a kernel of two odd sides or none, not {self.kernel}.")
+        shape = (*self.kernel, x.shape[-1], self.features)
+        filters = self.param(FILTERS, nn.initializers.normal(1.0), shape)
+        return mp_conv(x, filters, gain)
