@@ -263,3 +263,17 @@ class TestPapers:
         found = schedules.make("scaled_linear(beta_min=0.0001, beta_max=0.02)")
         betas = np.linspace(0.0001**0.5, 0.02**0.5, 1000) ** 2
         np.testing.assert_allclose(2 * found.log_alpha, np.cumsum(np.log(1 - betas)), rtol=1e-11)
+
+    def test_log_snr_table_is_geometric_in_sigma_between_entries(self) -> None:
+        betas = np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
+        signal = np.cumprod(1 - betas)
+        sigma = np.sqrt((1 - signal) / signal)
+        schedule = schedules.make("log_snr_table(schedule=scaled_linear)")
+        place = np.array([0.0, 0.5, 123.25, 998.9, 999.0])
+        below, share = np.minimum(place.astype(int), 998), place - np.minimum(place // 1, 998)
+        expected = sigma[below] ** (1 - share) * sigma[below + 1] ** share
+        found = schedule.level(jnp.asarray((place + 1) / 1000)).noise_to_signal
+        np.testing.assert_allclose(found, expected, rtol=1e-10)
+        # What the network does not know is shown to it as the nearest that it does.
+        beyond = schedule.time(jnp.array([50.0, -50.0]))
+        np.testing.assert_allclose(beyond, [0.001, 1.0], rtol=1e-12)

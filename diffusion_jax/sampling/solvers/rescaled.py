@@ -61,15 +61,17 @@ def down_and_up(
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """How far to denoise below s_next, and the standard deviation of the noise that leads back.
 
-    up = eta s_next sqrt(1 - (s_next/s)²), down² + up² = s_next². At eta = 1 this is DDPM's
+    up = min(1, eta sqrt(1 - (s_next/s)²)) s_next, down² + up² = s_next². At eta = 1 this is DDPM's
     ancestral sampling, down = s_next²/s; at eta = 0 there is no noise.
 
-    Source: Song et al. 2020 (DDIM), eq. 16, in z and s.
+    Source: Song et al. 2020 (DDIM), eq. 16, in z and s; Crowson 2022 (k-diffusion), for the bound,
+    which matters beyond eta = 1.
 
     >>> [round(float(v), 6) for v in down_and_up(jnp.array(2.0), jnp.array(1.0), 1.0)]
     [0.5, 0.866025]
     """
     ratio = s_next / s
     # Not as sqrt(s_next² - up²), of which nothing is left in float32 where s_next << s.
-    down = s_next * jnp.sqrt((1 - eta) * (1 + eta) + (eta * ratio) ** 2)
-    return down, eta * s_next * jnp.sqrt(jnp.maximum((1 - ratio) * (1 + ratio), 0))
+    down = s_next * jnp.sqrt(jnp.maximum((1 - eta) * (1 + eta) + (eta * ratio) ** 2, 0))
+    up = s_next * jnp.minimum(eta * jnp.sqrt(jnp.maximum((1 - ratio) * (1 + ratio), 0)), 1)
+    return down, up

@@ -1,0 +1,161 @@
+"""How k-diffusion asks networks: levels, scalings and losses of its denoisers."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+
+from diffusion_jax.process.level import Level
+from diffusion_jax.process.objective import Objective
+from diffusion_jax.process.preconditioning import input_scale
+from diffusion_jax.process.predictions import predictions, to_x0
+from diffusion_jax.process.schedules import Schedule, schedules
+from diffusion_jax.process.schedules.log_snr_table import LogSnrTable
+from diffusion_jax.process.schedules.table import Table
+from diffusion_jax.process.times import times
+from diffusion_jax.process.weightings import weightings
+from diffusion_jax.sampling.grids import grids
+from diffusion_jax.sampling.solvers.rescaled import down_and_up
+from tests.golden.check import Comparisons, checks, same
+from tests.golden.load import Case
+from tests.golden.losses import levels, loss_of, points_at
+
+CLOSE = 1e-10
+
+
+@checks("k_diffusion", "ancestral_step")
+def ancestral_step(case: Case) -> Comparisons:
+    ends = [jnp.asarray(case[name]) for name in ("sigma_from", "sigma_to", "eta")]
+    down, up = down_and_up(*ends)
+    yield same("down", down, case["sigma_down"], rtol=CLOSE, atol=1e-14)
+    yield same("up", up, case["sigma_up"], rtol=CLOSE, atol=1e-14)
+
+
+@dataclasses.dataclass(frozen=True)
+class Wrapper:
+    """One of k-diffusion's denoisers in our terms.
+
+    Attributes:
+        schedule: whose scale x has.
+        prediction: spec of what the network predicts.
+        weighting: spec of what its error is weighted by.
+        sigma_data: by which inputs are scaled.
+        entries: how many levels the network knows; None if all.
+    """
+
+    schedule: Schedule
+    prediction: str
+    weighting: str = "simple"
+    sigma_data: float = 1.0
+    entries: int | None = None
+
+    def label(self, sigma: np.ndarray) -> np.ndarray:
+        """Our time of the level, or the number of the entry, least noise first from 0."""
+        time = np.asarray(self.schedule.time(-2 * jnp.log(jnp.asarray(sigma))))
+        return time if self.entries is None else self.entries * time - 1
+
+    def objective(self, sigma: np.ndarray) -> tuple[Objective, np.ndarray]:
+        """The objective, and the uniform draws that mean these sigmas."""
+        low, high = 0.9 * sigma.min(), 1.1 * sigma.max()
+        objective = Objective(
+            self.schedule,
+            predictions.make(self.prediction, sigma_data=self.sigma_data),
+            times.make(f"log_uniform(sigma_min={low}, sigma_max={high})"),
+            weightings.make(self.weighting, sigma_data=self.sigma_data),
+            self.sigma_data,
+        )
+        return objective, np.log(sigma / low) / np.log(high / low)
+
+
+WEIGHTINGS = {
+    "karras": "edm",
+    "snr": "snr",
+    "soft-min-snr": "soft_min_snr(gamma={gamma})",
+}
+
+
+def _wrapper(case: Case) -> Wrapper:
+    kwargs = case.kwargs
+    if "alphas_cumprod" in case:
+        table = Table(jnp.log(jnp.asarray(case["alphas_cumprod"])) / 2)
+        count = kwargs.get("N", len(case["alphas_cumprod"]))
+        # A network that predicts eps has no c_skip.
+        prediction = "v" if "c_skip" in case else "epsilon"
+        return Wrapper(LogSnrTable(table, count), prediction, entries=count)
+    if "sigma_data" in kwargs:
+        data = kwargs["sigma_data"]
+        weighting = WEIGHTINGS[kwargs.get("weighting", "karras")].format(gamma=data**-2)
+        schedule = schedules.make("edm(sigma_min=1e-9, sigma_max=1e9)")
+        return Wrapper(schedule, "edm", weighting, data)
+    return Wrapper(schedules.make("trig_flow"), "v")
+
+
+def _stand_in(x: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """The recording's network."""
+    return np.tanh(0.7 * x + 0.3 * x[:, ::-1]) + 0.01 * (label % 7)[:, None]
+
+
+@checks("k_diffusion", "wrappers")
+def wrappers(case: Case) -> Comparisons:
+    wrapper = _wrapper(case)
+    if wrapper.entries is not None:
+        yield from _discrete(case, wrapper, wrapper.entries)
+    elif "t_interp" in case:
+        yield same("t", wrapper.label(case["sigma_q"]), case["t_interp"], rtol=CLOSE)
+    yield from _scalings(case, wrapper)
+    yield from _loss(case, wrapper)
+
+
+def _discrete(case: Case, wrapper: Wrapper, count: int) -> Comparisons:
+    """Between a table's entries, and its entries themselves."""
+    at = wrapper.schedule.level
+    entries = at(jnp.arange(1, count + 1) / count).noise_to_signal
+    yield same("sigmas", entries, case["sigmas"], rtol=CLOSE)
+    label = wrapper.label(case["sigma_q"])
+    yield same("t", label, case["t_interp"], rtol=CLOSE, atol=1e-9)
+    yield same("nearest t", np.rint(label), case["t_quant"])
+    between = at((jnp.asarray(case["t_q"]) + 1) / count).noise_to_signal
+    yield same("sigma of t", between, case["sigma_of_t"], rtol=CLOSE)
+    grid = grids.make(f"linspace(rounded=False, train_steps={count})")
+    nodes = grid(wrapper.schedule, len(case["get_sigmas"]) - 1)
+    yield same("grid", nodes.level.noise_to_signal, case["get_sigmas"], rtol=CLOSE)
+
+
+def _scalings(case: Case, wrapper: Wrapper) -> Comparisons:
+    """What a network sees, and what its output stands for; theirs is on x_0 + s eps."""
+    sigma = case["sigma"]
+    objective, u = wrapper.objective(sigma)
+    level = levels(objective, u)
+    yield same("sigma/alpha", level.noise_to_signal, sigma, rtol=CLOSE)
+    scale = np.asarray(input_scale(level, wrapper.sigma_data))
+    x = jnp.asarray(case["x"]) * level.alpha[:, None]
+    yield same("c_in", scale * level.alpha, case["c_in"], rtol=CLOSE)
+    yield same("input", scale[:, None] * x, case["inner_in"], atol=CLOSE)
+    yield same("label", _told(wrapper, sigma), case["inner_t"], rtol=CLOSE)
+    yield same("output", _stand_in(case["inner_in"], case["inner_t"]), case["inner_out"], atol=1e-9)
+
+    def read(output: jnp.ndarray, x: jnp.ndarray, at: Level = level) -> jnp.ndarray:
+        return to_x0(output, x, at, objective.prediction)
+
+    none, one = jnp.zeros_like(level.alpha), jnp.ones_like(level.alpha)
+    if "c_skip" in case:
+        yield same("c_skip", read(none, level.alpha), case["c_skip"], rtol=CLOSE)
+    yield same("c_out", read(one, none), case["c_out"], rtol=CLOSE)
+    yield same("denoised", read(jnp.asarray(case["inner_out"]), x), case["denoised"], atol=CLOSE)
+
+
+def _told(wrapper: Wrapper, sigma: np.ndarray) -> np.ndarray:
+    """What the network is told of the level: sigma itself by the wrapper of EDM's networks."""
+    return sigma if wrapper.prediction == "edm" else wrapper.label(sigma)
+
+
+def _loss(case: Case, wrapper: Wrapper) -> Comparisons:
+    sigma, x0, noise = case["sigma"], case["loss_input"], case["noise"]
+    objective, u = wrapper.objective(sigma)
+    points = points_at(objective, jnp.asarray(u))
+    if "weight" in case:
+        yield same("weight", points.weight, case["weight"], rtol=CLOSE)
+    x = points.level.mix(jnp.asarray(x0), jnp.asarray(noise))
+    seen = np.asarray(points.input_scale[:, None] * x)
+    output = _stand_in(seen, np.asarray(_told(wrapper, sigma)))
+    yield same("loss", loss_of(objective, u, x0, noise, output), case["loss"], rtol=1e-8)
