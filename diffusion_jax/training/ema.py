@@ -118,7 +118,7 @@ class PowerFunction:
     def __post_init__(self) -> None:
         posthoc.exponent(self.std)
 
-    def weight(self, step: Int[Array, ""]) -> Float[Array, ""]:
+    def weight(self, step: Int[Array, "..."] | Float[Array, "..."]) -> Float[Array, "..."]:
         gamma = float(posthoc.exponent(self.std))
         return -jnp.expm1((gamma + 1) * jnp.log1p(-1 / step))
 

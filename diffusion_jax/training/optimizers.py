@@ -19,10 +19,10 @@ from jaxtyping import Array, Float
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.registry import Registry
 
-Factor = Callable[[Float[Array, ""], float, int], Float[Array, ""]]
+Factor = Callable[[Float[Array, "..."], float, int], Float[Array, "..."]]
 
 
-def _share(count: Float[Array, ""], start: float, steps: int) -> Float[Array, ""]:
+def _share(count: Float[Array, "..."], start: float, steps: int) -> Float[Array, "..."]:
     return jnp.clip((count - start) / max(steps - start, 1), 0.0, 1.0)
 
 
@@ -39,7 +39,7 @@ optimizers: Registry[optax.GradientTransformation] = Registry("optimizer")
 
 def learning_rate_schedule(
     peak: float, warmup: float, decay: str, steps: int, hold: float = 0
-) -> Callable[[Any], Float[Array, ""]]:
+) -> Callable[[Any], Float[Array, "..."]]:
     """The learning rate as a function of the number of updates made.
 
     Args:
@@ -67,7 +67,7 @@ def learning_rate_schedule(
     _not_negative(hold=hold)
     start = max(warmup, hold)
 
-    def rate(count: Any) -> Float[Array, ""]:
+    def rate(count: Any) -> Float[Array, "..."]:
         count = jnp.asarray(count, float)
         growth = jnp.minimum(1.0, (count + 1) / max(warmup, 1))
         return peak * growth * decays[decay](count, start, steps)

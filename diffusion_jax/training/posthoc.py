@@ -63,7 +63,7 @@ def relative_width(gamma: Numbers) -> Numbers:
     return np.sqrt(gamma + 1) / ((gamma + 2) * np.sqrt(gamma + 3))
 
 
-def response(time: Float[np.ndarray, "#times"], end: Numbers, std: Numbers) -> Numbers:
+def response(time: Numbers, end: Numbers, std: Numbers) -> Numbers:
     """The profile p(t) of an average of relative width `std` that ended at T = `end`.
 
     Args:
@@ -112,7 +112,7 @@ def correlation(
 def coefficients(
     ends: Float[np.ndarray, "stored"],
     stds: Float[np.ndarray, "stored"],
-    end: float,
+    end: Numbers,
     std: Numbers,
 ) -> Float[np.ndarray, "stored ..."]:
     """Shares of stored averages whose sum is nearest in L2 to the profile of another.
@@ -120,7 +120,7 @@ def coefficients(
     Args:
         ends: T of each stored average.
         stds: its relative width.
-        end: T of the wanted one.
+        end: T of the wanted one, or several.
         std: its relative width, or several.
 
     Returns:
@@ -133,10 +133,11 @@ def coefficients(
     True
     """
     between = correlation(ends[:, None], stds[:, None], ends, stds)
-    wanted = correlation(ends[:, None], stds[:, None], end, np.atleast_1d(std))
+    end, std = np.broadcast_arrays(end, std)
+    wanted = correlation(ends[:, None], stds[:, None], np.ravel(end), np.ravel(std))
     nearest = np.linalg.solve(between, wanted)
     # Scaled to a sum of 1, so that parameters that never changed stay as they are.
-    return (nearest / nearest.sum(axis=0)).reshape(len(ends), *np.shape(std))
+    return (nearest / nearest.sum(axis=0)).reshape(len(ends), *std.shape)
 
 
 def reconstruct(
