@@ -77,6 +77,7 @@ GRIDS = specs(
     grids,
     instead={
         "until_noisy": ("until_noisy(grid=karras)",),
+        "restart": ("restart(times=1)",),
         "noise_table": ("noise_table(sigmas=(20.0, 3.0, 0.5, 0.01))",),
     },
     extra=("leading(offset=1, extra=1)", "linspace(rounded=False)", "beta(along=noise)"),
@@ -111,6 +112,7 @@ SOLVERS = specs(
         "pndm(start=runge_kutta)",
         "sa_solver(predictor=3, corrector=4, tau=0.0)",
         "sa_solver(estimate=epsilon, rule=exact, tau=0.7)",
+        "restart(solver=dpmpp_2m)",
     ),
 )
 POSTERIORS = specs(

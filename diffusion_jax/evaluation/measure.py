@@ -15,7 +15,7 @@ from diffusion_jax.evaluation.conditions import encode
 from diffusion_jax.evaluation.generate import Guide, Path, Sampler, generate
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.schedules import Schedule
-from diffusion_jax.sampling.grids import Grid, Nodes, grids, make
+from diffusion_jax.sampling.grids import Grid, Nodes, grids, make, rises
 from diffusion_jax.sampling.guidance import Guidance, guidance
 from diffusion_jax.sampling.sample import check_start, check_variance
 from diffusion_jax.sampling.solvers import Solver, solvers
@@ -113,7 +113,7 @@ class Plan:
 
         The most that there may be, if the solver is adaptive.
         """
-        return self.solvers[way.solver].evaluations(way.steps)
+        return self.solvers[way.solver].evaluations(way.steps - rises(self.grid))
 
     def samples(self, way: Way) -> int:
         """Number of samples drawn in this way."""
@@ -124,9 +124,11 @@ class Plan:
         return make(self.grid, schedule, steps).pad(self.steps[-1])
 
     def check(self, objectives: Mapping[str, Objective]) -> None:
-        """Raises UserError if, on the grid, a solver or a prediction of an arm cannot start."""
+        """Raises UserError if the grid, a solver or an arm's prediction cannot serve the others."""
         guide = objectives.get(self.guidance.guided_by[0]) if self.guidance.guided_by else None
         for objective in objectives.values():
+            # The fewest steps may be too few for a grid, the most too many.
+            self.nodes(objective.schedule, self.steps[0])
             nodes = self.nodes(objective.schedule, self.steps[-1])
             for solver in self.solvers.values():
                 check_variance(solver, objective.loss.variance)

@@ -15,7 +15,7 @@ class Course:
 
     Attributes:
         x: where it starts, (batch, ...).
-        nodes: the levels that it visits, noisiest first.
+        nodes: the levels that it visits.
     """
 
     x: Float[Array, "batch ..."]
@@ -23,7 +23,9 @@ class Course:
 
 
 def next_level(level: Level, nodes: Nodes) -> Level:
-    """The level of the first node that is less noisy than a level; of its shape.
+    """The level of the node after one, or of the first that is less noisy; of its shape.
+
+    A level that is visited more than once is taken to be visited for the last time.
 
     >>> from diffusion_jax.process.schedules import schedules
     >>> from diffusion_jax.sampling.grids import at_times
@@ -31,9 +33,13 @@ def next_level(level: Level, nodes: Nodes) -> Level:
     >>> float(next_level(nodes[1].level, nodes).sigma)
     0.25
     """
-    visited = nodes.level.noise_to_signal
+    visited, here = nodes.level.noise_to_signal, level.noise_to_signal[..., None]
+    last = visited.shape[0] - 1
     # A hair less than here is here still, whatever the rounding.
-    ahead = visited < (1 - 1e-5) * level.noise_to_signal[..., None]
+    ahead = visited < (1 - 1e-5) * here
+    at = ~ahead & (visited <= (1 + 1e-5) * here)
+    after = jnp.minimum(last - jnp.argmax(at[..., ::-1], axis=-1) + 1, last)
     # Where none is, the last; where only padding is, any node of it.
-    index = jnp.where(ahead.any(axis=-1), jnp.argmax(ahead, axis=-1), visited.shape[0] - 1)
+    first = jnp.where(ahead.any(axis=-1), jnp.argmax(ahead, axis=-1), last)
+    index = jnp.where(at.any(axis=-1), after, first)
     return jax.tree.map(lambda values: values[index], nodes.level)

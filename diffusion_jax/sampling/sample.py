@@ -12,6 +12,7 @@ from diffusion_jax.process.predictions import Prediction, determinant
 from diffusion_jax.sampling.denoisers import Denoiser, settled
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers.base import AsksVariance, Solver
+from diffusion_jax.sampling.solvers.restart import Restart
 
 # `fold_in` data for the start; steps fold in their index, which is never as large.
 _START = 2**31 - 1
@@ -55,12 +56,18 @@ def prior(
 
 
 def check_start(nodes: Nodes, solver: Solver, prediction: Prediction | None = None) -> None:
-    """Refuses a start without any signal for what cannot do without.
+    """Refuses a grid that a solver, or a prediction, cannot follow.
 
     Raises:
+        UserError: the grid goes back to more noise, and the solver is not `restart`.
         UserError: the first alpha is 0, and the solver needs sigma/alpha to be finite, or the
             prediction (epsilon, score) says nothing of x_0 there.
     """
+    if bool(nodes.rises.any()) and not isinstance(solver, Restart):
+        raise UserError(
+            f"solver {type(solver).__name__} cannot follow a grid that goes back to more noise: "
+            "use the solver 'restart', which takes another's steps."
+        )
     first = nodes[0].level
     hint = "starts at alpha = 0: use the grid 'karras' or 'log_snr', or another"
     if solver.needs_signal and float(first.alpha) <= 0:

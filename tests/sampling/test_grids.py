@@ -1,12 +1,14 @@
 """Grids: where the nodes are."""
 
+import functools
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.sampling.grids import Nodes, append_clean, at_times, grids, make
+from diffusion_jax.sampling.grids import Nodes, append_clean, at_times, grids, make, rises
 from tests.golden.load import Case, case, cases
 from tests.members import CLEAN_GRIDS, GRIDS, ONE_SCHEDULE_EACH
 from tests.sampling.exact import compiled
@@ -49,18 +51,22 @@ def test_nodes_go_from_noise_to_clean_data(grid: str, steps: int) -> None:
         else:
             noisy = slice(0, None)
         assert (sigma[noisy] > 0).all(), spec
-        assert (np.diff(time[noisy]) < 0).all(), f"a time twice: {spec}"
         ratio = sigma / np.maximum(alpha, 1e-30)
-        assert (np.diff(ratio) < 0).all(), f"a level twice: {spec}"
+        up = np.diff(ratio) > 0
+        assert up.sum() == rises(grids.make(grid)), spec
+        assert (np.diff(time[noisy])[~up[: noisy.stop]] < 0).all(), f"a time twice: {spec}"
+        assert (np.diff(ratio)[~up] < 0).all(), f"a level twice: {spec}"
         low, high = (np.asarray(end, time.dtype) for end in (process.t_min, process.t_max))
         assert low <= time[noisy].min(), spec
         assert time[0] <= high, spec
         for values in (alpha, sigma, nodes.rate.alpha, nodes.rate.sigma):
             assert np.isfinite(values).all(), spec
         plain = at_times(process, nodes.time[noisy])
-        np.testing.assert_array_equal(nodes.level.alpha[noisy], plain.level.alpha)
-        np.testing.assert_array_equal(nodes.level.sigma[noisy], plain.level.sigma)
-        np.testing.assert_array_equal(nodes.rate.sigma[noisy], plain.rate.sigma)
+        # A last bit may depend on a number's place in its vector.
+        close = functools.partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-7, err_msg=spec)
+        close(nodes.level.alpha[noisy], plain.level.alpha)
+        close(nodes.level.sigma[noisy], plain.level.sigma)
+        close(nodes.rate.sigma[noisy], plain.rate.sigma)
     assert count >= len(ONE_SCHEDULE_EACH) / 2 or (grid, steps) in SELDOM
 
 
@@ -71,6 +77,7 @@ SELDOM = {
     ("quadratic", 1000),
     ("shifted", 1000),  # most schedules end before their signal does
     ("dynamic_shift", 1000),
+    ("restart(times=1)", 1),  # nowhere to restart from
 }
 
 

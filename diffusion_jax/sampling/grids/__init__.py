@@ -14,6 +14,7 @@ from diffusion_jax.sampling.grids.base import (
     at_times,
     grids,
     make,
+    rises,
 )
 from diffusion_jax.sampling.grids.labels import Trailing
 from diffusion_jax.sampling.grids.noise import Karras, LogSnr
@@ -31,6 +32,7 @@ __all__ = [
     "at_times",
     "grids",
     "make",
+    "rises",
 ]
 
 import_members(__name__, __path__)

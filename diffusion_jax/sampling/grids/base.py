@@ -41,6 +41,12 @@ class Nodes:
         return (sigma[:-1] > 0) & ~stays
 
     @property
+    def rises(self) -> Bool[Array, "steps"]:
+        """Which steps lead back to more noise; padding does not."""
+        ratio = self.level.noise_to_signal
+        return ratio[1:] > ratio[:-1]
+
+    @property
     def steps(self) -> Array:
         """Number of steps that start from noise; padding does not count."""
         return jnp.sum(self.moves)
@@ -66,7 +72,8 @@ class Grid(Protocol):
     def __call__(self, schedule: Schedule, steps: int) -> Nodes:
         """The nodes of `steps` steps over `schedule`, (steps + 1,).
 
-        The last of them is clean, except for `until_noisy`.
+        The last of them is clean, except for `until_noisy`; none is noisier than the one before it,
+        except on a grid that `Rises`.
 
         Raises:
             UserError: a schedule, or a number of steps, that it cannot serve.
@@ -74,7 +81,22 @@ class Grid(Protocol):
         ...
 
 
+@runtime_checkable
+class Rises(Protocol):
+    """A grid that goes back to more noise."""
+
+    @property
+    def rises(self) -> int:
+        """How many of its steps do, whatever their number; those cost no evaluations."""
+        ...
+
+
 grids: Registry[Grid] = Registry("grid")
+
+
+def rises(grid: Grid) -> int:
+    """How many steps of a grid lead back to more noise, and need no evaluations."""
+    return grid.rises if isinstance(grid, Rises) else 0
 
 
 def at_times(schedule: Schedule, time: Float[Array, "nodes"]) -> Nodes:

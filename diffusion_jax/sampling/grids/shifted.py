@@ -11,6 +11,7 @@ from diffusion_jax.sampling.grids.base import (
     at_times,
     check_falls,
     grids,
+    rises,
 )
 from diffusion_jax.sampling.grids.time import Uniform
 from diffusion_jax.struct import Scalar, pytree
@@ -35,6 +36,11 @@ class UntilNoisy:
     """
 
     grid: Grid
+
+    @property
+    def rises(self) -> int:
+        """As often as the grid."""
+        return rises(self.grid)
 
     def __call__(self, schedule: Schedule, steps: int) -> Nodes:
         return self.grid(schedule, steps + 1)[:-1]

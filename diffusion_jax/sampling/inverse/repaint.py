@@ -12,7 +12,7 @@ from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.inverse.base import Observed, posteriors
 from diffusion_jax.sampling.inverse.operators import Mask
 from diffusion_jax.sampling.solvers import Denoise, Noise, Solver
-from diffusion_jax.sampling.solvers.base import OneStep
+from diffusion_jax.sampling.solvers.base import OneStep, renoised
 from diffusion_jax.struct import pytree, static
 
 
@@ -75,10 +75,7 @@ class Repainting(OneStep):
             return dataclasses.replace(moved, x=jnp.where(self.keep > 0, known, moved.x))
 
         def back() -> Any:
-            ratio = there.level.alpha / here.level.alpha
-            variance = there.level.sigma**2 - (ratio * here.level.sigma) ** 2
-            x = ratio * state.x + jnp.sqrt(jnp.maximum(variance, 0)) * fresh
-            return dataclasses.replace(state, x=x)
+            return dataclasses.replace(state, x=renoised(state.x, here.level, there.level, fresh))
 
         cleaner = there.level.noise_to_signal < here.level.noise_to_signal
         return jax.lax.cond(cleaner, towards_data, back)

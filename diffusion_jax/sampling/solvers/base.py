@@ -77,7 +77,10 @@ class Solver(Protocol):
         ...
 
     def evaluations(self, steps: int) -> int:
-        """Number of denoiser evaluations (NFE) of `steps` steps; at most, if it is adaptive."""
+        """Number of denoiser evaluations (NFE) of `steps` steps towards the data.
+
+        At most so many, if it is adaptive.
+        """
         ...
 
     def init(self, x: Float[Array, "batch ..."], nodes: Nodes) -> Any:
@@ -178,6 +181,15 @@ def predicted_noise(
 ) -> Float[Array, "batch ..."]:
     """eps = (x - alpha x_0)/sigma."""
     return (x - level.alpha * x0) / level.sigma
+
+
+def renoised(
+    x: Float[Array, "batch ..."], here: Level, there: Level, z: Float[Array, "batch ..."]
+) -> Float[Array, "batch ..."]:
+    """x at a noisier level: r x + sqrt(sigma_there² - (r sigma)²) z, with r the ratio of alphas."""
+    ratio = there.alpha / here.alpha
+    variance = there.sigma**2 - (ratio * here.sigma) ** 2
+    return ratio * x + jnp.sqrt(jnp.maximum(variance, 0)) * z
 
 
 def unless_clean(there: Nodes, correct: Callable[[], Any], otherwise: Any) -> Any:
