@@ -8,8 +8,8 @@ import pytest
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.sampling.grids import Nodes, append_clean, at_times, grids, make, rises
-from tests.golden.load import Case, case, cases
+from diffusion_jax.sampling.grids import Grid, Nodes, append_clean, at_times, grids, make, rises
+from tests.golden.load import Case, cases
 from tests.members import CLEAN_GRIDS, GRIDS, ONE_SCHEDULE_EACH
 from tests.sampling.exact import compiled
 
@@ -106,44 +106,29 @@ def test_trailing_has_only_so_many_labels() -> None:
         make(grids.make("trailing(train_steps=10)"), schedules.make("cosine"), 11)
 
 
+def recorded_grids(name: str) -> list[Case]:
+    return [c for c in cases("k_diffusion", "schedules") if c.kwargs["name"] == name]
+
+
 @pytest.mark.usefixtures("x64")
 class TestRecorded:
     @pytest.mark.parametrize("schedule", ["edm(sigma_min=0.001, sigma_max=100)", "vp_linear"])
-    @pytest.mark.parametrize(
-        "recorded",
-        [entry for entry in cases("k_diffusion", "schedules") if "karras" in entry.name],
-        ids=repr,
-    )
+    @pytest.mark.parametrize("recorded", recorded_grids("karras"), ids=repr)
     def test_karras_on_any_schedule_is_k_diffusions(self, recorded: Case, schedule: str) -> None:
         grid = grids.make(f"karras(rho={recorded.kwargs['rho']}, {RECORDED_ENDS})")
+        self.compare(grid, schedule, recorded)
+
+    @pytest.mark.parametrize("schedule", ["edm(sigma_min=0.001, sigma_max=100)", "cosine"])
+    @pytest.mark.parametrize("recorded", recorded_grids("exponential"), ids=repr)
+    def test_log_snr_is_k_diffusions_exponential(self, recorded: Case, schedule: str) -> None:
+        low, high = (recorded.kwargs[end] for end in ("sigma_min", "sigma_max"))
+        grid = grids.make(f"log_snr(sigma_min={low}, sigma_max={high})")
+        self.compare(grid, schedule, recorded)
+
+    def compare(self, grid: Grid, schedule: str, recorded: Case) -> None:
         nodes = compiled(grid, schedules.make(schedule), recorded.kwargs["n"])
         found = np.asarray(nodes.level.sigma) / np.asarray(nodes.level.alpha)
         np.testing.assert_allclose(found, recorded["sigmas"], rtol=1e-9)
-
-    @pytest.mark.parametrize("schedule", ["edm(sigma_min=0.001, sigma_max=100)", "cosine"])
-    def test_log_snr_is_k_diffusions_exponential(self, schedule: str) -> None:
-        recorded = case("k_diffusion", "schedules", "exponential_n20")
-        grid = grids.make("log_snr(sigma_min=0.02, sigma_max=50.0)")
-        nodes = compiled(grid, schedules.make(schedule), 20)
-        found = np.asarray(nodes.level.sigma) / np.asarray(nodes.level.alpha)
-        np.testing.assert_allclose(found, recorded["sigmas"], rtol=1e-9)
-
-    def test_log_snr_is_dpm_solvers(self) -> None:
-        recorded = case("dpm_solver", "sampler", "dpmsolver++_multi_o2_n20_logsnr_cosine")
-        spacing = np.diff(2 * recorded["grid_lambda"])
-        nodes = compiled(grids.make("log_snr"), schedules.make("cosine"), 21)
-        ours = np.diff(-np.log(np.asarray(nodes.level.sigma / nodes.level.alpha)[:-1]))
-        np.testing.assert_allclose(spacing / spacing.mean(), 1, rtol=1e-9)
-        np.testing.assert_allclose(ours / ours.mean(), 1, rtol=1e-9)
-
-    @pytest.mark.parametrize(
-        ("family", "name"),
-        [("DDIMScheduler", "spacing_trailing"), ("DDPMScheduler", "spacing_trailing")],
-    )
-    def test_trailing_is_diffusers(self, family: str, name: str) -> None:
-        labels = case("diffusers", family, name)["timesteps"]
-        nodes = compiled(grids.make("trailing"), schedules.make("ddpm_linear"), len(labels))
-        np.testing.assert_allclose(1000 * np.asarray(nodes.time)[:-1] - 1, labels, atol=1e-9)
 
     @pytest.mark.parametrize("steps", [3, 400])
     def test_trailing_is_lin_2023_table_2(self, steps: int) -> None:
@@ -153,13 +138,22 @@ class TestRecorded:
         nodes = compiled(grids.make("trailing"), schedules.make("ddpm_linear"), steps)
         np.testing.assert_allclose(1000 * np.asarray(nodes.time)[:-1], labels, atol=1e-9)
 
-    def test_uniform_is_dpm_solvers_time_uniform(self) -> None:
-        recorded = case("dpm_solver", "sampler", "dpmsolver++_multi_o2_n10_uniform")
-        assert np.ptp(np.diff(recorded["grid_t"])) < 1e-12
+    @pytest.mark.parametrize("family", ["DDIMScheduler", "DDPMScheduler"])
+    def test_trailing_is_diffusers(self, family: str) -> None:
+        found = [
+            recorded["timesteps"]
+            for recorded in cases("diffusers", family)
+            if recorded.kwargs["config"].get("timestep_spacing") == "trailing"
+        ]
+        assert found
+        for labels in found:
+            nodes = compiled(grids.make("trailing"), schedules.make("ddpm_linear"), len(labels))
+            np.testing.assert_allclose(1000 * np.asarray(nodes.time)[:-1] - 1, labels, atol=1e-9)
+
+    def test_uniform_is_equal_steps_in_time(self) -> None:
         nodes = compiled(grids.make("uniform"), schedules.make("vp_linear"), 10)
-        np.testing.assert_allclose(
-            np.asarray(nodes.time)[:-1], np.linspace(1, 0, 11)[:-1], atol=1e-12
-        )
+        equal = np.linspace(1, 0, 11)[:-1]
+        np.testing.assert_allclose(np.asarray(nodes.time)[:-1], equal, atol=1e-12)
 
 
 def test_append_clean_keeps_what_is_there() -> None:
