@@ -2,6 +2,7 @@
 
     python -m experiments.catalog
     python -m experiments.catalog --family=solver
+    python -m experiments.catalog --names
     python -m experiments.catalog --markdown=docs/catalog.md
 
 A row per member: its name with its settings and their defaults, its formula, and the paper. Solvers
@@ -43,6 +44,7 @@ def main(words: list[str]) -> None:
     parser = plain.Parser("catalog", __doc__)
     parser.add_argument("--family", default="", help="only this one")
     parser.add_argument("--markdown", default="", help="a file to write instead of printing")
+    parser.add_argument("--names", action="store_true", help="names alone, a row per family")
     options = parser.parse_args(words)
     found = families()
     if options.family:
@@ -50,6 +52,8 @@ def main(words: list[str]) -> None:
     if options.markdown:
         save(markdown(found), options.markdown)
         print(options.markdown)
+    elif options.names:
+        print(names(found))
     else:
         _print(found)
 
@@ -100,6 +104,12 @@ def markdown(found: dict[str, Any]) -> str:
         table = [heads, ("---",) * len(heads), *members]
         parts += [f"## {family}", "\n".join(map(_line, table))]
     return "\n\n".join(parts) + "\n"
+
+
+def names(found: dict[str, Any]) -> str:
+    """The names of all members as a Markdown table, a row per family."""
+    listed = [(name, ", ".join(f"`{m}`" for m in registry)) for name, registry in found.items()]
+    return "\n".join(map(_line, [("family", "members"), ("---", "---"), *listed]))
 
 
 def _line(row: Row) -> str:

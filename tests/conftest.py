@@ -27,6 +27,15 @@ hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=Tr
 hypothesis.settings.load_profile("repeatable")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _compiled_programs_go_with_their_module() -> Iterator[None]:
+    """Drops compiled programs after each file: a process may only map so many (65,530 pieces)."""
+    yield
+    import jax
+
+    jax.clear_caches()
+
+
 @pytest.fixture
 def x64() -> Iterator[None]:
     """Runs a test in double precision: what it makes, it must make inside."""

@@ -43,3 +43,20 @@ def test_additions_work_and_are_under_ten_lines_of_code() -> None:
     program = "\n".join([IMPORTS, *BLOCKS, USE])
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_catalog_in_readme_and_docs_is_the_present_one(tmp_path: Path) -> None:
+    # In a process of its own: other tests may have registered members here by now.
+    page = tmp_path / "catalog.md"
+    program = (
+        "from experiments import catalog\n"
+        f"catalog.main(['--names'])\ncatalog.main(['--markdown={page}'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    names = done.stdout.rsplit("\n", 2)[0]
+    assert names in README, "put in what `python -m experiments.catalog --names` prints"
+    committed = Path(__file__).parents[1] / "docs/catalog.md"
+    assert page.read_text() == committed.read_text(), (
+        "run `python -m experiments.catalog --markdown=docs/catalog.md`"
+    )

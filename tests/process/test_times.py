@@ -31,7 +31,8 @@ def test_times_stay_within_the_schedule_and_never_turn_back(schedule: str) -> No
 
 @pytest.mark.parametrize("schedule", ONE_SCHEDULE_EACH)
 def test_slope_is_the_inverse_density_of_log_snr(schedule: str) -> None:
-    for spec in TIMES:
+    # Every schedule, and every distribution, but not each with each: they are compiled apart.
+    for spec in TIMES if schedule in UNCLIPPED else ("uniform", "log_normal"):
         tabulated = table(schedule, spec)
         slope, difference = tabulated["slope"], tabulated["difference"]
         finite = np.isfinite(difference)  # a discrete time may be the end itself

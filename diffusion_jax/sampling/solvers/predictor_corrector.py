@@ -21,7 +21,7 @@ from diffusion_jax.sampling.solvers.reverse_diffusion import ReverseDiffusion
 from diffusion_jax.struct import Scalar, pytree, static
 
 
-def _norm(x: Float[Array, "batch ..."], over_batch: bool) -> Float[Array, "batch ..."]:
+def _norm(x: Float[Array, "batch ..."], over_batch: bool) -> Float[Array, "..."]:
     """The Euclidean norm of each sample, or their mean, with axes to broadcast against x."""
     norm = jnp.sqrt(jnp.sum(x**2, axis=tuple(range(1, x.ndim)), keepdims=True))
     return jnp.mean(norm, axis=0, keepdims=True) if over_batch else norm

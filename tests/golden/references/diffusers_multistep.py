@@ -271,7 +271,7 @@ def ipndm(case: Case) -> Comparisons:
     ours = at_times(schedules.make("crash"), jnp.asarray(time))
     yield same("alpha", ours.level.alpha, case["alphas"], atol=1e-12)
     yield same("sigma", ours.level.sigma, case["betas"], atol=1e-12)
-    level = Level(*(np.asarray(v)[:-1] for v in (ours.level.alpha, ours.level.sigma)))
+    level = Level(*(jnp.asarray(v)[:-1] for v in (ours.level.alpha, ours.level.sigma)))
     label = np.arctan2(level.sigma, level.alpha) * 2 / np.pi
     yield same("labels", label, case["timesteps"], atol=1e-9)
     yield from outputs(case, predictions.make("v"))

@@ -67,7 +67,7 @@ SOLVERS: Mapping[str, Callable[[Case], str]] = {
     "KDPM2AncestralDiscreteScheduler": lambda case: "dpm_2_ancestral",
     "EulerAncestralDiscreteScheduler": lambda case: "euler_ancestral",
     "LMSDiscreteScheduler": lambda case: spec(
-        "lms", points=given(case, "step", "order", 4), start="euler"
+        "lms", points=given(case, "step", "order", 4), start="euler", last="full"
     ),
     "DPMSolverSDEScheduler": lambda case: spec("dpmpp_sde", s_noise=s_noise(case)),
 }

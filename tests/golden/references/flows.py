@@ -102,7 +102,9 @@ def score_sde_likelihood(case: Case) -> Comparisons:
     slack = SLACK * max(kwargs["rtol"], kwargs["atol"])
     # Their bytes are 1/256 wide, with the scaler that changes nothing.
     yield same("offset", bits_per_dim(jnp.zeros(()), 1, 1 / 256), case["bpd_offset"], rtol=1e-6)
-    yield same("bits", bits_per_dim(-ours, x.shape[1], 1 / 256), case["bpd"], atol=slack)
+    yield same(
+        "bits", bits_per_dim(jnp.asarray(-ours), x.shape[1], 1 / 256), case["bpd"], atol=slack
+    )
     yield same("latent", found[0].latent, case["z"], atol=slack * prior)
 
 

@@ -47,7 +47,7 @@ SAMPLERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "sample_euler": lambda k: spec("edm", order=1, **churned(k)),
     "sample_heun": lambda k: spec("edm", **churned(k)),
     "sample_dpm_2": lambda k: spec("dpm_2", **churned(k)),
-    "sample_lms": lambda k: spec("lms", points=k.get("order", 4), start="euler"),
+    "sample_lms": lambda k: spec("lms", points=k.get("order", 4), start="euler", last="full"),
     "sample_dpmpp_2m": lambda k: "dpmpp_2m",
     "sample_euler_ancestral": lambda k: spec("euler_ancestral", **noisy(k)),
     "sample_dpm_2_ancestral": lambda k: spec("dpm_2_ancestral", **noisy(k)),
