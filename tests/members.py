@@ -32,7 +32,7 @@ NEED_SETTINGS = {
     "betas": (f"betas(values={tuple(round(1e-4 + 2e-5 * i, 6) for i in range(1000))})",),
     "interpolated_shift": ("interpolated_shift(schedule=cosine, clean=-1.0, noisy=-3.0)",),
     "learned_log_snr": ("learned_log_snr(units=16)",),
-    "log_snr_table": ("log_snr_table(schedule=scaled_linear)",),
+    "log_snr_table": ("log_snr_table(schedule=ddpm_linear)",),
     "rescaled": ("rescaled(schedule=vp_linear, curve=exploding)",),
     "zero_terminal_snr": ("zero_terminal_snr(schedule=scaled_linear)",),
 }
