@@ -38,6 +38,10 @@ def get_config() -> ConfigDict:
     config.training.dtype = "float32"  # or "bfloat16": what the network computes in
     config.training.caption_dropout = 0.1  # share of captions hidden, for guidance
     config.training.ema = "decay(decay=0.999)"  # average of the parameters, which is sampled
+    # Arms that share a compiled step: "apart" trains them in turn, "together" in one program that
+    # is mapped over them, "auto" measures which is faster here.
+    config.training.execution = "apart"
+    config.training.diverged = "stop"  # or "drop" the arm and go on with the others
     config.training.log_every = 50
     config.training.checkpoint_every = 500
     config.training.keep = 2  # checkpoints

@@ -83,11 +83,11 @@ def _arms(config: ConfigDict) -> Pair:
     batch = devices.split_rows(next(stream), mesh)
 
     def together() -> None:
+        jax.clear_caches()
         program = Program.build(config, facts, mesh)
         _, make_states = first_states(program, config, facts)
         draws = program.draw(np.int32(1))
-        for name, state in make_states().items():
-            jax.block_until_ready(program.update(name, state, batch, draws))
+        _step(program, make_states(), batch, draws)
 
     def apart() -> None:
         for name in config.arms:
@@ -95,10 +95,20 @@ def _arms(config: ConfigDict) -> Pair:
             alone.arms = ConfigDict({name: config.arms[name].to_dict()})
             program = Program.build(alone, facts, mesh)
             _, make_states = first_states(program, alone, facts)
-            state = make_states()[name]
-            jax.block_until_ready(program.update(name, state, batch, program.draw(np.int32(1))))
+            jax.clear_caches()
+            _step(program, make_states(), batch, program.draw(np.int32(1)))
 
     return apart, together
+
+
+def _step(program: Any, states: Any, batch: Any, draws: Any) -> None:
+    """One training step of all arms, in turn."""
+    import jax
+
+    for names in program.sharing():
+        group = program.one_by_one(names)
+        points = {name: program.points[name](draws.u) for name in names}
+        jax.block_until_ready(group.update(group.join(states), batch, draws, points))
 
 
 def _step_counts(config: ConfigDict) -> Pair:

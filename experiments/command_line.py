@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -93,22 +94,31 @@ def _check_field(config: ConfigDict, field: str, name: str) -> None:
     A field that an arm takes from the base config may be overridden for the arm too.
     """
     parent, _, last = field.rpartition(".")
-    holder = config
-    for part in parent.split(".") if parent else ():
-        holder = holder[part] if isinstance(holder, ConfigDict) and part in holder else None
-    if isinstance(holder, ConfigDict):
-        if last in holder:
-            _refuse_idle(config, field)
-            return
-        if parent.startswith("arms.") and last in config and last != "arms":
-            with holder.unlocked():
-                holder[last] = config[last]
-            return
+    holder = _section(config, parent)
+    if holder is not None and last in holder:
+        _refuse_idle(config, field)
+        return
+    top, _, rest = field.partition(".")
+    arm, _, changed = rest.partition(".")
+    section, _, _ = changed.rpartition(".")
+    base_holder = _section(config, section)
+    if top == "arms" and arm in config.arms and base_holder is not None and last in base_holder:
+        with config.unlocked():
+            config.arms[arm].update_from_flattened_dict({changed: base_holder[last]})
+        return
     known = list(fields(config))
     raise UserError(
         f"Unknown config field --config.{field} in {name}.{nearest_field(field, known)} "
         "See --help for all fields."
     )
+
+
+def _section(config: ConfigDict, path: str) -> ConfigDict | None:
+    """The part of a config at a path such as "training"; None if there is none."""
+    holder: Any = config
+    for part in path.split(".") if path else ():
+        holder = holder[part] if isinstance(holder, ConfigDict) and part in holder else None
+    return holder if isinstance(holder, ConfigDict) else None
 
 
 def _refuse_idle(config: ConfigDict, field: str) -> None:

@@ -48,8 +48,7 @@ def check(config: ConfigDict, where: str) -> None:
                 f"{where}: arms.{name} must name the fields it changes, such as "
                 f"{{'schedule': 'edm'}}, not {changes!r}."
             )
-        for field in set(changes) & set(config):  # others are refused where arms are made
-            _check_type(changes[field], base.get_config()[field], where, f"arms.{name}.{field}")
+        _check_changes(changes, base.get_config(), where, f"arms.{name}.")
 
 
 def _check(config: ConfigDict, model: ConfigDict, where: str, prefix: str) -> None:
@@ -64,6 +63,14 @@ def _check(config: ConfigDict, model: ConfigDict, where: str, prefix: str) -> No
         _check_type(config[key], right, where, field)
         if isinstance(right, ConfigDict) and field != "arms":
             _check(config[key], right, where, f"{field}.")
+
+
+def _check_changes(changes: ConfigDict, model: ConfigDict, where: str, prefix: str) -> None:
+    """Checks the types of those fields that there are; others are refused where arms are made."""
+    for field in set(changes) & set(model):
+        _check_type(changes[field], model[field], where, f"{prefix}{field}")
+        if isinstance(model[field], ConfigDict):
+            _check_changes(changes[field], model[field], where, f"{prefix}{field}.")
 
 
 def _check_type(value: Any, right: Any, where: str, field: str) -> None:

@@ -2,27 +2,30 @@
 
 import dataclasses
 import re
+from collections.abc import Hashable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, PyTree
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError, nearest
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork, build, drop_condition
-from diffusion_jax.process.losses import Loss
-from diffusion_jax.process.objective import SQUARED, Objective, Points, denoising_loss
+from diffusion_jax.process.objective import Objective, Points, denoising_loss
 from diffusion_jax.registry import parse
 from diffusion_jax.struct import pytree
 from diffusion_jax.training.draws import Draws
+from diffusion_jax.training.ema import averages
+from diffusion_jax.training.hyper import Hyper
 from diffusion_jax.training.optimizers import optimizers
 from diffusion_jax.training.runs import DataFacts
+from diffusion_jax.training.state import TrainState
 from diffusion_jax.training.step import SampleLosses
 
 OBJECTIVE = ("schedule", "prediction", "times", "weighting", "sigma_data", "loss")
-# Arms that agree in these run the same compiled step.
-PROGRAM = ("network", "text", "optimizer", "loss")
+NETWORK = ("network", "text")
+FIELDS = (*OBJECTIVE, *NETWORK, "optimizer", "training.ema")
 NAME = re.compile(r"[\w-]{1,64}")
 
 
@@ -35,19 +38,19 @@ class Arm:
         settings: the config's fields that an arm may have of its own, with this arm's values.
         objective: schedule, prediction, noise levels, weighting and loss.
         network: the score network.
-        optimizer: the update rule.
+        hyper: optimizer, average of the parameters, and loss.
     """
 
     name: str
     settings: dict[str, Any]
     objective: Objective
     network: ScoreNetwork
-    optimizer: optax.GradientTransformation
+    hyper: Hyper
 
     @property
-    def program(self) -> tuple[str, ...]:
-        """What the compiled step depends on."""
-        return tuple(self.settings[field] for field in PROGRAM)
+    def program(self) -> Hashable:
+        """What the compiled step depends on: arms that agree in it share one."""
+        return self.network, jax.tree.structure(self.hyper)
 
 
 def arm_settings(config: ConfigDict) -> dict[str, dict[str, Any]]:
@@ -56,23 +59,29 @@ def arm_settings(config: ConfigDict) -> dict[str, dict[str, Any]]:
     Raises:
         UserError: an arm has a name that cannot be a folder's, or a field that arms do not have.
     """
-    fields = tuple(dict.fromkeys((*OBJECTIVE, *PROGRAM)))
-    base = {field: config[field] for field in fields}
-    changes = {name: dict(config.arms[name]) for name in config.arms}
-    for name, changed in changes.items():
-        if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise UserError(
-                f"An arm cannot be called {name!r}: its name is also a folder's, so it must be of "
-                "letters, digits, - and _, 64 of them at most."
-            )
-        for field in changed:
-            if field not in fields:
-                raise UserError(
-                    f"Arm {name!r} has no field {field!r}.{nearest(field, fields)} "
-                    f"An arm may change: {', '.join(fields)}."
-                )
+    flat = {**config, **{f"training.{name}": value for name, value in config.training.items()}}
+    base = {field: flat[field] for field in FIELDS}
+    changes = {name: _changes(name, config.arms[name]) for name in config.arms}
     changes = changes or {parse(config.schedule, "schedule").name: {}}
     return {name: base | changed for name, changed in changes.items()}
+
+
+def _changes(name: Any, arm: ConfigDict) -> dict[str, Any]:
+    """The fields that an arm changes, by their full names, and to what."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise UserError(
+            f"An arm cannot be called {name!r}: its name is also a folder's, so it must be of "
+            "letters, digits, - and _, 64 of them at most."
+        )
+    changed = {key: value for key, value in arm.items() if key != "training"}
+    changed |= {f"training.{key}": value for key, value in arm.get("training", {}).items()}
+    for field in changed:
+        if field not in FIELDS:
+            raise UserError(
+                f"Arm {name!r} has no field {field!r}.{nearest(field, FIELDS)} "
+                f"An arm may change: {', '.join(FIELDS)}."
+            )
+    return changed
 
 
 def objectives(config: ConfigDict) -> dict[str, Objective]:
@@ -128,7 +137,11 @@ def make_arms(config: ConfigDict, facts: DataFacts) -> dict[str, Arm]:
                 variance=aims[name].loss.variance,
                 uncertain=aims[name].loss.uncertain,
             ),
-            optimizers.make(settings["optimizer"], steps=config.training.steps),
+            Hyper(
+                optimizers.make(settings["optimizer"], steps=config.training.steps),
+                averages.make(settings["training.ema"], batch_size=config.training.batch_size),
+                aims[name].loss,
+            ),
         )
         for name, settings in arm_settings(config).items()
     }
@@ -149,19 +162,20 @@ class Inputs:
     points: Points
 
 
-def score_losses(network: ScoreNetwork, loss: Loss = SQUARED) -> SampleLosses:
+def score_losses(network: ScoreNetwork) -> SampleLosses:
     """The denoising loss of each picture as a function of the network's parameters.
 
     Args:
         network: called with the caption of each row, or without where `draws.drop` says so.
-        loss: what becomes of its output.
 
     Returns:
-        `(params, Inputs) -> (B,)`.
+        `(params, state, hyper, Inputs) -> (B,)`.
     """
 
-    def losses(params: PyTree[Any], inputs: Inputs) -> Float[Array, " batch"]:
-        batch, draws = inputs.batch, inputs.draws
+    def losses(
+        params: PyTree[Any], state: TrainState, hyper: Hyper, inputs: Inputs
+    ) -> Float[Array, " batch"]:
+        batch, draws, loss = inputs.batch, inputs.draws, hyper.loss
         told: Condition = {"tokens": batch["tokens"], "label": batch["label"]}
         condition = drop_condition(draws.drop, told)
         rngs = {"dropout": draws.key[0]}

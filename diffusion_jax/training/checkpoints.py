@@ -19,7 +19,7 @@ from jaxtyping import PyTree
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import disk_errors, free_room, no_room
 from diffusion_jax.training.fingerprints import fingerprint
-from diffusion_jax.training.state import TrainState, all_finite
+from diffusion_jax.training.state import TrainState, healthy
 
 FORMAT = 1
 FOLDER = "checkpoints"
@@ -90,20 +90,27 @@ class Checkpoints:
         """Steps of which there is a complete checkpoint, oldest first."""
         return sorted(self._manager.all_steps())
 
-    def save(self, step: int, states: States, position: dict[str, Any]) -> None:
+    def save(
+        self,
+        step: int,
+        states: States,
+        position: dict[str, Any],
+        dropped: frozenset[str] = frozenset(),
+    ) -> None:
         """Starts writing a checkpoint; returns once `states` may be changed.
 
         Args:
             step: updates made.
             states: arm -> state.
             position: JSON-able, what else is needed to go on.
+            dropped: arms whose numbers are no longer looked at, finite or not.
 
         Raises:
             UserError: no room on disk, for this checkpoint or the one before; or a number that is
                 not finite. Earlier checkpoints stay.
         """
         for arm, state in states.items():
-            if not _healthy(state):
+            if arm not in dropped and not healthy(state):
                 raise UserError(
                     f"Arm {arm!r} has parameters that are not finite after step {step}: "
                     f"not saved. {self.last_good()}"
@@ -268,7 +275,6 @@ class _Damage:
     reason: str
 
 
-_healthy = jax.jit(all_finite)
 _fingerprint = jax.jit(fingerprint)
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import jax
 import numpy as np
+import psutil
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
@@ -45,6 +46,14 @@ def start_processes() -> None:
         jax.distributed.initialize(
             address, int(count), int(index), shutdown_timeout_seconds=SECONDS_A_DAY
         )
+
+
+def free_memory() -> int:
+    """Bytes that programs may take on each device of this process, what they hold included."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    if "bytes_limit" in stats:
+        return int(stats["bytes_limit"])
+    return int(psutil.virtual_memory().available) // len(jax.local_devices())
 
 
 def is_primary() -> bool:

@@ -8,7 +8,6 @@ with w_1 = 1. So the average after one update is those parameters, whatever it s
 the average of a constant is that constant.
 """
 
-import dataclasses
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -17,6 +16,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from diffusion_jax.errors import UserError, positive, within
 from diffusion_jax.registry import Registry
+from diffusion_jax.struct import Scalar, pytree, static
 from diffusion_jax.training import posthoc
 
 
@@ -32,7 +32,7 @@ averages: Registry[Average] = Registry("ema")
 
 
 @averages.register("decay")
-@dataclasses.dataclass(frozen=True)
+@pytree
 class Decay:
     """Exponential weights d^(t-k), divided by their sum: w_t = (1 - d) / (1 - d^t).
 
@@ -46,7 +46,7 @@ class Decay:
     1.0
     """
 
-    decay: float = 0.999
+    decay: Scalar = 0.999
 
     def __post_init__(self) -> None:
         if not 0 <= self.decay < 1:
@@ -58,7 +58,7 @@ class Decay:
 
 
 @averages.register("half_life")
-@dataclasses.dataclass(frozen=True)
+@pytree
 class HalfLife:
     """A half-life counted in pictures, shorter at the start.
 
@@ -75,9 +75,9 @@ class HalfLife:
     0.5
     """
 
-    samples: float = 500_000
-    ramp_up: float = 0.05
-    batch_size: int = 1
+    samples: Scalar = 500_000
+    ramp_up: Scalar = 0.05
+    batch_size: Scalar = 1
 
     def __post_init__(self) -> None:
         if self.samples <= 0 or self.ramp_up <= 0:
@@ -87,13 +87,13 @@ class HalfLife:
             )
 
     def weight(self, step: Int[Array, ""]) -> Float[Array, ""]:
-        seen = (step - 1) * float(self.batch_size)
+        seen = (step - 1) * jnp.float32(self.batch_size)
         half_life = jnp.minimum(self.samples, self.ramp_up * seen)
         return -jnp.expm1(-jnp.log(2.0) * self.batch_size / half_life)
 
 
 @averages.register("power_function")
-@dataclasses.dataclass(frozen=True)
+@pytree
 class PowerFunction:
     """Weights that grow as a power of training time: w_t = 1 - (1 - 1/t)^(gamma + 1).
 
@@ -113,7 +113,7 @@ class PowerFunction:
     0.25
     """
 
-    std: float = 0.1
+    std: float = static(default=0.1)
 
     def __post_init__(self) -> None:
         posthoc.exponent(self.std)
@@ -124,7 +124,7 @@ class PowerFunction:
 
 
 @averages.register("inverse_power")
-@dataclasses.dataclass(frozen=True)
+@pytree
 class InversePower:
     """A decay that warms up: w_t = max((1 + (t - 1)/inv_gamma)^-power, 1 - decay).
 
@@ -142,9 +142,9 @@ class InversePower:
     0.25
     """
 
-    inv_gamma: float = 1.0
-    power: float = 2 / 3
-    decay: float = 0.9999
+    inv_gamma: Scalar = 1.0
+    power: Scalar = 2 / 3
+    decay: Scalar = 0.9999
 
     def __post_init__(self) -> None:
         positive(self, "inv_gamma", "power")
@@ -155,7 +155,7 @@ class InversePower:
 
 
 @averages.register("none")
-@dataclasses.dataclass(frozen=True)
+@pytree
 class NoAverage:
     """The newest parameters alone: w_t = 1."""
 

@@ -1,7 +1,8 @@
 """Follows training: reads each step's numbers, refuses bad ones, logs and shows the rest."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import jax
 from diffusion_jax.errors import UserError
 from diffusion_jax.training.metrics import MetricsLog, Values
 from diffusion_jax.training.progress import Advance
+from diffusion_jax.training.state import TrainState, healthy
 from diffusion_jax.training.step import Metrics
 
 
@@ -22,17 +24,36 @@ class Journal:
         log: where the numbers go.
         advance: shows that a step is done.
         last_good: says in one sentence what training can go back to.
+        arms: that are trained.
+        drops: whether an arm whose numbers are no longer finite is dropped, and the others go on.
+        diverged: arms that were dropped before, and the steps at which they were.
     """
 
-    def __init__(self, log: MetricsLog, advance: Advance, last_good: Callable[[], str]):
+    def __init__(
+        self,
+        log: MetricsLog,
+        advance: Advance,
+        last_good: Callable[[], str],
+        arms: tuple[str, ...],
+        drops: bool = False,
+        diverged: Mapping[str, int] = MappingProxyType({}),
+    ):
         self._log, self._advance, self._last_good = log, advance, last_good
+        self._arms, self._drops = arms, drops
+        self.diverged = dict(diverged)
+        """Arm -> the step at which it was dropped."""
         self._unread: tuple[int, dict[str, Metrics]] | None = None
+
+    @property
+    def dropped(self) -> frozenset[str]:
+        """Arms that are no longer trained."""
+        return frozenset(self.diverged)
 
     def add(self, step: int, metrics: dict[str, Metrics]) -> None:
         """Takes the metrics (arm -> name -> number on the device) of step `step`.
 
         Raises:
-            UserError: a number of the step before is not finite.
+            UserError: a number of the step before is not finite, and no other arm can go on.
         """
         self.settle()
         self._unread = step, metrics
@@ -41,30 +62,47 @@ class Journal:
         """Waits for the last step and reads its metrics.
 
         Raises:
-            UserError: one of them is not finite.
+            UserError: one of them is not finite, and no other arm can go on.
         """
         if self._unread is None:
             return
         step, metrics = self._unread
         self._unread = None
         values = _read(metrics)
-        self._refuse_non_finite(step, values)
+        for arm, numbers in values.items():
+            # One that was dropped may have been stepped once more before that was known.
+            if arm not in self.diverged:
+                for name, number in numbers.items():
+                    if not math.isfinite(number):
+                        self._lose(arm, step, f"{name} is {number} at step {step}")
+                        break
+        values = {arm: row for arm, row in values.items() if arm not in self.diverged}
         self._log.record(step, values)
         self._advance(_note(values))
 
-    def position(self) -> list[Values]:
+    def inspect(self, step: int, states: Mapping[str, TrainState]) -> None:
+        """Looks at the states after step `step`, before they are saved.
+
+        Raises:
+            UserError: a parameter is not finite, and no other arm can go on.
+        """
+        for arm, state in states.items():
+            if arm not in self.diverged and not healthy(state):
+                self._lose(arm, step, f"parameters are not finite after step {step}")
+
+    def position(self) -> dict[str, Any]:
         """What a checkpoint must keep of the log; everything before is on disk."""
         self._log.sync()
-        return list(self._log.pending)
+        return {"log": list(self._log.pending), "diverged": dict(self.diverged)}
 
-    def _refuse_non_finite(self, step: int, values: Values) -> None:
-        for arm, numbers in values.items():
-            for name, number in numbers.items():
-                if not math.isfinite(number):
-                    raise UserError(
-                        f"Arm {arm!r}: {name} is {number} at step {step}. {self._last_good()} "
-                        "A lower learning_rate, or clip=1.0, in the optimizer may help."
-                    )
+    def _lose(self, arm: str, step: int, what: str) -> None:
+        """Drops an arm; raises UserError if none would be left, or none may be dropped."""
+        if not self._drops or len(self.diverged) + 1 == len(self._arms):
+            raise UserError(
+                f"Arm {arm!r}: {what}. {self._last_good()} "
+                "A lower learning_rate, or clip=1.0, in the optimizer may help."
+            )
+        self.diverged[arm] = step
 
 
 def _read(metrics: dict[str, Any]) -> Values:

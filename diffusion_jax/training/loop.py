@@ -29,6 +29,7 @@ from diffusion_jax.training.progress import Progress
 from diffusion_jax.training.runs import DataFacts, Run, is_run
 from diffusion_jax.training.stopped import Stopped
 from diffusion_jax.training.stopping import StopSignals
+from diffusion_jax.training.team import Team
 
 
 def train(config: ConfigDict, progress: Progress | None = None) -> Run:
@@ -82,26 +83,30 @@ def _loop(
     progress: Progress,
 ) -> None:
     """Steps from `begin` to the end, saving on the way."""
-    options, states = run.config.training, begin.states
+    options = run.config.training
     pending = begin.position.get("log", ())
     folder = run.folder if devices.is_primary() else None
     log = MetricsLog(folder, options.log_every, options.steps, begin.step, pending)
-    showing = progress.phase(f"Training {', '.join(states)}", options.steps, begin.step)
+    showing = progress.phase(f"Training {', '.join(program.arms)}", options.steps, begin.step)
     with StopSignals() as signals, log, showing as advance:
-        journal = Journal(log, advance, checkpoints.last_good)
+        drops = options.diverged == "drop"
+        gone = begin.position.get("diverged", {})
+        journal = Journal(log, advance, checkpoints.last_good, tuple(program.arms), drops, gone)
+        team: Team | None = None
         for step in range(begin.step + 1, options.steps + 1):
             batch = devices.split_rows(next(stream), program.mesh)
             draws = program.draw(np.int32(step))
-            metrics = {}
-            for arm in states:
-                states[arm], metrics[arm] = program.update(arm, states[arm], batch, draws)
-            journal.add(step, metrics)
+            if team is None:
+                team = Team.gather(run, program, begin.states, batch, draws)
+            journal.add(step, team.update(batch, draws, journal.dropped))
 
             signum = signals.agreed()
             if signum or step == options.steps or step % options.checkpoint_every == 0:
                 journal.settle()
-                position = {"data": stream.state(), "log": journal.position()}
-                checkpoints.save(step, states, position)
+                states = team.states()
+                journal.inspect(step, states)
+                position = {"data": stream.state(), **journal.position()}
+                checkpoints.save(step, states, position, journal.dropped)
             if signum:
                 checkpoints.wait()
                 done = f"Stopped after step {step} of {options.steps} as asked."

@@ -63,10 +63,11 @@ class MetricsLog:
                 self._write(step)
 
     def _write(self, step: int) -> None:
-        for arm in self.pending[0]:
+        # An arm may have been dropped since the row before.
+        for arm in self.pending[-1]:
             mean = {
                 name: float(np.mean([values[arm][name] for values in self.pending]))
-                for name in self.pending[0][arm]
+                for name in self.pending[-1][arm]
             }
             for writer in self._writers:
                 writer.write(step, arm, mean)

@@ -6,9 +6,13 @@ The learning rate of update t (from 0) is
 
 where the decay starts from 1 at update s = max(warmup, hold). With r = (t - s) / (steps - s) it is
 1 (constant), 1 - r (linear), (1 + cos(pi r))/2 (cosine) or sqrt(s / t) (inverse_sqrt).
+
+An optimizer is a pytree whose numbers are leaves: arms that differ in them alone run the same
+compiled step.
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -18,12 +22,13 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.registry import Registry
+from diffusion_jax.struct import Scalar, pytree, static
 
-Factor = Callable[[Float[Array, "..."], float, int], Float[Array, "..."]]
+Factor = Callable[[Float[Array, "..."], Scalar, Scalar], Float[Array, "..."]]
 
 
-def _share(count: Float[Array, "..."], start: float, steps: int) -> Float[Array, "..."]:
-    return jnp.clip((count - start) / max(steps - start, 1), 0.0, 1.0)
+def _share(count: Float[Array, "..."], start: Scalar, steps: Scalar) -> Float[Array, "..."]:
+    return jnp.clip((count - start) / jnp.maximum(steps - start, 1), 0.0, 1.0)
 
 
 # Of the number of updates made, the one at which the decay starts, and those of the whole run.
@@ -31,125 +36,151 @@ decays: dict[str, Factor] = {
     "constant": lambda count, start, steps: jnp.ones_like(count),
     "linear": lambda count, start, steps: 1 - _share(count, start, steps),
     "cosine": lambda count, start, steps: (1 + jnp.cos(jnp.pi * _share(count, start, steps))) / 2,
-    "inverse_sqrt": lambda count, start, steps: jnp.maximum(count / max(start, 1), 1.0) ** -0.5,
+    "inverse_sqrt": lambda count, start, steps: (
+        jnp.maximum(count / jnp.maximum(start, 1), 1.0) ** -0.5
+    ),
 }
 
-optimizers: Registry[optax.GradientTransformation] = Registry("optimizer")
 
+@pytree
+class Optimizer:
+    """A rule, the learning rate over time, and the largest norm of a gradient.
 
-def learning_rate_schedule(
-    peak: float, warmup: float, decay: str, steps: int, hold: float = 0
-) -> Callable[[Any], Float[Array, "..."]]:
-    """The learning rate as a function of the number of updates made.
-
-    Args:
-        peak: the rate reached after warm-up.
-        warmup: number of updates over which it grows linearly; 0 for none.
-        decay: 'constant', 'linear', 'cosine' or 'inverse_sqrt'.
-        steps: number of updates of the whole run, where a linear or cosine decay reaches 0.
+    Attributes:
+        steps: updates of the whole run, where a linear or cosine decay reaches 0; filled in from
+            the config.
+        learning_rate: reached after warm-up.
+        warmup: updates over which it grows linearly; 0 for none.
+        decay: "constant", "linear", "cosine" or "inverse_sqrt".
         hold: the update at which the decay starts, if that is later than the end of warm-up.
+        clip: the largest global norm of a gradient; `inf`: any.
 
     Raises:
-        UserError: unknown decay, or a negative rate, warm-up or hold.
+        UserError: unknown decay, or a number out of range.
 
     Source: Karras et al. 2024 (EDM2), section 3 and appendix B, for warm-up, hold and inverse_sqrt.
-
-    >>> rate = learning_rate_schedule(peak=1.0, warmup=4, decay="linear", steps=8)
-    >>> [float(rate(t)) for t in (0, 3, 6)]
-    [0.25, 1.0, 0.5]
     """
-    one_of(decay, decays, "learning-rate decay")
-    if not 0 <= peak < math.inf or not 0 <= warmup < 2**31:
-        raise UserError(
-            "An optimizer needs a finite learning_rate >= 0 and a warmup >= 0, "
-            f"got {peak} and {warmup}."
-        )
-    _not_negative(hold=hold)
-    start = max(warmup, hold)
 
-    def rate(count: Any) -> Float[Array, "..."]:
+    steps: Scalar
+    learning_rate: Scalar = 1e-3
+    warmup: Scalar = 0
+    decay: str = static(default="constant")
+    hold: Scalar = 0
+    clip: Scalar = float("inf")
+
+    def __post_init__(self) -> None:
+        one_of(self.decay, decays, "learning-rate decay")
+        if not 0 <= self.learning_rate < math.inf or not 0 <= self.warmup < 2**31:
+            raise UserError(
+                "An optimizer needs a finite learning_rate >= 0 and a warmup >= 0, "
+                f"got {self.learning_rate} and {self.warmup}."
+            )
+        self._not_negative("hold")
+        if not self.clip > 0:
+            raise UserError(f"An optimizer needs clip > 0 (inf for no clipping), got {self.clip}.")
+
+    @abstractmethod
+    def rule(self) -> optax.GradientTransformation:
+        """The direction of an update, before the learning rate."""
+
+    def rate(self, count: Any) -> Float[Array, "..."]:
+        """The learning rate after `count` updates.
+
+        >>> adam = optimizers.make("adam(learning_rate=1.0, warmup=4, decay='linear')", steps=8)
+        >>> [float(adam.rate(t)) for t in (0, 3, 6)]
+        [0.25, 1.0, 0.5]
+        """
         count = jnp.asarray(count, float)
-        growth = jnp.minimum(1.0, (count + 1) / max(warmup, 1))
-        return peak * growth * decays[decay](count, start, steps)
+        start = jnp.maximum(self.warmup, self.hold)
+        growth = jnp.minimum(1.0, (count + 1) / jnp.maximum(self.warmup, 1))
+        return self.learning_rate * growth * decays[self.decay](count, start, self.steps)
 
-    return rate
+    def transformation(self) -> optax.GradientTransformation:
+        """The optax transformation: clip, rule, learning rate."""
+        return optax.chain(
+            optax.clip_by_global_norm(self.clip),
+            self.rule(),
+            optax.scale_by_learning_rate(self.rate),
+        )
+
+    def _shares(self, *names: str) -> None:
+        """Raises UserError unless each is the share of an average that the past has, in [0, 1)."""
+        for name in names:
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"An optimizer needs {name} in [0, 1), got {getattr(self, name)}.")
+
+    def _not_negative(self, *names: str) -> None:
+        for name in names:
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UserError(
+                    f"An optimizer needs {name} >= 0 and finite, got {getattr(self, name)}."
+                )
 
 
-def _optimizer(
-    rule: optax.GradientTransformation, rate: Callable[[Any], Array], clip: float
-) -> optax.GradientTransformation:
-    if clip <= 0:
-        raise UserError(f"An optimizer needs clip > 0 (inf for no clipping), got {clip}.")
-    return optax.chain(optax.clip_by_global_norm(clip), rule, optax.scale_by_learning_rate(rate))
-
-
-def _shares(**settings: float) -> None:
-    """Raises UserError unless each is the share of an average that the past has, in [0, 1)."""
-    for name, value in settings.items():
-        if not 0 <= value < 1:
-            raise UserError(f"An optimizer needs {name} in [0, 1), got {value}.")
-
-
-def _not_negative(**settings: float) -> None:
-    for name, value in settings.items():
-        if not 0 <= value < math.inf:
-            raise UserError(f"An optimizer needs {name} >= 0 and finite, got {value}.")
+optimizers: Registry[Optimizer] = Registry("optimizer")
 
 
 @optimizers.register("adam")
-def adam(
-    steps: int,
-    learning_rate: float = 1e-3,
-    warmup: int = 0,
-    decay: str = "constant",
-    hold: int = 0,
-    clip: float = float("inf"),
-    b1: float = 0.9,
-    b2: float = 0.999,
-    eps: float = 1e-8,
-) -> optax.GradientTransformation:
-    """Adam (Kingma & Ba 2015). `clip` is the largest global norm of a gradient; `inf`: none.
+@pytree
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015).
+
+    Attributes:
+        b1: share of the past in the mean of gradients.
+        b2: in that of their squares.
+        eps: added to the root of the latter.
 
     >>> optimizer = optimizers.make("adam(learning_rate=0.1, clip=1.0)", steps=100)
     """
-    _shares(b1=b1, b2=b2)
-    _not_negative(eps=eps)
-    rate = learning_rate_schedule(learning_rate, warmup, decay, steps, hold)
-    return _optimizer(optax.scale_by_adam(b1, b2, eps), rate, clip)
+
+    b1: Scalar = 0.9
+    b2: Scalar = 0.999
+    eps: Scalar = 1e-8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._shares("b1", "b2")
+        self._not_negative("eps")
+
+    def rule(self) -> optax.GradientTransformation:
+        return optax.scale_by_adam(self.b1, self.b2, self.eps)
 
 
 @optimizers.register("adamw")
-def adamw(
-    steps: int,
-    learning_rate: float = 1e-3,
-    warmup: int = 0,
-    decay: str = "constant",
-    hold: int = 0,
-    clip: float = float("inf"),
-    b1: float = 0.9,
-    b2: float = 0.999,
-    eps: float = 1e-8,
-    weight_decay: float = 1e-2,
-) -> optax.GradientTransformation:
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
-    _shares(b1=b1, b2=b2)
-    _not_negative(eps=eps, weight_decay=weight_decay)
-    rate = learning_rate_schedule(learning_rate, warmup, decay, steps, hold)
-    rule = optax.chain(optax.scale_by_adam(b1, b2, eps), optax.add_decayed_weights(weight_decay))
-    return _optimizer(rule, rate, clip)
+@pytree
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019).
+
+    Attributes:
+        weight_decay: share of a parameter taken away by an update, times the learning rate.
+    """
+
+    weight_decay: Scalar = 1e-2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._not_negative("weight_decay")
+
+    def rule(self) -> optax.GradientTransformation:
+        decayed = optax.add_decayed_weights(self.weight_decay)
+        return optax.chain(super().rule(), decayed)
 
 
 @optimizers.register("sgd")
-def sgd(
-    steps: int,
-    learning_rate: float = 1e-2,
-    warmup: int = 0,
-    decay: str = "constant",
-    hold: int = 0,
-    clip: float = float("inf"),
-    momentum: float = 0.9,
-) -> optax.GradientTransformation:
-    """Stochastic gradient descent with (heavy-ball) momentum."""
-    _shares(momentum=momentum)
-    rate = learning_rate_schedule(learning_rate, warmup, decay, steps, hold)
-    return _optimizer(optax.trace(momentum), rate, clip)
+@pytree
+class SGD(Optimizer):
+    """Stochastic gradient descent with (heavy-ball) momentum.
+
+    Attributes:
+        momentum: share of the past in the direction.
+    """
+
+    learning_rate: Scalar = 1e-2
+    momentum: Scalar = 0.9
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._shares("momentum")
+
+    def rule(self) -> optax.GradientTransformation:
+        return optax.trace(self.momentum)

@@ -1,7 +1,8 @@
 """From a config to the functions that the training loop calls, compiled for a mesh."""
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -10,17 +11,17 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int
 from ml_collections import ConfigDict
 
-from diffusion_jax.errors import UserError
+from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.networks.initialise import initialise
-from diffusion_jax.networks.score_network import Condition
+from diffusion_jax.networks.score_network import Condition, ScoreNetwork
 from diffusion_jax.process.objective import Points
 from diffusion_jax.training import devices
-from diffusion_jax.training.arms import Arm, Inputs, make_arms, score_losses
+from diffusion_jax.training.arms import Arm, make_arms, score_losses
 from diffusion_jax.training.draws import Draws, draw
-from diffusion_jax.training.ema import averages
+from diffusion_jax.training.groups import OneByOne, Together
 from diffusion_jax.training.runs import DataFacts
 from diffusion_jax.training.state import TrainState
-from diffusion_jax.training.step import Metrics, TrainStep, make_train_step
+from diffusion_jax.training.step import TrainStep, make_train_step
 
 T = TypeVar("T")
 INITIALISATION, TRAINING = 0, 1  # streams of the seed
@@ -29,14 +30,15 @@ LARGEST = 2**31  # more than counters on the device hold
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """The arms of a config, compiled for the devices there are.
+    """The arms of a config, and the functions that train them, for the devices there are.
 
     Attributes:
         arms: name -> arm.
         mesh: the devices.
         draw: step number, () int32 -> the randomness of that step, split over the mesh.
-        points: arm -> function from `Draws.u`, (B,), to the arm's noise levels and targets.
-        steps: arm -> compiled training step; consumes the state that it is given.
+        points: arm -> compiled function from `Draws.u`, (B,), to the arm's noise levels and
+            targets.
+        steps: arm -> its training step, not compiled; one and the same for arms that share it.
     """
 
     arms: dict[str, Arm]
@@ -64,15 +66,28 @@ class Program:
         points: dict[str, Callable[[Array], Points]] = {
             name: jax.jit(arm.objective.points, out_shardings=rows) for name, arm in arms.items()
         }
-        return Program(
-            arms, mesh, _make_draw(config, facts, mesh), points, _make_steps(config, arms, mesh)
-        )
+        parts = config.training.microbatches
+        steps = {name: _step(arm.network, parts) for name, arm in arms.items()}
+        return Program(arms, mesh, _make_draw(config, facts, mesh), points, steps)
 
-    def update(
-        self, name: str, state: TrainState, batch: dict[str, Array], draws: Draws
-    ) -> tuple[TrainState, Metrics]:
-        """One training step of arm `name`; `state` must not be used afterwards."""
-        return self.steps[name](state, Inputs(batch, draws, self.points[name](draws.u)))
+    def sharing(self) -> list[tuple[str, ...]]:
+        """The arms, those together that share a step."""
+        found: dict[Hashable, tuple[str, ...]] = {}
+        for name, arm in self.arms.items():
+            found[arm.program] = (*found.get(arm.program, ()), name)
+        return list(found.values())
+
+    def one_by_one(self, names: Sequence[str]) -> OneByOne:
+        """Trains arms that share a step in turn."""
+        step = jax.jit(
+            self.steps[names[0]], donate_argnums=0, out_shardings=devices.replicated(self.mesh)
+        )
+        return OneByOne({name: self.arms[name].hyper for name in names}, step)
+
+    def together(self, names: Sequence[str]) -> Together:
+        """Trains arms that share a step in one program that is mapped over them."""
+        hypers = {name: self.arms[name].hyper for name in names}
+        return Together(hypers, self.steps[names[0]], self.mesh)
 
 
 def check_settings(config: ConfigDict) -> None:
@@ -85,10 +100,18 @@ def check_settings(config: ConfigDict) -> None:
             raise UserError(
                 f"training.{name} must be at least 1 (and < 2^31), got {training[name]}."
             )
+    one_of(training.execution, ("auto", "together", "apart"), "training.execution")
+    one_of(training.diverged, ("stop", "drop"), "training.diverged")
     if not 0 <= training.caption_dropout <= 1:
         raise UserError(
             f"training.caption_dropout is a share from 0 to 1, got {training.caption_dropout}."
         )
+
+
+@functools.cache
+def _step(network: ScoreNetwork, microbatches: int) -> TrainStep:
+    """The step of a network; one object for equal networks, so that JAX compiles it once."""
+    return make_train_step(score_losses(network), microbatches)
 
 
 def _make_draw(config: ConfigDict, facts: DataFacts, mesh: Mesh) -> Callable[[Any], Draws]:
@@ -98,19 +121,6 @@ def _make_draw(config: ConfigDict, facts: DataFacts, mesh: Mesh) -> Callable[[An
         return draw(key, rows, facts.shape, config.training.caption_dropout)
 
     return jax.jit(draw_step, out_shardings=devices.by_rows(mesh))
-
-
-def _make_steps(config: ConfigDict, arms: dict[str, Arm], mesh: Mesh) -> dict[str, TrainStep]:
-    """One compiled step for all arms with the same network and optimiser."""
-    training = config.training
-    average = averages.make(training.ema, batch_size=training.batch_size)
-
-    def compiled(arm: Arm) -> TrainStep:
-        losses = score_losses(arm.network, arm.objective.loss)
-        step = make_train_step(losses, arm.optimizer, average, training.microbatches)
-        return jax.jit(step, donate_argnums=0, out_shardings=devices.replicated(mesh))
-
-    return _by_program(arms, compiled)
 
 
 def _key(config: ConfigDict, stream: int) -> Array:
@@ -140,7 +150,7 @@ def first_states(
     creators = _by_program(
         program.arms,
         lambda arm: jax.jit(
-            lambda params: TrainState.create(params, arm.optimizer), out_shardings=whole
+            lambda params: TrainState.create(params, arm.hyper.optimizer), out_shardings=whole
         ),
     )
     params = _by_program(program.arms, lambda arm: _first_params(arm, config, facts))
@@ -159,7 +169,7 @@ def first_states(
 
 def _by_program(arms: dict[str, Arm], make: Callable[[Arm], T]) -> dict[str, T]:
     """Arm -> what `make` gives for it, made once for all arms with the same program."""
-    made: dict[tuple[str, ...], T] = {}
+    made: dict[Hashable, T] = {}
     for arm in arms.values():
         if arm.program not in made:
             made[arm.program] = make(arm)

@@ -36,10 +36,11 @@ DECISIVE = (
     *("weighting", "sigma_data", "loss", "arms", "optimizer", "training"),
 )
 # What older runs were trained with, whose configs do not say it.
-BEFORE = {"loss": "squared"}
+BEFORE: dict[str, Any] = {"loss": "squared", "training": {"execution": "apart", "diverged": "stop"}}
 # Of these, what a run may be continued with.
 CHANGEABLE = tuple(
-    f"training.{name}" for name in ("steps", "log_every", "checkpoint_every", "keep")
+    f"training.{name}"
+    for name in ("steps", "log_every", "checkpoint_every", "keep", "execution", "diverged")
 )
 
 
@@ -130,7 +131,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
     plain = _read_json(folder / CONFIG)
     if not isinstance(plain, dict):
         raise UserError(f"{folder / CONFIG} is damaged: it holds no config.")
-    return BEFORE | plain
+    training = BEFORE["training"] | plain.get("training", {})
+    return {**BEFORE, **plain, "training": training}
 
 
 def _read_facts(folder: Path) -> DataFacts:

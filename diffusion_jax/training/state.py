@@ -4,10 +4,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Int, PyTree
 
 from diffusion_jax.struct import pytree
+from diffusion_jax.training.optimizers import Optimizer
 
 
 @pytree
@@ -27,14 +27,16 @@ class TrainState:
     ema: PyTree[Any]
 
     @staticmethod
-    def create(params: PyTree[Any], optimizer: optax.GradientTransformation) -> "TrainState":
+    def create(params: PyTree[Any], optimizer: Optimizer) -> "TrainState":
         """The state before the first update; `ema` is a copy, so that the state can be donated.
 
-        >>> TrainState.create({"w": jnp.ones(2)}, optax.sgd(0.1)).step
+        >>> from diffusion_jax.training.optimizers import SGD
+        >>> TrainState.create({"w": jnp.ones(2)}, SGD(steps=1)).step
         Array(0, dtype=int32)
         """
         ema = jax.tree.map(jnp.copy, params)
-        return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), ema)
+        opt_state = optimizer.transformation().init(params)
+        return TrainState(jnp.zeros((), jnp.int32), params, opt_state, ema)
 
 
 def all_finite(tree: PyTree[Any]) -> Array:
@@ -45,3 +47,6 @@ def all_finite(tree: PyTree[Any]) -> Array:
     """
     leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
     return jnp.array([jnp.isfinite(leaf).all() for leaf in leaves]).all()
+
+
+healthy = jax.jit(all_finite)

@@ -1,8 +1,9 @@
-"""The training step: one pure function, compiled once and called for every arm in turn.
+"""The training step: one pure function, compiled once, called for every arm or mapped over arms.
 
-What sets the arms of a comparison apart (schedule, prediction, distribution of noise levels,
-weighting) reaches the step as arrays of shape (B,), the `Points` of `process.objective`. So arms
-with the same network and optimiser run the same program.
+What sets the arms of a comparison apart reaches the step as numbers: schedule, prediction,
+distribution of noise levels and weighting as arrays of shape (B,), the `Points` of
+`process.objective`; learning rate, average and the loss's own settings as a `Hyper`. So arms with
+the same network run the same program.
 """
 
 from collections.abc import Callable
@@ -13,31 +14,28 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree
 
-from diffusion_jax.training.ema import Average, update
+from diffusion_jax.training.ema import update
+from diffusion_jax.training.hyper import Hyper
 from diffusion_jax.training.state import TrainState
 
 Metrics = dict[str, Float[Array, ""]]
-SampleLosses = Callable[[PyTree[Any], PyTree[Any]], Float[Array, " batch"]]
-TrainStep = Callable[[TrainState, PyTree[Any]], tuple[TrainState, Metrics]]
+# (parameters, the state that they are of, the arm's own, rows) → the loss of each row
+SampleLosses = Callable[[PyTree[Any], TrainState, Hyper, PyTree[Any]], Float[Array, " batch"]]
+TrainStep = Callable[[TrainState, Hyper, PyTree[Any]], tuple[TrainState, Metrics]]
 
 
 def make_train_step(
-    losses: SampleLosses,
-    optimizer: optax.GradientTransformation,
-    average: Average,
-    microbatches: int = 1,
-    axis_name: str | None = None,
+    losses: SampleLosses, microbatches: int = 1, axis_name: str | None = None
 ) -> TrainStep:
-    """Makes `step(state, inputs) -> (state, metrics)`, which minimises the mean of `losses`.
+    """Makes `step(state, hyper, inputs) -> (state, metrics)`, which minimises the mean of `losses`.
 
     Written for the global batch: under `jit` with the batch sharded over a mesh, XLA puts in the
     sums over devices. Where a program sees only its device's rows (`pmap`, `shard_map`), name the
     axis.
 
     Args:
-        losses: `(params, inputs) -> (B,)`, the loss of each row.
-        optimizer: an optax transformation.
-        average: how the running average of the parameters is formed.
+        losses: `(params, state, hyper, inputs) -> (B,)`, the loss of each row; it is differentiated
+            in `params`, which are those of `state`.
         microbatches: number of parts that the batch is taken in, one after the other, to save
             memory; must divide the batch size. The update is the same but for rounding.
         axis_name: the mapped axis over which the batch is split, if any.
@@ -48,12 +46,18 @@ def make_train_step(
         clipping.
     """
 
-    def step(state: TrainState, inputs: PyTree[Any]) -> tuple[TrainState, Metrics]:
-        loss, gradient = _mean_and_gradient(losses, state.params, inputs, microbatches, axis_name)
+    def step(state: TrainState, hyper: Hyper, inputs: PyTree[Any]) -> tuple[TrainState, Metrics]:
+        def row_losses(params: PyTree[Any], rows: PyTree[Any]) -> Float[Array, " batch"]:
+            return losses(params, state, hyper, rows)
+
+        loss, gradient = _mean_and_gradient(
+            row_losses, state.params, inputs, microbatches, axis_name
+        )
+        optimizer = hyper.optimizer.transformation()
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         count = state.step + 1
-        ema = update(average, state.ema, params, count)
+        ema = update(hyper.average, state.ema, params, count)
         metrics = {"loss": loss, "grad_norm": optax.tree.norm(gradient)}
         return TrainState(count, params, opt_state, ema), metrics
 
@@ -61,7 +65,7 @@ def make_train_step(
 
 
 def _mean_and_gradient(
-    losses: SampleLosses,
+    losses: Callable[[PyTree[Any], PyTree[Any]], Float[Array, " batch"]],
     params: PyTree[Any],
     inputs: PyTree[Any],
     microbatches: int,

@@ -27,11 +27,13 @@ class TrainedArm:
         arm: settings, objective and network.
         params: running average of the parameters, on one device of this process.
         step: updates made.
+        diverged: the step at which its numbers were no longer finite, if it was dropped then.
     """
 
     arm: Arm
     params: PyTree[Any]
     step: int
+    diverged: int | None = None
 
     @property
     def objective(self) -> Objective:
@@ -103,7 +105,10 @@ def load_arms(
         checkpoint = checkpoints.restore(shapes, step)
     if checkpoint is None:
         raise UserError(f"{folder} has no checkpoint yet: train it first.")
+    diverged = checkpoint.position.get("diverged", {})
     return {
-        name: TrainedArm(program.arms[name], checkpoint.states[name].ema, checkpoint.step)
+        name: TrainedArm(
+            program.arms[name], checkpoint.states[name].ema, checkpoint.step, diverged.get(name)
+        )
         for name in names or program.arms
     }

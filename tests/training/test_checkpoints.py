@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from diffusion_jax import files
@@ -16,6 +15,7 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.training.checkpoints import Checkpoint, Checkpoints
 from diffusion_jax.training.devices import data_mesh, replicate, replicated
 from diffusion_jax.training.fingerprints import fingerprint
+from diffusion_jax.training.optimizers import Adam
 from diffusion_jax.training.state import TrainState
 
 POSITION = {"data": {"examples": 48}, "log": [{"a": {"loss": 0.1}}]}
@@ -23,7 +23,7 @@ POSITION = {"data": {"examples": 48}, "log": [{"a": {"loss": 0.1}}]}
 
 def make_states(seed: int, devices: int = 2, width: int = 40) -> dict[str, TrainState]:
     w = np.random.default_rng(seed).standard_normal((30, width), np.float32)
-    state = TrainState.create({"w": jnp.asarray(w)}, optax.adam(1e-3))
+    state = TrainState.create({"w": jnp.asarray(w)}, Adam(steps=1))
     return {"a": replicate(state, data_mesh(jax.devices()[:devices]))}
 
 

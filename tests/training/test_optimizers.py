@@ -7,14 +7,14 @@ import optax
 import pytest
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.training.optimizers import decays, learning_rate_schedule, optimizers
+from diffusion_jax.training.optimizers import Adam, decays, optimizers
 
 members = pytest.mark.parametrize("name", list(optimizers))
 
 
 @members
 def test_every_optimizer_descends_a_quadratic(name: str) -> None:
-    optimizer = optimizers.make(f"{name}(learning_rate=0.05, warmup=5)", steps=200)
+    optimizer = optimizers.make(f"{name}(learning_rate=0.05, warmup=5)", steps=200).transformation()
     target = jnp.array([1.0, -2.0])
 
     @jax.jit
@@ -31,7 +31,9 @@ def test_every_optimizer_descends_a_quadratic(name: str) -> None:
 @members
 def test_clip_bounds_the_norm_of_the_gradient(name: str) -> None:
     def second_update(clip: float, scale: float) -> np.ndarray:
-        optimizer = optimizers.make(f"{name}(clip={clip}, learning_rate=1.0)", steps=10)
+        optimizer = optimizers.make(
+            f"{name}(clip={clip}, learning_rate=1.0)", steps=10
+        ).transformation()
         x = jnp.ones(2)
         _, state = optimizer.update(jnp.array([1e-3, 0.0]), optimizer.init(x), x)
         return np.asarray(optimizer.update(scale * jnp.array([3.0, 4.0]), state, x)[0])
@@ -43,7 +45,7 @@ def test_clip_bounds_the_norm_of_the_gradient(name: str) -> None:
 
 @pytest.mark.parametrize("decay", list(decays))
 def test_learning_rate_rises_to_the_peak_and_ends_where_it_should(decay: str) -> None:
-    rate = learning_rate_schedule(peak=0.2, warmup=10, decay=decay, steps=110)
+    rate = Adam(steps=110, learning_rate=0.2, warmup=10, decay=decay).rate
     rates = np.array([float(rate(count)) for count in range(111)])
     np.testing.assert_allclose(rates[:10], 0.2 * np.arange(1, 11) / 10, rtol=1e-6)
     assert rates.max() == pytest.approx(0.2) and (np.diff(rates[10:]) <= 1e-9).all()
@@ -58,14 +60,16 @@ def test_learning_rate_rises_to_the_peak_and_ends_where_it_should(decay: str) ->
 
 @pytest.mark.parametrize("decay", [d for d in decays if d != "constant"])
 def test_held_learning_rate_stays_at_the_peak_until_the_decay_starts(decay: str) -> None:
-    rate = learning_rate_schedule(peak=0.2, warmup=10, decay=decay, steps=110, hold=40)
+    rate = Adam(steps=110, learning_rate=0.2, warmup=10, decay=decay, hold=40).rate
     rates = np.array([float(rate(count)) for count in range(10, 111)])
     np.testing.assert_allclose(rates[:31], 0.2, rtol=1e-6)
     assert (np.diff(rates[31:]) < 0).all()
 
 
 def test_weight_decay_shrinks_parameters_that_have_no_gradient() -> None:
-    optimizer = optimizers.make("adamw(learning_rate=0.1, weight_decay=0.5)", steps=1)
+    optimizer = optimizers.make(
+        "adamw(learning_rate=0.1, weight_decay=0.5)", steps=1
+    ).transformation()
     x = jnp.ones(1)
     updates, _ = optimizer.update(jnp.zeros(1), optimizer.init(x), x)
     np.testing.assert_allclose(updates, -0.1 * 0.5, rtol=1e-6)

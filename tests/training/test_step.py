@@ -12,6 +12,7 @@ from jax.sharding import PartitionSpec
 
 from diffusion_jax.training.devices import AXIS, by_rows, data_mesh, replicated
 from diffusion_jax.training.ema import averages
+from diffusion_jax.training.hyper import Hyper
 from diffusion_jax.training.optimizers import optimizers
 from diffusion_jax.training.state import TrainState
 from diffusion_jax.training.step import make_train_step
@@ -19,7 +20,13 @@ from diffusion_jax.training.step import make_train_step
 ROWS, FEATURES = 16, 5
 
 
-def losses(params: dict[str, jax.Array], inputs: dict[str, jax.Array]) -> jax.Array:
+def losses(
+    params: dict[str, jax.Array], state: TrainState, hyper: Hyper, inputs: dict[str, jax.Array]
+) -> jax.Array:
+    return row_losses(params, inputs)
+
+
+def row_losses(params: dict[str, jax.Array], inputs: dict[str, jax.Array]) -> jax.Array:
     hidden = jnp.tanh(inputs["x"] @ params["w"])
     return inputs["weight"] * ((hidden @ params["v"] - inputs["y"]) ** 2).mean(-1)
 
@@ -41,7 +48,8 @@ def problem() -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
 
 # Plain gradient descent: Adam would hide a gradient that is wrong by a factor.
 OPTIMIZER = optimizers.make("sgd(learning_rate=0.1, momentum=0.5)", steps=10)
-make = partial(make_train_step, losses, OPTIMIZER, averages.make("decay(decay=0.5)"))
+HYPER = Hyper(OPTIMIZER, averages.make("decay(decay=0.5)"))
+make = partial(make_train_step, losses)
 
 
 def reference(steps: int = 2) -> TrainState:
@@ -51,7 +59,7 @@ def reference(steps: int = 2) -> TrainState:
     history = []
     for _ in range(steps):
         rows = [jax.tree.map(lambda x, i=i: x[i : i + 1], inputs) for i in range(ROWS)]
-        gradients = [jax.grad(lambda p, r=row: losses(p, r)[0])(params) for row in rows]
+        gradients = [jax.grad(lambda p, r=row: row_losses(p, r)[0])(params) for row in rows]
         mean = jax.tree.map(lambda *g: sum(g) / ROWS, *gradients)
         trace = jax.tree.map(lambda t, g: 0.5 * t + g, trace, mean)
         params = jax.tree.map(lambda p, t: p - 0.1 * t, params, trace)
@@ -73,7 +81,7 @@ def close(state: TrainState, expected: TrainState) -> None:
 
 def repeat(step: Any, inputs: Any, state: TrainState) -> TrainState:
     for _ in range(2):
-        state, metrics = step(state, inputs)
+        state, metrics = step(state, HYPER, inputs)
     assert set(metrics) == {"loss", "grad_norm"}
     return state
 
@@ -101,7 +109,8 @@ def test_the_same_step_under_pmap_gives_the_same_update() -> None:
     state = TrainState.create(params, OPTIMIZER)
     copies = jax.tree.map(lambda x: jnp.broadcast_to(x, (8, *x.shape)), state)
     shares = jax.tree.map(lambda x: x.reshape(8, ROWS // 8, *x.shape[1:]), inputs)
-    copies = repeat(jax.pmap(make(axis_name=AXIS), axis_name=AXIS), shares, copies)
+    mapped = jax.pmap(make(axis_name=AXIS), axis_name=AXIS, in_axes=(0, None, 0))
+    copies = repeat(mapped, shares, copies)
     for device in (0, 7):
         close(jax.tree.map(lambda x, i=device: x[i], copies), reference())
 
@@ -112,7 +121,7 @@ def test_the_same_step_under_shard_map_gives_the_same_update(check: bool) -> Non
     mapped = jax.shard_map(
         make(axis_name=AXIS),
         mesh=data_mesh(),
-        in_specs=(PartitionSpec(), PartitionSpec(AXIS)),
+        in_specs=(PartitionSpec(), PartitionSpec(), PartitionSpec(AXIS)),
         out_specs=PartitionSpec(),
         check_vma=check,
     )
@@ -122,7 +131,9 @@ def test_the_same_step_under_shard_map_gives_the_same_update(check: bool) -> Non
 def test_metrics_are_those_of_the_whole_batch_before_the_update() -> None:
     params, inputs = problem()
     state = TrainState.create(params, OPTIMIZER)
-    _, metrics = jax.jit(make(microbatches=4))(state, inputs)
-    gradient = jax.grad(lambda p: losses(p, inputs).mean())(params)
-    assert float(metrics["loss"]) == pytest.approx(float(losses(params, inputs).mean()), rel=1e-5)
+    _, metrics = jax.jit(make(microbatches=4))(state, HYPER, inputs)
+    gradient = jax.grad(lambda p: row_losses(p, inputs).mean())(params)
+    assert float(metrics["loss"]) == pytest.approx(
+        float(row_losses(params, inputs).mean()), rel=1e-5
+    )
     assert float(metrics["grad_norm"]) == pytest.approx(float(optax.tree.norm(gradient)), rel=1e-5)

@@ -8,7 +8,7 @@ import numpy as np
 
 from diffusion_jax.training import posthoc
 from diffusion_jax.training.ema import Average, averages, update
-from diffusion_jax.training.optimizers import learning_rate_schedule
+from diffusion_jax.training.optimizers import Adam
 from tests.golden.check import Comparisons, checks, same
 from tests.golden.load import Case
 
@@ -85,10 +85,9 @@ def _learning_rate(case: Case) -> Comparisons:
     peak, hold = float(case["ref_lr"]), float(case["ref_batches"])
     batch = int(case["batch_size"])
     warmup = float(case["rampup_Mimg"]) * 1e6 / batch
-    rate = partial(learning_rate_schedule, steps=2**30)
     decay = "inverse_sqrt" if hold else "constant"
-    decayed = rate(peak=peak, warmup=0, decay=decay, hold=hold)
-    grown = rate(peak=1.0, warmup=warmup, decay="constant")
+    decayed = Adam(steps=2**30, learning_rate=peak, decay=decay, hold=hold).rate
+    grown = Adam(steps=2**30, learning_rate=1.0, warmup=warmup).rate
     count = case["lr_nimg"] / batch
     # Their first update has a rate of 0; ours is a step ahead while the rate grows.
     growth = grown(count - 1) if warmup else 1.0

@@ -1,0 +1,212 @@
+"""Chooses how arms that share a step are trained: in turn, or together and how many at a time.
+
+The choice never changes a number beyond rounding, so it is made by what is faster on the device at
+hand: both are compiled and timed on the first batch. Arms together must fit into memory, as the
+compiler counts it; where they do not, they are split into halves until they do.
+
+Convolutions with an axis of arms are not timed on CPU, as compiling them takes longest there and
+they were two times slower in every measurement (`python -m experiments.benchmark`). The choice is
+kept in the run folder, so that a run which is continued on the same devices takes the same
+programs and ends with the same bits.
+"""
+
+import dataclasses
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.files import save
+from diffusion_jax.training import devices
+from diffusion_jax.training.arms import Inputs
+from diffusion_jax.training.draws import Draws
+from diffusion_jax.training.groups import Batch, Group, States, Together
+from diffusion_jax.training.program import Program
+
+FILE = "execution.json"
+ROUNDS = 3
+SHARE = 0.9  # of the free memory, which is as much as a program may take
+
+
+@dataclasses.dataclass(frozen=True)
+class Execution:
+    """How arms that share a step are trained.
+
+    Attributes:
+        arms: their names.
+        at_once: how many are mapped over in one program; 1: they are trained in turn.
+        why: in words, with the seconds measured.
+    """
+
+    arms: tuple[str, ...]
+    at_once: int
+    why: str
+
+    def groups(self, program: Program) -> list[Group]:
+        """The arms as groups."""
+        if self.at_once == 1:
+            return [program.one_by_one(self.arms)]
+        parts = range(0, len(self.arms), self.at_once)
+        return [program.together(self.arms[i : i + self.at_once]) for i in parts]
+
+
+def arrange(
+    program: Program,
+    states: States,
+    batch: Batch,
+    draws: Draws,
+    execution: str,
+    folder: Path,
+    free: int | None = None,
+) -> list[Execution]:
+    """Chooses for all arms of a program.
+
+    Args:
+        program: the arms.
+        states: of all arms; they are left as they are.
+        batch: any batch, on the devices.
+        draws: of any step.
+        execution: "together" or "apart" where the choice is made already, else "auto".
+        folder: of the run, where the choice is kept.
+        free: bytes on each device that training may take; as the device says if None.
+
+    Returns:
+        One for each set of arms that share a step.
+    """
+    room = devices.free_memory() if free is None else free
+    kept = _read(folder / FILE)
+    found = []
+    for names in program.sharing():
+        known = next((e for e in kept if e.arms == names), None)
+        chosen = known or _choose(program, names, states, batch, draws, execution, room)
+        found.append(chosen)
+    if found != kept and devices.is_primary():
+        document = {"devices": _here(), "execution": [dataclasses.asdict(e) for e in found]}
+        save(json.dumps(document, indent=2) + "\n", folder / FILE)
+    return found
+
+
+def _choose(
+    program: Program,
+    names: tuple[str, ...],
+    states: States,
+    batch: Batch,
+    draws: Draws,
+    execution: str,
+    room: float,
+) -> Execution:
+    if len(names) == 1:
+        return Execution(names, 1, "one arm")
+    if execution == "apart":
+        return Execution(names, 1, "as the config says")
+    on_cpu = jax.default_backend() == "cpu"
+    if execution == "auto" and on_cpu and _convolves(program, names[0], states, batch, draws):
+        return Execution(names, 1, "convolutions on CPU, not timed")
+    at_once = _fitting(program, names, states, batch, draws, room)
+    if execution == "together" or at_once == 1:
+        why = "as the config says" if at_once == len(names) else f"{at_once} fit into memory"
+        return Execution(names, at_once, why)
+    apart = _seconds([program.one_by_one(names)], program, states, batch, draws)
+    mapped = Execution(names, at_once, "").groups(program)
+    together = _seconds(mapped, program, states, batch, draws)
+    apart, together = _agreed(apart, together)
+    why = f"a step takes {together:.3g} s together, {apart:.3g} s in turn"
+    return Execution(names, at_once if together < apart else 1, why)
+
+
+def _convolves(program: Program, name: str, states: States, batch: Batch, draws: Draws) -> bool:
+    inputs = Inputs(batch, draws, program.points[name](draws.u))
+    lowered = jax.jit(program.steps[name]).lower(states[name], program.arms[name].hyper, inputs)
+    return "stablehlo.convolution" in lowered.as_text()
+
+
+def _fitting(
+    program: Program,
+    names: Sequence[str],
+    states: States,
+    batch: Batch,
+    draws: Draws,
+    room: float,
+) -> int:
+    """How many arms may be mapped over at once: all, or a half of them, or a quarter, …"""
+    at_once = len(names)
+    while at_once > 1:
+        part = names[:at_once]
+        needed = bytes_needed(program, program.together(part), states, batch, draws)
+        # The states of the other parts wait on the device meanwhile.
+        waiting = sum(_size(states[name]) for name in names[at_once:])
+        if needed + waiting <= SHARE * room:
+            break
+        at_once = (at_once + 1) // 2
+    return at_once
+
+
+def bytes_needed(
+    program: Program, group: Together, states: States, batch: Batch, draws: Draws
+) -> int:
+    """Bytes that a step of the group takes on each device, as the compiler counts them."""
+    points = [program.points[name](draws.u) for name in group.names]
+    joined = group.join(states)
+    lowered = group.step.lower(joined, group.hyper, batch, draws, points)
+    counted = lowered.compile().memory_analysis()
+    if counted is None:
+        return 0
+    return int(
+        counted.argument_size_in_bytes
+        + counted.output_size_in_bytes
+        - counted.alias_size_in_bytes
+        + counted.temp_size_in_bytes
+    )
+
+
+def _size(tree: Any) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def _seconds(
+    groups: Sequence[Group], program: Program, states: States, batch: Batch, draws: Draws
+) -> float:
+    """Wall-clock seconds of a step of all groups, the least of some, compilation apart."""
+    points = {name: program.points[name](draws.u) for group in groups for name in group.names}
+    copied = jax.tree.map(lambda x: x.copy(), {name: states[name] for name in points})
+    joined = [group.join(copied) for group in groups]
+    taken = []
+    for _ in range(1 + ROUNDS):
+        start = time.perf_counter()
+        joined = [
+            group.update(state, batch, draws, points)[0]
+            for group, state in zip(groups, joined, strict=True)
+        ]
+        jax.block_until_ready(joined)
+        taken.append(time.perf_counter() - start)
+    return min(taken[1:])
+
+
+def _agreed(*seconds: float) -> list[float]:
+    """What the first process has measured, in all of them."""
+    return [float(x) for x in multihost_utils.broadcast_one_to_all(np.array(seconds))]
+
+
+def _here() -> list[str]:
+    kinds = [f"{device.platform} {device.device_kind}" for device in jax.devices()]
+    return [*kinds, f"jax {jax.__version__}"]
+
+
+def _read(path: Path) -> list[Execution]:
+    """What was chosen before on the same devices."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["devices"] != _here():
+            return []
+        chosen = document["execution"]
+        return [Execution(tuple(e["arms"]), int(e["at_once"]), str(e["why"])) for e in chosen]
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path} is damaged: delete it.") from None

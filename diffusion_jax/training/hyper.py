@@ -1,0 +1,24 @@
+"""What an arm brings to the compiled step that it shares with others."""
+
+from diffusion_jax.process.losses import Loss, Squared
+from diffusion_jax.struct import pytree
+from diffusion_jax.training.ema import Average
+from diffusion_jax.training.optimizers import Optimizer
+
+
+@pytree
+class Hyper:
+    """How an arm turns its losses into updates.
+
+    The numbers in it (learning rate, decay of the average, …) are leaves: arms whose `Hyper`s
+    differ in them alone share a compiled step, which may be mapped over them.
+
+    Attributes:
+        optimizer: makes updates of gradients.
+        average: the running average of the parameters.
+        loss: how an error becomes a number.
+    """
+
+    optimizer: Optimizer
+    average: Average
+    loss: Loss = Squared()
