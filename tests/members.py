@@ -52,6 +52,7 @@ SCHEDULES = specs(
         "ddpm_linear(steps=50)",
         "sigmoid(start=0.0, end=3.0, tau=0.5)",
         "polynomial(power=1.0)",
+        "trig_flow(scale=0.5)",
         "interpolated_shift(schedule=vp_linear, clean=1.0, noisy=-2.0)",
         "rescaled(schedule=edm, curve=preserving)",
         "rescaled(schedule=ddpm_cosine, curve=straight)",

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Shaped
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.level import Level
+from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.registry import Registry
 from diffusion_jax.sampling.solvers.base import Denoise
 
@@ -47,11 +48,40 @@ class Networks:
 
 @runtime_checkable
 class FewStep(Protocol):
-    """An objective: a loss for each sample, and what the trained network stands for."""
+    """An objective: a loss for each sample, and what the trained network stands for.
+
+    Times are those of the objective's own path of noise levels.
+    """
 
     @property
     def teaches(self) -> bool:
         """Whether it follows a teacher."""
+        ...
+
+    @property
+    def average(self) -> bool:
+        """Whether its target is the moving average of the student's parameters."""
+        ...
+
+    @property
+    def tells_end(self) -> bool:
+        """Whether the network is told where to go to, and not only where it is."""
+        ...
+
+    @property
+    def denoises(self) -> bool:
+        """Whether it estimates E[x_0 | x] where it goes nowhere.
+
+        Otherwise it is a consistency function, which goes to the data whatever the end.
+        """
+        ...
+
+    @property
+    def inherits(self) -> bool:
+        """Whether its network is that of a denoiser which predicts EDM's F, and may start as one.
+
+        It is then told the same label, and scales x and F in the same way.
+        """
         ...
 
     @property
@@ -60,22 +90,25 @@ class FewStep(Protocol):
         ...
 
     @property
-    def t_max(self) -> float:
-        """The time of the noise that sampling starts from."""
+    def schedule(self) -> Schedule:
+        """The path that it is trained on, whose times are its own."""
         ...
 
-    def level(self, time: Float[Array, "batch"]) -> Level:
-        """The noise level at a time of the objective's own."""
+    def label(self, time: Float[Array, "batch"]) -> Float[Array, "batch"]:
+        """What a score network is told of a time, or of a distance in time, about [-2.5, 2.5]."""
         ...
 
-    def jump(
+    def estimate(
         self,
         network: Network,
         x: Float[Array, "batch ..."],
         time: Float[Array, "batch"],
         end: Float[Array, "batch"],
     ) -> Float[Array, "batch ..."]:
-        """Where the network takes x along the flow, from `time` to `end`."""
+        """The x_0 by which one step of DDIM lands where the flow leads, from `time` to `end`.
+
+        At end = time that is E[x_0 | x], on clean data the data itself: see `jump`.
+        """
         ...
 
     def loss(
@@ -125,3 +158,28 @@ def pseudo_huber(difference: Float[Array, "batch ..."], c: float | Array) -> Flo
     """
     flat = difference.reshape(difference.shape[0], -1)
     return jnp.sqrt(jnp.sum(flat**2, axis=1) + c**2) - c
+
+
+def ddim(
+    x: Float[Array, "batch ..."], x0: Float[Array, "batch ..."], here: Level, there: Level
+) -> Float[Array, "batch ..."]:
+    """alpha_s x_0 + sigma_s eps, for levels (batch,).
+
+    >>> ends = [Level(jnp.array([a]), jnp.array([s])) for a, s in ((0.5, 0.5), (0.75, 0.25))]
+    >>> ddim(jnp.array([[1.0]]), jnp.array([[2.0]]), *ends).tolist()
+    [[1.5]]
+    """
+    eps = (x - like(here.alpha, x) * x0) / like(here.sigma, x)
+    return there.mix(x0, eps)
+
+
+def jump(
+    objective: FewStep,
+    network: Network,
+    x: Float[Array, "batch ..."],
+    time: Float[Array, "batch"],
+    end: Float[Array, "batch"],
+) -> Float[Array, "batch ..."]:
+    """Where the network takes x along the flow, from `time` to `end`, as its estimate says."""
+    here, there = objective.schedule.level(time), objective.schedule.level(end)
+    return ddim(x, objective.estimate(network, x, time, end), here, there)

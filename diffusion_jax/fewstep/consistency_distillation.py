@@ -12,7 +12,7 @@ from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers import Solver
 from diffusion_jax.sampling.solvers.base import Denoise
 from diffusion_jax.sampling.solvers.heun import Heun
-from diffusion_jax.struct import Scalar, pytree
+from diffusion_jax.struct import Scalar, pytree, static
 
 
 @fewstep.register("consistency_distillation")
@@ -21,7 +21,7 @@ class ConsistencyDistillation(EDMTime):
     """|f(x', t') - f(x, t)|², where x is a solver's step of the teacher's flow from x' at t' to t.
 
     x' = x_0 + t' eps, and t < t' are neighbours on EDM's grid, each interval as likely as others.
-    The second f is a constant, with averaged parameters in the paper. In EDM's time.
+    The second f is a constant. In EDM's time.
 
     Attributes:
         sigma_data: standard deviation of the data.
@@ -30,6 +30,7 @@ class ConsistencyDistillation(EDMTime):
         rho: of EDM's grid.
         intervals: of the grid; one less than the paper's N.
         solver: takes the step: any without noise that needs no more than two nodes.
+        average: whether the second f is that of the moving average of the parameters.
 
     Source: Song et al. 2023 (consistency models), algorithm 2.
     """
@@ -40,6 +41,7 @@ class ConsistencyDistillation(EDMTime):
     rho: Scalar = 7.0
     intervals: Scalar = 17
     solver: Solver = Heun()
+    average: bool = static(default=True)
 
     teaches = True
     draws = 1

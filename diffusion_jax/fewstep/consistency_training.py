@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 from diffusion_jax.errors import ordered, positive, within
 from diffusion_jax.fewstep.base import Networks, fewstep, like, pseudo_huber
 from diffusion_jax.fewstep.edm_time import EDMTime, on_karras_grid, truncated_log_normal
-from diffusion_jax.struct import Scalar, pytree
+from diffusion_jax.struct import Scalar, pytree, static
 
 
 @fewstep.register("consistency_training")
@@ -30,6 +30,7 @@ class ConsistencyTraining(EDMTime):
         mean: of log t.
         std: of log t.
         huber: c over sqrt(number of dimensions).
+        average: whether the second f is that of the moving average of the parameters.
 
     Source: Song et al. 2023 (consistency models), algorithm 3; Song & Dhariwal 2024 (improved
     techniques), table 1, for all settings.
@@ -47,6 +48,7 @@ class ConsistencyTraining(EDMTime):
     mean: Scalar = -1.1
     std: Scalar = 2.0
     huber: Scalar = 0.00054
+    average: bool = static(default=False)
 
     teaches = False
     draws = 1

@@ -7,7 +7,10 @@ from jaxtyping import Array, Float
 from diffusion_jax.errors import ordered, positive, within
 from diffusion_jax.fewstep.base import Networks, fewstep, like, pseudo_huber
 from diffusion_jax.fewstep.edm_time import EDMTime, truncated_log_normal
-from diffusion_jax.struct import Scalar, pytree
+from diffusion_jax.process.schedules.exploding import EDM
+from diffusion_jax.struct import Scalar, pytree, static
+
+SEEN = 1e-4  # less noise is not seen in x
 
 
 @fewstep.register("easy_consistency")
@@ -30,6 +33,7 @@ class EasyConsistency(EDMTime):
         mean: of log t.
         std: of log t.
         huber: c over sqrt(number of dimensions).
+        average: whether the second f is that of the moving average of the parameters.
 
     Source: Geng et al. 2024 (consistency models made easy), eq. 12-15 and appendix.
 
@@ -47,6 +51,7 @@ class EasyConsistency(EDMTime):
     mean: Scalar = -1.1
     std: Scalar = 2.0
     huber: Scalar = 0.00054
+    average: bool = static(default=False)
 
     sigma_min = 0.0
     teaches = False
@@ -57,6 +62,11 @@ class EasyConsistency(EDMTime):
         within(self, 1, float("inf"), "stages", "q")
         within(self, 0, float("inf"), "k", "b")
         ordered(self, "sigma_min", "sigma_max")
+
+    @property
+    def schedule(self) -> EDM:
+        """alpha = 1, sigma = t, down to noise that is not seen."""
+        return EDM(SEEN, self.sigma_max)
 
     def earlier(
         self, time: Float[Array, "batch"], progress: Float[Array, ""]
@@ -74,8 +84,8 @@ class EasyConsistency(EDMTime):
         uniform: Float[Array, "batch draws"],
         progress: Float[Array, ""],
     ) -> Float[Array, "batch"]:
-        # Quantiles that float32 tells apart: below 1e-4 noise is not seen in x.
-        time = truncated_log_normal(uniform[:, 0], self.mean, self.std, 1e-4, self.sigma_max)
+        # Quantiles that float32 tells apart.
+        time = truncated_log_normal(uniform[:, 0], self.mean, self.std, SEEN, self.sigma_max)
         before = self.earlier(time, progress)
         found = self.consistent(networks.student, x0 + like(time, eps) * eps, time)
         again = self.consistent(networks.target, x0 + like(before, eps) * eps, before)

@@ -5,32 +5,36 @@ from jax.scipy.stats import norm
 from jaxtyping import Array, Float
 
 from diffusion_jax.fewstep.base import Network, like
-from diffusion_jax.process.level import Level
 from diffusion_jax.process.preconditioning import input_scale, noise_label
+from diffusion_jax.process.schedules.exploding import EDM
 from diffusion_jax.sampling.boundary import consistency_scalings
 from diffusion_jax.struct import Scalar
 
 
 class EDMTime:
-    """x = x_0 + t eps with time t = sigma, and f(x, t) = c_skip x + c_out F(c_in x, log(t)/4).
+    """x = x_0 + t eps with time t = sigma, and f(x, t) = c_skip x + c_out F(c_in x, t).
 
-    A consistency function: it takes x from any time to the data, so that `jump` ignores its end.
+    A consistency function: it takes x from any time to the data, whatever the end.
     """
 
     sigma_data: Scalar
     sigma_min: Scalar
     sigma_max: Scalar
 
+    tells_end = False
+    denoises = False
+    inherits = True
+
     @property
-    def t_max(self) -> Scalar:
-        """Time is sigma."""
-        return self.sigma_max
-
-    def level(self, time: Float[Array, "batch"]) -> Level:
+    def schedule(self) -> EDM:
         """alpha = 1, sigma = t."""
-        return Level(jnp.ones_like(time), time)
+        return EDM(self.sigma_min, self.sigma_max)
 
-    def jump(
+    def label(self, time: Float[Array, "batch"]) -> Float[Array, "batch"]:
+        """log(t)/4, as of every denoiser."""
+        return noise_label(self.schedule.level(time))
+
+    def estimate(
         self,
         network: Network,
         x: Float[Array, "batch ..."],
@@ -38,17 +42,17 @@ class EDMTime:
         end: Float[Array, "batch"],
     ) -> Float[Array, "batch ..."]:
         """f(x, t), whatever the end."""
-        level = self.level(time)
+        level = self.schedule.level(time)
         c_skip, c_out = consistency_scalings(self.sigma_data, self.sigma_min)(level)
         scaled = like(input_scale(level, self.sigma_data), x) * x
-        out = network(scaled, noise_label(level), jnp.zeros_like(time))
+        out = network(scaled, time, jnp.zeros_like(time))
         return like(c_skip, x) * x + like(c_out, x) * out
 
     def consistent(
         self, network: Network, x: Float[Array, "batch ..."], time: Float[Array, "batch"]
     ) -> Float[Array, "batch ..."]:
         """f(x, t)."""
-        return self.jump(network, x, time, jnp.zeros_like(time))
+        return self.estimate(network, x, time, jnp.zeros_like(time))
 
 
 def truncated_log_normal(

@@ -37,6 +37,8 @@ class MeanFlow(StraightPath):
     c: Scalar = 1e-3
 
     teaches = False
+    average = False
+    tells_end = True
     draws = 3
 
     def __post_init__(self) -> None:
@@ -55,7 +57,7 @@ class MeanFlow(StraightPath):
         pair = logit_normal(uniform[:, :2], self.mean, self.std)
         time = jnp.max(pair, axis=1)
         end = jnp.where(uniform[:, 2] < self.share, jnp.min(pair, axis=1), time)
-        x, v = self.level(time).mix(x0, eps), eps - x0
+        x, v = self.schedule.level(time).mix(x0, eps), eps - x0
         along = (v, jnp.ones_like(time), jnp.zeros_like(end))
         u, slope = jax.jvp(networks.student, (x, time, end), along)
         wanted = v - like(time - end, x) * slope

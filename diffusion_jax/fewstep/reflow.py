@@ -1,14 +1,18 @@
 """Reflow: flow matching between noise and what a teacher makes of that very noise."""
 
-from jaxtyping import Array, Float, Key
+import jax
+from jaxtyping import Array, Float
 
+from diffusion_jax.errors import UserError, within
 from diffusion_jax.fewstep.base import Networks, fewstep, square
 from diffusion_jax.fewstep.straight import StraightPath
-from diffusion_jax.sampling.denoisers import Denoiser
-from diffusion_jax.sampling.grids import Nodes
+from diffusion_jax.process.schedules.exploding import EDM
+from diffusion_jax.sampling.grids import Grid, Karras
 from diffusion_jax.sampling.sample import sample
 from diffusion_jax.sampling.solvers import Solver
-from diffusion_jax.struct import pytree
+from diffusion_jax.sampling.solvers.base import Denoise
+from diffusion_jax.sampling.solvers.dpm_multistep import DPMpp2M
+from diffusion_jax.struct import pytree, static
 
 
 @fewstep.register("reflow")
@@ -16,16 +20,34 @@ from diffusion_jax.struct import pytree
 class Reflow(StraightPath):
     """|v(x_t, t) - (eps - x_0)|² on pairs of noise and what the flow makes of it, t uniform.
 
-    Data and noise must be coupled (`couple`): on independent ones this is plain flow matching. The
-    new flow has the same marginals and straighter paths, so that fewer steps follow it; at t = 1
-    its velocity is eps - x_0 itself, and one step is the teacher's map. In the straight path's
-    time; v does not depend on where it goes.
+    The new flow has the same marginals as the teacher's and straighter paths, so that fewer steps
+    follow it; at t = 1 its velocity is eps - x_0 itself, and one step is the teacher's map. (On
+    independent pairs the same loss is plain flow matching.) Pairs are made anew in every step of
+    the training, so that none is seen twice, and no data is needed: that costs the evaluations of
+    the teacher that its solver takes. In the straight path's time; v does not depend on where it
+    goes.
+
+    Attributes:
+        solver: takes noise along the teacher's flow, without noise of its own.
+        steps: that it takes.
+        grid: on which it takes them, over EDM's process.
 
     Source: Liu et al. 2022 (rectified flow), algorithm 1.
     """
 
-    teaches = False
+    solver: Solver = DPMpp2M()
+    steps: int = static(default=16)
+    grid: Grid = Karras()
+
+    teaches = True
+    average = False
+    tells_end = False
     draws = 1
+
+    def __post_init__(self) -> None:
+        within(self, 1, float("inf"), "steps")
+        if self.solver.stochastic or self.solver.adaptive:
+            raise UserError("reflow: its solver must take steps of one size, and draw no noise.")
 
     def loss(
         self,
@@ -35,30 +57,20 @@ class Reflow(StraightPath):
         uniform: Float[Array, "batch draws"],
         progress: Float[Array, ""],
     ) -> Float[Array, "batch"]:
+        x0 = jax.lax.stop_gradient(self.couple(networks.followed(), eps))
         # From (0, 1]: the noise, from which samples are made, is among the times.
         time = 1 - uniform[:, 0]
-        x = self.level(time).mix(x0, eps)
+        x = self.schedule.level(time).mix(x0, eps)
         return square(networks.student(x, time, time) - (eps - x0))
 
+    def couple(self, teacher: Denoise, eps: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
+        """What the teacher's flow makes of noise: the x_0 that belongs to each eps.
 
-def couple(
-    teacher: Denoiser,
-    solver: Solver,
-    nodes: Nodes,
-    eps: Float[Array, "batch ..."],
-    keys: Key[Array, "batch"],
-) -> Float[Array, "batch ..."]:
-    """What a deterministic solver makes of noise: the x_0 that belongs to each eps.
-
-    >>> import jax
-    >>> import jax.numpy as jnp
-    >>> from diffusion_jax.process.schedules import schedules
-    >>> from diffusion_jax.sampling.grids import grids
-    >>> from diffusion_jax.sampling.solvers import solvers
-    >>> nodes = grids.make("uniform")(schedules.make("rectified_flow"), 4)
-    >>> to_one = lambda x, level, condition: 0 * x + 1
-    >>> keys = jax.random.split(jax.random.key(0), 1)
-    >>> couple(to_one, solvers.make("ddim"), nodes, jnp.zeros((1, 2)), keys).tolist()
-    [[1.0, 1.0]]
-    """
-    return sample(teacher, solver, nodes, nodes.level.sigma[0] * eps, keys)[0]
+        >>> to_one = lambda x, level: 0 * x + 1
+        >>> Reflow().couple(to_one, jnp.zeros((1, 2))).tolist()
+        [[1.0, 1.0]]
+        """
+        nodes = self.grid(EDM(), self.steps)
+        unused = jax.random.split(jax.random.key(0), eps.shape[0])  # the solver draws nothing
+        start = nodes.level.sigma[0] * eps
+        return sample(lambda x, level, _: teacher(x, level), self.solver, nodes, start, unused)[0]

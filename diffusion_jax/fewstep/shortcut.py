@@ -23,14 +23,17 @@ class Shortcut(StraightPath):
     Attributes:
         finest: steps of the shortest length, a power of two.
         share: of the samples on which one step is held against two.
+        average: whether the two are those of the moving average of the parameters.
 
     Source: Frans et al. 2024 (shortcut models), algorithm 1 and eq. 5; there t runs towards data.
     """
 
     finest: int = static(128)
     share: Scalar = 0.25
+    average: bool = static(default=True)
 
     teaches = False
+    tells_end = True
     draws = 3
 
     def __post_init__(self) -> None:
@@ -51,7 +54,7 @@ class Shortcut(StraightPath):
         long = uniform[:, 2] < self.share
         time = jnp.where(long, on_grid, 1 - uniform[:, 0])
         half = jnp.where(long, 0.5 / steps, 0)
-        x = self.level(time).mix(x0, eps)
+        x = self.schedule.level(time).mix(x0, eps)
 
         exact = half * self.finest <= 1  # the finest steps go by the velocity
         middle, end = time - half, time - 2 * half

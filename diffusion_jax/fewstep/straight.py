@@ -5,28 +5,30 @@ from jax.scipy.stats import norm
 from jaxtyping import Array, Float
 
 from diffusion_jax.fewstep.base import Network, like
-from diffusion_jax.process.level import Level
+from diffusion_jax.process.schedules.flow import RectifiedFlow
 from diffusion_jax.struct import Scalar
 
 
 class StraightPath:
     """x = (1 - t) x_0 + t eps for t in [0, 1], and x_r = x_t - (t - r) u(x_t, t, r)."""
 
-    t_max = 1.0
+    schedule = RectifiedFlow()
+    denoises = True
+    inherits = False
 
-    def level(self, time: Float[Array, "batch"]) -> Level:
-        """alpha = 1 - t, sigma = t."""
-        return Level(1 - time, time)
+    def label(self, time: Float[Array, "batch"]) -> Float[Array, "batch"]:
+        """5 t - 5/2: linear, so that derivatives in time stay bounded at both ends."""
+        return 5 * time - 2.5
 
-    def jump(
+    def estimate(
         self,
         network: Network,
         x: Float[Array, "batch ..."],
         time: Float[Array, "batch"],
         end: Float[Array, "batch"],
     ) -> Float[Array, "batch ..."]:
-        """As far as the velocity carries."""
-        return x - like(time - end, x) * network(x, time, end)
+        """x - t u(x, t, r): on this path a step of DDIM goes along a straight line."""
+        return x - like(time, x) * network(x, time, end)
 
 
 def logit_normal(uniform: Float[Array, "..."], mean: Scalar, std: Scalar) -> Float[Array, "..."]:

@@ -72,7 +72,7 @@ class DiT(nn.Module):
     def __call__(
         self,
         x: Float[Array, "batch height width channels"],
-        label: Float[Array, " batch"],
+        label: Float[Array, "batch *numbers"],
         context: TextContext | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "batch height width outputs"]:

@@ -62,7 +62,8 @@ def _sines(angles: Float[Array, "... n"]) -> Float[Array, "... two_n"]:
 class NoiseEmbedding(nn.Module):
     """The vector that steers every block: noise label, plus pooled text where there is any.
 
-    silu(Dense(silu(Dense(noise_features(label)))) + Dense(pooled)).
+    silu(Dense(silu(Dense(noise_features(label)))) + Dense(pooled)). Where a label has several
+    numbers, the features of all of them stand side by side.
 
     Attributes:
         width: features of the result.
@@ -74,9 +75,12 @@ class NoiseEmbedding(nn.Module):
 
     @nn.compact
     def __call__(
-        self, label: Float[Array, " batch"], pooled: Float[Array, "batch text"] | None = None
+        self,
+        label: Float[Array, "batch *numbers"],
+        pooled: Float[Array, "batch text"] | None = None,
     ) -> Float[Array, "batch width"]:
-        hidden = nn.Dense(self.width, dtype=self.dtype)(noise_features(label, self.width))
+        features = noise_features(label.reshape(-1), self.width).reshape(label.shape[0], -1)
+        hidden = nn.Dense(self.width, dtype=self.dtype)(features)
         embedding = nn.Dense(self.width, dtype=self.dtype)(nn.silu(hidden))
         if pooled is not None:
             embedding += nn.Dense(self.width, dtype=self.dtype, name="pooled")(pooled)

@@ -53,7 +53,8 @@ def initialise(
     (2, 8)
     """
     batch = next((len(value) for value in condition_example.values()), 1)
-    x, label = jnp.zeros((batch, *picture_shape)), jnp.zeros(batch)
+    x = jnp.zeros((batch, *picture_shape))
+    label = jnp.zeros(batch if network.labels == 1 else (batch, network.labels))
     shapes = jax.eval_shape(network.init, key, x, label, condition_example)["params"]
     seed = np.asarray(jax.random.key_data(key)).ravel().tolist()
 

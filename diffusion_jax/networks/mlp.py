@@ -50,7 +50,7 @@ class MLP(nn.Module):
     def __call__(
         self,
         x: Float[Array, "batch features"],
-        label: Float[Array, " batch"],
+        label: Float[Array, "batch *numbers"],
         context: TextContext | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "batch outputs"]:

@@ -28,6 +28,8 @@ class ScoreNetwork(nn.Module):
         variance: how to read the variance that it tells in the second half of its channels
             (`process.posterior.log_variance`), or None if it tells none.
         uncertainty: tells how large its error is, for the loss "uncertainty", or None.
+        labels: how many numbers a label is: 1, or 2 where the network is told, besides the noise,
+            how far to go (`fewstep`).
 
     >>> network = build("mlp(width=8, depth=1)", "label(width=8)", num_classes=3)
     >>> inputs = jnp.ones((2, 4)), jnp.zeros(2), {"label": jnp.array([0, 2])}
@@ -39,11 +41,12 @@ class ScoreNetwork(nn.Module):
     encoder: nn.Module | None = None
     variance: str | None = None
     uncertainty: nn.Module | None = None
+    labels: int = 1
 
     def __call__(
         self,
         x: Float[Array, "batch ..."],
-        label: Float[Array, " batch"],
+        label: Float[Array, "batch *numbers"],
         condition: Condition,
         deterministic: bool = True,
     ) -> Float[Array, "batch ..."]:
@@ -51,7 +54,7 @@ class ScoreNetwork(nn.Module):
 
         Args:
             x: noisy data scaled to about unit variance.
-            label: (batch,) noise label, about [-2.5, 2.5].
+            label: (batch,) noise label, about [-2.5, 2.5]; (batch, 2) with `labels` = 2.
             condition: see `Condition`; an encoder reads the entry it knows.
             deterministic: no dropout; with dropout, `rngs={"dropout": key}` is needed.
         """
@@ -100,6 +103,7 @@ def build(
     dtype: str = "float32",
     variance: str | None = None,
     uncertain: bool = False,
+    labels: int = 1,
 ) -> ScoreNetwork:
     """Builds a score network from specs.
 
@@ -111,6 +115,7 @@ def build(
         dtype: "float32" or "bfloat16", for the computation; parameters stay float32.
         variance: how to read the variance that it tells; None if it tells none.
         uncertain: whether it tells how large its error is.
+        labels: how many numbers a label is.
 
     Raises:
         UserError: unknown member, setting or dtype, or a setting that cannot work.
@@ -124,4 +129,4 @@ def build(
     }
     encoder = None if text == "none" else text_encoders.make(text, **context)
     head = Uncertainty() if uncertain else None
-    return ScoreNetwork(networks.make(network, **context), encoder, variance, head)
+    return ScoreNetwork(networks.make(network, **context), encoder, variance, head, labels)

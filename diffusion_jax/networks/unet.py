@@ -72,7 +72,7 @@ class UNet(nn.Module):
     def __call__(
         self,
         x: Grid,
-        label: Float[Array, " batch"],
+        label: Float[Array, "batch *numbers"],
         context: TextContext | None = None,
         deterministic: bool = True,
     ) -> Features:
@@ -80,7 +80,8 @@ class UNet(nn.Module):
 
         Args:
             x: (batch, height, width, channels) float32, noisy pictures of about unit variance.
-            label: (batch,) float32, noise label, about [-2.5, 2.5].
+            label: (batch,) float32, noise label, about [-2.5, 2.5]; (batch, numbers) where it is
+                several (`ScoreNetwork.labels`).
             context: encoded captions, or None.
             deterministic: no dropout.
         """

@@ -43,6 +43,63 @@ class VarianceDenoiser:
         return VarianceDenoiser(self.kind, lambda *args: (denoise(*args), self.estimate(*args)[1]))
 
 
+@dataclasses.dataclass(frozen=True)
+class JumpDenoiser:
+    """A denoiser that knows where a step is to end: it estimates an x_0 for the whole of it.
+
+    That is the x_0 by which a step of DDIM lands where the flow leads: E[x_0 | x] for a step of no
+    length, and the data at the end of the flow for one that goes all the way. Called without an
+    end, it is a `Denoiser` like any other.
+
+    Attributes:
+        denoises: whether it is E[x_0 | x] then. Otherwise it is a consistency function: it goes all
+            the way, whatever the end.
+        estimate: (x, here, there, condition) → x_0, with levels of shape () or (batch,).
+    """
+
+    denoises: bool
+    estimate: Callable[..., Array]
+
+    def __call__(
+        self, x: Float[Array, "batch ..."], level: Level, *condition: Any
+    ) -> Float[Array, "batch ..."]:
+        return self.estimate(x, level, level, *condition)
+
+    def steered(self, steer: Callable[[Denoiser], Denoiser]) -> "JumpDenoiser":
+        """With a function from denoisers to denoisers (guidance, thresholds) at work in each step.
+
+        It is called once, so that what it remembers from step to step is that of one run.
+        """
+        ends: list[Level] = []
+
+        def own(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Array:
+            return self.estimate(x, level, ends[-1], condition)
+
+        def estimate(x: Array, here: Level, there: Level, condition: Any) -> Array:
+            ends.append(there)
+            try:
+                return denoise(x, here, condition)
+            finally:
+                ends.pop()
+
+        denoise = steer(own)
+        return JumpDenoiser(self.denoises, estimate)
+
+
+def towards(
+    denoise: Callable[..., Array], x: Float[Array, "batch ..."], here: Level, there: Level
+) -> Float[Array, "batch ..."]:
+    """The estimate of x_0 for a step between two levels, by a denoiser that may know of ends.
+
+    >>> level = Level(jnp.array(0.6), jnp.array(0.8))
+    >>> towards(lambda x, level: 2 * x, jnp.ones(1), level, level)
+    Array([2.], dtype=float32)
+    """
+    if isinstance(denoise, JumpDenoiser):
+        return denoise.estimate(x, here, there)
+    return denoise(x, here)
+
+
 def settled(denoise: Denoiser, condition: Any) -> Callable[..., Array]:
     """The denoiser with its condition given: (x, level) → E[x_0 | x]; it tells what it told.
 
@@ -53,6 +110,11 @@ def settled(denoise: Denoiser, condition: Any) -> Callable[..., Array]:
     if isinstance(denoise, VarianceDenoiser):
         tells = denoise.estimate
         return VarianceDenoiser(denoise.kind, lambda x, level: tells(x, level, condition))
+    if isinstance(denoise, JumpDenoiser):
+        goes = denoise.estimate
+        return JumpDenoiser(
+            denoise.denoises, lambda x, here, there: goes(x, here, there, condition)
+        )
     return lambda x, level: denoise(x, level, condition)
 
 

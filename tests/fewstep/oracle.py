@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array
 
 from diffusion_jax.fewstep import FewStep, Network, Networks
+from diffusion_jax.fewstep.base import jump
 from diffusion_jax.oracles import GaussianMixture
 from diffusion_jax.process.level import Level
 
@@ -43,9 +44,9 @@ def network(params: Any, x: Array, time: Array, end: Array) -> Array:
     return hidden @ params[-1][0] + params[-1][1]
 
 
-def of(params: Any) -> Network:
-    """The network with given parameters."""
-    return functools.partial(network, params)
+def of(params: Any, objective: FewStep) -> Network:
+    """The network with given parameters, told times as the objective tells them."""
+    return lambda x, t, r: network(params, x, *(objective.label(time) / 2.5 for time in (t, r)))
 
 
 @functools.partial(jax.jit, static_argnames=("steps", "make_teacher"))
@@ -54,7 +55,6 @@ def train(
     params: Any,
     steps: int,
     make_teacher: Any = None,
-    pairs: tuple[Array, Array] | None = None,
     teacher: Any = None,
     rate: float = 2e-3,
     seed: int = 0,
@@ -66,7 +66,6 @@ def train(
         params: to start from.
         steps: of training.
         make_teacher: makes a teacher, a denoiser, out of `teacher`; by default the exact one.
-        pairs: (x_0, eps) to draw from, instead of independent ones.
         teacher: parameters that `make_teacher` takes.
         rate: the first learning rate.
         seed: of the draws.
@@ -78,13 +77,10 @@ def train(
         params, average, state = carry
         keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), index), 3)
         x0, eps = exact.sample(keys[0], BATCH), jax.random.normal(keys[1], (BATCH, 2))
-        if pairs is not None:
-            chosen = jax.random.randint(keys[0], (BATCH,), 0, pairs[0].shape[0])
-            x0, eps = pairs[0][chosen], pairs[1][chosen]
         uniform = jax.random.uniform(keys[2], (BATCH, objective.draws))
 
         def mean_loss(found: Any) -> Array:
-            networks = Networks(of(found), of(params), denoise)
+            networks = Networks(of(found, objective), of(params, objective), denoise)
             return jnp.mean(objective.loss(networks, x0, eps, uniform, index / steps))
 
         updates, state = optimizer.update(jax.grad(mean_loss)(params), state)
@@ -124,9 +120,9 @@ def exact_map(eps: Array, steps: int = 400) -> Array:
 @jax.jit
 def one_step(objective: FewStep, params: Any, eps: Array) -> Array:
     """What the network makes of noise in one step."""
-    start, end = jnp.full(len(eps), objective.t_max, float), jnp.zeros(len(eps))
-    level = objective.level(start)
-    return objective.jump(of(params), level.sigma[:, None] * eps, start, end)
+    start, end = jnp.full(len(eps), objective.schedule.t_max, float), jnp.zeros(len(eps))
+    level = objective.schedule.level(start)
+    return jump(objective, of(params, objective), level.sigma[:, None] * eps, start, end)
 
 
 def distance(found: Array, eps: Array) -> float:

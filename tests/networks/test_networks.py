@@ -52,6 +52,21 @@ def run(name, x=None, label=None, tokens=None, dtype="float32"):
     return apply(params, *(a if g is None else g for a, g in zip(inputs(name), given, strict=True)))
 
 
+@EVERY
+def test_a_label_of_two_numbers_tells_both(name):
+    network = build(SMALL[name], TEXT, vocabulary_size=7, labels=2)
+    x, label, captions = inputs(name)
+    condition, both = {"tokens": captions}, jnp.stack([label, 0 * label], axis=1)
+    params = random_parameters(network, x, both, condition)["params"]
+    apply = quick_jit(lambda labels: network.apply({"params": params}, x, labels, condition))
+    found = [apply(labels) for labels in (both, both.at[:, 1].set(1.0), both.at[:, 0].set(1.0))]
+    assert found[0].shape == x.shape
+    assert not np.allclose(found[0], found[1]) and not np.allclose(found[0], found[2])
+    # And those first drawn on the host are of the same shapes.
+    drawn = initialise(network, jax.random.key(0), shape_of(name), condition)
+    assert jax.tree.map(np.shape, drawn) == jax.tree.map(np.shape, params)
+
+
 def test_every_network_is_tested():
     assert {name.split("_")[0] for name in SMALL} == set(networks)
 

@@ -3,6 +3,8 @@
 import jax.numpy as jnp
 
 from diffusion_jax.errors import within
+from diffusion_jax.process.level import Level
+from diffusion_jax.sampling.denoisers import towards
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers.base import Denoise, Noise, OneStep, State, solvers
 from diffusion_jax.struct import Scalar, pytree
@@ -17,7 +19,8 @@ class Consistency(OneStep):
 
     Exact with any number of steps, one included, where f is a consistency function: it takes x
     along the exact flow to the level sigma/alpha = sigma_min. With a denoiser, which returns a
-    mean in place of a sample, it loses variance and converges to nothing: order 0. The same step
+    mean in place of a sample, it loses variance and converges to nothing: order 0. A network that
+    knows where a step ends (`jump`) is asked for the end of the flow. The same step
     is LCM's, on `latent_consistency`; sCM's, on the TrigFlow path; and flow matching's
     "stochastic sampling".
 
@@ -47,7 +50,8 @@ class Consistency(OneStep):
     def step(
         self, state: State, here: Nodes, there: Nodes, denoise: Denoise, noise: Noise
     ) -> State:
-        x0 = denoise(state.x, here.level)
+        clean = Level(jnp.ones_like(here.level.alpha), jnp.zeros_like(here.level.sigma))
+        x0 = towards(denoise, state.x, here.level, clean)
         missing = there.level.sigma**2 - (there.level.alpha * self.sigma_min) ** 2
         fresh = jnp.sqrt(jnp.maximum(missing, 0))
         return State(there.level.alpha * x0 + fresh * noise(0), x0)

@@ -34,8 +34,8 @@ class DPMMultistep(Multistep):
             with each step to 1. The step onto clean data is of first order in any case.
     """
 
-    variant: str = static("midpoint")
-    last: str = static("full")
+    variant: str = static(default="midpoint")
+    last: str = static(default="full")
 
     degree: ClassVar[int] = 2  # of the steps, once enough is remembered
     estimate: ClassVar[str] = "x0"
@@ -170,7 +170,7 @@ class DPMpp3M(DPMMultistep):
     Source: Lu et al. 2022 (DPM-Solver++), section 4 and appendix B; the released code.
     """
 
-    released: bool = static(False)  # type: ignore[misc]
+    released: bool = static(default=False)  # type: ignore[misc]
     degree = 3
 
 

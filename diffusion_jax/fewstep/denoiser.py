@@ -1,0 +1,67 @@
+"""A network that was trained for few steps, as a denoiser that knows where a step ends."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from diffusion_jax.fewstep.base import FewStep, Network, like
+from diffusion_jax.process.level import Level
+from diffusion_jax.sampling.denoisers import JumpDenoiser
+from diffusion_jax.sampling.integrate import scale
+
+# (x (batch, ...), label (batch,) or (batch, 2), condition) → output (batch, ...)
+Labelled = Callable[
+    [Float[Array, "batch ..."], Float[Array, "batch *numbers"], Any], Float[Array, "batch ..."]
+]
+
+
+def told(objective: FewStep, network: Labelled, condition: Any = None) -> Network:
+    """The function of two times that a network of labels is.
+
+    It is told the time, and, if the objective tells the end, how far it is to there.
+
+    >>> from diffusion_jax.fewstep.shortcut import Shortcut
+    >>> shows = lambda x, label, condition: label
+    >>> told(Shortcut(), shows)(jnp.zeros((1, 3)), jnp.ones(1), jnp.full(1, 0.5)).tolist()
+    [[2.5, 0.0]]
+    """
+
+    def call(
+        x: Float[Array, "batch ..."], time: Float[Array, "batch"], end: Float[Array, "batch"]
+    ) -> Float[Array, "batch ..."]:
+        label = objective.label(time)
+        if objective.tells_end:
+            label = jnp.stack([label, objective.label(time - end)], axis=1)
+        return network(x, label, condition)
+
+    return call
+
+
+def jump_denoiser(objective: FewStep, network: Labelled) -> JumpDenoiser:
+    """The denoiser that a trained network is, at the levels of any process.
+
+    Args:
+        objective: that it was trained with.
+        network: (x, label, condition) → output.
+
+    >>> from diffusion_jax.fewstep.shortcut import Shortcut
+    >>> denoise = jump_denoiser(Shortcut(), lambda x, label, condition: 0 * x + 1)
+    >>> levels = Level(jnp.array([0.0, 0.5, 1.0]), jnp.array([1.0, 0.5, 0.0]))
+    >>> start, half, data = (Level(levels.alpha[i], levels.sigma[i]) for i in range(3))
+    >>> denoise.estimate(jnp.ones((1, 2)), half, data, None).tolist()
+    [[0.5, 0.5]]
+    """
+    path = objective.schedule
+
+    def estimate(
+        x: Float[Array, "batch ..."], here: Level, there: Level, condition: Any
+    ) -> Float[Array, "batch ..."]:
+        batch = (x.shape[0],)
+        time, end = (jnp.broadcast_to(path.time(each.log_snr), batch) for each in (here, there))
+        # At the same log-SNR, processes differ in the scale of x alone.
+        own = like(scale(path.level(time)) / scale(here), x) * x
+        return objective.estimate(told(objective, network, condition), own, time, end)
+
+    return JumpDenoiser(objective.denoises, estimate)
