@@ -1,13 +1,13 @@
-"""A distance between samples and data that needs no trained features: kernel distance on pixels.
+"""Distances between sets of features, how two arms' are compared; kernel distance.
 
 The squared maximum mean discrepancy with the cubic kernel of the Kernel Inception Distance,
-k(x, y) = (x·y/d + 1)³, here on the d pixel values themselves, in [-1, 1]. Its unbiased estimate
+k(x, y) = (x·y/d + 1)³ of d features. Its unbiased estimate
 
     mean_{i≠j} k(x_i, x_j) + mean_{m≠l} k(y_m, y_l) - 2 mean_{i,m} k(x_i, y_m)
 
 has expectation 0 for samples of the data's own distribution at any sample count, so numbers with
 different counts may stand side by side, and it may be below 0 by chance. It sees means, variances
-and third moments of pixels. It is no FID.
+and third moments of the features. It is no FID.
 
 Its standard error comes from the influence that each sample has on it (the first-order term of
 Hoeffding's decomposition of a U-statistic). For two arms that drew sample i from the same noise
@@ -30,11 +30,11 @@ Features = Float[np.ndarray, "_ dim"]
 
 
 @dataclasses.dataclass(frozen=True)
-class KernelDistance:
+class Distance:
     """An estimated squared distance and where it comes from.
 
     Attributes:
-        value: the unbiased estimate of the squared distance.
+        value: the estimate of the squared distance.
         sample_influence: (n,) of each sample, of mean about 0.
         data_influence: (m,) of each data point.
     """
@@ -47,6 +47,10 @@ class KernelDistance:
     def standard_error(self) -> float:
         """Of `value`, over draws of both samples and data."""
         return _error(self.sample_influence, self.data_influence)
+
+
+class KernelDistance(Distance):
+    """An unbiased estimate of the squared kernel distance."""
 
 
 def kernel(x: Features, y: Features) -> Float[np.ndarray, "n m"]:
@@ -86,7 +90,7 @@ def kernel_distance(samples: Features, data: Features) -> KernelDistance:
     )
 
 
-def distance_difference(first: KernelDistance, second: KernelDistance) -> Difference:
+def distance_difference(first: Distance, second: Distance) -> Difference:
     """Compares the distances of two arms, paired sample by sample, to the same data.
 
     Args:

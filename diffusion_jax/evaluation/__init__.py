@@ -1,0 +1,1 @@
+"""What samples and denoisers are worth: distances, rates, held-out errors, and their intervals."""
