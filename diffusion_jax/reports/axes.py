@@ -101,6 +101,10 @@ def _round_step(step: float) -> float:
 
 def _decades(low: float, high: float) -> tuple[float, ...]:
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    fine = [m * 10.0**e for e in exponents for m in (1, 2, 5) if low <= m * 10.0**e <= high]
+    # 1, 2, 5 and, where too few of those fit, more between them.
+    for steps in ((1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
+        fine = [m * 10.0**e for e in exponents for m in steps if low <= m * 10.0**e <= high]
+        if len(fine) >= 3:
+            break
     coarse = [10.0**e for e in exponents if low <= 10.0**e <= high]
     return tuple(fine if len(fine) <= 7 or len(coarse) < 2 else coarse)

@@ -1,13 +1,14 @@
 """The report's figures: schedules, training, quality against compute."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from diffusion_jax.reports import axes, formats, plots
-from diffusion_jax.reports.content import Estimate, Report, Result
+from diffusion_jax.reports.content import Arm, Estimate, Report, Result
+from diffusion_jax.reports.sweep_content import SweepArm
 
 LOG_SNR = "\N{LEFTWARDS ARROW} noise   \N{EM SPACE}log-SNR\N{EM SPACE}   data \N{RIGHTWARDS ARROW}"
 WEIGHTS = 1000.0  # the largest effective weight shown, relative to that at log-SNR 0
@@ -28,18 +29,22 @@ class Figure:
     note: str = ""
 
 
-def schedules(report: Report) -> list[Figure]:
-    """Schedule, training density and effective weight of every arm over one log-SNR axis."""
-    arms = [(i, arm.schedule) for i, arm in enumerate(report.arms) if arm.schedule is not None]
-    if not arms:
+def schedules(arms: Sequence[Arm | SweepArm], levels: Float[np.ndarray, " levels"]) -> list[Figure]:
+    """Schedule, training density and effective weight of every arm over one log-SNR axis.
+
+    Args:
+        arms: those without a schedule are left out.
+        levels: (levels,) log-SNR of densities and weights, rising.
+    """
+    drawn = [(i, arm.schedule) for i, arm in enumerate(arms) if arm.schedule is not None]
+    if not drawn:
         return []
-    levels = report.log_snr_axis
     x = axes.linear(LOG_SNR, levels, low=float(levels[0]), high=float(levels[-1]), count=6)
-    time = [plots.Line(i, s.log_snr, s.time) for i, s in arms]
-    density = [plots.Line(i, levels, s.density) for i, s in arms]
-    weight = [plots.Line(i, levels, relative_weight(levels, s.weight)) for i, s in arms]
+    time = [plots.Line(i, s.log_snr, s.time) for i, s in drawn]
+    density = [plots.Line(i, levels, s.density) for i, s in drawn]
+    weight = [plots.Line(i, levels, relative_weight(levels, s.weight)) for i, s in drawn]
     unit = axes.linear("time (0 data, 1 noise)", (0, 1), low=0, high=1)
-    who = f"Arms: {formats.listed([report.arms[i].name for i, _ in arms])}."
+    who = f"Arms: {formats.listed([arms[i].name for i, _ in drawn])}."
     return [
         Figure(
             "Schedule",
@@ -141,7 +146,7 @@ def _measures(report: Report) -> list[_Measure]:
 
 def _quality(report: Report, measure: _Measure, solver: str) -> Figure:
     evaluations = sorted({result.setting.nfe for result in report.results})
-    x = axes.logarithmic("denoiser evaluations a picture", evaluations, ticks=_apart(evaluations))
+    x = axes.logarithmic("denoiser evaluations a picture", evaluations, ticks=apart(evaluations))
     rows = [result for result in report.results if result.setting.solver == solver]
     lines = [
         _curve(index, [row for row in rows if row.arm == arm.name], measure)
@@ -191,7 +196,7 @@ def _ratios(lines: list[plots.Line]) -> axes.Axis:
     return axes.logarithmic("relative to log-SNR 0", np.concatenate([line.y for line in lines]))
 
 
-def _apart(values: list[int]) -> list[float]:
+def apart(values: list[int]) -> list[float]:
     """Those of rising numbers that leave room for their labels on a logarithmic axis."""
     chosen: list[float] = []
     for value in values:

@@ -1,13 +1,14 @@
 """Pictures on the page: sample cards, pictures of the data, and the films behind the slider."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 
 from diffusion_jax.reports import formats, pictures, style
 from diffusion_jax.reports.content import Arm, RealPictures, Report, Samples, Trajectory
+from diffusion_jax.reports.sweep_content import SweepArm
 
 MOST_CARDS = 48
 FILM_BYTES = 4_000_000
@@ -63,12 +64,14 @@ class Film:
     reel: dict[str, object]
 
 
-def cards(report: Report) -> list[Card]:
-    """One card per caption, at most `MOST_CARDS`."""
-    if report.samples is None:
+def cards(
+    arms: Sequence[Arm | SweepArm], samples: Samples | None, most: int = MOST_CARDS
+) -> list[Card]:
+    """One card per caption, at most so many."""
+    if samples is None:
         return []
-    count = min(len(report.samples.captions), MOST_CARDS)
-    return [_card(report.arms, report.samples, index) for index in range(count)]
+    count = min(len(samples.captions), most)
+    return [_card(arms, samples, index) for index in range(count)]
 
 
 def real(data: RealPictures | None) -> list[tuple[str, str]]:
@@ -97,7 +100,7 @@ def film(index: int, name: str, trajectory: Trajectory, budget: int = FILM_BYTES
     return Film(index, style.css_class(index), name, _reel(_thinned(trajectory, budget)))
 
 
-def _card(arms: tuple[Arm, ...], samples: Samples, index: int) -> Card:
+def _card(arms: Sequence[Arm | SweepArm], samples: Samples, index: int) -> Card:
     caption = samples.captions[index]
     shown = [
         _shown(number, arm.name, caption, samples.pictures[arm.name][index], wrong)

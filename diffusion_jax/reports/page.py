@@ -1,12 +1,13 @@
 """The report as one HTML file that opens anywhere, offline, and needs nothing beside it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from diffusion_jax.files import save
 from diffusion_jax.reports import figures, formats, galleries, style, tables, verdict
-from diffusion_jax.reports.content import Arm, Report, Setting
+from diffusion_jax.reports.content import Arm, Provenance, Report, Setting
+from diffusion_jax.reports.sweep_content import SweepArm
 
 
 def write(report: Report, path: str | Path) -> Path:
@@ -27,13 +28,13 @@ def write(report: Report, path: str | Path) -> Path:
 
 def render(report: Report) -> str:
     """The report as HTML."""
-    cards, films = galleries.cards(report), galleries.films(report)
+    cards, films = galleries.cards(report.arms, report.samples), galleries.films(report)
     parts: dict[str, Any] = {
         "cards": cards,
         "quality": figures.quality(report),
         "results": tables.results(report),
         "paired": tables.paired(report),
-        "schedules": figures.schedules(report),
+        "schedules": figures.schedules(report.arms, report.log_snr_axis),
         "losses": figures.losses(report),
         "films": films,
         "real": galleries.real(report.real),
@@ -43,15 +44,15 @@ def render(report: Report) -> str:
         title=report.title,
         report=report,
         verdict=verdict.judge(report),
-        arms=_legend(report.arms),
+        arms=legend(report.arms),
         sections=_sections(parts),
         marked=any(shown.mark for card in cards for shown in card.pictures),
         some_mixed=any(card.mixed for card in cards),
         hidden_cards=len(report.samples.captions) - len(cards) if report.samples else 0,
-        samples_setting=_said(report.samples.setting) if report.samples else "",
+        samples_setting=said(report.samples.setting) if report.samples else "",
         floor=_floor(report),
         film_captions=_film_captions(report),
-        facts=_facts(report),
+        facts=facts(report.provenance),
         **parts,
     )
 
@@ -88,7 +89,8 @@ def _sections(parts: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(id_, name) for id_, (name, present) in named.items() if present]
 
 
-def _legend(arms: tuple[Arm, ...]) -> list[dict[str, Any]]:
+def legend(arms: Sequence[Arm | SweepArm]) -> list[dict[str, Any]]:
+    """What the page's legend says of each arm, and how it draws it."""
     return [
         {
             "index": index,
@@ -101,7 +103,8 @@ def _legend(arms: tuple[Arm, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def _said(setting: Setting) -> str:
+def said(setting: Setting) -> str:
+    """How samples were drawn, as a sentence."""
     return f"Drawn with {setting.solver}, {setting.steps} steps, {setting.nfe} evaluations."
 
 
@@ -115,11 +118,11 @@ def _film_captions(report: Report) -> tuple[str, ...]:
     return report.samples.captions[: max(counts)] if counts and report.samples else ()
 
 
-def _facts(report: Report) -> list[tuple[str, str]]:
-    made = report.provenance
-    facts = [("Created", made.created), ("Hardware", made.hardware), ("Revision", made.revision)]
+def facts(made: Provenance) -> list[tuple[str, str]]:
+    """How a report was made: what -> how."""
+    told = [("Created", made.created), ("Hardware", made.hardware), ("Revision", made.revision)]
     if made.duration is not None:
-        facts.append(("Duration", formats.duration(made.duration)))
-    facts += [(f"Seed, {what}", str(seed)) for what, seed in made.seeds.items()]
-    facts.append(("Versions", ", ".join(f"{k} {v}" for k, v in made.versions.items())))
-    return facts
+        told.append(("Duration", formats.duration(made.duration)))
+    told += [(f"Seed, {what}", str(seed)) for what, seed in made.seeds.items()]
+    told.append(("Versions", ", ".join(f"{k} {v}" for k, v in made.versions.items())))
+    return told

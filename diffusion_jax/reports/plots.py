@@ -25,22 +25,25 @@ class Line:
     """One curve.
 
     Attributes:
-        arm: index of the arm it belongs to; sets colour and dash.
+        arm: index of the arm it belongs to; sets colour and dash. None is a line of no arm,
+            drawn in ink.
         x: (P,) positions along the horizontal axis.
         y: (P,) heights; points that are not finite are gaps.
         low: (P,) lower ends of error bars, or None; NaN draws none.
         high: (P,) upper ends.
         tips: (P,) what a point says on hover; empty draws no dots.
         faint: whether it is background, such as an unsmoothed curve.
+        band: whether `low` and `high` are drawn as one shaded band instead of bars.
     """
 
-    arm: int
+    arm: int | None
     x: Float[np.ndarray, " p"]
     y: Float[np.ndarray, " p"]
     low: Float[np.ndarray, " p"] | None = None
     high: Float[np.ndarray, " p"] | None = None
     tips: Sequence[str] = ()
     faint: bool = False
+    band: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,16 +151,21 @@ def _rule(rule: Rule, y: Axis) -> str:
 def _line(line: Line, x: Axis, y: Axis) -> str:
     keep = _thinned(len(line.x))
     xs, ys = np.asarray(line.x, np.float64)[keep], np.asarray(line.y, np.float64)[keep]
-    pen = f' stroke-dasharray="{style.dash(line.arm)}"' if style.dash(line.arm) else ""
     kind = "line faint" if line.faint else "line"
-    parts = [f'<path class="{kind}"{pen} d="{_path(xs, ys, x, y)}"/>']
+    parts = [f'<path class="{kind}"{_pen(line.arm)} d="{_path(xs, ys, x, y)}"/>']
     if line.low is not None and line.high is not None:
-        parts += _bars(xs, np.asarray(line.low)[keep], np.asarray(line.high)[keep], x, y)
+        low, high = (np.asarray(ends, np.float64)[keep] for ends in (line.low, line.high))
+        parts += [_band(xs, low, high, x, y)] if line.band else _bars(xs, low, high, x, y)
     if line.tips:
         parts += _marks(xs, ys, [line.tips[index] for index in keep], x, y)
-    return (
-        f'<g class="series {style.css_class(line.arm)}" data-arm="{line.arm}">{"".join(parts)}</g>'
-    )
+    whose = "" if line.arm is None else f' data-arm="{line.arm}"'
+    css = "reference" if line.arm is None else style.css_class(line.arm)
+    return f'<g class="series {css}"{whose}>{"".join(parts)}</g>'
+
+
+def _pen(arm: int | None) -> str:
+    dash = "" if arm is None else style.dash(arm)
+    return f' stroke-dasharray="{dash}"' if dash else ""
 
 
 def _thinned(count: int) -> np.ndarray:
@@ -169,15 +177,28 @@ def _path(xs: np.ndarray, ys: np.ndarray, x: Axis, y: Axis) -> str:
     for a, b in zip(xs, ys, strict=True):
         visible = np.isfinite(a) and np.isfinite(b) and -1e-6 <= x.position(a) <= 1 + 1e-6
         if visible:
-            height = min(max(_down(y, b), TOP), HEIGHT - BOTTOM)
-            path.append(f"{'L' if pen_down else 'M'}{_across(x, a):.1f} {height:.1f}")
+            path.append(f"{'L' if pen_down else 'M'}{_across(x, a):.1f} {_inside(y, b):.1f}")
         pen_down = bool(visible)
     return "".join(path)
 
 
+def _inside(y: Axis, value: float) -> float:
+    """The height of a value, kept within the frame."""
+    return min(max(_down(y, value), TOP), HEIGHT - BOTTOM)
+
+
+def _band(xs: np.ndarray, low: np.ndarray, high: np.ndarray, x: Axis, y: Axis) -> str:
+    known = [bool(np.isfinite(point).all()) for point in zip(xs, low, high, strict=True)]
+    there = [f"{_across(x, a):.1f} {_inside(y, b):.1f}" for a, b in zip(xs, low, strict=True)]
+    back = [f"{_across(x, a):.1f} {_inside(y, b):.1f}" for a, b in zip(xs, high, strict=True)]
+    ring = [point for point, ok in zip(there, known, strict=True) if ok]
+    ring += [point for point, ok in zip(back[::-1], known[::-1], strict=True) if ok]
+    return f'<path class="band" d="M{"L".join(ring)}Z"/>' if ring else ""
+
+
 def _bars(xs: np.ndarray, low: np.ndarray, high: np.ndarray, x: Axis, y: Axis) -> list[str]:
     return [
-        f'<path class="bar" d="M{_across(x, a):.1f} {_down(y, b):.1f}V{_down(y, c):.1f}"/>'
+        f'<path class="bar" d="M{_across(x, a):.1f} {_inside(y, b):.1f}V{_inside(y, c):.1f}"/>'
         for a, b, c in zip(xs, low, high, strict=True)
         if np.isfinite([a, b, c]).all()
     ]

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float, Int
 
+from diffusion_jax.errors import one_of
 from diffusion_jax.reports import content
 
 DONE = "done"
@@ -231,6 +232,9 @@ class SweepReport:
         samples: pictures for the same captions and starting noise in every arm (one training
             seed, which the protocol names), or None.
         real: pictures of the data, or None.
+
+    Raises:
+        UserError: the baseline is none of the arms, or the headline's metric none of the metrics.
     """
 
     title: str
@@ -255,3 +259,7 @@ class SweepReport:
     curve_label: str = "held-out loss"
     samples: content.Samples | None = None
     real: content.RealPictures | None = None
+
+    def __post_init__(self) -> None:
+        one_of(self.baseline, [arm.name for arm in self.arms], "arm")
+        one_of(self.headline.metric, [metric.name for metric in self.metrics], "metric")

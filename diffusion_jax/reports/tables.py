@@ -68,8 +68,8 @@ def results(report: Report) -> Table:
     headings = ["Arm", "Solver", "Steps", "NFE", "Pictures"]
     headings += ["All right"] * rated + [a.capitalize() for a in attributes]
     headings += [report.distance.name] if report.distance is not None else []
-    extent = _extent([result.rate for result in report.results])
-    decimals = _decimals([r.distance.value for r in report.results if r.distance is not None])
+    extent = extent_of([result.rate for result in report.results])
+    decimals = decimals_of([r.distance.value for r in report.results if r.distance is not None])
     rows = []
     for result in report.results:
         cells = _setting_cells(result)
@@ -128,7 +128,7 @@ def _setting_cells(source: Result | Paired) -> list[Cell]:
 def _rate_cell(rate: Estimate | None, extent: tuple[float, float]) -> Cell:
     if rate is None:
         return _empty()
-    span = _span(rate, *extent)
+    span = span_of(rate, *extent)
     return Cell(formats.percent(rate.value), rate.value, formats.percent_interval(rate), span)
 
 
@@ -146,7 +146,7 @@ def _distance_cell(distance: Estimate | None, decimals: int) -> Cell:
 
 def _difference_cell(pair: Paired, widest: float) -> Cell:
     difference = pair.difference
-    span = _span(difference, -1.04 * widest, 1.04 * widest)
+    span = span_of(difference, -1.04 * widest, 1.04 * widest)
     if pair.measure == "rate":
         text, aside = formats.points(difference.value), formats.points_interval(difference)
     else:
@@ -176,7 +176,7 @@ def _ends(estimate: Estimate) -> tuple[float, float]:
     return (estimate.value if low is None else low), (estimate.value if high is None else high)
 
 
-def _extent(estimates: list[Estimate | None]) -> tuple[float, float]:
+def extent_of(estimates: list[Estimate | None]) -> tuple[float, float]:
     """The range that the small intervals of a column are drawn on, a little wider than they."""
     ends = [end for estimate in estimates if estimate is not None for end in _ends(estimate)]
     low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
@@ -184,13 +184,14 @@ def _extent(estimates: list[Estimate | None]) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _span(estimate: Estimate, start: float, end: float) -> Span:
+def span_of(estimate: Estimate, start: float, end: float) -> Span:
+    """An estimate with its interval, drawn on [start, end]."""
     low, high = _ends(estimate)
     scale = 100 / (end - start)
     return Span((low - start) * scale, (high - low) * scale, (estimate.value - start) * scale)
 
 
-def _decimals(values: list[float]) -> int:
+def decimals_of(values: list[float]) -> int:
     """Decimals for a column: three digits for its largest number, four if small ones need it."""
     sizes = [abs(value) for value in values if value and math.isfinite(value)]
     if not sizes:

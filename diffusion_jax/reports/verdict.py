@@ -22,10 +22,12 @@ class Verdict:
     Attributes:
         lead: the one sentence to remember.
         details: further sentences.
+        warning: what must be known before it, such as arms that failed; may be empty.
     """
 
     lead: str
     details: tuple[str, ...] = ()
+    warning: str = ""
 
 
 def judge(report: Report) -> Verdict:

@@ -1,34 +1,15 @@
 """The page in a real browser: no errors, slider, sorting, legend, narrow windows."""
 
-import html
-import json
-import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from diffusion_jax.reports import page
 from tests.reports import made_up
-from tests.reports.browser import dom, needs_browser
+from tests.reports.browser import TELL, WAIT, dom, needs_browser, told
 
 pytestmark = needs_browser
-
-TELL = """const tell = (x) => {
-  const note = document.createElement('pre');
-  note.id = 'told';
-  note.textContent = JSON.stringify(x);
-  document.body.append(note);
-};"""
-WAIT = "await new Promise((done) => setTimeout(done, 500));"
-
-
-def told(document: str) -> Any:
-    """What a script handed to `tell`."""
-    found = re.search(r'<pre id="told">(.*?)</pre>', document, re.DOTALL)
-    assert found, "the script did not come to its end"
-    return json.loads(html.unescape(found[1]))
 
 
 @pytest.mark.parametrize("arms", [1, 10])

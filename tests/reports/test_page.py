@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -12,36 +11,7 @@ import pytest
 from diffusion_jax.reports import page
 from diffusion_jax.reports.content import Samples
 from tests.reports import made_up
-
-VOID = {"meta", "link", "img", "input", "br", "hr", "path", "circle"}
-
-
-class Outline(HTMLParser):
-    """Checks that tags nest, and keeps every attribute."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.attributes: list[tuple[str, str, str | None]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in VOID:
-            self.open.append(tag)
-        self.attributes += [(tag, name, value) for name, value in attrs]
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.attributes += [(tag, name, value) for name, value in attrs]
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self.open.pop() == tag, f"</{tag}> closes something else"
-
-
-def outline(text: str) -> Outline:
-    parsed = Outline()
-    parsed.feed(text)
-    assert parsed.open == []
-    return parsed
+from tests.reports.markup import outline
 
 
 @pytest.mark.parametrize(

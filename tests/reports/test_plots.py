@@ -72,7 +72,7 @@ def test_smoothing_keeps_the_mean_of_noise() -> None:
 
 def test_schedule_figures_stand_on_one_axis_and_take_infinite_ends() -> None:
     made = made_up.report(arms=3)
-    charts = figures.schedules(made)
+    charts = figures.schedules(made.arms, made.log_snr_axis)
     ticks = [re.findall(r'text-anchor="middle">([−\d]+)<', figure.svg) for figure in charts]
     assert len(charts) == 3
     assert ticks[0] == ticks[1] == ticks[2]
@@ -94,5 +94,5 @@ def test_effective_weights_keep_their_ratios_and_lose_what_cannot_be_drawn() -> 
 def test_an_arm_without_curves_is_left_out() -> None:
     made = made_up.report(arms=1)
     made = dataclasses.replace(made, arms=(*made.arms, Arm("published")))
-    assert 'data-arm="1"' not in figures.schedules(made)[0].svg
+    assert 'data-arm="1"' not in figures.schedules(made.arms, made.log_snr_axis)[0].svg
     assert 'data-arm="1"' not in figures.losses(made)[0].svg

@@ -38,21 +38,28 @@ function key(row, column) {
 /* Rows without a value stay last, whichever way the others go. */
 function compare(a, b, sign) {
   if (a === null || b === null) return (a === null) - (b === null);
+  if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
   return sign * (typeof a === "number" ? a - b : a.localeCompare(b));
+}
+
+/* Puts the rows in the order that the heading states. */
+function sort(head) {
+  const body = head.closest("table").tBodies[0];
+  const sign = head.getAttribute("aria-sort") === "descending" ? -1 : 1;
+  const column = head.cellIndex;
+  [...body.rows]
+    .sort((a, b) => compare(key(a, column), key(b, column), sign))
+    .forEach((row) => body.append(row));
 }
 
 function sortable() {
   each("thead button", (button) => {
     button.addEventListener("click", () => {
       const head = button.parentElement;
-      const body = head.closest("table").tBodies[0];
       const rising = head.getAttribute("aria-sort") !== "ascending";
       head.parentElement.querySelectorAll("th").forEach((th) => th.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", rising ? "ascending" : "descending");
-      const column = head.cellIndex;
-      [...body.rows]
-        .sort((a, b) => compare(key(a, column), key(b, column), rising ? 1 : -1))
-        .forEach((row) => body.append(row));
+      sort(head);
     });
   });
 }

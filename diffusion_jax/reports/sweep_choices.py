@@ -1,0 +1,177 @@
+"""What a sweep's page shows for one choice of metric and way of sampling."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from diffusion_jax.evaluation import replicates
+from diffusion_jax.reports import formats, sweep_figures
+from diffusion_jax.reports.content import Estimate, Setting
+from diffusion_jax.reports.sweep_comparisons import by_way, estimate
+from diffusion_jax.reports.sweep_content import DONE, Comparison, Metric, SweepReport
+from diffusion_jax.reports.sweep_verdict import way_text
+from diffusion_jax.reports.tables import Cell, decimals_of, extent_of, span_of
+
+Key = tuple[str, Setting | None]
+COLUMNS = ("Mean", "Difference", "Finding", "p, adjusted", "Seeds")
+NOTHING = Cell(formats.UNKNOWN, "")
+
+
+def cells(
+    report: SweepReport,
+    means: Mapping[str, Estimate | None],
+    seeds: Mapping[str, int],
+    pairs: Mapping[str, Comparison],
+) -> list[tuple[Cell, ...]]:
+    """The cells of `COLUMNS` for every arm of the report.
+
+    Args:
+        report: its arms set the order.
+        means: arm -> its mean over seeds; None where it diverged.
+        seeds: arm -> number of seeds measured.
+        pairs: arm -> its comparison with the baseline.
+    """
+    known = [mean for mean in means.values() if mean is not None]
+    decimals, extent = decimals_of([mean.value for mean in known]), extent_of(list(known))
+    widest = max((_reach(pair) for pair in pairs.values()), default=0.0) or 1.0
+    gaps = [abs(p.difference) for p in pairs.values() if math.isfinite(p.difference)]
+    digits = decimals_of([max(gaps, default=0.0)])
+    return [
+        (
+            _mean(means.get(arm.name), decimals, extent),
+            _difference(pairs.get(arm.name), widest, digits),
+            _finding(arm.name == report.baseline, arm.status, pairs.get(arm.name)),
+            _p_value(pairs.get(arm.name)),
+            Cell(str(seeds[arm.name]), seeds[arm.name]) if arm.name in seeds else NOTHING,
+        )
+        for arm in report.arms
+    ]
+
+
+def choices(report: SweepReport) -> dict[str, Any]:
+    """Everything that depends on the chosen metric and way, for the page's script.
+
+    Returns:
+        "metrics": label, explanation and the figure against evaluations of each, and which ways
+        it has; "ways": their names; "shown": metric and way -> cells, forest plot, and the
+        figures against training cost; "chosen": the metric and way of the headline.
+    """
+    tables = by_way(report.measurements)
+    estimates = {
+        key: {arm: estimate(row) for arm, row in table.items()} for key, table in tables.items()
+    }
+    pairs: dict[Key, dict[str, Comparison]] = {}
+    for pair in report.comparisons:
+        pairs.setdefault((pair.metric, pair.way), {})[pair.arm] = pair
+    # A metric that nobody measured is shown all the same, empty.
+    of = {m.name: [way for name, way in tables if name == m.name] or [None] for m in report.metrics}
+    ways = list(dict.fromkeys(way for own in of.values() for way in own))
+    judged = report.headline
+    chosen = judged.way if judged.way in of[judged.metric] else of[judged.metric][0]
+    return {
+        "columns": COLUMNS,
+        "ways": [way_text(way) for way in ways],
+        "metrics": [
+            {
+                "label": metric.label,
+                "note": _note(metric),
+                "ways": [ways.index(way) for way in of[metric.name]],
+                "evaluations": sweep_figures.against_evaluations(report, metric, estimates),
+            }
+            for metric in report.metrics
+        ],
+        "shown": {
+            f"{m} {ways.index(way)}": _shown(
+                report, metric, estimates.get(key, {}), tables.get(key, {}), pairs.get(key, {})
+            )
+            for m, metric in enumerate(report.metrics)
+            for way in of[metric.name]
+            for key in [(metric.name, way)]
+        },
+        "chosen": [list(of).index(judged.metric), ways.index(chosen)],
+    }
+
+
+def _shown(
+    report: SweepReport,
+    metric: Metric,
+    means: Mapping[str, Estimate | None],
+    table: Mapping[str, Mapping[int, Any]],
+    pairs: Mapping[str, Comparison],
+) -> dict[str, Any]:
+    seeds = {arm: len(row) for arm, row in table.items()}
+    return {
+        "cells": [[_packed(cell) for cell in row] for row in cells(report, means, seeds, pairs)],
+        "forest": sweep_figures.differences(report, metric, list(pairs.values())),
+        "flops": sweep_figures.against_training(report, metric, means, "flops"),
+        "seconds": sweep_figures.against_training(report, metric, means, "seconds"),
+    }
+
+
+def _packed(cell: Cell) -> list[str | float]:
+    """Text, key, aside and, in percent, start, width and middle of the drawn interval."""
+    packed: list[str | float] = [cell.text, cell.key, cell.aside]
+    if cell.span:
+        packed += [round(x, 1) for x in (cell.span.start, cell.span.width, cell.span.middle)]
+    return packed
+
+
+def _note(metric: Metric) -> str:
+    unit = f" In {metric.unit}." if metric.unit else ""
+    return f"{metric.better.capitalize()} is better.{unit} {metric.explanation}".strip()
+
+
+def _mean(mean: Estimate | None, decimals: int, extent: tuple[float, float]) -> Cell:
+    if mean is None:
+        return NOTHING
+    ends = ""
+    if mean.low is not None and mean.high is not None:
+        ends = f"{formats.fixed(mean.low, decimals)} to {formats.fixed(mean.high, decimals)}"
+    text = formats.fixed(mean.value, decimals)
+    return Cell(text, mean.value, ends, span_of(mean, *extent))
+
+
+def _difference(pair: Comparison | None, widest: float, decimals: int) -> Cell:
+    if pair is None or not math.isfinite(pair.difference):
+        return NOTHING
+    gap = Estimate(pair.difference, pair.diff_low, pair.diff_high)
+    ends = ""
+    if gap.low is not None and gap.high is not None:
+        ends = f"{formats.fixed(gap.low, decimals)} to {formats.fixed(gap.high, decimals)}"
+    span = span_of(_within(gap, widest), -1.04 * widest, 1.04 * widest)
+    return Cell(formats.signed(gap.value, decimals), gap.value, ends, span)
+
+
+def _p_value(pair: Comparison | None) -> Cell:
+    p = None if pair is None else pair.p_adjusted
+    return NOTHING if p is None else Cell(formats.p_value(p), p)
+
+
+def _finding(baseline: bool, status: str, pair: Comparison | None) -> Cell:
+    if status != DONE:
+        said = (
+            status
+            if pair is None or pair.verdict == replicates.NO_NUMBER
+            else (f"{pair.verdict}; {status}")
+        )
+    elif baseline:
+        said = "baseline"
+    else:
+        said = formats.UNKNOWN if pair is None else pair.verdict
+    return Cell(said, said, numeric=False)
+
+
+def _within(gap: Estimate, widest: float) -> Estimate:
+    """The interval as far as the small drawing reaches."""
+    if gap.low is None or gap.high is None:
+        return gap
+    return Estimate(gap.value, max(gap.low, -widest), min(gap.high, widest))
+
+
+def _reach(pair: Comparison) -> float:
+    """How far the drawing must reach: to the interval's ends, but not far beyond the number."""
+    size = abs(pair.difference)
+    if not math.isfinite(size):
+        return 0.0
+    ends = [abs(end) for end in (pair.diff_low, pair.diff_high) if end is not None]
+    return min(max([size, *ends]), 3 * size)

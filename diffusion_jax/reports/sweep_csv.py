@@ -1,0 +1,206 @@
+"""The numbers behind a sweep's page as tables: CSV files, and the form embedded in the page."""
+
+import csv
+import dataclasses
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from diffusion_jax.reports.content import Estimate, Setting
+from diffusion_jax.reports.sweep_comparisons import by_way, estimate
+from diffusion_jax.reports.sweep_content import SweepReport
+
+Value = str | int | float | None
+DIGITS = 9  # that tell any two float32 numbers apart
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """One table.
+
+    Attributes:
+        columns: their names.
+        rows: the values; None is an empty cell.
+    """
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Value, ...]]
+
+
+def csv_files(report: SweepReport) -> dict[str, str]:
+    """Every table behind the page as CSV: file name -> text.
+
+    Numbers have nine significant digits; a number that is unknown is an empty cell, one that
+    diverged says nan or inf.
+    """
+    return {f"{name}.csv": csv_text(data) for name, data in tables(report).items()}
+
+
+def csv_text(data: Data) -> str:
+    r"""A table as CSV (RFC 4180, lines end with a line feed).
+
+    >>> csv_text(Data(("arm", "loss"), [('a "b", c', 0.25), ("d", None)]))
+    'arm,loss\n"a ""b"", c",0.25\nd,\n'
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(data.columns)
+    writer.writerows(["" if value is None else value for value in row] for row in data.rows)
+    return text.getvalue()
+
+
+def embedded(data: Data) -> dict[str, Any]:
+    """A table column by column for the page's script; words stand once, with codes into them.
+
+    >>> embedded(Data(("arm", "loss"), [("a", 0.5), ("b", None), ("a", math.inf)]))["columns"]
+    [{'words': ['a', 'b'], 'codes': [0, 1, 0]}, {'values': [0.5, None, 'inf']}]
+    """
+    columns = zip(*data.rows, strict=True) if data.rows else [()] * len(data.columns)
+    return {"names": data.columns, "columns": [_encoded(column) for column in columns]}
+
+
+def tables(report: SweepReport) -> dict[str, Data]:
+    """Every table behind the page; those without a row are left out."""
+    found = {
+        "arms": _arms(report),
+        "measurements": _measurements(report),
+        "results": _results(report),
+        "bin_losses": _bin_losses(report),
+        "curves": _curves(report),
+        "schedules": _schedules(report),
+        "weights": _weights(report),
+    }
+    return {name: data for name, data in found.items() if data.rows}
+
+
+def fields(report: SweepReport) -> list[str]:
+    """The settings in which arms differ: the axes of the sweep."""
+    return list(dict.fromkeys(field for arm in report.arms for field in arm.settings))
+
+
+def _arms(report: SweepReport) -> Data:
+    axes = fields(report)
+    rest = ("parameters", "flops_per_step", "seconds_per_step", "steps", "images")
+    names = ("arm", *axes, "status", *rest, "flops", "seconds", "group", "execution")
+    return _data(
+        names,
+        (
+            (
+                arm.name,
+                *(arm.settings.get(axis) for axis in axes),
+                arm.status,
+                *(getattr(arm, name) for name in rest),
+                arm.flops,
+                arm.seconds,
+                arm.group,
+                arm.execution,
+            )
+            for arm in report.arms
+        ),
+    )
+
+
+def _measurements(report: SweepReport) -> Data:
+    names = ("arm", "seed", *WAY, "metric", "value", "count", "error", "difference_error")
+    return _data(
+        names,
+        (
+            (m.arm, m.seed, *_way(m.way), m.metric, m.value, m.count, m.error, m.difference_error)
+            for m in report.measurements
+        ),
+    )
+
+
+def _results(report: SweepReport) -> Data:
+    """A row per arm, metric and way, the baseline's too."""
+    judged = {(c.metric, c.way, c.arm): c for c in report.comparisons}
+    compared = ("difference", "diff_low", "diff_high", "p_value", "p_adjusted", "verdict")
+    rows = []
+    for (metric, way), table in by_way(report.measurements).items():
+        for arm, row in table.items():
+            found = estimate(row) or Estimate(math.nan)
+            one = judged.get((metric, way, arm))
+            more = [getattr(one, name) if one else None for name in compared]
+            ends = (found.value, found.low, found.high)
+            rows.append((arm, metric, *_way(way), len(row), *ends, *more))
+    return _data(("arm", "metric", *WAY, "seeds", "mean", "low", "high", *compared), rows)
+
+
+def _bin_losses(report: SweepReport) -> Data:
+    edges = report.bin_edges
+    return _data(
+        ("arm", "seed", "log_snr_low", "log_snr_high", "loss"),
+        (
+            (one.arm, one.seed, *ends)
+            for one in report.bin_losses
+            for ends in zip(edges[:-1], edges[1:], one.losses, strict=True)
+        ),
+    )
+
+
+def _curves(report: SweepReport) -> Data:
+    return _data(
+        ("arm", "seed", "steps", "images", "flops", "seconds", "loss"),
+        (
+            (c.arm, c.seed, *point)
+            for c in report.curves
+            for point in zip(c.steps, c.images, c.flops, c.seconds, c.loss, strict=True)
+        ),
+    )
+
+
+def _schedules(report: SweepReport) -> Data:
+    return _data(
+        ("arm", "time", "log_snr"),
+        (
+            (arm.name, *point)
+            for arm in report.arms
+            if arm.schedule is not None
+            for point in zip(arm.schedule.time, arm.schedule.log_snr, strict=True)
+        ),
+    )
+
+
+def _weights(report: SweepReport) -> Data:
+    levels = report.log_snr_axis
+    return _data(
+        ("arm", "log_snr", "density", "weight"),
+        (
+            (arm.name, *point)
+            for arm in report.arms
+            if arm.schedule is not None
+            for point in zip(levels, arm.schedule.density, arm.schedule.weight, strict=True)
+        ),
+    )
+
+
+WAY = ("solver", "solver_steps", "nfe")
+
+
+def _way(way: Setting | None) -> tuple[Value, ...]:
+    return (None, None, None) if way is None else (way.solver, way.steps, way.nfe)
+
+
+def _data(names: tuple[str, ...], rows: Iterable[Sequence[Any]]) -> Data:
+    return Data(names, [tuple(_plain(value) for value in row) for row in rows])
+
+
+def _plain(value: Any) -> Value:
+    if isinstance(value, float | np.floating):
+        return float(f"{float(value):.{DIGITS}g}")
+    return int(value) if isinstance(value, np.integer) else value
+
+
+def _encoded(column: Sequence[Value]) -> Mapping[str, Any]:
+    if any(isinstance(value, str) for value in column):
+        words = list(dict.fromkeys(column))
+        codes = {word: code for code, word in enumerate(words)}
+        return {"words": words, "codes": [codes[value] for value in column]}
+    return {"values": [_json(value) for value in column]}
+
+
+def _json(value: Value) -> Value:
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

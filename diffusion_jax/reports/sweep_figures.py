@@ -1,0 +1,311 @@
+"""A sweep's figures: differences, quality against cost, loss by noise level, learning curves."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from diffusion_jax.evaluation import replicates
+from diffusion_jax.reports import axes, forest, formats, plots
+from diffusion_jax.reports.content import Estimate, Setting
+from diffusion_jax.reports.figures import LOG_SNR, Figure, apart
+from diffusion_jax.reports.sweep_content import Comparison, Curve, Metric, SweepReport
+from diffusion_jax.reports.sweep_verdict import way_text
+from diffusion_jax.reports.tables import decimals_of
+
+Estimates = Mapping[tuple[str, Setting | None], Mapping[str, Estimate | None]]
+POINTS = 2400  # of all learning curves on one axis; a curve has at least `LEAST_POINTS`
+LEAST_POINTS = 40
+WIDE = 20.0  # an axis whose values span more than this ratio is logarithmic
+WIDE_LOSSES = 2.0  # the same for losses, of which ratios matter
+UNITS = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+SPANS = ((3600.0, "hours"), (60.0, "minutes"))
+Named = Mapping[str, int]
+
+
+def differences(report: SweepReport, metric: Metric, pairs: Sequence[Comparison]) -> str:
+    """A forest plot of the paired differences of one metric in one way; "" without any."""
+    index = _index(report)
+    rows = [
+        forest.ForestRow(
+            index[pair.arm],
+            pair.arm,
+            pair.difference,
+            pair.diff_low,
+            pair.diff_high,
+            "one seed" if pair.verdict == replicates.ONE_SEED else pair.verdict,
+            pair.verdict in (replicates.BETTER, replicates.WORSE),
+        )
+        for pair in pairs
+        if np.isfinite(pair.difference)
+    ]
+    if not rows:
+        return ""
+    label = f"{metric.label}: difference from {report.baseline}{_unit(metric)}"
+    sides = ("better", "worse") if metric.better == "lower" else ("worse", "better")
+    decimals = decimals_of([max(abs(row.difference) for row in rows)])
+    return forest.forest(f"Paired differences, {label}", label, sides, rows, decimals)
+
+
+def against_evaluations(report: SweepReport, metric: Metric, estimates: Estimates) -> str:
+    """Quality against denoiser evaluations: every arm in every way; "" without ways."""
+    index = _index(report)
+    found: dict[tuple[int, str], list[tuple[float, Estimate, str]]] = {}
+    for (name, way), table in estimates.items():
+        if name == metric.name and way is not None:
+            for arm, estimate in table.items():
+                if estimate is not None:
+                    tip = f"{arm}, {way_text(way)}"
+                    points = found.setdefault((index[arm], way.solver), [])
+                    points.append((float(way.nfe), estimate, tip))
+    spent = sorted({int(cost) for points in found.values() for cost, _, _ in points})
+    x = axes.logarithmic("denoiser evaluations a picture", spent, ticks=apart(spent))
+    return _scatter(metric, x, [(arm, points) for (arm, _), points in found.items()])
+
+
+def against_training(
+    report: SweepReport, metric: Metric, table: Mapping[str, Estimate | None], cost: str
+) -> str:
+    """Quality in one way against what training cost; "" where that is unknown.
+
+    Args:
+        report: names the arms.
+        metric: on the vertical axis.
+        table: arm -> its mean.
+        cost: "flops" or "seconds".
+    """
+    costs = {arm.name: getattr(arm, cost) for arm in report.arms}
+    known = [(arm, mean) for arm, mean in table.items() if mean is not None and costs[arm]]
+    if not known:
+        return ""
+    scale, unit = _scale(cost, max(costs[arm] for arm, _ in known))
+    index = _index(report)
+    points = [(index[arm], [(costs[arm] / scale, mean, arm)]) for arm, mean in known]
+    x = _axis(f"training, {unit}", [place for _, [(place, _, _)] in points])
+    return _scatter(metric, x, points)
+
+
+def non_dominated(points: Sequence[tuple[float, float]], better: str) -> list[int]:
+    """Which of the points (cost, quality) no other is as cheap as and better than, or cheaper
+    than and as good as; in order of cost.
+
+    >>> non_dominated([(1.0, 5.0), (2.0, 3.0), (2.0, 4.0), (3.0, 3.5)], better="lower")
+    [0, 1]
+    """
+    sign = 1.0 if better == "lower" else -1.0
+    order = sorted(range(len(points)), key=lambda i: (points[i][0], sign * points[i][1]))
+    best, kept = np.inf, []
+    for place in order:
+        if sign * points[place][1] < best:
+            best = sign * points[place][1]
+            kept.append(place)
+    return kept
+
+
+def losses_by_level(report: SweepReport) -> list[Figure]:
+    """Held-out loss per log-SNR bin, absolute and relative to the baseline."""
+    if not report.bin_losses:
+        return []
+    index, levels = _index(report), _centres(report.bin_edges)
+    by_arm: dict[str, dict[int, Float[np.ndarray, " bins"]]] = {}
+    for one in report.bin_losses:
+        by_arm.setdefault(one.arm, {})[one.seed] = one.losses.astype(np.float64)
+    base = by_arm.get(report.baseline, {})
+    absolute, relative = [], []
+    for arm, rows in by_arm.items():
+        absolute.append(_over_seeds(index[arm], levels, np.stack([*rows.values()], -1)))
+        shared = [np.log(rows[s] / base[s]) for s in rows if s in base]
+        if shared and arm != report.baseline:
+            ratio = _over_seeds(index[arm], levels, np.stack(shared, -1), np.exp)
+            relative.append(ratio)
+    edges = report.bin_edges[np.isfinite(report.bin_edges)]
+    x = axes.linear(LOG_SNR, levels, low=float(edges.min()), high=float(edges.max()), count=6)
+    seeds = len({one.seed for one in report.bin_losses})
+    bars = f" Bars: 95% intervals over {seeds} seeds, unadjusted." if seeds > 1 else ""
+    figures = [
+        Figure(
+            "Loss by noise level",
+            plots.chart(
+                "Held-out loss by log-SNR",
+                "",
+                absolute,
+                x,
+                _heights("loss", absolute, ratio=WIDE_LOSSES),
+            ),
+            f"Held-out denoising loss in the same bins of log-SNR for all arms.{bars}",
+        )
+    ]
+    if relative:
+        label = f"loss relative to {report.baseline}"
+        y = _heights(label, relative, hold=(1.0,))
+        rule = [plots.Rule(1.0, "")]
+        figures.append(
+            Figure(
+                "Relative to the baseline",
+                plots.chart("Held-out loss relative to the baseline", "", relative, x, y, rule),
+                f"Below 1 the arm denoises better than {report.baseline}. Ratios are taken seed by "
+                f"seed and averaged as logarithms.{bars}",
+            )
+        )
+    return figures
+
+
+def learning(report: SweepReport) -> dict[str, str]:
+    """Held-out loss during training against each known measure of its cost: name -> svg."""
+    found = {}
+    for cost, word in (
+        ("steps", "Steps"),
+        ("images", "Pictures"),
+        ("flops", "FLOPs"),
+        ("seconds", "Wall time"),
+    ):
+        top = max((float(np.nanmax(c, initial=0)) for c in _costs(report, cost)), default=0.0)
+        if top > 0:
+            found[word] = _learning(report, cost, top)
+    return found
+
+
+def _learning(report: SweepReport, cost: str, top: float) -> str:
+    scale, unit = _scale(cost, top)
+    by_arm: dict[str, list[Curve]] = {}
+    for curve in report.curves:
+        by_arm.setdefault(curve.arm, []).append(curve)
+    index, most = _index(report), max(LEAST_POINTS, POINTS // len(by_arm))
+    lines = [_mean_curve(index[arm], curves, cost, scale, most) for arm, curves in by_arm.items()]
+    ends = [line.y[np.isfinite(line.y)][-1] for line in lines if np.isfinite(line.y).any()]
+    x = axes.linear(unit, np.concatenate([line.x for line in lines]), low=0.0)
+    # What rises a hundredfold above where most arms end has diverged: it may leave the plot.
+    highest = 100 * float(np.median(ends)) if ends else np.inf
+    y = _heights(report.curve_label, lines, highest=highest, ratio=WIDE_LOSSES)
+    return plots.chart(f"{report.curve_label} during training", "", lines, x, y)
+
+
+def _mean_curve(arm: int, curves: list[Curve], cost: str, scale: float, most: int) -> plots.Line:
+    """The mean over seeds at the steps that all of them have."""
+    steps = sorted(set.intersection(*(set(curve.steps.tolist()) for curve in curves)))
+    keep = np.unique(np.linspace(0, len(steps) - 1, min(most, len(steps))).round().astype(int))
+    chosen = np.array(steps)[keep] if steps else np.zeros(0, int)
+    at = [np.searchsorted(curve.steps, chosen) for curve in curves]
+    spent = np.stack(
+        [getattr(c, cost)[i].astype(np.float64) for c, i in zip(curves, at, strict=True)]
+    )
+    losses = np.stack([c.loss[i].astype(np.float64) for c, i in zip(curves, at, strict=True)], -1)
+    return _over_seeds(arm, spent.mean(0) / scale, losses, band=True)
+
+
+def _over_seeds(
+    arm: int,
+    x: Float[np.ndarray, " p"],
+    values: Float[np.ndarray, "p seeds"],
+    of: np.ufunc = np.positive,
+    band: bool = False,
+) -> plots.Line:
+    """A line of means with intervals over seeds; `of` is applied to all of them."""
+    finite = np.where(np.isfinite(values), values, np.nan)
+    found = replicates.mean_interval(finite)
+    return plots.Line(arm, x, of(found.value), of(found.low), of(found.high), band=band)
+
+
+def _scatter(
+    metric: Metric, x: axes.Axis, series: Sequence[tuple[int, list[tuple[float, Estimate, str]]]]
+) -> str:
+    """Points with intervals, joined within a series, and the non-dominated ones marked."""
+    every = [point for _, points in series for point in points]
+    if not every:
+        return ""
+    lines = [_points(arm, sorted(points, key=lambda p: p[0]), metric) for arm, points in series]
+    kept = [every[i] for i in non_dominated([(c, e.value) for c, e, _ in every], metric.better)]
+    y = _heights(f"{metric.label}{_unit(metric)}", lines)
+    chart = plots.chart(
+        f"{metric.label} against {x.label}",
+        f"Not dominated: {', '.join(tip for _, _, tip in kept)}. The table holds the numbers.",
+        [*lines, _stairs(kept, x.high), _points(None, kept, metric)],
+        x,
+        y,
+    )
+    return chart
+
+
+def _points(
+    arm: int | None, points: list[tuple[float, Estimate, str]], metric: Metric
+) -> plots.Line:
+    tips = [f"{tip}: {metric.label} {formats.number(mean.value)}" for _, mean, tip in points]
+    means = [mean for _, mean, _ in points]
+    return plots.Line(
+        arm,
+        np.array([cost for cost, _, _ in points], np.float64),
+        np.array([mean.value for mean in means], np.float64),
+        np.array([np.nan if mean.low is None else mean.low for mean in means], np.float64),
+        np.array([np.nan if mean.high is None else mean.high for mean in means], np.float64),
+        tips,
+    )
+
+
+def _stairs(kept: list[tuple[float, Estimate, str]], end: float) -> plots.Line:
+    """The border of what is dominated: right from each point, then to the next one's quality."""
+    costs = [cost for cost, _, _ in kept]
+    x = np.repeat([*costs, end], 2)[1:]
+    y = np.repeat([mean.value for _, mean, _ in kept], 2)
+    return plots.Line(None, x[: len(y)].astype(np.float64), y.astype(np.float64), faint=True)
+
+
+def _heights(
+    label: str,
+    lines: Sequence[plots.Line],
+    hold: Sequence[float] = (),
+    highest: float = np.inf,
+    ratio: float = WIDE,
+) -> axes.Axis:
+    """An axis for values and their intervals, but for the few that reach much farther out."""
+    values = np.concatenate([np.asarray(hold, np.float64), *(line.y for line in lines)])
+    values = values[np.isfinite(values) & (values <= highest)]
+    if not len(values):
+        return axes.linear(label, (0.0, 1.0))
+    drawn = [line for line in lines if line.low is not None and line.high is not None]
+    ends = [np.concatenate([line.low, line.high]) for line in drawn]
+    reach = np.abs(np.concatenate(ends) - np.concatenate([np.tile(line.y, 2) for line in drawn]))
+    margin = float(np.quantile(reach[np.isfinite(reach)], 0.8)) if np.isfinite(reach).any() else 0
+    margin = 1.05 * max(margin, float(np.ptp(values)))
+    near = np.concatenate(ends)
+    near = near[(near >= values.min() - margin) & (near <= values.max() + margin)]
+    return _axis(label, np.concatenate([values, near]), ratio)
+
+
+def _axis(
+    label: str, values: Sequence[float] | Float[np.ndarray, " n"], ratio: float = WIDE
+) -> axes.Axis:
+    low, high = float(np.min(values)), float(np.max(values))
+    wide = low > 0 and high / low > ratio
+    return axes.logarithmic(label, values) if wide else axes.linear(label, values)
+
+
+def _centres(edges: Float[np.ndarray, " edges"]) -> Float[np.ndarray, " bins"]:
+    """Middles of bins; an endless one is taken to be as wide as its neighbour."""
+    edges = edges.astype(np.float64).copy()
+    if np.isinf(edges[0]):
+        edges[0] = 2 * edges[1] - edges[2]
+    if np.isinf(edges[-1]):
+        edges[-1] = 2 * edges[-2] - edges[-3]
+    return (edges[:-1] + edges[1:]) / 2
+
+
+def _scale(cost: str, most: float) -> tuple[float, str]:
+    """What to divide costs by, and the unit that they are in then."""
+    if cost == "seconds":
+        return next(((s, name) for s, name in SPANS if most >= 2 * s), (1.0, "seconds"))
+    words = {"steps": "training steps", "images": "training pictures", "flops": "FLOPs"}
+    if cost == "flops":
+        return next(((s, f"{prefix}FLOPs") for s, prefix in UNITS if most >= s), (1.0, "FLOPs"))
+    return 1.0, words[cost]
+
+
+def _costs(report: SweepReport, cost: str) -> list[np.ndarray]:
+    return [getattr(curve, cost) for curve in report.curves]
+
+
+def _index(report: SweepReport) -> Named:
+    return {arm.name: index for index, arm in enumerate(report.arms)}
+
+
+def _unit(metric: Metric) -> str:
+    return f", {metric.unit}" if metric.unit else ""

@@ -1,0 +1,101 @@
+"""What a sweep's first paragraph may say."""
+
+import dataclasses
+
+import pytest
+
+from diffusion_jax.reports import sweep_verdict
+from diffusion_jax.reports.sweep_comparisons import compare
+from diffusion_jax.reports.sweep_content import Headline, Measurement, Metric, SweepArm, SweepReport
+from tests.reports import made_up_sweep
+
+LOSS = Metric("loss", "Loss", "lower", "nats")
+
+
+def judged(values: dict[str, tuple[float, ...]], error: float | None = None) -> SweepReport:
+    """A sweep of these arms and seeds; the first is the baseline."""
+    names = list(values)
+    table = tuple(
+        Measurement(arm, seed, None, "loss", value, 100, error, error)
+        for arm, row in values.items()
+        for seed, value in enumerate(row)
+    )
+    return dataclasses.replace(
+        made_up_sweep.report(arms=1),
+        arms=tuple(SweepArm(name) for name in names),
+        baseline=names[0],
+        seeds=tuple(range(len(values[names[0]]))),
+        metrics=(LOSS,),
+        headline=Headline("loss"),
+        measurements=table,
+        comparisons=compare(table, (LOSS,), names[0]),
+    )
+
+
+BASE = (1.0, 1.1, 1.2, 1.3)
+
+
+def moved(by: float, noise: float = 0.001) -> tuple[float, ...]:
+    return tuple(v + by + noise * (-1) ** i * (1 + i) for i, v in enumerate(BASE))
+
+
+def test_better_worse_open_and_identical_are_told_apart() -> None:
+    rows = {"base": BASE, "down": moved(-0.5), "up": moved(0.5), "near": moved(0.001), "twin": BASE}
+    said = sweep_verdict.judge(judged(rows)).lead
+    better, rest = said.split("Worse than it:")
+    worse, rest = rest.split("Not separable from it:")
+    near, twin = rest.split("Identical to it, number by number:")
+    assert better.startswith("Better than the baseline base (Loss 1.15 nats): down, −0.50")
+    assert "up, +0.499" in worse and "near" in near and "twin" in twin
+
+
+def test_noise_names_no_winner() -> None:
+    found = sweep_verdict.judge(judged({"base": BASE, "a": moved(-0.01, 0.05)}))
+    assert found.lead.startswith("No winner: the measurements cannot separate a from")
+    assert "1 arm was compared" in found.details[1] and "Bonferroni" in found.details[1]
+
+
+def test_many_comparisons_need_more_than_one_does() -> None:
+    """p = 0.02 stands out alone, not among seven."""
+    rows = {
+        "base": BASE,
+        "a": tuple(v - d for v, d in zip(BASE, (0.1, 0.2, 0.1, 0.25), strict=True)),
+    }
+    assert sweep_verdict.judge(judged(rows)).lead.startswith("Better")
+    rows |= {f"other {i}": moved(0.01 * i, 0.05) for i in range(6)}
+    found = sweep_verdict.judge(judged(rows))
+    assert found.lead.startswith("No winner") and "7 arms were compared" in found.details[1]
+
+
+def test_one_seed_tells_of_sampling_error_only() -> None:
+    rows = {"base": (1.0,), "far": (3.0,), "near": (1.01,)}
+    said = sweep_verdict.judge(judged(rows, error=0.1))
+    assert said.lead.startswith("No winner can be named: far and near share one training seed")
+    assert "another seed may change" in said.lead and "lies far, +2.00" in said.lead
+    assert "not about other trainings" in said.details[1]
+    assert "lies none" in sweep_verdict.judge(judged(rows)).lead
+
+
+def test_what_did_not_run_whole_comes_first() -> None:
+    made = judged({"base": BASE, "a": moved(0.5), "b": (1.0, float("nan"), 1.0, 1.0)})
+    arms = (*made.arms[:2], dataclasses.replace(made.arms[2], status="seed 1 diverged at step 9"))
+    found = sweep_verdict.judge(dataclasses.replace(made, arms=arms))
+    assert found.warning == "1 arm of 3 did not run whole: b (seed 1 diverged at step 9)."
+    assert "b" not in found.lead.replace("base", "").replace("number", "").split()
+    assert "Without a number: b." in sweep_verdict.judge(made).lead
+
+
+def test_what_was_not_judged_is_a_lead_not_a_finding() -> None:
+    made = made_up_sweep.report(arms=3, seeds=5)
+    last = sweep_verdict.judge(made).details[-1]
+    assert "18 more combinations" in last and "leads to follow" in last
+
+
+@pytest.mark.parametrize("count", [9, 40])
+def test_long_lists_are_counted(count: int) -> None:
+    rows = {"base": BASE} | {f"a{i}": moved(0.01, 0.05) for i in range(count)}
+    assert f"cannot separate {count} arms from" in sweep_verdict.judge(judged(rows)).lead
+
+
+def test_one_arm_is_nothing_to_compare() -> None:
+    assert "nothing to compare" in sweep_verdict.judge(judged({"base": BASE})).lead
