@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterable
 
 import numpy as np
+from jaxtyping import Float
 
 from diffusion_jax.reports import formats
 
@@ -35,10 +36,14 @@ class Axis:
         >>> Axis("n", 1.0, 100.0, (), str, logarithmic=True).position(10.0)
         0.5
         """
+        return float(self.positions(np.asarray(value, np.float64)))
+
+    def positions(self, values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+        """Where numbers stand, as `position` says of one."""
         low, high = self.low, self.high
         if self.logarithmic:
-            low, high, value = math.log(low), math.log(high), math.log(max(value, 1e-300))
-        return (value - low) / (high - low)
+            low, high, values = math.log(low), math.log(high), np.log(np.maximum(values, 1e-300))
+        return np.asarray((values - low) / (high - low))
 
 
 def linear(

@@ -103,7 +103,7 @@ def _frame(axis: axes.Axis, toward: tuple[str, str], height: int) -> str:
 
 def _row(row: ForestRow, axis: axes.Axis, top: float, decimals: int) -> str:
     y = ROW / 2
-    short = row.name if len(row.name) <= MOST_LETTERS else row.name[: MOST_LETTERS - 1] + "\u2026"
+    short = _short(row.name)
     ends = ""
     if row.low is not None and row.high is not None:
         ends = f" ({formats.fixed(row.low, decimals)} to {formats.fixed(row.high, decimals)})"
@@ -119,6 +119,14 @@ def _row(row: ForestRow, axis: axes.Axis, top: float, decimals: int) -> str:
         f'<text class="finding" x="{WIDTH}" y="{y + 4}" text-anchor="end">{escape(row.finding)}'
         "</text></g>"
     )
+
+
+def _short(name: str) -> str:
+    """Long names keep both ends, of which either may tell them apart."""
+    if len(name) <= MOST_LETTERS:
+        return name
+    half = MOST_LETTERS // 2
+    return f"{name[: half - 1]}\u2026{name[-half:]}"
 
 
 def _interval(row: ForestRow, axis: axes.Axis, y: float) -> str:

@@ -174,12 +174,22 @@ def _thinned(count: int) -> np.ndarray:
 
 def _path(xs: np.ndarray, ys: np.ndarray, x: Axis, y: Axis) -> str:
     path, pen_down = [], False
-    for a, b in zip(xs, ys, strict=True):
-        visible = np.isfinite(a) and np.isfinite(b) and -1e-6 <= x.position(a) <= 1 + 1e-6
+    for across, down, visible in zip(*_points(xs, ys, x, y), strict=True):
         if visible:
-            path.append(f"{'L' if pen_down else 'M'}{_across(x, a):.1f} {_inside(y, b):.1f}")
-        pen_down = bool(visible)
+            path.append(f"{'L' if pen_down else 'M'}{across:.1f} {down:.1f}")
+        pen_down = visible
     return "".join(path)
+
+
+def _points(
+    xs: np.ndarray, ys: np.ndarray, x: Axis, y: Axis
+) -> tuple[list[float], list[float], list[bool]]:
+    """Where points stand, kept within the frame's height, and which can be seen."""
+    along, up = x.positions(xs), y.positions(ys)
+    visible = np.isfinite(xs) & np.isfinite(ys) & (along >= -1e-6) & (along <= 1 + 1e-6)
+    across = LEFT + along * (WIDTH - LEFT - RIGHT)
+    down = HEIGHT - BOTTOM - np.clip(up, 0, 1) * (HEIGHT - TOP - BOTTOM)
+    return across.tolist(), down.tolist(), visible.tolist()
 
 
 def _inside(y: Axis, value: float) -> float:
@@ -188,11 +198,11 @@ def _inside(y: Axis, value: float) -> float:
 
 
 def _band(xs: np.ndarray, low: np.ndarray, high: np.ndarray, x: Axis, y: Axis) -> str:
-    known = [bool(np.isfinite(point).all()) for point in zip(xs, low, high, strict=True)]
-    there = [f"{_across(x, a):.1f} {_inside(y, b):.1f}" for a, b in zip(xs, low, strict=True)]
-    back = [f"{_across(x, a):.1f} {_inside(y, b):.1f}" for a, b in zip(xs, high, strict=True)]
-    ring = [point for point, ok in zip(there, known, strict=True) if ok]
-    ring += [point for point, ok in zip(back[::-1], known[::-1], strict=True) if ok]
+    across, bottom, seen = _points(xs, low, x, y)
+    _, top, also = _points(xs, high, x, y)
+    known = [i for i in range(len(xs)) if seen[i] and also[i]]
+    ring = [f"{across[i]:.1f} {bottom[i]:.1f}" for i in known]
+    ring += [f"{across[i]:.1f} {top[i]:.1f}" for i in reversed(known)]
     return f'<path class="band" d="M{"L".join(ring)}Z"/>' if ring else ""
 
 

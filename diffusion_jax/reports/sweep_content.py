@@ -91,7 +91,8 @@ class Measurement:
     Attributes:
         arm: name of an arm.
         seed: training seed.
-        way: how samples were drawn; None for metrics that need no sampling.
+        way: how samples were drawn, the same for all arms (the evaluations of adaptive solvers
+            are the mean over arms); None for metrics that need no sampling.
         metric: name of a metric.
         value: the number; not finite where this seed of the arm diverged. Of seeds that were
             not run there is no row.
@@ -234,7 +235,7 @@ class SweepReport:
         real: pictures of the data, or None.
 
     Raises:
-        UserError: the baseline is none of the arms, or the headline's metric none of the metrics.
+        UserError: an arm or a metric that is spoken of is not among `arms` or `metrics`.
     """
 
     title: str
@@ -261,5 +262,10 @@ class SweepReport:
     real: content.RealPictures | None = None
 
     def __post_init__(self) -> None:
-        one_of(self.baseline, [arm.name for arm in self.arms], "arm")
-        one_of(self.headline.metric, [metric.name for metric in self.metrics], "metric")
+        arms = [arm.name for arm in self.arms]
+        metrics = [metric.name for metric in self.metrics]
+        rows: tuple[Measurement | Comparison, ...] = (*self.measurements, *self.comparisons)
+        for name in {self.baseline, *(row.arm for row in rows)}:
+            one_of(name, arms, "arm")
+        for name in {self.headline.metric, *(row.metric for row in rows)}:
+            one_of(name, metrics, "metric")

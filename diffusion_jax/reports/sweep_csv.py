@@ -185,22 +185,24 @@ def _way(way: Setting | None) -> tuple[Value, ...]:
 
 
 def _data(names: tuple[str, ...], rows: Iterable[Sequence[Any]]) -> Data:
-    return Data(names, [tuple(_plain(value) for value in row) for row in rows])
+    """A table of plain numbers and words; of numbers, `DIGITS` digits."""
+    plain = [
+        tuple(
+            float(f"{value:.{DIGITS}g}")
+            if isinstance(value, float | np.floating)
+            else int(value)
+            if isinstance(value, np.integer)
+            else value
+            for value in row
+        )
+        for row in rows
+    ]
+    return Data(names, plain)
 
 
-def _plain(value: Any) -> Value:
-    if isinstance(value, float | np.floating):
-        return float(f"{float(value):.{DIGITS}g}")
-    return int(value) if isinstance(value, np.integer) else value
-
-
-def _encoded(column: Sequence[Value]) -> Mapping[str, Any]:
+def _encoded(column: Sequence[Any]) -> Mapping[str, Any]:
     if any(isinstance(value, str) for value in column):
         words = list(dict.fromkeys(column))
         codes = {word: code for code, word in enumerate(words)}
         return {"words": words, "codes": [codes[value] for value in column]}
-    return {"values": [_json(value) for value in column]}
-
-
-def _json(value: Value) -> Value:
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+    return {"values": [v if v is None or math.isfinite(v) else str(v) for v in column]}

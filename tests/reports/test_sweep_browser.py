@@ -17,6 +17,7 @@ pytestmark = needs_browser
 
 # Shown rows of the table and of the forest, each from top to bottom.
 LOOK = """
+await ready;
 const shown = (element) => getComputedStyle(element).display !== 'none';
 const rows = () => [...table.tBodies[0].rows].filter(shown).map((row) => row.dataset.arm);
 const forest = () => [...document.querySelectorAll('#forest .forest-row')].filter(shown)
@@ -39,7 +40,7 @@ def twelve() -> SweepReport:
 @pytest.mark.parametrize("arms", [1, 60])
 def test_no_console_message_and_nothing_sticks_out(tmp_path: Path, arms: int) -> None:
     made = made_up_sweep.report(arms=arms)
-    script = f"{TELL} tell([document.documentElement.scrollWidth, innerWidth]);"
+    script = f"{TELL} await ready; tell([document.documentElement.scrollWidth, innerWidth]);"
     document, console = dom(sweep_page.render(made), tmp_path, script, width=500)
     assert console == []
     content, window = told(document)

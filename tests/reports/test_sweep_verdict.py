@@ -29,6 +29,8 @@ def judged(values: dict[str, tuple[float, ...]], error: float | None = None) -> 
         headline=Headline("loss"),
         measurements=table,
         comparisons=compare(table, (LOSS,), names[0]),
+        bin_losses=(),
+        curves=(),
     )
 
 

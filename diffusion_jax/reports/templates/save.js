@@ -10,6 +10,13 @@ function save(name, content, kind) {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
+/* What the page holds compressed. */
+async function unpack(id) {
+  const text = atob(document.getElementById(id).textContent);
+  const packed = new Blob([Uint8Array.from(text, (letter) => letter.charCodeAt(0))]);
+  return new Response(packed.stream().pipeThrough(new DecompressionStream("gzip"))).json();
+}
+
 function csvCell(value) {
   const text = value === null ? "" : String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
@@ -57,11 +64,12 @@ function part(name, attributes, text) {
   return element;
 }
 
-/* Paper below the figure, and the names of its coloured arms under it, in two columns. */
+/* Paper below the figure, and the names of its coloured arms under it. */
 function legendOf(svg, copy) {
   const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
   const arms = svg.classList.contains("forest") ? [] : coloured(svg);
-  const columns = Math.max(2, Math.floor(width / 170));
+  const longest = Math.max(16, ...arms.map(({ name }) => name.length));
+  const columns = Math.max(1, Math.floor(width / (40 + 5.6 * longest)));
   const total = height + Math.ceil(arms.length / columns) * 16 + (arms.length ? 8 : 0);
   arms.forEach(({ name, colour, dash }, i) => {
     const x = (i % columns) * (width / columns) + 8;
@@ -90,10 +98,10 @@ async function pixels(svgText, scale) {
 }
 
 function savers() {
-  const tables = JSON.parse(document.getElementById("tables").textContent);
   each("[data-save]", (button) => {
     button.addEventListener("click", async () => {
       if (button.dataset.save === "csv") {
+        const tables = await unpack("tables");
         return save(`${button.dataset.of}.csv`, csvText(tables[button.dataset.of]), "text/csv");
       }
       const figure = button.closest("figure");

@@ -1,8 +1,8 @@
 /* One choice of metric, way and arms, shown by the table and every figure. */
-const sweep = JSON.parse(document.getElementById("state").textContent);
 const many = document.body.classList.contains("many");
 const table = document.getElementById("table");
-const slots = many ? sweep.picked.map(String) : [];
+let sweep; // what depends on the choice, once unpacked
+let slots = []; // the arms that are brought forward, each in its colour's place
 
 function armName(arm) {
   return table.querySelector(`tr[data-arm="${arm}"] th`).dataset.key;
@@ -168,7 +168,9 @@ function switches() {
   });
 }
 
-function start() {
+async function start() {
+  sweep = await unpack("state");
+  if (many) slots = sweep.picked.map(String);
   document.getElementById("metric").value = sweep.chosen[0];
   document.getElementById("way").value = sweep.chosen[1];
   document.getElementById("metric").addEventListener("change", () => { offerWays(); show(); });
@@ -186,4 +188,4 @@ function start() {
   show();
 }
 
-start();
+const ready = start();
