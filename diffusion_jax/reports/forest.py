@@ -9,9 +9,9 @@ from html import escape
 
 from diffusion_jax.reports import axes, formats, style
 
-WIDTH, TOP, ROW = 960, 66, 22
-NAME, LEFT, RIGHT = 226, 240, 580
-MOST_LETTERS = 34
+WIDTH, TOP, ROW = 980, 66, 22
+NAME, LEFT, RIGHT = 252, 266, 596
+MOST_LETTERS = 32
 REACH = 3.0  # intervals are cut at this multiple of the greatest difference
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from diffusion_jax.evaluation import replicates
 from diffusion_jax.reports import formats
 from diffusion_jax.reports.content import Setting
+from diffusion_jax.reports.sweep_comparisons import by_way, estimate
 from diffusion_jax.reports.sweep_content import DONE, Comparison, Metric, SweepReport
 from diffusion_jax.reports.tables import decimals_of
 from diffusion_jax.reports.verdict import Verdict
@@ -67,6 +68,8 @@ def _nothing(report: SweepReport) -> str:
 
 
 def _separated(report: SweepReport, pairs: Sequence[Comparison]) -> str:
+    if all(pair.verdict == replicates.NO_NUMBER for pair in pairs):
+        return _none_left(report)
     said = {verdict: [p for p in pairs if p.verdict == verdict] for verdict in replicates.VERDICTS}
     base = f"the baseline {report.baseline}{_level(report, pairs)}"
     parts = []
@@ -94,6 +97,14 @@ def _separated(report: SweepReport, pairs: Sequence[Comparison]) -> str:
     if lost:
         parts.append(f"Without a number: {_names(lost)}.")
     return " ".join(parts)
+
+
+def _none_left(report: SweepReport) -> str:
+    judged = (report.headline.metric, report.headline.way)
+    of_base = by_way(report.measurements).get(judged, {}).get(report.baseline, {})
+    if of_base and estimate(of_base):
+        return f"Nothing to compare: no arm but the baseline {report.baseline} has a number."
+    return f"The baseline {report.baseline} has no number, so no arm can be compared with it."
 
 
 def _one_seed(pairs: Sequence[Comparison], base: str) -> str:

@@ -101,3 +101,11 @@ def test_long_lists_are_counted(count: int) -> None:
 
 def test_one_arm_is_nothing_to_compare() -> None:
     assert "nothing to compare" in sweep_verdict.judge(judged({"base": BASE})).lead
+
+
+def test_a_baseline_without_a_number_is_told() -> None:
+    lost = float("nan")
+    said = sweep_verdict.judge(judged({"base": (1.0, lost), "a": (1.0, 2.0)})).lead
+    assert said == "The baseline base has no number, so no arm can be compared with it."
+    said = sweep_verdict.judge(judged({"base": (1.0, 2.0), "a": (lost, lost)})).lead
+    assert said == "Nothing to compare: no arm but the baseline base has a number."
