@@ -1,16 +1,20 @@
 """From the long table of a sweep's measurements to means, intervals and comparisons."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from typing import TypeVar
 
 import numpy as np
 
 from diffusion_jax.evaluation import replicates
 from diffusion_jax.reports.content import Estimate, Setting
-from diffusion_jax.reports.sweep_content import Comparison, Measurement, Metric
+from diffusion_jax.reports.sweep_content import Comparison, Measurement, Metric, SweepReport
 
 Table = dict[str, dict[int, Measurement]]
+Row = TypeVar("Row", Measurement, Comparison)
+VALUES = ("value", "error", "difference_error")
+MEANS = ("mean", "low", "high", "baseline_mean", "difference", "diff_low", "diff_high")
 
 
 def compare(
@@ -44,7 +48,9 @@ def compare(
                     {arm: _known(row, "difference_error") for arm, row in table.items()},
                 )
                 found += [
-                    Comparison(arm=arm, baseline=baseline, way=way, metric=name, **asdict(one))
+                    Comparison(
+                        arm=arm, baseline=baseline, way=way, metric=name, **dataclasses.asdict(one)
+                    )
                     for arm, one in judged.items()
                 ]
     return tuple(found)
@@ -59,6 +65,16 @@ def by_way(measurements: Sequence[Measurement]) -> dict[tuple[str, Setting | Non
     return tables
 
 
+def in_percent(report: SweepReport) -> SweepReport:
+    """The report with its shares, of metrics whose unit is "%", from 0 to 100."""
+    shares = {metric.name for metric in report.metrics if metric.unit == "%"}
+    return dataclasses.replace(
+        report,
+        measurements=tuple(_hundredfold(m, VALUES, shares) for m in report.measurements),
+        comparisons=tuple(_hundredfold(c, MEANS, shares) for c in report.comparisons),
+    )
+
+
 def estimate(row: dict[int, Measurement]) -> Estimate | None:
     """The mean of one arm over all its seeds with its 95% interval; None if a seed diverged."""
     values = np.array([measurement.value for measurement in row.values()], np.float64)
@@ -70,6 +86,13 @@ def estimate(row: dict[int, Measurement]) -> Estimate | None:
     if math.isnan(found.low):
         return Estimate(float(found.value))
     return Estimate(float(found.value), float(found.low), float(found.high))
+
+
+def _hundredfold(row: Row, names: tuple[str, ...], shares: set[str]) -> Row:
+    if row.metric not in shares:
+        return row
+    values = {name: getattr(row, name) for name in names}
+    return dataclasses.replace(row, **{n: v and 100 * v for n, v in values.items()})
 
 
 def _known(row: dict[int, Measurement], name: str) -> dict[int, float]:

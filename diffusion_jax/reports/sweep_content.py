@@ -73,7 +73,8 @@ class Metric:
         name: short and unique, as in files, e.g. "kid".
         label: the heading on the page, e.g. "Kernel distance".
         better: "lower" or "higher".
-        unit: e.g. "bits per dimension"; may be empty.
+        unit: e.g. "nats"; "%" for shares, which are given from 0 to 1 (the page shows percent,
+            CSV files shares); may be empty.
         explanation: the protocol: sample counts, seeds, features, estimator.
     """
 

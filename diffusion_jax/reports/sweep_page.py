@@ -12,6 +12,7 @@ from diffusion_jax.files import save
 from diffusion_jax.reports import figures, galleries, style, sweep_csv, sweep_figures, sweep_verdict
 from diffusion_jax.reports.page import facts, fill, legend, said
 from diffusion_jax.reports.sweep_choices import choices
+from diffusion_jax.reports.sweep_comparisons import in_percent
 from diffusion_jax.reports.sweep_content import SweepArm, SweepReport
 from diffusion_jax.reports.tables import Cell
 
@@ -38,8 +39,9 @@ def write(report: SweepReport, path: str | Path) -> Path:
 
 def render(report: SweepReport) -> str:
     """The report as HTML."""
-    shown = choices(report)
     tables = sweep_csv.tables(report)
+    report = in_percent(report)
+    shown = choices(report)
     cards = galleries.cards(report.arms, report.samples, _most_cards(report))
     parts: dict[str, Any] = {
         "schedules": figures.schedules(report.arms, report.log_snr_axis),

@@ -17,7 +17,8 @@ MOST_AMOUNTS = 3
 def judge(report: SweepReport) -> Verdict:
     """Which arms separate from the baseline at the headline, and which do not.
 
-    Arms that failed or diverged come first. Differences are those of `report.comparisons`.
+    Arms that failed or diverged come first. Differences are those of `report.comparisons`; shares
+    should be in percent, see `sweep_comparisons.in_percent`.
     """
     pairs = headline(report)
     lead = _separated(report, pairs) if pairs else _nothing(report)
@@ -182,7 +183,7 @@ def _elsewhere(report: SweepReport) -> list[str]:
 def _level(report: SweepReport, pairs: Sequence[Comparison]) -> str:
     fullest = max(pairs, key=lambda pair: pair.seeds)
     metric = metric_of(report, fullest.metric)
-    unit = f" {metric.unit}" if metric.unit else ""
+    unit = metric.unit if metric.unit in ("", "%") else f" {metric.unit}"
     return f" ({metric.label} {formats.number(fullest.baseline_mean)}{unit})"
 
 

@@ -27,7 +27,7 @@ WAYS = tuple(
 )
 METRICS = (
     Metric("distance", "Kernel distance", "lower", "", "512 samples, 512 test pictures, pixels."),
-    Metric("rate", "Exact match", "higher", "", "512 captions, the checker of shapes."),
+    Metric("rate", "Exact match", "higher", "%", "512 captions, the checker of shapes."),
     Metric("bits", "Bits per dimension", "lower", "bits", "ELBO on 1,024 test pictures."),
 )
 HEADLINE = Headline("distance", WAYS[-1])

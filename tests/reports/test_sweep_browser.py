@@ -101,7 +101,7 @@ def test_another_metric_and_way_show_their_numbers(tmp_path: Path, twelve: Sweep
     document, console = dom(sweep_page.render(twelve), tmp_path, script)
     assert console == []
     seen = told(document)
-    for metric, way in (("rate", made_up_sweep.WAYS[4]), ("bits", None)):
+    for metric, way, scale in (("rate", made_up_sweep.WAYS[4], 100), ("bits", None, 1)):
         pairs = {c.arm: c for c in twelve.comparisons if (c.metric, c.way) == (metric, way)}
         shown = {twelve.arms[int(arm)].name: rest for arm, *rest in seen[metric]}
         assert len(pairs) == 10  # one failed; the baseline is no pair
@@ -110,8 +110,8 @@ def test_another_metric_and_way_show_their_numbers(tmp_path: Path, twelve: Sweep
             if pair.verdict == "no number":
                 assert (mean, difference, finding) == ("", "", "diverged at step 312")
             else:
-                assert float(mean) == pytest.approx(pair.mean, rel=1e-8)
-                assert float(difference) == pytest.approx(pair.difference, rel=1e-8)
+                assert float(mean) == pytest.approx(scale * pair.mean, rel=1e-8)
+                assert float(difference) == pytest.approx(scale * pair.difference, rel=1e-8)
                 assert finding == pair.verdict
     assert (seen["way"], seen["hidden"]) == ("no sampling", True)
     assert seen["learning"] == [True, True, False, True]

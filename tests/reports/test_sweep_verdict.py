@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from diffusion_jax.reports import sweep_verdict
-from diffusion_jax.reports.sweep_comparisons import compare
+from diffusion_jax.reports.sweep_comparisons import compare, in_percent
 from diffusion_jax.reports.sweep_content import Headline, Measurement, Metric, SweepArm, SweepReport
 from tests.reports import made_up_sweep
 
@@ -109,3 +109,12 @@ def test_a_baseline_without_a_number_is_told() -> None:
     assert said == "The baseline base has no number, so no arm can be compared with it."
     said = sweep_verdict.judge(judged({"base": (1.0, 2.0), "a": (lost, lost)})).lead
     assert said == "Nothing to compare: no arm but the baseline base has a number."
+
+
+def test_shares_are_told_in_percent() -> None:
+    made = judged({"base": (0.5, 0.6, 0.7), "a": (0.71, 0.8, 0.89)})
+    made = dataclasses.replace(made, metrics=(dataclasses.replace(LOSS, unit="%"),))
+    said = sweep_verdict.judge(in_percent(made)).lead
+    assert said.startswith("Worse than the baseline base (Loss 60.0%): a, +20.0 (")
+    untouched = in_percent(judged({"base": BASE, "a": BASE}))
+    assert [m.value for m in untouched.measurements] == [*BASE, *BASE]
