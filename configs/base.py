@@ -52,8 +52,14 @@ def get_config() -> ConfigDict:
     config.sampling.grid = "karras"
     config.sampling.guidance = "classifier_free(scale=2.0)"
     config.sampling.threshold = "none"  # keeps estimates of x_0 in range: "clip()", "dynamic()"
+    # Each sample the restoration of a test picture from what an operator shows of it, "half()",
+    # "box()", "downsample()", …, as a posterior follows it: "mmps()", "pigdm()", …
+    config.sampling.operator = "none"
+    config.sampling.posterior = "none"
     config.sampling.count = 64  # samples per arm, solver and step count
     # Samples where arms are judged: with the first solver and the most steps.
     config.sampling.headline_count = 64
     config.sampling.batch_size = 64
+    # What those are measured by, e.g. "frechet(features=random_convolutions)".
+    config.sampling.metrics = ("exact_match", "frechet", "kernel", "neighbour_ratio", "copies")
     return config

@@ -33,14 +33,15 @@ def main(config: ConfigDict) -> None:
     from diffusion_jax.training.devices import is_primary
     from diffusion_jax.training.loop import train
     from diffusion_jax.training.progress import Progress
+    from diffusion_jax.training.runs import DataFacts
     from diffusion_jax.training.trained import load_arms, load_guides
 
     start = time.monotonic()
     # Before anything is trained: can all of it be sampled?
-    plan = Plan.make(config)
-    plan.check(objectives(config))
     data = datasets.make(config.data)
     comparison.check_data(data)
+    plan = Plan.make(config, DataFacts.of(data).shape)
+    plan.check(objectives(config))
     progress = Progress()
     run = train(config, progress)
     if not is_primary():
@@ -60,6 +61,7 @@ def main(config: ConfigDict) -> None:
     rows = {
         "results": [dataclasses.asdict(row) for row in report.results],
         "paired": [dataclasses.asdict(row) for row in report.paired],
+        "quality": [dataclasses.asdict(row) for row in report.quality],
     }
     save(json.dumps(rows, indent=2) + "\n", run.folder / "results.json")
     print(page.write(report, run.folder / "report.html"))

@@ -5,11 +5,14 @@
         --prompt="a small red circle at the centre" --prompt="a large blue square at the centre" \\
         --config.sampling.solvers="('heun',)" --config.sampling.steps="(32,)"
     python -m experiments.sample --config=runs/quickstart --picture=3 --mask=left_half.png
+    python -m experiments.sample --config=runs/quickstart --picture=3 \\
+        --config.sampling.operator="downsample(factor=4)" --config.sampling.posterior=mmps
 
 Writes one sheet of pictures, a row per prompt and arm. The first solver and the largest number of
 steps of the run's config are used; without a prompt, the data set's own captions. Sample i of a
-seed is the same picture however many are drawn. With a mask, test picture --picture is seen where
-the mask is white, and the rest of it is painted.
+seed is the same picture however many are drawn. With an operator, they are restorations of test
+picture --picture from what the operator shows of it. With a mask, that is where the mask is white;
+the posterior is then diffpir, if the config names none.
 """
 
 import dataclasses
@@ -27,16 +30,12 @@ COUNT = flags.DEFINE_integer(
     "count", 8, "pictures per prompt and arm", lower_bound=1, upper_bound=1000
 )
 MASK = flags.DEFINE_string("mask", "", "a picture, white where the test picture is seen")
-POSTERIOR = flags.DEFINE_string("posterior", "diffpir", "how what is seen is followed, with --mask")
 SEED = flags.DEFINE_integer("seed", 0, "of the noise", lower_bound=0, upper_bound=2**31 - 1)
-
-
-# Standard deviation of the rounding of a picture's values, 2/255 apart.
-ROUNDING = 2 / 255 / 12**0.5
 
 
 def main(config: ConfigDict) -> None:
     """Draws the sheet; the last line printed is its path."""
+    from diffusion_jax.data.dataset import datasets
     from diffusion_jax.evaluation.conditions import encode
     from diffusion_jax.evaluation.measure import Plan
     from diffusion_jax.files import check_target
@@ -47,8 +46,14 @@ def main(config: ConfigDict) -> None:
     run = Run.of(config)
     path = check_target(OUT.value or run.folder / "samples.png")
     plan = Plan.make(config)
-    seen, caption = _seen(config, run.facts.shape) if MASK.value else (None, "")
-    prompts = PROMPT.value or ([caption] if seen else _captions(config))
+    restoration = _restoration(config, run.facts.shape)
+    if restoration:
+        restoration.check([plan.solvers[plan.headline.solver]])
+        plan = dataclasses.replace(plan, restoration=restoration)
+        example = test_picture(datasets.make(config.data).test)
+        prompts, picture = PROMPT.value or [example["caption"]], example["image"]
+    else:
+        prompts, picture = PROMPT.value or _captions(config), None
     condition = encode(run.facts, [prompt for prompt in prompts for _ in range(COUNT.value)])
     arms = load_arms(run.folder, (ARM.value,) if ARM.value else ())
     guides = load_guides(run.folder, arms, plan.guidance.guided_by)
@@ -57,7 +62,7 @@ def main(config: ConfigDict) -> None:
     rows = []
     with Progress().phase("Sampling", len(arms), unit="arms") as advance:
         for name, arm in arms.items():
-            rows.append(_draw(plan, arm, run.facts.shape, condition, guides.get(name), seen))
+            rows.append(_draw(plan, arm, run.facts.shape, condition, guides.get(name), picture))
             advance(name)
     _write_sheet(path, rows, tuple(arms), prompts)
     _say_what_is_right(config, rows, tuple(arms), prompts)
@@ -70,36 +75,39 @@ def _captions(config: ConfigDict) -> list[str]:
     return list(datasets.make(config.data).prompts[:4])
 
 
-def _seen(config: ConfigDict, shape: tuple[int, ...]) -> tuple[Any, str]:
-    """The posterior of pictures of which a part is that of a test picture, and its caption."""
+def _restoration(config: ConfigDict, shape: tuple[int, ...]) -> Any:
+    """What of a test picture is seen, and how that is followed; None for samples of anything."""
     from pathlib import Path
 
     import jax.numpy as jnp
 
-    from diffusion_jax.data.dataset import datasets
     from diffusion_jax.data.folder.pictures import load_pictures
-    from diffusion_jax.sampling.inverse import Mask, posteriors
+    from diffusion_jax.evaluation.restoration import Restoration
+    from diffusion_jax.sampling.inverse import Mask
 
-    example = test_picture(datasets.make(config.data).test)
-    picture = jnp.asarray(example["image"], jnp.float32) / 127.5 - 1
+    if not MASK.value:
+        return Restoration.make(config, shape)
     white = load_pictures([Path(MASK.value)], shape[0], 1)[0] > 127
-    mask = Mask(jnp.asarray(white, jnp.float32))
-    seen = posteriors.make(
-        POSTERIOR.value, operator=mask, observation=mask(picture[None]), noise_std=ROUNDING
-    )
-    return seen, str(example["caption"])
+    told = config.copy_and_resolve_references()
+    if told.sampling.posterior == "none":
+        told.sampling.posterior = "diffpir"
+    return Restoration.make(told, shape, Mask(jnp.asarray(white, jnp.float32)))
 
 
 def _draw(
-    plan: Any, arm: Any, shape: tuple[int, ...], condition: Any, guide: Any, seen: Any
+    plan: Any, arm: Any, shape: tuple[int, ...], condition: Any, guide: Any, picture: Any
 ) -> Any:
-    """The pictures of one arm, uint8."""
+    """The pictures of one arm, uint8; all are restorations of `picture`, if there is one."""
+    import jax.numpy as jnp
+
     from diffusion_jax.data.pipeline import to_bytes
     from diffusion_jax.evaluation.generate import generate
 
-    count, way = len(condition["label"]), plan.headline
+    count, way, given = len(condition["label"]), plan.headline, None
+    if plan.restoration:
+        given = plan.restoration.given(picture[None], SEED.value).of(jnp.zeros(count, jnp.int32))
     samples, _ = generate(
-        dataclasses.replace(plan.sampler(arm, way, shape, guide), posterior=seen),
+        plan.sampler(arm, way, shape, guide, given),
         arm.params,
         arm.objective.prediction,
         plan.nodes(arm.objective.schedule, way.steps),

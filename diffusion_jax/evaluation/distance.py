@@ -27,6 +27,7 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.evaluation.paired import Z95, Difference, two_sided
 
 Features = Float[np.ndarray, "_ dim"]
+LEAST = 2  # of either set
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,8 +79,10 @@ def kernel_distance(samples: Features, data: Features) -> KernelDistance:
     >>> abs(kernel_distance(x, y).value) < 0.1 < kernel_distance(x, far).value
     True
     """
-    if min(len(samples), len(data)) < 2:
-        raise UserError("a kernel distance needs at least 2 samples and 2 pictures of the data.")
+    if min(len(samples), len(data)) < LEAST:
+        raise UserError(
+            f"a kernel distance needs at least {LEAST} samples and {LEAST} pictures of the data."
+        )
     within_samples, within_data = _others(samples), _others(data)
     across = kernel(samples, data)
     value = within_samples.mean() + within_data.mean() - 2 * across.mean()

@@ -65,7 +65,7 @@ class Sampler:
         sigma_data: standard deviation of the data, as in training.
         threshold: keeps the guided estimates within the range of data.
         guide: the weaker network, for guidance that needs one.
-        posterior: of an observation, of all samples alike, that they are to agree with.
+        posterior: of an observation, a row per sample, that they are to agree with.
     """
 
     network: ScoreNetwork = static()
@@ -92,6 +92,12 @@ class Sampler:
         if isinstance(own, VarianceDenoiser) and denoise is not own:
             return own.steered(denoise)
         return denoise
+
+    def of(self, rows: Int[np.ndarray, "rows"]) -> "Sampler":
+        """What draws some of the samples: with their rows of the observation."""
+        if self.posterior is None:
+            return self
+        return dataclasses.replace(self, posterior=self.posterior.of(jnp.asarray(rows)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,6 +145,13 @@ def _run(
     return end, path, None if counted is None else counted[-1]
 
 
+def _visited(posterior: Posterior, nodes: Nodes) -> Nodes:
+    """The levels to visit. A posterior that goes back and forth counts steps without padding."""
+    plain = nodes[: int(nodes.steps) + 1]
+    visited = posterior.grid(plain)
+    return nodes if visited is plain else visited
+
+
 def generate(
     sampler: Sampler,
     params: PyTree,
@@ -177,14 +190,15 @@ def generate(
     check_variance(sampler.solver, sampler.network.variance)
     if sampler.guide:
         check_start(nodes, sampler.solver, sampler.guide.prediction)
-    nodes = sampler.posterior.grid(nodes) if sampler.posterior else nodes
+    nodes = _visited(sampler.posterior, nodes) if sampler.posterior else nodes
     keys = sample_keys(jax.random.key(seed), count)
     batches, paths, counts = [], [], []
     for first in range(0, count, batch_size):
         # The last batch is filled up by repeating samples, so that all have one shape.
         rows = np.arange(first, first + batch_size) % count
         part = jax.tree.map(lambda values, rows=rows: jnp.asarray(values)[rows], condition)
-        samples, path, counted = _run(sampler, params, prediction, nodes, keys[rows], part, traced)
+        here = sampler.of(rows)
+        samples, path, counted = _run(here, params, prediction, nodes, keys[rows], part, traced)
         batches.append(np.asarray(samples))
         paths.append(path)
         counts.append(counted)

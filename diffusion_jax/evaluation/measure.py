@@ -8,15 +8,19 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from ml_collections import ConfigDict
 
-from diffusion_jax.data.dataset import Dataset, Example
+from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.pipeline import to_bytes
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.evaluation.conditions import encode
 from diffusion_jax.evaluation.generate import Guide, Path, Sampler, generate
+from diffusion_jax.evaluation.quality import Metric, made
+from diffusion_jax.evaluation.real import captioned_pictures
+from diffusion_jax.evaluation.restoration import Restoration
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.sampling.grids import Grid, Nodes, grids, make, rises
 from diffusion_jax.sampling.guidance import Guidance, guidance
+from diffusion_jax.sampling.inverse import Posterior
 from diffusion_jax.sampling.sample import check_start, check_variance
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.thresholds import Threshold, thresholds
@@ -27,7 +31,6 @@ from diffusion_jax.training.trained import TrainedArm
 
 # Offset of the sampling seed, so that no sample starts from a noise that training has used.
 SAMPLING = 1_000_003
-REFERENCE = 1000  # test pictures that distances are measured to
 LARGEST = 1_000_000  # samples, or steps, that fit into memory
 TRACED = 6  # samples of each arm and way that are followed from noise to picture
 
@@ -54,6 +57,8 @@ class Plan:
         headline_count: samples per arm in the way that arms are judged by, at least `count`.
         batch_size: samples drawn at once.
         seed: of the noise.
+        metrics: spec -> a measure of the quality of the samples that arms are judged by.
+        restoration: what samples are to agree with, or None.
     """
 
     solvers: Mapping[str, Solver]
@@ -65,14 +70,20 @@ class Plan:
     headline_count: int
     batch_size: int
     seed: int
+    metrics: Mapping[str, Metric] = dataclasses.field(default_factory=dict)
+    restoration: Restoration | None = None
 
     @staticmethod
-    def make(config: ConfigDict) -> "Plan":
+    def make(config: ConfigDict, shape: tuple[int, ...] | None = None) -> "Plan":
         """Reads `config.sampling`.
 
+        Args:
+            config: of the run.
+            shape: of a picture; without it, samples are drawn freely.
+
         Raises:
-            UserError: a spec is wrong, a number too small, a list empty, or a guide that the run
-                will not have.
+            UserError: a spec is wrong, a number too small, a list empty, a guide that the run
+                will not have, or a posterior that does not go with a solver.
         """
         options = config.sampling
         for field in ("solvers", "steps"):
@@ -86,6 +97,9 @@ class Plan:
         _check_guide(guide, config)
         takers = {spec: solvers.make(spec) for spec in options.solvers}
         _check_memory(guide, takers)
+        restoration = Restoration.make(config, shape) if shape else None
+        if restoration:
+            restoration.check(takers.values())
         return Plan(
             takers,
             tuple(sorted(set(options.steps))),
@@ -96,6 +110,8 @@ class Plan:
             max(options.count, options.headline_count),
             options.batch_size,
             config.seed + SAMPLING,
+            made(options.metrics),
+            restoration,
         )
 
     @property
@@ -113,7 +129,10 @@ class Plan:
 
         The most that there may be, if the solver is adaptive.
         """
-        return self.solvers[way.solver].evaluations(way.steps - rises(self.grid))
+        steps = way.steps - rises(self.grid)
+        if self.restoration:  # a posterior may go back, which costs nothing, and come again
+            steps = self.restoration.steps(steps)
+        return self.solvers[way.solver].evaluations(steps)
 
     def samples(self, way: Way) -> int:
         """Number of samples drawn in this way."""
@@ -136,9 +155,14 @@ class Plan:
                     check_start(nodes, solver, each.prediction)
 
     def sampler(
-        self, arm: TrainedArm, way: Way, shape: tuple[int, ...], guide: TrainedArm | None = None
+        self,
+        arm: TrainedArm,
+        way: Way,
+        shape: tuple[int, ...],
+        guide: TrainedArm | None = None,
+        given: Posterior | None = None,
     ) -> Sampler:
-        """What draws samples of an arm, maybe with another network as its guide."""
+        """What draws samples of an arm, maybe with a guide, maybe given an observation."""
         return Sampler(
             arm.arm.network,
             self.solvers[way.solver],
@@ -147,6 +171,7 @@ class Plan:
             arm.objective.sigma_data,
             self.threshold,
             _as_guide(guide) if guide else None,
+            given,
         )
 
 
@@ -203,6 +228,7 @@ class Cell:
             data set has no checker.
         path: the way from noise to the first `TRACED` pictures.
         evaluations: of the denoiser per sample; of an adaptive solver, their mean.
+        truth: the pictures that samples restore, or None where they are drawn freely.
     """
 
     arm: str
@@ -212,23 +238,7 @@ class Cell:
     right: Mapping[str, Bool[np.ndarray, " n"]]
     path: Path
     evaluations: float
-
-
-def reference_count(data: Dataset) -> int:
-    """How many of the first test pictures distances are measured to; the others give captions."""
-    return min(REFERENCE, len(data.test) // 2)
-
-
-def captioned_pictures(data: Dataset, count: int) -> list[Example]:
-    """The test examples whose captions samples are asked for.
-
-    They follow those that distances are measured to, and come again where there are not enough.
-    So samples have captions of the data's own frequencies, and these pictures, measured like
-    samples, are what a perfect model would paint.
-    """
-    first = reference_count(data)
-    rest = len(data.test) - first
-    return data.test.__getitems__([first + i % rest for i in range(count)])
+    truth: UInt8[np.ndarray, "n height width channels"] | None = None
 
 
 def measure(
@@ -247,15 +257,17 @@ def measure(
         progress: shows how far it is.
         guides: arm -> the network that guides it, for guidance that needs one.
     """
-    facts = DataFacts.of(data)
-    asked = [e["caption"] for e in captioned_pictures(data, plan.headline_count)]
+    facts, examples = DataFacts.of(data), captioned_pictures(data, plan.headline_count)
+    asked = [example["caption"] for example in examples]
+    truth = np.stack([example["image"] for example in examples])
+    given = plan.restoration.given(truth, plan.seed) if plan.restoration else None
     work = [(way, name) for way in plan.ways for name in arms]
     with progress.phase("Sampling", sum(_work(plan, way) for way, _ in work), unit="nfe") as done:
         for way, name in work:
             count, arm = plan.samples(way), arms[name]
             captions = tuple(asked[:count])
             samples, path = generate(
-                plan.sampler(arm, way, facts.shape, guides.get(name)),
+                plan.sampler(arm, way, facts.shape, guides.get(name), given),
                 arm.params,
                 arm.objective.prediction,
                 plan.nodes(arm.objective.schedule, way.steps),
@@ -270,7 +282,8 @@ def measure(
             done(f"{name}, {way.solver}, {way.steps} steps", _work(plan, way))
             counted = path.evaluations
             spent = plan.evaluations(way) if counted is None else counted.mean()
-            yield Cell(name, way, captions, pictures, right, path, float(spent))
+            restored = truth[:count] if given is not None else None
+            yield Cell(name, way, captions, pictures, right, path, float(spent), restored)
 
 
 def _work(plan: Plan, way: Way) -> int:

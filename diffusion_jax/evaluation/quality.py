@@ -7,26 +7,21 @@ samples, give what a perfect model would get (`floor`).
 """
 
 import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
-from diffusion_jax.data.dataset import Dataset, Source
-from diffusion_jax.errors import UserError
-from diffusion_jax.evaluation.distance import Distance, Features, kernel_distance
-from diffusion_jax.evaluation.features import Extractor, FeatureMap, Pixels, Principal
-from diffusion_jax.evaluation.frechet import LEAST, frechet_distance
-from diffusion_jax.evaluation.measure import captioned_pictures, reference_count
-from diffusion_jax.evaluation.neighbours import COPY, nearest_two
+from diffusion_jax.evaluation import frechet
+from diffusion_jax.evaluation.distance import Distance, kernel_distance
+from diffusion_jax.evaluation.features import FeatureMap, Pixels, Principal
+from diffusion_jax.evaluation.frechet import frechet_distance
+from diffusion_jax.evaluation.neighbours import COPY
 from diffusion_jax.evaluation.paired import Z95, wilson
+from diffusion_jax.evaluation.real import Pictures, Real
 from diffusion_jax.registry import Registry
 
-Pictures = UInt8[np.ndarray, "count height width channels"]
-
-MEMORY = 60_000  # training pictures that samples are held against
 RESAMPLED = 1000  # draws of a bootstrap
 SEED = 0  # of the bootstrap
 PIXELS, PRINCIPAL = Pixels(), Principal()
@@ -49,78 +44,6 @@ class Measurement:
     count: int
 
 
-@dataclasses.dataclass(frozen=True)
-class Real:
-    """Real pictures that samples are held against, and their features, made once for all arms.
-
-    Attributes:
-        data: the data set; distances are measured to the first `reference_count` test pictures.
-        count: test pictures after those whose captions samples have, see `captioned_pictures`.
-    """
-
-    data: Dataset
-    count: int
-
-    def __post_init__(self) -> None:
-        if min(reference_count(self.data), self.count) < LEAST:
-            raise UserError(
-                f"Quality needs at least {LEAST} samples and {2 * LEAST} test pictures: there are "
-                f"{self.count}, and {len(self.data.test)} in data set {self.data.name!r}."
-            )
-
-    @property
-    def captions(self) -> tuple[str, ...]:
-        """Of the samples."""
-        return tuple(example["caption"] for example in captioned_pictures(self.data, self.count))
-
-    @functools.cached_property
-    def pictures(self) -> Pictures:
-        """Those that have the captions of the samples."""
-        return np.stack([example["image"] for example in captioned_pictures(self.data, self.count)])
-
-    @functools.cached_property
-    def _extractors(self) -> dict[FeatureMap, Extractor]:
-        return {}
-
-    def extractor(self, features: FeatureMap) -> Extractor:
-        """Features fitted to this data."""
-        if features not in self._extractors:
-            self._extractors[features] = features.fit(self.data)
-        return self._extractors[features]
-
-    @functools.cached_property
-    def _features(self) -> dict[tuple[FeatureMap, str], Features]:
-        return {}
-
-    def features(self, features: FeatureMap, which: str) -> Features:
-        """Of "reference" pictures, those that distances are measured to, or of "train"."""
-        if (features, which) not in self._features:
-            self._features[features, which] = self.extractor(features)(self._pictures(which))
-        return self._features[features, which]
-
-    @functools.cached_property
-    def _nearest(self) -> dict[tuple[FeatureMap, int], Float[np.ndarray, "count 2"]]:
-        return {}
-
-    def nearest(self, features: FeatureMap, pictures: Pictures) -> Float[np.ndarray, "count 2"]:
-        """Distances of pictures to the two nearest of training, sought once for all metrics."""
-        key = features, hash(pictures.tobytes())
-        if key not in self._nearest:
-            rows = self.extractor(features)(pictures)
-            self._nearest[key] = nearest_two(rows, self.features(features, "train"))
-        return self._nearest[key]
-
-    def _pictures(self, which: str) -> Pictures:
-        if which == "reference":
-            return _first(self.data.test, reference_count(self.data))
-        return _first(self.data.train, MEMORY)
-
-
-def _first(source: Source, count: int) -> Pictures:
-    found = source.__getitems__(range(min(count, len(source))))
-    return np.stack([example["image"] for example in found])
-
-
 @runtime_checkable
 class Metric(Protocol):
     """A measure of the quality of samples.
@@ -135,7 +58,7 @@ class Metric(Protocol):
     def __call__(
         self, pictures: Pictures, captions: Sequence[str], real: Real
     ) -> Measurement | None:
-        """Measures samples; None where the data set does not allow it."""
+        """Measures samples; None where the data set, or so few samples, do not allow it."""
         ...
 
 
@@ -181,9 +104,13 @@ class Frechet:
 
     unit, better = "", "lower"
 
-    def __call__(self, pictures: Pictures, captions: Sequence[str], real: Real) -> Measurement:
+    def __call__(
+        self, pictures: Pictures, captions: Sequence[str], real: Real
+    ) -> Measurement | None:
         samples = real.extractor(self.features)(pictures)
         reference = real.features(self.features, "reference")
+        if min(len(samples), len(reference)) < frechet.LEAST:
+            return None
         return _of(frechet_distance(samples, reference, self.extrapolated), len(samples))
 
 
@@ -260,11 +187,20 @@ class Copies:
         return Measurement(*wilson(copied), len(copied))
 
 
+def made(specs: Sequence[str] = DEFAULT) -> dict[str, Metric]:
+    """Spec -> metric, e.g. of "frechet(features=random_convolutions)".
+
+    Raises:
+        UserError: a spec is wrong.
+    """
+    return {spec: metrics.make(spec) for spec in specs}
+
+
 def quality(
     pictures: Pictures,
     captions: Sequence[str],
     real: Real,
-    specs: Sequence[str] = DEFAULT,
+    asked: Mapping[str, Metric] | None = None,
 ) -> Mapping[str, Measurement]:
     """Measures samples by each metric that the data set allows.
 
@@ -272,29 +208,28 @@ def quality(
         pictures: the samples.
         captions: what each was asked for.
         real: what they are held against.
-        specs: of metrics, e.g. "frechet(features=random_convolutions)".
-
-    Raises:
-        UserError: a spec is wrong.
+        asked: spec -> metric, see `made`; all with their default settings if None.
 
     >>> from diffusion_jax.data.dataset import datasets
     >>> real = Real(datasets.make("shapes(size=12, count=32, test_count=64)"), 16)
-    >>> found = quality(real.pictures, real.captions, real, ("exact_match", "copies"))
+    >>> asked = made(("exact_match", "copies"))
+    >>> found = quality(real.pictures, real.captions, real, asked)
     >>> [(name, each.value, each.count) for name, each in found.items()]
     [('exact_match', 1.0, 16), ('copies', 0.0, 16)]
     """
-    found = {spec: metrics.make(spec)(pictures, captions, real) for spec in specs}
+    asked = made() if asked is None else asked
+    found = {spec: metric(pictures, captions, real) for spec, metric in asked.items()}
     return {spec: each for spec, each in found.items() if each is not None}
 
 
-def floor(real: Real, specs: Sequence[str] = DEFAULT) -> Mapping[str, Measurement]:
+def floor(real: Real, asked: Mapping[str, Metric] | None = None) -> Mapping[str, Measurement]:
     """What real pictures with the captions of the samples get, as a perfect model would."""
-    return quality(real.pictures, real.captions, real, specs)
+    return quality(real.pictures, real.captions, real, asked)
 
 
-def _of(distance: Distance, count: int) -> Measurement:
-    spread = Z95 * distance.standard_error
-    return Measurement(distance.value, distance.value - spread, distance.value + spread, count)
+def _of(found: Distance, count: int) -> Measurement:
+    spread = Z95 * found.standard_error
+    return Measurement(found.value, found.value - spread, found.value + spread, count)
 
 
 def _medians(values: Float[np.ndarray, "n"], rng: np.random.Generator) -> Float[np.ndarray, "_"]:

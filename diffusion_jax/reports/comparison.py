@@ -14,20 +14,20 @@ from diffusion_jax.data.dataset import Dataset, Example
 from diffusion_jax.data.pipeline import to_bytes
 from diffusion_jax.errors import UserError
 from diffusion_jax.evaluation.distance import (
-    Features,
     KernelDistance,
     distance_difference,
     features,
     kernel_distance,
 )
 from diffusion_jax.evaluation.generate import Path as ReversePath
-from diffusion_jax.evaluation.measure import Cell, Plan, Way, captioned_pictures, reference_count
-from diffusion_jax.evaluation.neighbours import memorisation
+from diffusion_jax.evaluation.measure import Cell, Plan, Way
 from diffusion_jax.evaluation.paired import Z95, rate_difference, wilson
+from diffusion_jax.evaluation.real import captioned_pictures, reference_count
+from diffusion_jax.evaluation.restoration import Fidelity, interval
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.times import log_snr_slope
 from diffusion_jax.process.weightings import effective_weight
-from diffusion_jax.reports import content
+from diffusion_jax.reports import content, judged
 from diffusion_jax.reports.pictures import from_noisy
 from diffusion_jax.sampling.guidance import Contrast
 from diffusion_jax.training.metrics import read_metrics
@@ -36,8 +36,6 @@ from diffusion_jax.training.trained import TrainedArm
 Curve = Float[np.ndarray, " levels"]
 CURVE = 256  # points of a schedule's curve
 QUANTILES = 4096  # of a training distribution, enough for a smooth density
-MEMORY = 60_000  # training pictures that samples are held against
-SHOWN = 24  # samples of each arm on the page
 LEAST = 4  # test pictures
 PAIRED_METHOD = (
     "Every arm saw the same training pictures, noise and uniform times, and its samples have the "
@@ -141,7 +139,7 @@ def report(found: Measured) -> content.Report:
     return content.Report(
         title="Which arm paints better?" if len(found.arms) > 1 else "How well does it paint?",
         question=_question(found),
-        protocol=_protocol(found) | {"Memorisation": _memorisation(found, others)},
+        protocol=_protocol(found),
         arms=tuple(_arm(found, name, axis) for name in found.arms),
         log_snr_axis=axis,
         results=tuple(_result(found, cell, distances[cell.arm, cell.way]) for cell in found.cells),
@@ -149,10 +147,11 @@ def report(found: Measured) -> content.Report:
         paired_method=PAIRED_METHOD,
         headline=_setting(found, plan.headline),
         samples=_samples(found),
-        real=content.RealPictures(_pictures(real[:SHOWN]), _captions(real[:SHOWN])),
+        real=content.RealPictures(_pictures(real[: judged.SHOWN]), _captions(real[: judged.SHOWN])),
         ceiling=_ceiling(data, real),
         distance=_distance(plan, len(real), kernel_distance(others[: plan.count], reference)),
         provenance=found.provenance,
+        quality=judged.quality_rows(plan, data, found.cells),
     )
 
 
@@ -202,6 +201,7 @@ def _trajectory(path: ReversePath) -> content.Trajectory:
 
 def _result(found: Measured, cell: Cell, distance: KernelDistance) -> content.Result:
     by_attribute = {name: float(ok.mean()) for name, ok in cell.right.items() if name != "all"}
+    fidelity = Fidelity.of(cell.pictures, cell.truth) if cell.truth is not None else None
     return content.Result(
         cell.arm,
         _setting(found, cell.way),
@@ -209,6 +209,8 @@ def _result(found: Measured, cell: Cell, distance: KernelDistance) -> content.Re
         content.Estimate(*wilson(cell.right["all"])) if cell.right else None,
         by_attribute,
         _estimate(distance),
+        content.Estimate(*interval(fidelity.psnr)) if fidelity else None,
+        content.Estimate(*interval(fidelity.rmse)) if fidelity else None,
     )
 
 
@@ -250,12 +252,13 @@ def _samples(found: Measured) -> content.Samples:
     cells = [cell for cell in found.cells if cell.way == found.plan.headline]
     return content.Samples(
         _setting(found, found.plan.headline),
-        cells[0].captions[:SHOWN],
-        {cell.arm: cell.pictures[:SHOWN] for cell in cells},
+        cells[0].captions[: judged.SHOWN],
+        {cell.arm: cell.pictures[: judged.SHOWN] for cell in cells},
         {
-            cell.arm: {name: ok[:SHOWN] for name, ok in cell.right.items() if name != "all"}
+            cell.arm: {name: ok[: judged.SHOWN] for name, ok in cell.right.items() if name != "all"}
             for cell in cells
         },
+        judged.beside(found.plan, cells[0]),
     )
 
 
@@ -306,7 +309,7 @@ def _protocol(found: Measured) -> dict[str, str]:
         f"{plan.count} samples per arm, solver and step count, {plan.headline_count} where arms "
         "are judged; sample i starts from the same noise in every arm",
         "NFE": f"denoiser evaluations per sample, each of {_passes(plan)}",
-    }
+    } | judged.protocol(plan, config.sampling)
 
 
 def _passes(plan: Plan) -> str:
@@ -317,21 +320,3 @@ def _passes(plan: Plan) -> str:
     whose = ", one of them the guide's" if guide.guided_by else ""
     off = " (one where guidance is off)" if isinstance(guide, Contrast) and guide.bounded else ""
     return f"{guide.passes} network passes{whose}{off}"
-
-
-def _memorisation(found: Measured, held_out: Features) -> str:
-    """How close each arm's samples are to what it was trained on, in words."""
-    train = found.data.train
-    count = min(MEMORY, len(train))
-    pictures = features(_pictures(train.__getitems__(range(count))))
-    said = []
-    for cell in found.cells:
-        if cell.way == found.plan.headline:
-            result = memorisation(features(cell.pictures), pictures, held_out)
-            copies = round(result.copies * len(cell.pictures))
-            said.append(f"{cell.arm} {result.closer:.0%}, {copies} copies")
-    return (
-        f"chance that a sample lies nearer to one of {count:,} training pictures than a real test "
-        f"picture does (50% is as new as those), and samples three times nearer to one than to any "
-        f"other: {'; '.join(said)}"
-    )

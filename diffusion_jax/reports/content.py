@@ -144,6 +144,8 @@ class Result:
             the data set has no checker.
         by_attribute: fraction right by attribute, e.g. {"colour": 0.99, "shape": 0.83}.
         distance: distance to the data (`Report.distance` says which), or None.
+        psnr: of restored pictures, to the true ones, in decibels; None where nothing is restored.
+        rmse: of the same, root of the mean square error in values of a byte.
     """
 
     arm: str
@@ -152,6 +154,31 @@ class Result:
     rate: Estimate | None = None
     by_attribute: Mapping[str, float] = dataclasses.field(default_factory=dict)
     distance: Estimate | None = None
+    psnr: Estimate | None = None
+    rmse: Estimate | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Quality:
+    """One measure of the samples that arms are judged by.
+
+    Attributes:
+        metric: its spec, e.g. "frechet(features=principal)".
+        explanation: what it is, in a sentence.
+        unit: "%" for shares in [0, 1], "" for plain numbers.
+        better: "higher" or "lower".
+        count: number of samples of each arm.
+        by_arm: arm -> value with its interval.
+        floor: what real pictures with the same captions get.
+    """
+
+    metric: str
+    explanation: str
+    unit: str
+    better: str
+    count: int
+    by_arm: Mapping[str, Estimate]
+    floor: Estimate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,6 +217,8 @@ class Samples:
         right: arm name -> attribute -> (N,) whether the checker found it right; empty where
             the data set has no checker. A picture is right when all its attributes are, so
             there is no attribute "all" among them.
+        beside: what -> (N, H, W, C) other pictures to be shown with them, such as what was seen
+            of each.
     """
 
     setting: Setting
@@ -198,6 +227,7 @@ class Samples:
     right: Mapping[str, Mapping[str, Bool[np.ndarray, " n"]]] = dataclasses.field(
         default_factory=dict
     )
+    beside: Mapping[str, Pictures] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -276,6 +306,7 @@ class Report:
         ceiling: the checker's exact-match rate on real pictures, or None.
         distance: which distance the table holds, or None.
         provenance: how to run it again.
+        quality: the arms by every measure, at the headline setting.
     """
 
     title: str
@@ -292,3 +323,4 @@ class Report:
     ceiling: Estimate | None
     distance: Distance | None
     provenance: Provenance
+    quality: tuple[Quality, ...] = ()

@@ -39,11 +39,15 @@ class Shown:
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """A caption with the picture of every arm; `mixed` if some arms are right and some not."""
+    """A caption with the picture of every arm; `mixed` if some arms are right and some not.
+
+    `beside` has (name, data address) of pictures that are no arm's.
+    """
 
     caption: str
     pictures: tuple[Shown, ...]
     mixed: bool
+    beside: tuple[tuple[str, str], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +113,8 @@ def _card(arms: Sequence[Arm | SweepArm], samples: Samples, index: int) -> Card:
         for wrong in [_wrong(samples.right.get(arm.name, {}), index)]
     ]
     marks = {picture.mark for picture in shown}
-    return Card(caption, tuple(shown), len(marks) > 1)
+    beside = tuple((name, address(each[index])) for name, each in samples.beside.items())
+    return Card(caption, tuple(shown), len(marks) > 1, beside)
 
 
 def _wrong(right: Mapping[str, Bool[np.ndarray, " n"]], index: int) -> list[str] | None:

@@ -33,6 +33,7 @@ def render(report: Report) -> str:
         "cards": cards,
         "quality": figures.quality(report),
         "results": tables.results(report),
+        "measures": tables.measures(report),
         "paired": tables.paired(report),
         "schedules": figures.schedules(report.arms, report.log_snr_axis),
         "losses": figures.losses(report),
@@ -51,6 +52,7 @@ def render(report: Report) -> str:
         hidden_cards=len(report.samples.captions) - len(cards) if report.samples else 0,
         samples_setting=said(report.samples.setting) if report.samples else "",
         floor=_floor(report),
+        measured=_measured(report),
         film_captions=_film_captions(report),
         facts=facts(report.provenance),
         **parts,
@@ -111,6 +113,18 @@ def said(setting: Setting) -> str:
 def _floor(report: Report) -> str:
     floor = report.distance.floor if report.distance else None
     return "" if floor is None else formats.number(floor.value)
+
+
+def _measured(report: Report) -> list[str]:
+    """What each measure is, and what could be expected of it, a sentence or two each."""
+    said = []
+    for each in report.quality:
+        shown = formats.percent if each.unit == "%" else formats.number
+        said.append(
+            f"{each.metric}, of {each.count:,} pictures, {each.better} is better, and "
+            f"{shown(each.floor.value)} for real ones with the same captions: {each.explanation}"
+        )
+    return said
 
 
 def _film_captions(report: Report) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import dataclasses
 import math
 
 from diffusion_jax.reports import formats, style, verdict
-from diffusion_jax.reports.content import Estimate, Paired, Report, Result, Setting
+from diffusion_jax.reports.content import Estimate, Paired, Quality, Report, Result, Setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +68,8 @@ def results(report: Report) -> Table:
     headings = ["Arm", "Solver", "Steps", "NFE", "Pictures"]
     headings += ["All right"] * rated + [a.capitalize() for a in attributes]
     headings += [report.distance.name] if report.distance is not None else []
+    restored = any(result.psnr is not None for result in report.results)
+    headings += ["PSNR, dB", "RMSE"] * restored
     extent = extent_of([result.rate for result in report.results])
     decimals = decimals_of([r.distance.value for r in report.results if r.distance is not None])
     rows = []
@@ -76,9 +78,21 @@ def results(report: Report) -> Table:
         cells += [_rate_cell(result.rate, extent)] if rated else []
         cells += [_fraction_cell(result.by_attribute.get(a)) for a in attributes]
         cells += [_distance_cell(result.distance, decimals)] if measured else []
+        if restored:
+            cells += [_distance_cell(result.psnr, 2), _distance_cell(result.rmse, 2)]
         strong = result.setting == report.headline
         rows.append(_row(report, result.arm, cells, strong))
     return Table(tuple(headings), tuple(rows))
+
+
+def measures(report: Report) -> Table:
+    """Every arm by every measure, where arms are judged."""
+    headings = ("Arm", *(each.metric for each in report.quality))
+    rows = []
+    for arm in report.arms if report.quality else ():
+        cells = [_measure_cell(each, each.by_arm[arm.name]) for each in report.quality]
+        rows.append(_row(report, arm.name, cells, False))
+    return Table(headings, tuple(rows))
 
 
 def paired(report: Report) -> Table:
@@ -134,6 +148,12 @@ def _rate_cell(rate: Estimate | None, extent: tuple[float, float]) -> Cell:
 
 def _fraction_cell(value: float | None) -> Cell:
     return _empty() if value is None else Cell(formats.percent(value), value)
+
+
+def _measure_cell(measure: Quality, found: Estimate) -> Cell:
+    if measure.unit == "%":
+        return Cell(formats.percent(found.value), found.value, formats.percent_interval(found))
+    return _distance_cell(found, decimals_of([each.value for each in measure.by_arm.values()]))
 
 
 def _distance_cell(distance: Estimate | None, decimals: int) -> Cell:

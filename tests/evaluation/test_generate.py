@@ -15,6 +15,7 @@ from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import grids, make
 from diffusion_jax.sampling.guidance import guidance
+from diffusion_jax.sampling.inverse import Mask, posteriors
 from diffusion_jax.sampling.solvers import solvers
 
 NETWORK = build("mlp(width=8, depth=1)", "label(width=8)", num_classes=3)
@@ -83,6 +84,22 @@ def test_another_network_guides(text: str) -> None:
     # A network that is its own guide guides nowhere.
     itself = Guide(network, good, prediction, 0.5)
     np.testing.assert_allclose(drawn("autoguidance(scale=3.0)", itself), plain, atol=1e-4)
+
+
+@pytest.mark.parametrize("spec", ["diffpir(noise_std=0.01)", "repaint(resample=2)"])
+def test_each_sample_follows_its_own_observation(params: dict, spec: str) -> None:
+    y = jnp.stack([jnp.linspace(-1, 1, 5), jnp.zeros(5)], axis=1)
+    keep = Mask(jnp.array([1.0, 0.0]))
+    posterior = posteriors.make(spec, operator=keep, observation=y)
+    given = dataclasses.replace(sampler(), posterior=posterior)
+    nodes, prediction = make(grids.make("karras"), VP, 8).pad(12), predictions.make("v")
+    draws = [
+        generate(given, params, prediction, nodes, CONDITION, count, 0, batch_size)[0]
+        for count, batch_size in ((5, 5), (5, 2), (3, 3))
+    ]
+    assert np.abs(draws[0][:, 0] - y[:, 0]).max() < 0.1
+    np.testing.assert_allclose(draws[1], draws[0], atol=1e-4)
+    np.testing.assert_allclose(draws[2], draws[0][:3], atol=1e-4)
 
 
 def test_one_program_serves_all_arms_and_step_counts(params: dict) -> None:

@@ -8,7 +8,8 @@ import pytest
 from diffusion_jax.data.dataset import datasets
 from diffusion_jax.errors import UserError
 from diffusion_jax.evaluation.features import feature_maps
-from diffusion_jax.evaluation.quality import DEFAULT, Metric, Real, floor, metrics, quality
+from diffusion_jax.evaluation.quality import DEFAULT, Metric, floor, made, metrics, quality
+from diffusion_jax.evaluation.real import Real
 
 COUNT = 128  # four for each principal component
 SPECS = (*metrics, "frechet(features=random_convolutions, extrapolated=False)")
@@ -53,16 +54,16 @@ def test_real_pictures_get_what_a_perfect_model_would(real: Real) -> None:
 
 def test_a_data_set_without_a_checker_has_no_rate(real: Real) -> None:
     silent = Real(dataclasses.replace(real.data, check=None), COUNT)
-    assert not quality(real.pictures, real.captions, silent, ("exact_match",))
+    assert not quality(real.pictures, real.captions, silent, made(("exact_match",)))
 
 
 def test_wrong_specs_and_too_little(real: Real) -> None:
     with pytest.raises(UserError, match="Did you mean 'frechet'"):
-        quality(real.pictures, real.captions, real, ("frechett",))
+        made(("frechett",))
     with pytest.raises(UserError, match="Did you mean 'principal'"):
         metrics.make("kernel(features=principle)")
-    with pytest.raises(UserError, match="at least 4 samples and 8 test pictures"):
-        Real(real.data, 3)
+    few = Real(real.data, 3)
+    assert set(floor(few)) == {"exact_match", "kernel", "neighbour_ratio", "copies"}
 
 
 class TestFeatures:

@@ -55,12 +55,41 @@ def test_from_a_config_to_a_report(tmp_path: Path, capsys: pytest.CaptureFixture
         ]
         assert pair["difference"]["value"] == pytest.approx(measured[0] - measured[1])
 
+    measured = {row["metric"]: row for row in found["quality"]}
+    assert set(measured) == set(config.sampling.metrics)
+    for row in measured.values():
+        assert set(row["by_arm"]) == set(config.arms) and row["count"] == 8
+    judged = rows["edm", "dpmpp_2m", 3]["rate"]["value"]
+    assert measured["exact_match"]["by_arm"]["edm"]["value"] == judged
+    assert measured["exact_match"]["floor"]["value"] == 1
+
     # Started again, it trains nothing and finds the same.
     before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
     compare.main(config)
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
     again = json.loads((tmp_path / "run" / "results.json").read_text())
     np.testing.assert_equal(again, found)
+
+
+def test_held_out_pictures_are_restored(tmp_path: Path) -> None:
+    config = tiny(tmp_path / "run")
+    del config.arms["cosine"], config.arms["edm"]
+    config.sampling.solvers, config.sampling.steps = ("ddim",), (2, 4)
+    config.sampling.operator, config.sampling.posterior = "half", "repaint(resample=2)"
+    config.sampling.metrics = ("exact_match",)
+    compare.main(config)
+    found = json.loads((tmp_path / "run" / "results.json").read_text())
+    rows = {row["setting"]["steps"]: row for row in found["results"]}
+    assert {steps: row["setting"]["nfe"] for steps, row in rows.items()} == {2: 3, 4: 7}
+    for row in rows.values():
+        # Half of the picture is right, and the rest is what two steps of training have taught.
+        assert 5 < row["psnr"]["low"] < row["psnr"]["value"] < row["psnr"]["high"] < 40
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "PSNR, dB" in page and "restores a test picture of its own" in page
+    assert page.count("<figcaption>seen</figcaption>") == page.count(
+        "<figcaption>true</figcaption>"
+    )
+    assert page.count("<figcaption>seen</figcaption>") == 8
 
 
 @pytest.mark.parametrize(
@@ -75,6 +104,9 @@ def test_from_a_config_to_a_report(tmp_path: Path, capsys: pytest.CaptureFixture
         ("guidance", "autoguidance(arm=edn)", "Did you mean 'edm'"),
         ("guidance", "autoguidance(step=5)", "the checkpoint of step 5"),
         ("threshold", "dynamik", "Did you mean 'dynamic'"),
+        ("metrics", ("frechett",), "Did you mean 'frechet'"),
+        ("operator", "half", "needs sampling.posterior"),
+        ("posterior", "dps", "needs sampling.operator"),
         ("count", 0, "sampling.count must be at least 1"),
         ("headline_count", 10**12, "at most 1,000,000"),
     ],

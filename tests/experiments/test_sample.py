@@ -85,15 +85,21 @@ def test_what_a_mask_shows_of_a_picture_is_kept(
     Image.fromarray(half).save(mask)
     monkeypatch.setattr(sample, "_write_sheet", lambda path, rows, *more: drawn.extend(rows))
     single = run.copy_and_resolve_references()
-    single.sampling.solvers = ("ddim",)
-    with flagsaver.flagsaver(arm="flow", mask=str(mask), picture=2):
-        sample.main(run)
-        with flagsaver.flagsaver(posterior="repaint"):
+    single.sampling.solvers, single.sampling.posterior = ("ddim",), "repaint"
+    named = single.copy_and_resolve_references()
+    named.sampling.operator = "half(side=left)"
+    with flagsaver.flagsaver(arm="flow", picture=2):
+        with flagsaver.flagsaver(mask=str(mask)):
+            sample.main(run)
             sample.main(single)
+            single.sampling.solvers = ("dpmpp_2m",)
             with pytest.raises(UserError, match="remembers earlier steps"):
-                sample.main(run)
+                sample.main(single)
+        sample.main(named)
+        with pytest.raises(UserError, match="needs sampling.operator"):
+            sample.main(single)
     picture = datasets.make(run.data).test[2]["image"].astype(float)
-    for pictures, least in zip(drawn, (8, 1), strict=True):
+    for pictures, least in zip(drawn, (8, 1, 1), strict=True):
         assert pictures.shape == (3, 12, 12, 3)  # its own caption is the prompt
         off = np.abs(pictures - picture).mean(axis=(0, 1, 3))
         assert off[:6].max() < least < off[6:].min()

@@ -11,7 +11,15 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.sampling.course import Course
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.guidance import guidance
-from diffusion_jax.sampling.inverse import Downsample, Mask, Matrix, Operator, Posterior, posteriors
+from diffusion_jax.sampling.inverse import (
+    Downsample,
+    Mask,
+    Matrix,
+    Operator,
+    Posterior,
+    operators,
+    posteriors,
+)
 from diffusion_jax.sampling.inverse.repaint import jumps
 from diffusion_jax.sampling.sample import sample_keys
 from diffusion_jax.sampling.solvers import Solver, solvers
@@ -23,6 +31,10 @@ OPERATORS = {
     "mask": (Mask(jnp.array([[1.0, 0.0], [0.0, 1.0]])[..., None]), (2, 2, 3)),
     "downsample": (Downsample(2), (4, 6, 3)),
     "matrix": (Matrix(jnp.arange(6.0).reshape(2, 3)), (3,)),
+}
+SHAPE = (4, 6, 3)
+OPERATORS |= {
+    f"{name} of a config": (operators.make(name, shape=SHAPE), SHAPE) for name in operators
 }
 each_posterior = pytest.mark.parametrize("spec", POSTERIORS)
 
@@ -39,6 +51,62 @@ def test_the_transpose_is_one(name: str) -> None:
     assert back.shape == x.shape
     np.testing.assert_allclose(jnp.sum(y * other), jnp.sum(x * back), rtol=1e-5)
     np.testing.assert_allclose(operator(2 * x + 1) - operator(x + 1), y, rtol=1e-4, atol=1e-5)
+
+
+class TestNamedOperators:
+    @pytest.mark.parametrize(
+        ("spec", "seen"),
+        [
+            ("half(side=left)", (slice(None), slice(0, 3))),
+            ("half(side=right)", (slice(None), slice(3, 6))),
+            ("half(side=top)", (slice(0, 2), slice(None))),
+            ("half(side=bottom)", (slice(2, 4), slice(None))),
+        ],
+    )
+    def test_halves(self, spec: str, seen: tuple[slice, slice]) -> None:
+        x = np.random.default_rng(0).normal(size=(2, *SHAPE)).astype(np.float32)
+        expected = np.zeros_like(x)
+        expected[:, *seen] = x[:, *seen]
+        np.testing.assert_array_equal(operators.make(spec, shape=SHAPE)(jnp.asarray(x)), expected)
+
+    def test_a_box_is_hidden_in_the_middle(self) -> None:
+        mask = operators.make("box(part=0.5)", shape=SHAPE).keep[..., 0]
+        hidden = np.zeros((4, 6))
+        hidden[1:3, 2:4] = 1  # two of the four rows, and of six columns those with middles inside
+        np.testing.assert_array_equal(mask, 1 - hidden)
+
+    def test_as_many_random_pixels_as_said(self) -> None:
+        one, other = (
+            operators.make(f"random_pixels(share=0.3, seed={seed})", shape=(64, 64, 1)).keep
+            for seed in (0, 1)
+        )
+        assert np.mean(one) == pytest.approx(0.3, abs=0.03)
+        assert 0.3 < np.mean(one != other) < 0.55  # 2 · 0.3 · 0.7 by chance
+
+    def test_a_point_is_blurred_to_a_normal_kernel_and_an_even_picture_not_at_all(self) -> None:
+        blur = operators.make("blur(std=1.5)", shape=(33, 33, 1))
+        point = jnp.zeros((1, 33, 33, 1)).at[0, 16, 16, 0].set(1)
+        found = np.asarray(blur(point))[0, ..., 0]
+        assert found.sum() == pytest.approx(1, abs=1e-5)
+        offset = np.arange(33) - 16
+        assert (found.sum(axis=0) * offset**2).sum() == pytest.approx(1.5**2, rel=1e-3)
+        np.testing.assert_allclose(found, found.T, atol=1e-7)
+        assert blur(jnp.ones((1, 33, 33, 1)))[0, 16, 16, 0] == pytest.approx(1, abs=1e-5)
+
+    @pytest.mark.parametrize(
+        ("spec", "shape", "message"),
+        [
+            ("half(side=up)", SHAPE, "Unknown side"),
+            ("box(part=0.0)", SHAPE, "above 0, at most 1"),
+            ("random_pixels(share=1.5)", SHAPE, "above 0, at most 1"),
+            ("downsample(factor=4)", SHAPE, "factor=4 must divide"),
+            ("blur(std=-1.0)", SHAPE, "must be positive"),
+            ("half", (6,), "are for pictures"),
+        ],
+    )
+    def test_what_cannot_be(self, spec: str, shape: tuple[int, ...], message: str) -> None:
+        with pytest.raises(UserError, match=message):
+            operators.make(spec, shape=shape)
 
 
 def small() -> Correlated:

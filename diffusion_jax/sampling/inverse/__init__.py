@@ -5,7 +5,13 @@ Each file here is a member of the family `posteriors`, or what members share.
 
 from diffusion_jax.registry import import_members
 from diffusion_jax.sampling.inverse.base import Posterior, posteriors, sample_posterior
-from diffusion_jax.sampling.inverse.operators import Downsample, Mask, Matrix, Operator
+from diffusion_jax.sampling.inverse.operators import (
+    Downsample,
+    Mask,
+    Matrix,
+    Operator,
+    operators,
+)
 
 __all__ = [
     "Downsample",
@@ -13,6 +19,7 @@ __all__ = [
     "Matrix",
     "Operator",
     "Posterior",
+    "operators",
     "posteriors",
     "sample_posterior",
 ]

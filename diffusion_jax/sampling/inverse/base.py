@@ -8,12 +8,13 @@ With p(x_0 | x) taken as N(D, V), p(y | x) is N(A D, s² + A V A^T). Members dif
 Tweedie's formula the right covariance is V = sigma²/alpha dD/dx.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from diffusion_jax.errors import within
 from diffusion_jax.process.level import Level
@@ -34,6 +35,11 @@ class Posterior(Protocol):
     It may change the denoiser, the solver, or the grid. Some change one of them, some two.
     """
 
+    @property
+    def observation(self) -> Float[Array, "batch ..."]:
+        """y, a row per sample."""
+        ...
+
     def denoiser(self, denoise: Denoiser, course: Course) -> Denoiser:
         """The denoiser, given the observation, for one run of a sampler."""
         ...
@@ -44,6 +50,10 @@ class Posterior(Protocol):
 
     def grid(self, nodes: Nodes) -> Nodes:
         """The levels that the solver visits."""
+        ...
+
+    def of(self, rows: Int[Array, "rows"]) -> "Posterior":
+        """The posterior of some of the samples, whose rows of the observation are these."""
         ...
 
 
@@ -70,6 +80,9 @@ class Observed:
 
     def grid(self, nodes: Nodes) -> Nodes:
         return nodes
+
+    def of(self, rows: Int[Array, "rows"]) -> "Observed":
+        return dataclasses.replace(self, observation=self.observation[rows])
 
 
 @pytree
