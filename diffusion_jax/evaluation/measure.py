@@ -13,7 +13,7 @@ from diffusion_jax.data.pipeline import to_bytes
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.evaluation.conditions import encode
 from diffusion_jax.evaluation.generate import Guide, Path, Sampler, generate
-from diffusion_jax.evaluation.quality import Metric, made
+from diffusion_jax.evaluation.quality import Metric, metrics
 from diffusion_jax.evaluation.real import captioned_pictures
 from diffusion_jax.evaluation.restoration import Restoration
 from diffusion_jax.process.objective import Objective
@@ -110,7 +110,7 @@ class Plan:
             max(options.count, options.headline_count),
             options.batch_size,
             config.seed + SAMPLING,
-            made(options.metrics),
+            {spec: metrics.make(spec) for spec in options.metrics},
             restoration,
         )
 

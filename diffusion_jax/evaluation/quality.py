@@ -7,7 +7,7 @@ samples, give what a perfect model would get (`floor`).
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -187,20 +187,11 @@ class Copies:
         return Measurement(*wilson(copied), len(copied))
 
 
-def made(specs: Sequence[str] = DEFAULT) -> dict[str, Metric]:
-    """Spec -> metric, e.g. of "frechet(features=random_convolutions)".
-
-    Raises:
-        UserError: a spec is wrong.
-    """
-    return {spec: metrics.make(spec) for spec in specs}
-
-
 def quality(
     pictures: Pictures,
     captions: Sequence[str],
     real: Real,
-    asked: Mapping[str, Metric] | None = None,
+    specs: Iterable[str] = DEFAULT,
 ) -> Mapping[str, Measurement]:
     """Measures samples by each metric that the data set allows.
 
@@ -208,23 +199,24 @@ def quality(
         pictures: the samples.
         captions: what each was asked for.
         real: what they are held against.
-        asked: spec -> metric, see `made`; all with their default settings if None.
+        specs: of metrics, e.g. "frechet(features=random_convolutions)".
+
+    Raises:
+        UserError: a spec is wrong.
 
     >>> from diffusion_jax.data.dataset import datasets
     >>> real = Real(datasets.make("shapes(size=12, count=32, test_count=64)"), 16)
-    >>> asked = made(("exact_match", "copies"))
-    >>> found = quality(real.pictures, real.captions, real, asked)
+    >>> found = quality(real.pictures, real.captions, real, ("exact_match", "copies"))
     >>> [(name, each.value, each.count) for name, each in found.items()]
     [('exact_match', 1.0, 16), ('copies', 0.0, 16)]
     """
-    asked = made() if asked is None else asked
-    found = {spec: metric(pictures, captions, real) for spec, metric in asked.items()}
+    found = {spec: metrics.make(spec)(pictures, captions, real) for spec in specs}
     return {spec: each for spec, each in found.items() if each is not None}
 
 
-def floor(real: Real, asked: Mapping[str, Metric] | None = None) -> Mapping[str, Measurement]:
+def floor(real: Real, specs: Iterable[str] = DEFAULT) -> Mapping[str, Measurement]:
     """What real pictures with the captions of the samples get, as a perfect model would."""
-    return quality(real.pictures, real.captions, real, asked)
+    return quality(real.pictures, real.captions, real, specs)
 
 
 def _of(found: Distance, count: int) -> Measurement:

@@ -8,7 +8,7 @@ import pytest
 from diffusion_jax.data.dataset import datasets
 from diffusion_jax.errors import UserError
 from diffusion_jax.evaluation.features import feature_maps
-from diffusion_jax.evaluation.quality import DEFAULT, Metric, floor, made, metrics, quality
+from diffusion_jax.evaluation.quality import DEFAULT, Metric, floor, metrics, quality
 from diffusion_jax.evaluation.real import Real
 
 COUNT = 128  # four for each principal component
@@ -54,12 +54,12 @@ def test_real_pictures_get_what_a_perfect_model_would(real: Real) -> None:
 
 def test_a_data_set_without_a_checker_has_no_rate(real: Real) -> None:
     silent = Real(dataclasses.replace(real.data, check=None), COUNT)
-    assert not quality(real.pictures, real.captions, silent, made(("exact_match",)))
+    assert not quality(real.pictures, real.captions, silent, ("exact_match",))
 
 
 def test_wrong_specs_and_too_little(real: Real) -> None:
     with pytest.raises(UserError, match="Did you mean 'frechet'"):
-        made(("frechett",))
+        quality(real.pictures, real.captions, real, ("frechett",))
     with pytest.raises(UserError, match="Did you mean 'principal'"):
         metrics.make("kernel(features=principle)")
     few = Real(real.data, 3)
