@@ -48,6 +48,7 @@ def main(config: ConfigDict) -> None:
         return
     arms = load_arms(run.folder)
     guides = load_guides(run.folder, arms, plan.guidance.guided_by)
+    held_out = _held_out(plan, arms, data, progress)
     found = comparison.Measured(
         config,
         plan,
@@ -56,15 +57,29 @@ def main(config: ConfigDict) -> None:
         tuple(measure(plan, arms, data, progress, guides)),
         comparison.loss_curves(run.folder),
         _provenance(config, time.monotonic() - start),
+        held_out,
     )
     report = comparison.report(found)
     rows = {
         "results": [dataclasses.asdict(row) for row in report.results],
         "paired": [dataclasses.asdict(row) for row in report.paired],
         "quality": [dataclasses.asdict(row) for row in report.quality],
+        "held_out": {name: found.plain() for name, found in held_out.items()},
     }
     save(json.dumps(rows, indent=2) + "\n", run.folder / "results.json")
     print(page.write(report, run.folder / "report.html"))
+
+
+def _held_out(plan: Any, arms: Any, data: Any, progress: Any) -> dict[str, Any]:
+    """What each arm makes of held-out pictures."""
+    from diffusion_jax.evaluation.heldout import PICTURES, held_out
+
+    count, found = min(PICTURES, len(data.test)), {}
+    with progress.phase("Held-out loss", len(arms), unit="arms") as done:
+        for name, arm in arms.items():
+            found[name] = held_out(arm, data, count, plan.seed, min(plan.batch_size, count))
+            done(name)
+    return found
 
 
 def _provenance(config: ConfigDict, seconds: float) -> Any:

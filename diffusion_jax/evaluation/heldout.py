@@ -35,6 +35,7 @@ from diffusion_jax.sampling.sample import sample_keys
 from diffusion_jax.struct import Scalar, pytree
 from diffusion_jax.training.trained import TrainedArm
 
+PICTURES = 256  # that a comparison looks at, if there are as many
 GOLDEN = (5**0.5 - 1) / 2  # its multiples, modulo 1, fill the unit interval most evenly
 
 # (x0 (batch, ...), condition, a key per row, log-SNR (batch,)) → error in the noise (batch,)
@@ -125,6 +126,18 @@ class HeldOut:
         A single picture's is uncertain, as one level was drawn in each bin.
         """
         return BITS * (self.ends + self.per_picture @ self.bins.widths / 2)
+
+    def plain(self) -> dict[str, Any]:
+        """Its numbers as JSON has them."""
+        bits, error = self.bits_per_dim
+        return {
+            "edges": list(self.bins.edges),
+            "mean": self.mean.tolist(),
+            "standard_error": self.standard_error.tolist(),
+            "bits_per_dim": bits,
+            "bits_standard_error": error,
+            "count": self.count,
+        }
 
     @property
     def bits_per_dim(self) -> tuple[float, float]:

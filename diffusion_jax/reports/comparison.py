@@ -20,6 +20,7 @@ from diffusion_jax.evaluation.distance import (
     kernel_distance,
 )
 from diffusion_jax.evaluation.generate import Path as ReversePath
+from diffusion_jax.evaluation.heldout import HeldOut
 from diffusion_jax.evaluation.measure import Cell, Plan, Way
 from diffusion_jax.evaluation.paired import Z95, rate_difference, wilson
 from diffusion_jax.evaluation.real import captioned_pictures, reference_count
@@ -101,6 +102,7 @@ class Measured:
         cells: samples, way by way and arm by arm.
         losses: arm -> training curve.
         provenance: how to run it again.
+        held_out: arm -> its errors on held-out pictures.
     """
 
     config: ConfigDict
@@ -110,6 +112,7 @@ class Measured:
     cells: Sequence[Cell]
     losses: Mapping[str, content.Losses]
     provenance: content.Provenance
+    held_out: Mapping[str, HeldOut] = dataclasses.field(default_factory=dict)
 
 
 def check_data(data: Dataset) -> None:
@@ -151,7 +154,7 @@ def report(found: Measured) -> content.Report:
         ceiling=_ceiling(data, real),
         distance=_distance(plan, len(real), kernel_distance(others[: plan.count], reference)),
         provenance=found.provenance,
-        quality=judged.quality_rows(plan, data, found.cells),
+        quality=judged.quality_rows(plan, data, found.cells) + judged.bits_row(found.held_out),
     )
 
 
@@ -179,14 +182,15 @@ def _setting(found: Measured, way: Way) -> content.Setting:
 
 def _arm(found: Measured, name: str, axis: Curve) -> content.Arm:
     arm = found.arms[name]
-    judged = (name, found.plan.headline)
-    path = next(cell.path for cell in found.cells if (cell.arm, cell.way) == judged)
+    wanted = (name, found.plan.headline)
+    path = next(cell.path for cell in found.cells if (cell.arm, cell.way) == wanted)
     return content.Arm(
         name,
         {field: str(value) for field, value in arm.arm.settings.items()},
         schedule_curves(arm.objective, axis),
         found.losses.get(name),
         _trajectory(path),
+        judged.noise_errors(found.held_out[name]) if name in found.held_out else None,
     )
 
 

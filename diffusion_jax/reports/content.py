@@ -66,6 +66,23 @@ class Losses:
 
 
 @dataclasses.dataclass(frozen=True)
+class NoiseErrors:
+    """How well an arm finds the noise in held-out pictures, by noise level.
+
+    Attributes:
+        edges: (B + 1,) of the bins of log-SNR.
+        mean: (B,) mean square error in the noise within each bin, over pictures.
+        low: (B,) lower ends of 95% intervals.
+        high: (B,) upper ends.
+    """
+
+    edges: Float[np.ndarray, " edges"]
+    mean: Float[np.ndarray, " bins"]
+    low: Float[np.ndarray, " bins"]
+    high: Float[np.ndarray, " bins"]
+
+
+@dataclasses.dataclass(frozen=True)
 class Trajectory:
     """The reverse process of one arm, from noise to pictures, frame by frame.
 
@@ -107,6 +124,7 @@ class Arm:
         losses: its training curve, or None (e.g. weights released by others).
         trajectory: its reverse process, or None; for the same captions and the same starting
             noise in every arm: those of the first N `Samples`.
+        noise_errors: on held-out pictures, the same for all arms, or None.
     """
 
     name: str
@@ -114,6 +132,7 @@ class Arm:
     schedule: Schedule | None = None
     losses: Losses | None = None
     trajectory: Trajectory | None = None
+    noise_errors: NoiseErrors | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,16 +179,16 @@ class Result:
 
 @dataclasses.dataclass(frozen=True)
 class Quality:
-    """One measure of the samples that arms are judged by.
+    """One measure of the arms, or of the samples that they are judged by.
 
     Attributes:
         metric: its spec, e.g. "frechet(features=principal)".
         explanation: what it is, in a sentence.
         unit: "%" for shares in [0, 1], "" for plain numbers.
         better: "higher" or "lower".
-        count: number of samples of each arm.
+        count: number of pictures of each arm.
         by_arm: arm -> value with its interval.
-        floor: what real pictures with the same captions get.
+        floor: what real pictures with the same captions get; None for measures of networks.
     """
 
     metric: str
@@ -178,7 +197,7 @@ class Quality:
     better: str
     count: int
     by_arm: Mapping[str, Estimate]
-    floor: Estimate
+    floor: Estimate | None
 
 
 @dataclasses.dataclass(frozen=True)

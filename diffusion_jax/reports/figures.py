@@ -110,6 +110,29 @@ def losses(report: Report) -> list[Figure]:
     ]
 
 
+def noise_errors(report: Report) -> list[Figure]:
+    """How well each arm finds the noise in held-out pictures, by noise level."""
+    found = [(i, arm.noise_errors) for i, arm in enumerate(report.arms) if arm.noise_errors]
+    if not found:
+        return []
+    lines = []
+    for index, errors in found:
+        middles = (errors.edges[1:] + errors.edges[:-1]) / 2
+        lines.append(plots.Line(index, middles, errors.mean, errors.low, errors.high))
+    edges = found[0][1].edges
+    x = axes.linear(LOG_SNR, edges, low=float(edges[0]), high=float(edges[-1]), count=6)
+    y = axes.logarithmic("error in the noise", np.concatenate([line.y for line in lines]))
+    return [
+        Figure(
+            "Held-out loss by noise level",
+            plots.chart("Error in the noise against log-SNR", "One curve per arm.", lines, x, y),
+            "Mean square error in the noise of pictures that were not trained on, the same "
+            "pictures, noise and levels for all arms, whatever they were trained on. Its integral "
+            "is the bound on bits per dimension. Bars: 95% intervals over pictures.",
+        )
+    ]
+
+
 def quality(report: Report) -> list[Figure]:
     """Quality against denoiser evaluations, a figure per measure and solver, on shared axes."""
     solvers = list(dict.fromkeys(result.setting.solver for result in report.results))

@@ -1,14 +1,16 @@
 """What a comparison says of the samples that arms are judged by, besides rates and distances."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import UInt8
 from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import Dataset
+from diffusion_jax.evaluation.heldout import HeldOut
 from diffusion_jax.evaluation.measure import Cell, Plan
+from diffusion_jax.evaluation.paired import Z95
 from diffusion_jax.evaluation.quality import Measurement, floor, quality
 from diffusion_jax.evaluation.real import Real
 from diffusion_jax.reports import content
@@ -40,6 +42,36 @@ def quality_rows(plan: Plan, data: Dataset, cells: Sequence[Cell]) -> tuple[cont
 
 def _estimate(found: Measurement) -> content.Estimate:
     return content.Estimate(found.value, found.low, found.high)
+
+
+def bits_row(held_out: Mapping[str, HeldOut]) -> tuple[content.Quality, ...]:
+    """Bits per dimension of held-out pictures; no row where none were looked at."""
+    if not held_out:
+        return ()
+    low, *_, high = next(iter(held_out.values())).bins.edges
+    return (
+        content.Quality(
+            "bits per dimension",
+            "Upper bound on what a byte of a test picture costs, the variational bound in "
+            f"continuous time over log-SNR {low:g} to {high:g}.",
+            "",
+            "lower",
+            next(iter(held_out.values())).count,
+            {arm: _normal(*found.bits_per_dim) for arm, found in held_out.items()},
+            None,
+        ),
+    )
+
+
+def noise_errors(found: HeldOut) -> content.NoiseErrors:
+    """The errors of an arm with their intervals."""
+    spread = Z95 * found.standard_error
+    edges = np.asarray(found.bins.edges)
+    return content.NoiseErrors(edges, found.mean, found.mean - spread, found.mean + spread)
+
+
+def _normal(value: float, error: float) -> content.Estimate:
+    return content.Estimate(value, value - Z95 * error, value + Z95 * error)
 
 
 def beside(plan: Plan, cell: Cell) -> dict[str, UInt8[np.ndarray, "n height width channels"]]:

@@ -36,7 +36,7 @@ def render(report: Report) -> str:
         "measures": tables.measures(report),
         "paired": tables.paired(report),
         "schedules": figures.schedules(report.arms, report.log_snr_axis),
-        "losses": figures.losses(report),
+        "losses": figures.losses(report) + figures.noise_errors(report),
         "films": films,
         "real": galleries.real(report.real),
     }
@@ -119,10 +119,13 @@ def _measured(report: Report) -> list[str]:
     """What each measure is, and what could be expected of it, a sentence or two each."""
     said = []
     for each in report.quality:
-        shown = formats.percent if each.unit == "%" else formats.number
+        floor = ""
+        if each.floor is not None:
+            shown = formats.percent if each.unit == "%" else formats.number
+            floor = f", and {shown(each.floor.value)} for real ones with the same captions"
         said.append(
-            f"{each.metric}, of {each.count:,} pictures, {each.better} is better, and "
-            f"{shown(each.floor.value)} for real ones with the same captions: {each.explanation}"
+            f"{each.metric}, of {each.count:,} pictures, {each.better} is better{floor}: "
+            f"{each.explanation}"
         )
     return said
 

@@ -56,9 +56,14 @@ def test_from_a_config_to_a_report(tmp_path: Path, capsys: pytest.CaptureFixture
         assert pair["difference"]["value"] == pytest.approx(measured[0] - measured[1])
 
     measured = {row["metric"]: row for row in found["quality"]}
-    assert set(measured) == set(config.sampling.metrics)
-    for row in measured.values():
-        assert set(row["by_arm"]) == set(config.arms) and row["count"] == 8
+    assert set(measured) == {*config.sampling.metrics, "bits per dimension"}
+    for name, row in measured.items():
+        assert set(row["by_arm"]) == set(config.arms)
+        assert row["count"] == (32 if name == "bits per dimension" else 8)
+    for name, row in found["held_out"].items():
+        assert len(row["mean"]) == len(row["edges"]) - 1
+        bits = measured["bits per dimension"]["by_arm"][name]
+        assert bits["low"] < row["bits_per_dim"] == bits["value"] < bits["high"]
     judged = rows["edm", "dpmpp_2m", 3]["rate"]["value"]
     assert measured["exact_match"]["by_arm"]["edm"]["value"] == judged
     assert measured["exact_match"]["floor"]["value"] == 1
