@@ -5,7 +5,6 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from diffusion_jax.data.dataset import Dataset, datasets
@@ -20,6 +19,9 @@ from diffusion_jax.process.objective import Objective, Points, denoising_loss
 from diffusion_jax.process.preconditioning import input_scale, noise_label
 from diffusion_jax.sampling.continuous_bound import draw_noise, end_terms, noise_error
 from diffusion_jax.training.arms import Arm
+from diffusion_jax.training.ema import averages
+from diffusion_jax.training.hyper import Hyper
+from diffusion_jax.training.optimizers import optimizers
 from diffusion_jax.training.trained import TrainedArm
 
 BINS = LogSNRBins((-2.0, 0.0, 3.0))
@@ -50,7 +52,9 @@ def trained(objective: Objective, data: Dataset) -> TrainedArm:
     params = initialise(network, jax.random.key(0), data.train[0]["image"].shape, condition)
     rng = np.random.default_rng(0)  # zero-initialised ends would predict 0 whatever they see
     params = jax.tree.map(lambda p: p + rng.normal(size=p.shape).astype(np.float32) / 4, params)
-    return TrainedArm(Arm("arm", {}, objective, network, optax.identity()), params, 1)
+    optimizer = optimizers.make("sgd", steps=1)
+    hyper = Hyper(optimizer, averages.make("none", batch_size=1), objective.loss)
+    return TrainedArm(Arm("arm", {}, objective, network, hyper), params, 1)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
