@@ -9,24 +9,13 @@ Command: python -m experiments.compare --config=configs/quickstart.py
 
 from ml_collections import ConfigDict
 
-from configs import base
+from configs import shapes
 
 
 def get_config() -> ConfigDict:
     """See the head of the file."""
-    config = base.get_config()
+    config = shapes.get_config()
     config.run_dir = "runs/quickstart"
-
-    config.data = "shapes(level='one', size=16)"
-    config.network = "unet(channels=(32, 64), blocks=2, patch=2)"
-    config.text = "transformer(width=64, layers=1)"
-    config.optimizer = "adam(learning_rate=2e-3, warmup=100, decay='cosine', b2=0.99, clip=1.0)"
-    config.times = "low_discrepancy(times=uniform)"
-    config.training.steps = 2250
-    config.training.batch_size = 16
-    config.training.checkpoint_every = 250
-    config.training.ema = "half_life(samples=500_000, ramp_up=0.05)"
-
     config.arms = ConfigDict(
         {
             "cosine": {"schedule": "cosine"},
@@ -39,8 +28,4 @@ def get_config() -> ConfigDict:
     )
 
     config.sampling.solvers = ("dpmpp_2m", "ddim", "heun")
-    config.sampling.steps = (4, 8, 16)
-    config.sampling.count = 120
-    config.sampling.headline_count = 300
-    config.sampling.batch_size = 30
     return config

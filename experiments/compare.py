@@ -3,11 +3,17 @@
     python -m experiments.compare --config=configs/quickstart.py
     python -m experiments.compare --config=configs/quickstart.py --config.training.steps=300 \\
         --config.sampling.solvers="('ddim', 'heun')" --config.run_dir=runs/short
+    python -m experiments.compare --config=configs/shapes.py --sweep=configs/sweeps/schedules.py
 
 All arms see the same pictures, noise and uniform times, and draw their samples for the same
 captions from the same noise, so their differences are paired. The report is `report.html` in the
 run folder, one file that opens offline; its numbers are in `results.json` too. Started again, the
 command goes on where it was.
+
+With --sweep, the arms are those of a sweep file: products, zips and lists of any fields, with
+several training seeds. The plan is printed before it starts. Stopped at any time, it goes on where
+it was; started several times at once, the processes share the work; a sweep that has grown runs
+what is new.
 """
 
 import dataclasses
@@ -18,12 +24,51 @@ import sys
 import time
 from typing import Any
 
+from absl import flags
 from ml_collections import ConfigDict
 
 from experiments import cli
 
+SWEEP = flags.DEFINE_string("sweep", "", "a sweep file, such as configs/sweeps/schedules.py")
+
 
 def main(config: ConfigDict) -> None:
+    """Compares the arms of the config, or those of a sweep over it."""
+    if SWEEP.value:
+        sweep(config, SWEEP.value)
+    else:
+        compare(config)
+
+
+def sweep(config: ConfigDict, path: str) -> None:
+    """Does the sweep of a file; the last line printed is the report's path."""
+    from diffusion_jax.files import save
+    from diffusion_jax.reports import sweep_page, sweep_results
+    from diffusion_jax.reports.comparison import check_data
+    from diffusion_jax.reports.sweep_csv import csv_files
+    from diffusion_jax.sweeps.plan import make_plan
+    from diffusion_jax.sweeps.work import work
+    from diffusion_jax.training.devices import is_primary
+    from diffusion_jax.training.progress import Progress
+    from experiments import config_fields
+    from experiments.config_files import load_sweep
+
+    start = time.monotonic()
+    plan = make_plan(config, load_sweep(path), lambda each: config_fields.check(each, path))
+    for data in plan.data.values():
+        check_data(data)
+    if is_primary():
+        print("\n".join(plan.describe()), flush=True)
+    failures = work(plan, Progress())
+    if not is_primary():
+        return
+    report = sweep_results.report(plan, failures, _provenance(config, time.monotonic() - start))
+    for name, text in csv_files(report).items():
+        save(text, plan.folder / "csv" / name)
+    print(sweep_page.write(report, plan.folder / "report.html"))
+
+
+def compare(config: ConfigDict) -> None:
     """Trains, samples, reports; the last line printed is the report's path."""
     from diffusion_jax.data.dataset import datasets
     from diffusion_jax.evaluation.measure import Plan, measure

@@ -33,6 +33,25 @@ def load_config(name: str) -> ConfigDict:
     return config
 
 
+def load_sweep(path: str) -> Any:
+    """Loads a sweep: the `get_sweep()` of a Python file.
+
+    Raises:
+        UserError: there is none, its file has an error, or it gives no sweep.
+    """
+    from diffusion_jax.sweeps import Sweep
+
+    name, _, argument = path.partition(":")
+    get_sweep = getattr(_import_file(Path(name)), "get_sweep", None)
+    if not callable(get_sweep):
+        raise UserError(f"Sweep file {name} does not define get_sweep().")
+    sweep = _guarded(Path(name), get_sweep, *([argument] if argument else []))
+    if not isinstance(sweep, Sweep):
+        kind = type(sweep).__name__
+        raise UserError(f"Sweep file {name}: get_sweep() must return a Sweep, not {kind}.")
+    return sweep
+
+
 def _from_run(folder: str) -> ConfigDict:
     from diffusion_jax.training.runs import Run  # imports JAX
 

@@ -22,6 +22,7 @@ FLOORS = (
     "data",
     "training",
     "evaluation",
+    "sweeps",
     "reports",
     "configs",
     "experiments",

@@ -183,7 +183,7 @@ def held_out(
     }
 
     def errors(x0: Array, condition: Condition, keys: Array, log_snr: Array) -> Array:
-        told = own_coefficients(arm.objective, log_snr)
+        told = _own_coefficients(arm.objective, log_snr)
         return _errors(
             arm.arm.network,
             arm.params,
@@ -247,6 +247,9 @@ def own_coefficients(objective: Objective, log_snr: Float[Array, "batch"]) -> Co
     scale = jnp.hypot(there.alpha, there.sigma)
     level = Level.from_log_snr(log_snr)
     return objective.prediction.coefficients(Level(scale * level.alpha, scale * level.sigma))
+
+
+_own_coefficients = jax.jit(own_coefficients)
 
 
 @pytree

@@ -106,8 +106,10 @@ def legend(arms: Sequence[Arm | SweepArm]) -> list[dict[str, Any]]:
 
 
 def said(setting: Setting) -> str:
-    """How samples were drawn, as a sentence."""
-    return f"Drawn with {setting.solver}, {setting.steps} steps, {setting.nfe} evaluations."
+    """How samples were drawn, as a sentence; what arms do not share is 0 and left out."""
+    steps = f", {setting.steps} steps" if setting.steps else ""
+    evaluations = f", {setting.nfe} evaluations" if setting.nfe else ""
+    return f"Drawn with {setting.solver}{steps}{evaluations}."
 
 
 def _floor(report: Report) -> str:

@@ -52,7 +52,7 @@ def against_evaluations(report: SweepReport, metric: Metric, estimates: Estimate
     index = _index(report)
     found: dict[tuple[int, str], list[tuple[float, Estimate, str]]] = {}
     for (name, way), table in estimates.items():
-        if name == metric.name and way is not None:
+        if name == metric.name and way is not None and way.nfe:
             for arm, estimate in table.items():
                 if estimate is not None:
                     tip = f"{arm}, {way_text(way)}"

@@ -36,12 +36,15 @@ def metric_of(report: SweepReport, name: str) -> Metric:
 
 
 def way_text(way: Setting | None) -> str:
-    """How samples were drawn, in a few words.
+    """How samples were drawn, in a few words; steps or evaluations that arms do not share are 0.
 
-    >>> way_text(Setting("heun", 16, 31)), way_text(None)
-    ('heun, 16 steps, NFE 31', 'no sampling')
+    >>> way_text(Setting("heun", 16, 31)), way_text(Setting("each arm's own", 0, 8)), way_text(None)
+    ('heun, 16 steps, NFE 31', "each arm's own, NFE 8", 'no sampling')
     """
-    return f"{way.solver}, {way.steps} steps, NFE {way.nfe}" if way else "no sampling"
+    if way is None:
+        return "no sampling"
+    steps = f", {way.steps} steps" if way.steps else ""
+    return f"{way.solver}{steps}" + (f", NFE {way.nfe}" if way.nfe else "")
 
 
 def excludes_zero(pair: Comparison) -> bool:

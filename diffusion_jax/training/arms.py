@@ -61,9 +61,18 @@ def arm_settings(config: ConfigDict) -> dict[str, dict[str, Any]]:
     """
     flat = {**config, **{f"training.{name}": value for name, value in config.training.items()}}
     base = {field: flat[field] for field in FIELDS}
-    changes = {name: _changes(name, config.arms[name]) for name in config.arms}
+    changes = arm_changes(config)
     changes = changes or {parse(config.schedule, "schedule").name: {}}
     return {name: base | changed for name, changed in changes.items()}
+
+
+def arm_changes(config: ConfigDict) -> dict[str, dict[str, Any]]:
+    """Arm -> the fields that it changes, by their full names, and to what.
+
+    Raises:
+        UserError: as `arm_settings` does.
+    """
+    return {name: _changes(name, config.arms[name]) for name in config.arms}
 
 
 def _changes(name: Any, arm: ConfigDict) -> dict[str, Any]:

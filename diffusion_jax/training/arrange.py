@@ -80,12 +80,11 @@ def arrange(
         One for each set of arms that share a step.
     """
     room = devices.free_memory() if free is None else free
-    kept = _read(folder / FILE)
+    kept = chosen(folder)
     found = []
     for names in program.sharing():
         known = next((e for e in kept if e.arms == names), None)
-        chosen = known or _choose(program, names, states, batch, draws, execution, room)
-        found.append(chosen)
+        found.append(known or _choose(program, names, states, batch, draws, execution, room))
     if found != kept and devices.is_primary():
         document = {"devices": _here(), "execution": [dataclasses.asdict(e) for e in found]}
         save(json.dumps(document, indent=2) + "\n", folder / FILE)
@@ -115,7 +114,7 @@ def _choose(
     apart = _seconds([program.one_by_one(names)], program, states, batch, draws)
     mapped = Execution(names, at_once, "").groups(program)
     together = _seconds(mapped, program, states, batch, draws)
-    apart, together = _agreed(apart, together)
+    apart, together = agreed(apart, together)
     why = f"a step takes {together:.3g} s together, {apart:.3g} s in turn"
     return Execution(names, at_once if together < apart else 1, why)
 
@@ -188,7 +187,7 @@ def _seconds(
     return min(taken[1:])
 
 
-def _agreed(*seconds: float) -> list[float]:
+def agreed(*seconds: float) -> list[float]:
     """What the first process has measured, in all of them."""
     return [float(x) for x in multihost_utils.broadcast_one_to_all(np.array(seconds))]
 
@@ -198,14 +197,19 @@ def _here() -> list[str]:
     return [*kinds, f"jax {jax.__version__}"]
 
 
+def chosen(folder: Path) -> list[Execution]:
+    """What was chosen for a run; nothing if it was on other devices, or has not begun."""
+    return _read(folder / FILE)
+
+
 def _read(path: Path) -> list[Execution]:
     """What was chosen before on the same devices."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["devices"] != _here():
             return []
-        chosen = document["execution"]
-        return [Execution(tuple(e["arms"]), int(e["at_once"]), str(e["why"])) for e in chosen]
+        rows = document["execution"]
+        return [Execution(tuple(e["arms"]), int(e["at_once"]), str(e["why"])) for e in rows]
     except FileNotFoundError:
         return []
     except (ValueError, KeyError, TypeError):

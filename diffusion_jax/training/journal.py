@@ -14,6 +14,18 @@ from diffusion_jax.training.state import TrainState, healthy
 from diffusion_jax.training.step import Metrics
 
 
+class Diverged(UserError):
+    """No arm is left whose numbers are finite.
+
+    Attributes:
+        steps: arm -> the step at which it diverged.
+    """
+
+    def __init__(self, message: str, steps: Mapping[str, int]):
+        super().__init__(message)
+        self.steps = dict(steps)
+
+
 class Journal:
     """Takes the metrics of each step as soon as it is started.
 
@@ -53,7 +65,7 @@ class Journal:
         """Takes the metrics (arm -> name -> number on the device) of step `step`.
 
         Raises:
-            UserError: a number of the step before is not finite, and no other arm can go on.
+            Diverged: a number of the step before is not finite, and no other arm can go on.
         """
         self.settle()
         self._unread = step, metrics
@@ -62,7 +74,7 @@ class Journal:
         """Waits for the last step and reads its metrics.
 
         Raises:
-            UserError: one of them is not finite, and no other arm can go on.
+            Diverged: one of them is not finite, and no other arm can go on.
         """
         if self._unread is None:
             return
@@ -84,7 +96,7 @@ class Journal:
         """Looks at the states after step `step`, before they are saved.
 
         Raises:
-            UserError: a parameter is not finite, and no other arm can go on.
+            Diverged: a parameter is not finite, and no other arm can go on.
         """
         for arm, state in states.items():
             if arm not in self.diverged and not healthy(state):
@@ -96,11 +108,12 @@ class Journal:
         return {"log": list(self._log.pending), "diverged": dict(self.diverged)}
 
     def _lose(self, arm: str, step: int, what: str) -> None:
-        """Drops an arm; raises UserError if none would be left, or none may be dropped."""
+        """Drops an arm; raises Diverged if none would be left, or none may be dropped."""
         if not self._drops or len(self.diverged) + 1 == len(self._arms):
-            raise UserError(
+            raise Diverged(
                 f"Arm {arm!r}: {what}. {self._last_good()} "
-                "A lower learning_rate, or clip=1.0, in the optimizer may help."
+                "A lower learning_rate, or clip=1.0, in the optimizer may help.",
+                {**self.diverged, arm: step},
             )
         self.diverged[arm] = step
 

@@ -12,6 +12,10 @@ from diffusion_jax.errors import UserError
 LOCK = "lock"
 
 
+class Locked(UserError):
+    """Another process holds the folder."""
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Makes a folder, and while entered keeps other processes from training in it.
@@ -24,7 +28,8 @@ def locked(folder: Path) -> Iterator[None]:
         folder: the run folder.
 
     Raises:
-        UserError: another process trains in it, or it cannot be made or written to.
+        Locked: another process trains in it.
+        UserError: it cannot be made or written to.
     """
     made = not folder.exists()
     try:
@@ -52,7 +57,7 @@ def _open(path: Path) -> IO[str]:
             file.seek(0)
             holder = file.read().strip() or "another process"
             file.close()
-            raise UserError(
+            raise Locked(
                 f"{path.parent} is being trained by {holder}: wait for it, stop it, or choose "
                 "another --config.run_dir."
             )

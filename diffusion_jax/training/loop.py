@@ -9,6 +9,7 @@ goes on from its last checkpoint and ends with the same numbers, bit for bit on 
 as one that was not.
 """
 
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from diffusion_jax.data.pipeline import BatchIterator, batches
 from diffusion_jax.errors import UserError
 from diffusion_jax.training import devices
 from diffusion_jax.training.checkpoints import Checkpoint, Checkpoints, check_room
+from diffusion_jax.training.groups import States
 from diffusion_jax.training.journal import Journal
 from diffusion_jax.training.lock import locked
 from diffusion_jax.training.metrics import MetricsLog
@@ -30,14 +32,20 @@ from diffusion_jax.training.runs import DataFacts, Run, is_run
 from diffusion_jax.training.stopped import Stopped
 from diffusion_jax.training.stopping import StopSignals
 from diffusion_jax.training.team import Team
+from diffusion_jax.training.trained import TrainedArm
+
+# Told, before a checkpoint is saved, how many steps there were, and the arms as they are.
+Watch = Callable[[int, Mapping[str, TrainedArm]], None]
 
 
-def train(config: ConfigDict, progress: Progress | None = None) -> Run:
+def train(config: ConfigDict, progress: Progress | None = None, watch: Watch | None = None) -> Run:
     """Trains the arms of a config side by side, from where its run folder says they are.
 
     Args:
         config: see `configs/base.py`.
         progress: where to show it; None for nowhere.
+        watch: looks at the arms whenever a checkpoint is due, in the first process alone. After
+            an interruption it may see the same steps again, with the same numbers.
 
     Returns:
         The run; its newest checkpoint is that of the last step.
@@ -63,7 +71,7 @@ def train(config: ConfigDict, progress: Progress | None = None) -> Run:
                 if begin.step:
                     stream.restore(begin.position["data"])
                 shown = progress if progress and devices.is_primary() else Progress(quiet=True)
-                _loop(run, program, stream, begin, checkpoints, shown)
+                _loop(run, program, stream, begin, checkpoints, shown, watch)
     return run
 
 
@@ -81,6 +89,7 @@ def _loop(
     begin: Checkpoint,
     checkpoints: Checkpoints,
     progress: Progress,
+    watch: Watch | None,
 ) -> None:
     """Steps from `begin` to the end, saving on the way."""
     options = run.config.training
@@ -105,6 +114,8 @@ def _loop(
                 journal.settle()
                 states = team.states()
                 journal.inspect(step, states)
+                if watch and devices.is_primary():
+                    watch(step, _as_trained(program, states, step, journal.diverged))
                 position = {"data": stream.state(), **journal.position()}
                 checkpoints.save(step, states, position, journal.dropped)
             if signum:
@@ -112,6 +123,21 @@ def _loop(
                 done = f"Stopped after step {step} of {options.steps} as asked."
                 advice = "The same command goes on from there."
                 raise Stopped(f"{done} {checkpoints.last_good()} {advice}", signum)
+
+
+def _as_trained(
+    program: Program, states: States, step: int, diverged: Mapping[str, int]
+) -> dict[str, TrainedArm]:
+    """The arms with their averaged parameters, on one device of this process."""
+    return {
+        name: TrainedArm(
+            program.arms[name],
+            jax.tree.map(lambda x: x.addressable_data(0), state.ema),
+            step,
+            diverged.get(name),
+        )
+        for name, state in states.items()
+    }
 
 
 def _open_stream(config: ConfigDict, data: Dataset) -> BatchIterator:

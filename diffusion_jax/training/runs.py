@@ -208,7 +208,10 @@ def _refuse_foreign(folder: Path) -> None:
 
 
 def _refuse_other(folder: Path, plain: dict[str, Any], facts: DataFacts) -> None:
-    there, here = (dict(_decisive(each)) for each in (_read_config(folder), plain))
+    there, here = (
+        {key: value for key, value in decisive(each) if key not in CHANGEABLE}
+        for each in (_read_config(folder), plain)
+    )
     advice = "Choose another --config.run_dir, or delete the folder to start over."
     for key in sorted(there.keys() | here.keys()):
         old, new = there.get(key), here.get(key)
@@ -221,9 +224,10 @@ def _refuse_other(folder: Path, plain: dict[str, Any], facts: DataFacts) -> None
         )
 
 
-def _decisive(plain: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def decisive(plain: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Full names and values of the fields that training depends on, and how long it takes."""
     for key, value in _flat(plain):
-        if key.split(".")[0] in DECISIVE and key not in CHANGEABLE:
+        if key.split(".")[0] in DECISIVE:
             yield key, value
 
 

@@ -30,7 +30,7 @@ def tiny(folder: Path) -> ConfigDict:
 
 def test_from_a_config_to_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tiny(tmp_path / "run")
-    compare.main(config)
+    compare.compare(config)
     page = tmp_path / "run" / "report.html"
     assert capsys.readouterr().out.splitlines()[-1] == str(page)
     text = page.read_text(encoding="utf-8")
@@ -70,7 +70,7 @@ def test_from_a_config_to_a_report(tmp_path: Path, capsys: pytest.CaptureFixture
 
     # Started again, it trains nothing and finds the same.
     before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
-    compare.main(config)
+    compare.compare(config)
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
     again = json.loads((tmp_path / "run" / "results.json").read_text())
     np.testing.assert_equal(again, found)
@@ -122,7 +122,7 @@ def test_sampling_that_cannot_work_is_refused_before_training(
     config = tiny(tmp_path / "run")
     config.sampling[field] = value
     with pytest.raises(UserError, match=message):
-        compare.main(config)
+        compare.compare(config)
     assert not (tmp_path / "run").exists()
 
 
@@ -131,7 +131,7 @@ def test_a_solver_that_cannot_start_is_refused_before_training(tmp_path: Path) -
     config.sampling.solvers = ("edm",)
     config.sampling.grid = "uniform"
     with pytest.raises(UserError, match="alpha = 0"):
-        compare.main(config)
+        compare.compare(config)
     assert not (tmp_path / "run").exists()
 
 
@@ -141,7 +141,7 @@ def test_guidance_with_a_memory_is_refused_with_a_solver_that_takes_steps_back(
     config = tiny(tmp_path / "run")
     config.sampling.guidance, config.sampling.solvers = "apg", ("ddim", "ode")
     with pytest.raises(UserError, match="solver 'ode' rejects some"):
-        compare.main(config)
+        compare.compare(config)
     assert not (tmp_path / "run").exists()
 
 
@@ -150,7 +150,7 @@ def test_a_prediction_that_cannot_start_is_refused_before_training(tmp_path: Pat
     config.arms.flow.prediction = "epsilon"
     config.sampling.grid = "trailing"
     with pytest.raises(UserError, match="prediction Epsilon says nothing of the data"):
-        compare.main(config)
+        compare.compare(config)
     assert not (tmp_path / "run").exists()
 
 
@@ -158,5 +158,5 @@ def test_too_little_to_measure_by_is_refused_before_training(tmp_path: Path) -> 
     config = tiny(tmp_path / "run")
     config.data = "shapes(size=12, count=64, test_count=3)"
     with pytest.raises(UserError, match="3 test pictures"):
-        compare.main(config)
+        compare.compare(config)
     assert not (tmp_path / "run").exists()

@@ -1,0 +1,1 @@
+"""Sweeps: what differs between arms, for `python -m experiments.compare --config=… --sweep=…`."""

@@ -1,0 +1,44 @@
+"""Only the density over log-SNR times the weight matters: arms that reach the same must agree.
+
+`edm` and `flow` draw the same log-SNR for the same uniform number, along other paths: log-normal
+sigma on EDM's schedule, logit-normal time on the straight path. They must agree to rounding.
+`dense` looks elsewhere more often and weighs it down as much: its gradients have the same mean and
+another variance, so that it must not be separable from the others by more than that explains.
+`other` has another effective weight, to show that the test can see one.
+
+Source: Kingma & Gao 2023 (understanding diffusion objectives), eq. 9 and section 3.
+Cost: twelve trainings of the config it is run over.
+Command: python -m experiments.compare --config=configs/shapes.py \\
+    --sweep=configs/sweeps/same_weight.py
+"""
+
+from diffusion_jax.sweeps import Sweep, axis, choice, listed, product
+
+SIGMOID = "sigmoid(bias=1.0)"
+
+
+def get_sweep() -> Sweep:
+    """See the head of the file."""
+    arms = listed(
+        choice("edm", schedule="edm", times="log_normal(mean=-0.3, std=1.6)", weighting=SIGMOID),
+        choice(
+            "flow",
+            schedule="rectified_flow",
+            times="logit_normal(mean=-0.3, std=1.6)",
+            weighting=SIGMOID,
+        ),
+        choice("dense", schedule="edm", times="log_normal(mean=0.3, std=2.0)", weighting=SIGMOID),
+        choice(
+            "other",
+            schedule="edm",
+            times="log_normal(mean=-0.3, std=1.6)",
+            weighting="sigmoid(bias=-3.0)",
+        ),
+    )
+    return Sweep(
+        product(arms, axis("seed", 0, 1, 2)),
+        title="Does only density times weight matter?",
+        question="The first three arms reach the same effective weight in different ways; the "
+        "fourth has another.",
+        judged_by="noise_error",
+    )

@@ -1,0 +1,249 @@
+"""From what a sweep has measured to what its page says."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from diffusion_jax.evaluation.real import captioned_pictures, reference_count
+from diffusion_jax.process.objective import Objective
+from diffusion_jax.reports import content
+from diffusion_jax.reports.comparison import common_axis, schedule_curves
+from diffusion_jax.reports.sweep_comparisons import compare
+from diffusion_jax.reports.sweep_content import (
+    BinLoss,
+    Curve,
+    Headline,
+    Measurement,
+    Metric,
+    SweepArm,
+    SweepReport,
+)
+from diffusion_jax.reports.sweep_table import (
+    Found,
+    headline_way,
+    measurements,
+    metric_list,
+    read,
+)
+from diffusion_jax.sweeps import outcomes
+from diffusion_jax.sweeps.plan import Plan
+from diffusion_jax.sweeps.sweep import fields_of
+from diffusion_jax.sweeps.trials import Trial
+from diffusion_jax.sweeps.unit import SEED, SHOWN, WATCHED
+from diffusion_jax.sweeps.work import Failure
+from diffusion_jax.training.arms import objectives
+from diffusion_jax.training.arrange import chosen
+
+
+def report(plan: Plan, failures: Sequence[Failure], provenance: content.Provenance) -> SweepReport:
+    """Reads what came of a sweep, compares the arms, and fills in the page.
+
+    Raises:
+        UserError: an outcome is damaged.
+    """
+    found = read(plan)
+    rows = measurements(plan, found)
+    metrics = metric_list(rows)
+    aims = {f.trial.arm: _objective(f.trial) for f in reversed(found)}
+    axis = common_axis(list(aims.values()))
+    whole = [f for f in found if f.outcome and f.outcome.diverged is None]
+    return SweepReport(
+        title=plan.sweep.title,
+        question=plan.sweep.question or _question(plan),
+        arms=tuple(
+            _arm(plan, found, failures, name, schedule_curves(aims[name], axis))
+            for name in plan.sweep.arms
+        ),
+        baseline=plan.sweep.baseline,
+        seeds=tuple(sorted({f.trial.seed for f in found})),
+        budget=plan.sweep.budget,
+        metrics=metrics,
+        headline=_headline(plan, metrics, rows),
+        measurements=rows,
+        comparisons=compare(rows, metrics, plan.sweep.baseline),
+        protocol=_protocol(plan),
+        plan=(*plan.describe(), *_executions(plan), *(f"Failed: {f.reason}" for f in failures)),
+        provenance=provenance,
+        log_snr_axis=axis,
+        bin_edges=np.array(whole[0].outcome.edges if whole else (), float),  # type: ignore[union-attr]
+        bin_losses=tuple(
+            BinLoss(f.trial.arm, f.trial.seed, f.outcome.bins.mean(axis=0))  # type: ignore[union-attr]
+            for f in whole
+        ),
+        curves=tuple(_curves(plan, found)),
+        curve_label=f"error in the noise of {WATCHED} held-out pictures",
+        samples=_samples(plan, whole),
+        real=_real(plan),
+    )
+
+
+def _objective(trial: Trial) -> Objective:
+    (objective,) = objectives(trial.config).values()
+    return objective
+
+
+def _question(plan: Plan) -> str:
+    fields = fields_of(plan.sweep.choices)
+    differ = f"The arms differ in {' and '.join(fields)}. " if fields else ""
+    return f"{differ}Data: {', '.join(plan.data)}."
+
+
+def _arm(
+    plan: Plan,
+    found: Sequence[Found],
+    failures: Sequence[Failure],
+    name: str,
+    curves: content.Schedule,
+) -> SweepArm:
+    own = [f for f in found if f.trial.arm == name]
+    first, config = own[0], own[0].trial.config
+    unit = plan.unit_of(first.trial)
+    inner = unit.keys[first.trial.training_key]
+    together = any(inner in e.arms and e.at_once > 1 for e in chosen(unit.run_folder))
+    return SweepArm(
+        name,
+        {field: _text(_value(config, field)) for field in fields_of(plan.sweep.choices)},
+        _status(own, failures),
+        first.cost.parameters,
+        first.cost.flops,
+        first.cost.seconds,
+        config.training.steps * config.training.batch_size,
+        config.training.steps,
+        first.folder,
+        "together" if together else "one by one",
+        curves,
+    )
+
+
+def _value(config: ConfigDict, field: str) -> object:
+    section, _, last = field.rpartition(".")
+    return config[section][last] if section else config[last]
+
+
+def _text(value: object) -> str:
+    """
+    >>> _text(("ddim", "heun"))
+    'ddim, heun'
+    """
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _status(own: Sequence[Found], failures: Sequence[Failure]) -> str:
+    reasons = {failure.unit.folder.name: failure.reason for failure in failures}
+    states: dict[int, str] = {}
+    for f in own:
+        if f.outcome is None:
+            failed = f.folder in reasons
+            states[f.trial.seed] = f"failed: {reasons[f.folder]}" if failed else "missing"
+        elif f.outcome.diverged is not None:
+            states[f.trial.seed] = f"diverged at step {f.outcome.diverged}"
+    if not states:
+        return "done"
+    if len(set(states.values())) == 1 and len(states) == len(own):
+        return next(iter(states.values()))
+    return "; ".join(f"seed {seed} {state}" for seed, state in states.items())
+
+
+def _headline(plan: Plan, metrics: Sequence[Metric], rows: Sequence[Measurement]) -> Headline:
+    names = [metric.name for metric in metrics]
+    wanted = (plan.sweep.judged_by, *plan.trials[0].config.sampling.metrics, *names)
+    name = next(each for each in wanted if each in names)
+    sampled = any(row.metric == name and row.way for row in rows)
+    return Headline(name, headline_way(plan, rows) if sampled else None)
+
+
+def _protocol(plan: Plan) -> dict[str, str]:
+    trials = plan.trials
+    config = trials[0].config
+
+    def same(field: str) -> str:
+        values = {_text(_value(trial.config, field)) for trial in trials}
+        return values.pop() if len(values) == 1 else "of each arm its own"
+
+    sampling = config.sampling
+    how = "the most steps that the NFE allows" if plan.sweep.nfe else f"{same('sampling.steps')}"
+    return {
+        "Data": same("data"),
+        "Network": f"{same('network')}, captions read by {same('text')}",
+        "Training": f"equal {plan.sweep.budget}: the baseline takes {config.training.steps:,} "
+        f"steps of {config.training.batch_size} pictures; {same('optimizer')}; average of the "
+        f"parameters {same('training.ema')}. Arms with one seed see the same pictures, noise and "
+        "uniform times, and start from the same parameters where their networks are the same",
+        "Sampling": f"solvers {same('sampling.solvers')}; steps {how}; grid "
+        f"{same('sampling.grid')}, guidance {same('sampling.guidance')}; {sampling.count} samples, "
+        f"{sampling.headline_count} where arms are judged; sample i of a seed has the same caption "
+        "and starts from the same noise in every arm",
+        **_restoration(plan),
+        "Held-out pictures": f"picture, noise and levels of seed {SEED} are the same in every arm",
+        "Samples shown": f"of training seed {min(trial.seed for trial in trials)}",
+    }
+
+
+def _restoration(plan: Plan) -> dict[str, str]:
+    asked = {(t.config.sampling.operator, t.config.sampling.posterior) for t in plan.trials}
+    if asked == {("none", "none")}:
+        return {}
+    said = sorted(f"{posterior} given {operator}" for operator, posterior in asked)
+    return {"Restoration": f"each sample restores a test picture of its own: {'; '.join(said)}"}
+
+
+def _executions(plan: Plan) -> Iterator[str]:
+    for unit in plan.units:
+        for each in chosen(unit.run_folder):
+            how = f"{each.at_once} at once" if each.at_once > 1 else "one by one"
+            yield f"{unit.folder.name}: {', '.join(each.arms)} trained {how} ({each.why})"
+
+
+def _curves(plan: Plan, found: Sequence[Found]) -> Iterator[Curve]:
+    for f in found:
+        unit = plan.unit_of(f.trial)
+        curve = outcomes.curve(unit.folder, unit.keys[f.trial.training_key])
+        if len(curve.steps):
+            yield Curve(
+                f.trial.arm,
+                f.trial.seed,
+                curve.steps,
+                curve.steps * f.trial.config.training.batch_size,
+                curve.steps * f.cost.flops,
+                curve.steps * f.cost.seconds,
+                curve.loss,
+            )
+
+
+def _samples(plan: Plan, whole: Sequence[Found]) -> content.Samples | None:
+    """Of the first seed; None if the arms are of different data."""
+    seed = min(trial.seed for trial in plan.trials)
+    shown = [f for f in whole if f.trial.seed == seed and f.outcome]
+    if len(plan.data) > 1 or not shown:
+        return None
+    (data,) = plan.data.values()
+    first = shown[0].trial.config.sampling
+    count = min(SHOWN, *(len(f.outcome.pictures) for f in shown))  # type: ignore[union-attr]
+    captions = tuple(example["caption"] for example in captioned_pictures(data, count))
+    way = headline_way(plan, measurements(plan, shown))
+    setting = way or content.Setting(first.solvers[0], max(first.steps), 0)
+    return content.Samples(
+        setting,
+        captions,
+        {f.trial.arm: f.outcome.pictures[:count] for f in shown},  # type: ignore[union-attr]
+        {
+            f.trial.arm: {
+                name.removeprefix("shown, "): ok[:count]
+                for name, ok in f.outcome.right.items()  # type: ignore[union-attr]
+                if name.startswith("shown, ") and name != "shown, all"
+            }
+            for f in shown
+        },
+    )
+
+
+def _real(plan: Plan) -> content.RealPictures | None:
+    if len(plan.data) > 1:
+        return None
+    (data,) = plan.data.values()
+    examples = data.test.__getitems__(range(min(SHOWN, reference_count(data))))
+    return content.RealPictures(
+        np.stack([example["image"] for example in examples]),
+        tuple(example["caption"] for example in examples),
+    )

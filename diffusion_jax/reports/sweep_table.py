@@ -1,0 +1,183 @@
+"""The long table of a sweep: every number of every trial, under a way that arms share."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Shaped
+
+from diffusion_jax.describe import describe
+from diffusion_jax.evaluation.measure import SAMPLING
+from diffusion_jax.evaluation.quality import metrics as quality_metrics
+from diffusion_jax.registry import parse
+from diffusion_jax.reports.content import Setting
+from diffusion_jax.reports.sweep_content import Measurement, Metric
+from diffusion_jax.sweeps import outcomes
+from diffusion_jax.sweeps.costs import Cost
+from diffusion_jax.sweeps.outcomes import Number, Outcome, way_key
+from diffusion_jax.sweeps.plan import Plan
+from diffusion_jax.sweeps.trials import Trial
+from diffusion_jax.sweeps.unit import BITS, ERROR, PSNR, RMSE, SEED
+
+EACH_OWN = "each arm's own"  # in the place of a solver that arms do not share
+
+Spent = Mapping[tuple[str, int], float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """A trial beside what came of it.
+
+    Attributes:
+        trial: arm and seed.
+        cost: of a training step.
+        outcome: None if it was not measured.
+        folder: name of the unit that trained it.
+    """
+
+    trial: Trial
+    cost: Cost
+    outcome: Outcome | None
+    folder: str
+
+
+def read(plan: Plan) -> tuple[Found, ...]:
+    """Reads what came of every trial.
+
+    Raises:
+        UserError: an outcome is damaged.
+    """
+    found = []
+    for trial, cost in zip(plan.trials, plan.costs, strict=True):
+        folder = plan.unit_of(trial).folder
+        found.append(Found(trial, cost, outcomes.load(folder, trial.key), folder.name))
+    return tuple(found)
+
+
+def measurements(plan: Plan, found: Sequence[Found]) -> tuple[Measurement, ...]:
+    """The long table. Of a trial that diverged it has the rows of others, without numbers."""
+    numbers = [(f, number) for f in found if f.outcome for number in f.outcome.numbers]
+    spent = _mean_evaluations([number for _, number in numbers])
+    base = {f.trial.seed: f for f in found if f.trial.arm == plan.sweep.baseline}
+    rows = [
+        _row(f, number, way, base.get(f.trial.seed))
+        for f, number in numbers
+        for way in ways(plan, f.trial, number.solver, number.steps, spent)
+    ]
+    common = dict.fromkeys((row.way, row.metric) for row in rows)
+    for f in found:
+        if f.outcome and f.outcome.diverged is not None:
+            rows += [
+                Measurement(f.trial.arm, f.trial.seed, way, metric, math.nan, 0)
+                for way, metric in common
+                if way is None or way.solver == EACH_OWN or _alike(plan)
+            ]
+    return tuple(rows)
+
+
+def headline(trial: Trial) -> tuple[str, int]:
+    """Solver and steps that a trial is judged by."""
+    options = trial.config.sampling
+    return options.solvers[0], max(options.steps)
+
+
+def headline_way(plan: Plan, rows: Sequence[Measurement]) -> Setting | None:
+    """The way that all arms are judged by; None if nothing was sampled."""
+    if plan.sweep.nfe:
+        return Setting(EACH_OWN, 0, max(plan.sweep.nfe))
+    if not _alike(plan):
+        return Setting(EACH_OWN, 0, 0)
+    solver, steps = headline(plan.trials[0])
+    taken = (row.way for row in rows if row.way)
+    return next((way for way in taken if (way.solver, way.steps) == (solver, steps)), None)
+
+
+def ways(plan: Plan, trial: Trial, solver: str, steps: int, spent: Spent) -> list[Setting | None]:
+    """The ways under which a number of a trial stands in the table."""
+    if not solver:
+        return [None]
+    if plan.sweep.nfe:
+        taken = zip(plan.sweep.nfe, trial.config.sampling.steps, strict=True)
+        return [Setting(EACH_OWN, 0, nfe) for nfe, own in taken if own == steps]
+    setting = Setting(solver, steps, round(spent[solver, steps]))
+    if _alike(plan) or (solver, steps) != headline(trial):
+        return [setting]
+    return [setting, Setting(EACH_OWN, 0, 0)]
+
+
+def metric_list(rows: Sequence[Measurement]) -> tuple[Metric, ...]:
+    """What was measured, each with its protocol."""
+    return tuple(_metric(name, rows) for name in dict.fromkeys(row.metric for row in rows))
+
+
+def _alike(plan: Plan) -> bool:
+    """Whether all arms are sampled with the same solvers and steps."""
+    options = [trial.config.sampling for trial in plan.trials]
+    return len({(each.solvers, each.steps) for each in options}) == 1
+
+
+def _mean_evaluations(numbers: Sequence[Number]) -> Spent:
+    """Of each way; adaptive solvers take another number for every arm."""
+    taken: dict[tuple[str, int], list[float]] = {}
+    for number in numbers:
+        taken.setdefault((number.solver, number.steps), []).append(number.nfe)
+    return {way: float(np.mean(each)) for way, each in taken.items()}
+
+
+def _row(f: Found, number: Number, way: Setting | None, base: Found | None) -> Measurement:
+    gap = _paired_error(f, base, number) if base else None
+    own = f.trial.arm, f.trial.seed, way, number.metric
+    return Measurement(*own, number.value, number.count, number.error, gap)
+
+
+def _paired_error(f: Found, base: Found, number: Number) -> float | None:
+    """Standard error of the difference from the baseline, sample by sample; None if unknown."""
+    pair = [_by_sample(each, number, f) for each in (f, base)]
+    if any(each is None for each in pair) or len(pair[0]) != len(pair[1]):  # type: ignore[arg-type]
+        return None
+    difference = np.subtract(*(np.asarray(each, np.float64) for each in pair))
+    return float(difference.std(ddof=1) / np.sqrt(len(difference)))
+
+
+def _by_sample(each: Found, number: Number, asked: Found) -> Shaped[np.ndarray, "n"] | None:
+    """What a number is the mean of; of the baseline in its own way, if the arms do not share it."""
+    outcome = each.outcome
+    if outcome is None or outcome.diverged is not None:
+        return None
+    if number.metric == ERROR:
+        return np.asarray(outcome.bins.mean(axis=1))
+    if number.metric == BITS:
+        return outcome.bits
+    if parse(number.metric).name != "exact_match":
+        return None
+    place = asked.trial.config.sampling.steps.index(number.steps)
+    own = each.trial.config.sampling
+    steps = own.steps[min(place, len(own.steps) - 1)]
+    solver = number.solver if number.solver in own.solvers else own.solvers[0]
+    return outcome.right.get(way_key(solver, steps))
+
+
+def _metric(name: str, rows: Sequence[Measurement]) -> Metric:
+    counts = sorted({row.count for row in rows if row.metric == name and row.count})
+    of = " or ".join(f"{count:,}" for count in counts)
+    if name in (ERROR, BITS):
+        return _of_held_out(name, of)
+    if name in (PSNR, RMSE):
+        better, unit = ("higher", "dB") if name == PSNR else ("lower", "values of a byte")
+        return Metric(name, name.upper(), better, unit, f"To the true picture; {of} pictures.")
+    entry = next(e for e in describe(quality_metrics) if e.name == parse(name).name)
+    label = parse(name).name.replace("_", " ").capitalize()
+    explanation = f"{entry.summary}. {of} samples; their seed is the training seed + {SAMPLING:,}."
+    made = quality_metrics.make(name)
+    spec = f" ({name})" if "(" in name else ""
+    return Metric(name, label + spec, made.better, made.unit, explanation)
+
+
+def _of_held_out(name: str, count: str) -> Metric:
+    asked = f"{count} held-out pictures with their captions, noise and levels of seed {SEED}"
+    if name == ERROR:
+        what = "Mean square error in the noise over bins of the log-SNR that all arms share"
+        return Metric(name, "Held-out error", "lower", "", f"{what}; {asked}.")
+    what = "Continuous-time variational bound over the log-SNR that all arms share"
+    return Metric(name, "Bits per dimension", "lower", "", f"{what}; {asked}.")

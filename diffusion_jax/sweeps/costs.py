@@ -1,0 +1,120 @@
+"""What a training step costs, measured before a sweep starts: for its plan and its budgets."""
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from diffusion_jax.data.dataset import Dataset
+from diffusion_jax.data.pipeline import batches
+from diffusion_jax.errors import UserError
+from diffusion_jax.files import save
+from diffusion_jax.registry import parse
+from diffusion_jax.sweeps.trials import Trial, key_of
+from diffusion_jax.training import devices
+from diffusion_jax.training.arms import Inputs
+from diffusion_jax.training.arrange import agreed
+from diffusion_jax.training.program import Program, first_states
+from diffusion_jax.training.runs import DataFacts
+
+FILE = "costs.json"
+ROUNDS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Of one training step of one arm.
+
+    Attributes:
+        parameters: of the network.
+        flops: floating-point operations, as the compiler counts them before it optimises.
+        seconds: wall-clock time on this machine, compilation apart, alone.
+    """
+
+    parameters: int
+    flops: float
+    seconds: float
+
+
+def cost_key(config: ConfigDict) -> str:
+    """Names what the cost of a step depends on."""
+    families = ("loss", "optimizer", "prediction")
+    return key_of(
+        {
+            **{field: config[field] for field in ("data", "network", "text")},
+            **{field: parse(config[field], field).name for field in families},
+            **{f: config.training[f] for f in ("batch_size", "microbatches", "dtype")},
+            "devices": jax.device_count(),
+            "device": jax.devices()[0].device_kind,
+        }
+    )
+
+
+class Costs:
+    """Costs that were measured, kept in the folder of the sweep so that they do not change.
+
+    Args:
+        folder: of the sweep.
+
+    Raises:
+        UserError: its file is damaged.
+    """
+
+    def __init__(self, folder: Path):
+        self._path = folder / FILE
+        try:
+            document = json.loads(self._path.read_text(encoding="utf-8"))
+            self._found = {key: Cost(**row) for key, row in document.items()}
+        except FileNotFoundError:
+            self._found = {}
+        except (ValueError, TypeError, AttributeError):
+            raise UserError(f"{self._path} is damaged: delete it.") from None
+
+    def of(self, trial: Trial, data: Dataset) -> Cost:
+        """The cost of a trial's step, measured if it is not known yet."""
+        key = cost_key(trial.config)
+        if key not in self._found:
+            self._found[key] = measure(trial.config, data)
+            if devices.is_primary():
+                rows = {key: dataclasses.asdict(cost) for key, cost in self._found.items()}
+                save(json.dumps(rows, indent=2) + "\n", self._path)
+        return self._found[key]
+
+
+def measure(config: ConfigDict, data: Dataset) -> Cost:
+    """Compiles a step of a config without arms, and times some."""
+    facts, mesh = DataFacts.of(data), devices.data_mesh()
+    program = Program.build(config, facts, mesh)
+    _, make_states = first_states(program, config, facts)
+    states = make_states()
+    (name,) = program.arms
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(states[name].params))
+    index, count = jax.process_index(), jax.process_count()
+    stream = batches(
+        data.train, data.tokenizer, config.training.batch_size, config.seed, index, count
+    )
+    batch = devices.split_rows(next(stream), mesh)
+    draws = program.draw(np.int32(0))
+    points = {name: program.points[name](draws.u)}
+    group = program.one_by_one((name,))
+    inputs = Inputs(batch, draws, points[name])
+    flops = _flops(program.steps[name], states[name], program.arms[name].hyper, inputs)
+    joined, taken = group.join(states), []
+    for _ in range(1 + ROUNDS):
+        start = time.perf_counter()
+        joined, _ = group.update(joined, batch, draws, points)
+        jax.block_until_ready(joined)
+        taken.append(time.perf_counter() - start)
+    (seconds,) = agreed(min(taken[1:]))
+    return Cost(parameters, flops, seconds)
+
+
+def _flops(step: Any, *arguments: Any) -> float:
+    """Of one call of the whole step, all devices together."""
+    counted = jax.jit(step).lower(*arguments).cost_analysis()
+    return float((counted or {}).get("flops", np.nan))

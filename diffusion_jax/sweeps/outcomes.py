@@ -1,0 +1,155 @@
+"""What became of a trial: its numbers, kept whole or not at all in the folder of its unit."""
+
+import dataclasses
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.files import save
+
+FOLDER = "measured"
+CURVE = "curve.jsonl"
+
+
+@dataclasses.dataclass(frozen=True)
+class Number:
+    """One measured number.
+
+    Attributes:
+        solver: spec of the solver; "" for what needs no samples.
+        steps: its steps.
+        nfe: denoiser evaluations that a sample cost.
+        metric: spec of the metric.
+        value: the number.
+        count: samples or pictures that it was measured on.
+        error: standard error over them, None if unknown.
+    """
+
+    solver: str
+    steps: int
+    nfe: float
+    metric: str
+    value: float
+    count: int
+    error: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """All that was measured of a trained arm.
+
+    Attributes:
+        diverged: the step at which it was dropped; there are no numbers then.
+        numbers: one for each metric in each way.
+        edges: of the bins of log-SNR, rising.
+        bins: error in the noise of each held-out picture in each bin.
+        bits: bound on the bits per dimension of each held-out picture.
+        right: way and attribute -> whether each sample is as its caption says.
+        pictures: the first samples in the way that arms are judged by.
+    """
+
+    diverged: int | None
+    numbers: tuple[Number, ...] = ()
+    edges: tuple[float, ...] = ()
+    bins: Float[np.ndarray, "count bins"] = dataclasses.field(
+        default_factory=lambda: np.zeros((0, 0))
+    )
+    bits: Float[np.ndarray, "count"] = dataclasses.field(default_factory=lambda: np.zeros(0))
+    right: Mapping[str, Bool[np.ndarray, "n"]] = dataclasses.field(default_factory=dict)
+    pictures: UInt8[np.ndarray, "shown ..."] = dataclasses.field(
+        default_factory=lambda: np.zeros((0, 1, 1, 3), np.uint8)
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """Held-out error in the noise of an arm during training.
+
+    Attributes:
+        steps: at each point.
+        loss: mean over bins and pictures.
+    """
+
+    steps: Int[np.ndarray, "points"]
+    loss: Float[np.ndarray, "points"]
+
+
+def way_key(solver: str, steps: int) -> str:
+    """How a way is called in `Outcome.right`."""
+    return f"{solver}, {steps}"
+
+
+def paths(unit: Path, key: str) -> tuple[Path, Path]:
+    """The files of an outcome: numbers and arrays."""
+    return unit / FOLDER / f"{key}.json", unit / FOLDER / f"{key}.npz"
+
+
+def is_measured(unit: Path, key: str) -> bool:
+    """Whether a trial has been measured."""
+    return paths(unit, key)[0].exists()
+
+
+def store(outcome: Outcome, unit: Path, key: str) -> None:
+    """Writes an outcome; what others look for is written last."""
+    numbers, arrays = paths(unit, key)
+    content = io.BytesIO()
+    named: dict[str, Any] = {f"right:{name}": values for name, values in outcome.right.items()}
+    named |= {"bins": outcome.bins, "bits": outcome.bits, "pictures": outcome.pictures}
+    np.savez_compressed(content, **named)
+    save(content.getvalue(), arrays)
+    document = {
+        "diverged": outcome.diverged,
+        "edges": outcome.edges,
+        "numbers": [dataclasses.asdict(number) for number in outcome.numbers],
+    }
+    save(json.dumps(document, indent=1) + "\n", numbers)
+
+
+def load(unit: Path, key: str) -> Outcome | None:
+    """Reads an outcome; None if the trial has not been measured.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    numbers, arrays = paths(unit, key)
+    if not numbers.exists():
+        return None
+    try:
+        document: dict[str, Any] = json.loads(numbers.read_text(encoding="utf-8"))
+        rows = tuple(Number(**row) for row in document["numbers"])
+        with np.load(arrays, allow_pickle=False) as file:
+            right = {n.partition(":")[2]: file[n] for n in file.files if n.startswith("right:")}
+            own = (file["bins"], file["bits"], right, file["pictures"])
+        return Outcome(document["diverged"], rows, tuple(document["edges"]), *own)
+    except Exception as error:  # whatever numpy and zip make of damaged files
+        raise UserError(f"{numbers} is damaged: delete it to measure again.") from error
+
+
+def add_to_curve(unit: Path, step: int, losses: Mapping[str, float]) -> None:
+    """Adds a point of every arm; a step that was seen before is replaced."""
+    rows = [row for row in _rows(unit) if row["step"] < step]
+    rows += [{"step": step, "arm": arm, "loss": loss} for arm, loss in losses.items()]
+    save("".join(json.dumps(row) + "\n" for row in rows), unit / CURVE)
+
+
+def curve(unit: Path, arm: str) -> Curve:
+    """The curve of an arm of a unit; empty if there is none."""
+    rows = [row for row in _rows(unit) if row["arm"] == arm]
+    steps = np.array([row["step"] for row in rows], int)
+    return Curve(steps, np.array([row["loss"] for row in rows], float))
+
+
+def _rows(unit: Path) -> list[dict[str, Any]]:
+    path = unit / CURVE
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except FileNotFoundError:
+        return []
+    except ValueError:
+        raise UserError(f"{path} is damaged: delete it.") from None

@@ -1,0 +1,297 @@
+"""Turns a sweep into units of work: which arms are trained together, how long, and where.
+
+A unit is a run folder of its own whose arms share data, seed, batches and compiled step. Trials
+that are trained alike are trained once. Units that exist stay as they are, so an arm or a seed
+that is added later makes new units and nothing else.
+"""
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from diffusion_jax.data.dataset import Dataset, datasets
+from diffusion_jax.errors import UserError, one_of
+from diffusion_jax.evaluation.measure import Plan as SamplingPlan
+from diffusion_jax.evaluation.measure import Way
+from diffusion_jax.files import save
+from diffusion_jax.sweeps.costs import Cost, Costs
+from diffusion_jax.sweeps.sweep import Sweep
+from diffusion_jax.sweeps.trials import Trial, key_of, make_trials, training_settings
+from diffusion_jax.training import devices
+from diffusion_jax.training.arms import FIELDS, make_arms, objectives
+from diffusion_jax.training.arrange import agreed
+from diffusion_jax.training.lock import locked
+from diffusion_jax.training.runs import DataFacts, as_plain, from_plain, is_run
+
+UNITS, UNIT, RUN = "units", "unit.json", "run"
+LARGEST = 2**31 - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Unit:
+    """Arms that are trained together, in a folder of their own.
+
+    Attributes:
+        folder: holds the run folder and what was measured.
+        config: of the training; its arms are those of the unit.
+        keys: training key -> name of the arm here.
+    """
+
+    folder: Path
+    config: ConfigDict
+    keys: Mapping[str, str]
+
+    @property
+    def run_folder(self) -> Path:
+        """Where it is trained."""
+        return self.folder / RUN
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a sweep has to do.
+
+    Attributes:
+        sweep: with all its arms.
+        folder: of the sweep.
+        trials: every arm with every seed, with the steps that its budget gives it.
+        costs: of a training step of each trial.
+        units: of which the trials' trainings are parts.
+        data: spec -> data set.
+    """
+
+    sweep: Sweep
+    folder: Path
+    trials: tuple[Trial, ...]
+    costs: tuple[Cost, ...]
+    units: tuple[Unit, ...]
+    data: Mapping[str, Dataset]
+
+    def unit_of(self, trial: Trial) -> Unit:
+        """Where a trial is trained."""
+        return next(unit for unit in self.units if trial.training_key in unit.keys)
+
+    def trials_of(self, unit: Unit) -> tuple[Trial, ...]:
+        """The trials that are trained in a unit."""
+        return tuple(trial for trial in self.trials if trial.training_key in unit.keys)
+
+    def describe(self) -> tuple[str, ...]:
+        """How many arms, how they are grouped, and how long a training takes, in lines."""
+        seeds = sorted({trial.seed for trial in self.trials})
+        trainings = {trial.training_key for trial in self.trials}
+        seconds = sum(unit_seconds(self, unit) for unit in self.units)
+        lines = [
+            f"{len(self.sweep.arms)} arms × {len(seeds)} seeds: {len(self.trials)} trials, "
+            f"{len(trainings)} trainings in {len(self.units)} groups; equal {self.sweep.budget}.",
+            f"Training takes about {_duration(seconds)} on this machine, compilation and sampling "
+            "aside.",
+        ]
+        for unit in self.units:
+            config, names = unit.config, ", ".join(unit.keys.values())
+            lines.append(
+                f"{unit.folder.name}: {names}; seed {config.seed}, {config.training.steps} steps "
+                f"of {config.training.batch_size} pictures, {_duration(unit_seconds(self, unit))}"
+            )
+        return tuple(lines)
+
+
+def unit_seconds(plan: Plan, unit: Unit) -> float:
+    """How long a unit trains, by the time that a step took alone."""
+    seconds = {
+        trial.training_key: cost.seconds * trial.config.training.steps
+        for trial, cost in zip(plan.trials, plan.costs, strict=True)
+        if trial.training_key in unit.keys
+    }
+    return sum(seconds.values())
+
+
+def _duration(seconds: float) -> str:
+    """
+    >>> _duration(42.0), _duration(90.0), _duration(9000.0)
+    ('42 s', '1.5 min', '2.5 h')
+    """
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
+def make_plan(
+    config: ConfigDict, sweep: Sweep, check: Callable[[ConfigDict], None] = lambda config: None
+) -> Plan:
+    """Plans a sweep, and makes the folders of units that there are not yet.
+
+    Args:
+        config: the base of all arms; its `run_dir` is the folder of the sweep.
+        sweep: what differs.
+        check: of each trial's config, before anything is written.
+
+    Raises:
+        UserError: an arm cannot work, its name tells which; the folder holds something else.
+    """
+    whole, trials = make_trials(config, sweep)
+    folder = Path(config.run_dir)
+    if not config.run_dir or is_run(folder):
+        what = "is empty" if not config.run_dir else f"{folder} holds a run, not a sweep"
+        raise UserError(f"run_dir {what}: name a folder, e.g. --config.run_dir=runs/sweep.")
+    data: dict[str, Dataset] = {}
+    sampled = []
+    for trial in trials:
+        with _naming(trial):
+            check(trial.config)
+            own = at_equal_nfe(trial, whole.nfe) if whole.nfe else trial
+            if own.config.data not in data:
+                data[own.config.data] = datasets.make(own.config.data)
+            shape = DataFacts.of(data[own.config.data]).shape
+            SamplingPlan.make(own.config, shape).check(objectives(own.config))
+            _check_judge(whole.judged_by, own.config)
+            sampled.append(own)
+    with _alone(folder):
+        costs = Costs(folder)
+        trials = _with_budget(whole, sampled, costs, data)
+        measured = tuple(costs.of(trial, data[trial.config.data]) for trial in trials)
+        units = _units(folder, trials, data)
+    return Plan(whole, folder, trials, measured, units, data)
+
+
+def _alone(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """One process plans at a time; of several of one job, the first does so for all."""
+    return locked(folder) if devices.is_primary() else contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _naming(trial: Trial) -> Iterator[None]:
+    """Says of which arm a mistake is."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"Arm {trial.arm!r} of the sweep: {error}") from error
+
+
+def _check_judge(metric: str, config: ConfigDict) -> None:
+    known = (*config.sampling.metrics, "noise_error", "bits_per_dim", "psnr", "rmse")
+    if metric:
+        one_of(metric, known, "metric of the verdict")
+
+
+def at_equal_nfe(trial: Trial, nfe: Sequence[int]) -> Trial:
+    """A trial with the most steps that its solver can take with each number of evaluations.
+
+    Raises:
+        UserError: it has several solvers, or steps of its own; or one step takes more.
+    """
+    options = trial.config.sampling
+    if len(options.solvers) > 1 or "sampling.steps" in trial.changes:
+        what = "several solvers" if len(options.solvers) > 1 else "steps of its own"
+        raise UserError(
+            f"it has {what}, and the sweep compares at equal NFE: give each arm one solver, and "
+            "leave sampling.steps alone."
+        )
+    sampling = SamplingPlan.make(trial.config)
+    config = ConfigDict(trial.config.to_dict())
+    config.sampling.steps = tuple(_most_steps(sampling, options.solvers[0], n) for n in nfe)
+    return dataclasses.replace(trial, config=config)
+
+
+def _most_steps(sampling: SamplingPlan, solver: str, nfe: int) -> int:
+    """The most steps that take no more evaluations than allowed."""
+    fitting = [n for n in range(1, nfe + 2) if sampling.evaluations(Way(solver, n)) <= nfe]
+    if not fitting:
+        raise UserError(f"One step of {solver!r} takes more than {nfe} evaluations.")
+    return fitting[-1]
+
+
+def _with_budget(
+    sweep: Sweep, trials: Sequence[Trial], costs: Costs, data: Mapping[str, Dataset]
+) -> tuple[Trial, ...]:
+    """The trials with the steps that cost as much as the baseline's."""
+    if sweep.budget == "steps":
+        return tuple(trials)
+
+    def step(trial: Trial) -> float:
+        """What a step takes of the budget."""
+        if sweep.budget == "images":
+            return float(trial.config.training.batch_size)
+        cost = costs.of(trial, data[trial.config.data])
+        return cost.flops if sweep.budget == "flops" else cost.seconds
+
+    base = next(trial for trial in trials if trial.arm == sweep.baseline)
+    whole = base.config.training.steps * step(base)
+    found = []
+    for trial in trials:
+        if "training.steps" in trial.changes:
+            raise UserError(
+                f"Arm {trial.arm!r} of the sweep has steps of its own, which the budget of equal "
+                f"{sweep.budget} replaces: use budget='steps'."
+            )
+        config = ConfigDict(trial.config.to_dict())
+        config.training.steps = min(max(1, round(whole / step(trial))), LARGEST)
+        found.append(dataclasses.replace(trial, config=config))
+    return tuple(found)
+
+
+def _units(folder: Path, trials: Sequence[Trial], data: Mapping[str, Dataset]) -> tuple[Unit, ...]:
+    """Units that exist and are needed, then new ones for what is in none."""
+    needed = {trial.training_key: trial for trial in reversed(trials)}  # the first of each
+    needed = dict(reversed(needed.items()))
+    kept = [unit for unit in _existing(folder) if needed.keys() & unit.keys.keys()]
+    done = {key for unit in kept for key in unit.keys}
+    groups: dict[Hashable, dict[str, Trial]] = {}
+    for key, trial in needed.items():
+        if key not in done:
+            groups.setdefault(_shared(trial, data[trial.config.data]), {})[key] = trial
+    made = [_make_unit(folder, group) for group in groups.values()]
+    for unit in made if devices.is_primary() else ():
+        document = {"config": as_plain(unit.config), "keys": dict(unit.keys)}
+        save(json.dumps(document, indent=2) + "\n", unit.folder / UNIT)
+    agreed()  # other processes go on once the folders are there
+    return (*kept, *made)
+
+
+def _shared(trial: Trial, data: Dataset) -> Hashable:
+    """What the arms of a unit have in common: settings of the run, and the compiled step."""
+    (arm,) = make_arms(trial.config, DataFacts.of(data)).values()
+    settings = training_settings(trial.config)
+    return key_of({k: v for k, v in settings.items() if k not in FIELDS}), arm.program
+
+
+def _make_unit(folder: Path, group: Mapping[str, Trial]) -> Unit:
+    """A unit of new trainings; each arm has the fields in which it differs from the first."""
+    first = next(iter(group.values())).config
+    config = ConfigDict(first.to_dict())
+    config.training.update({"execution": "auto", "diverged": "drop"})
+    keys: dict[str, str] = {}
+    base = training_settings(first)
+    for key, trial in group.items():
+        # Trials with one name are of different seeds, so in different units; or differ in how
+        # they are sampled, so have one key. Were it otherwise, the key tells them apart.
+        keys[key] = trial.arm if trial.arm not in keys.values() else f"{trial.arm[:51]}-{key}"
+        own = training_settings(trial.config)
+        changed = {field: own[field] for field in FIELDS if own[field] != base[field]}
+        arm = {field: value for field, value in changed.items() if "." not in field}
+        if "training.ema" in changed:
+            arm["training"] = {"ema": changed["training.ema"]}
+        config.arms[keys[key]] = arm
+    place = folder / UNITS / key_of({"keys": sorted(group)})
+    config.run_dir = str(place / RUN)
+    return Unit(place, config, keys)
+
+
+def _existing(folder: Path) -> list[Unit]:
+    found = []
+    for path in sorted((folder / UNITS).glob(f"*/{UNIT}")):
+        try:
+            document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            config, keys = from_plain(document["config"]), dict(document["keys"])
+        except (ValueError, KeyError, TypeError):
+            raise UserError(
+                f"{path} is damaged: delete the folder {path.parent} to train its arms again."
+            ) from None
+        # The folder may have been moved.
+        config.run_dir = str(path.parent / RUN)
+        found.append(Unit(path.parent, config, keys))
+    return found

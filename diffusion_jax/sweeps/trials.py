@@ -1,0 +1,117 @@
+"""The trials of a sweep: every arm with every seed, each a whole config of its own."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from diffusion_jax.errors import UserError, nearest
+from diffusion_jax.registry import parse
+from diffusion_jax.sweeps.sweep import Sweep
+from diffusion_jax.training.arms import arm_changes
+from diffusion_jax.training.runs import CHANGEABLE, as_plain, decisive
+
+# Of a run as a whole: no arm can have its own.
+FIXED = ("run_dir", "arms")
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One arm with one training seed.
+
+    Attributes:
+        arm: name of the arm.
+        changes: the fields that the sweep or the arm replaces, by full name.
+        config: all its settings; it has no arms.
+    """
+
+    arm: str
+    changes: Mapping[str, Any]
+    config: ConfigDict
+
+    @property
+    def seed(self) -> int:
+        """The training seed."""
+        return int(self.config.seed)
+
+    @property
+    def training_key(self) -> str:
+        """Names what is trained: trials with the same share the training."""
+        return key_of(training_settings(self.config))
+
+    @property
+    def key(self) -> str:
+        """Names what is trained and how it is sampled."""
+        return key_of(
+            {**training_settings(self.config), "sampling": as_plain(self.config)["sampling"]}
+        )
+
+
+def training_settings(config: ConfigDict) -> dict[str, Any]:
+    """The fields that the outcome of training depends on, its length included."""
+    settings = dict(decisive(as_plain(config)))
+    aside = {*CHANGEABLE, "arms"} - {"training.steps"}
+    return {key: value for key, value in settings.items() if key not in aside}
+
+
+def key_of(settings: Mapping[str, Any]) -> str:
+    """A short name of some settings.
+
+    >>> key_of({"a": 1, "b": 2}) == key_of({"b": 2, "a": 1})
+    True
+    """
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def make_trials(config: ConfigDict, sweep: Sweep) -> tuple[Sweep, tuple[Trial, ...]]:
+    """The trials of a sweep over a config.
+
+    Args:
+        config: see `configs/base.py`; its arms, if any, are one more axis.
+        sweep: what differs.
+
+    Returns:
+        The sweep with all its arms, and a trial for each of its choices.
+
+    Raises:
+        UserError: a field that there is not, or that cannot differ between arms.
+    """
+    whole = sweep.over(arm_changes(config), parse(config.schedule, "schedule").name)
+    found = [Trial(c.name, c.changes, _replaced(config, c.changes)) for c in whole.choices]
+    return whole, tuple(found)
+
+
+def _replaced(config: ConfigDict, changes: Mapping[str, Any]) -> ConfigDict:
+    changed = ConfigDict(config.to_dict())
+    changed.arms = ConfigDict()
+    for field, value in changes.items():
+        section, _, last = field.rpartition(".")
+        holder = changed.get(section) if section else changed
+        if field in FIXED or not isinstance(holder, ConfigDict) or last not in holder:
+            raise UserError(_unknown(field, config))
+        # A single value of a field that takes several.
+        several = isinstance(holder[last], tuple) and not isinstance(value, (tuple, list))
+        try:
+            holder[last] = (value,) if several else value
+        except TypeError:
+            kind = type(holder[last]).__name__
+            raise UserError(
+                f"The sweep sets {field} to {value!r}, which is not of type {kind}."
+            ) from None
+    return changed
+
+
+def _unknown(field: str, config: ConfigDict) -> str:
+    if field in FIXED:
+        return f"A sweep cannot replace {field!r}, which all its arms share."
+    known = [
+        name if not isinstance(config[name], ConfigDict) else f"{name}.{inner}"
+        for name in config
+        if name not in FIXED
+        for inner in (config[name] if isinstance(config[name], ConfigDict) else ("",))
+    ]
+    return f"The sweep replaces {field!r}, which no config has.{nearest(field, known)}"

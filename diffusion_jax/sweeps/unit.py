@@ -1,0 +1,142 @@
+"""Does one unit of a sweep: trains its arms, and measures what is to be measured of them."""
+
+from collections.abc import Hashable, Mapping, Sequence
+
+import numpy as np
+
+from diffusion_jax.data.dataset import Dataset
+from diffusion_jax.evaluation.heldout import HeldOut, held_out
+from diffusion_jax.evaluation.measure import Cell, measure
+from diffusion_jax.evaluation.measure import Plan as SamplingPlan
+from diffusion_jax.evaluation.paired import Z95
+from diffusion_jax.evaluation.quality import quality
+from diffusion_jax.evaluation.real import Real
+from diffusion_jax.evaluation.restoration import Fidelity
+from diffusion_jax.registry import parse
+from diffusion_jax.sweeps.outcomes import Number, Outcome, add_to_curve, is_measured, store, way_key
+from diffusion_jax.sweeps.plan import Plan, Unit
+from diffusion_jax.sweeps.trials import Trial
+from diffusion_jax.training.devices import is_primary
+from diffusion_jax.training.journal import Diverged
+from diffusion_jax.training.loop import Watch, train
+from diffusion_jax.training.progress import Progress
+from diffusion_jax.training.trained import TrainedArm, load_arms, load_guides
+
+HELD_OUT = 512  # pictures
+WATCHED = 64  # of them during training
+SEED = 0  # of held-out noise and levels
+SHOWN = 12  # samples that are kept as pictures
+ERROR, BITS = "noise_error", "bits_per_dim"
+PSNR, RMSE = "psnr", "rmse"  # where samples restore pictures
+# They search all training pictures, so they are taken only where arms are judged.
+MEMORISATION = ("neighbour_ratio", "copies")
+
+
+def is_done(plan: Plan, unit: Unit) -> bool:
+    """Whether all trials of a unit are measured."""
+    return all(is_measured(unit.folder, trial.key) for trial in plan.trials_of(unit))
+
+
+def do(plan: Plan, unit: Unit, progress: Progress, reals: dict[Hashable, Real]) -> None:
+    """Trains and measures, from where the folder says it is.
+
+    Args:
+        plan: the sweep.
+        unit: one of its units.
+        progress: where to show it.
+        reals: pictures that samples are held against, kept from unit to unit.
+
+    Raises:
+        UserError: training or measuring cannot go on.
+        Stopped: SIGTERM or SIGINT came; the state has been saved.
+    """
+    data = plan.data[unit.config.data]
+    left = [trial for trial in plan.trials_of(unit) if not is_measured(unit.folder, trial.key)]
+    try:
+        run = train(unit.config, progress, _watch(unit, data))
+    except Diverged as error:  # all arms, so that there is nothing to measure
+        for trial in left if is_primary() else ():
+            at = error.steps[unit.keys[trial.training_key]]
+            store(Outcome(at), unit.folder, trial.key)
+        return
+    if not is_primary():
+        return
+    arms = load_arms(run.folder)
+    for trial in left:
+        sampling = SamplingPlan.make(trial.config, run.facts.shape)
+        real = reals.setdefault(
+            (unit.config.data, sampling.headline_count), Real(data, sampling.headline_count)
+        )
+        arm = arms[unit.keys[trial.training_key]]
+        store(_measure(unit, trial, arm, sampling, real, progress), unit.folder, trial.key)
+
+
+def _watch(unit: Unit, data: Dataset) -> Watch:
+    count = min(WATCHED, len(data.test))
+
+    def watch(step: int, arms: Mapping[str, TrainedArm]) -> None:
+        losses = {
+            name: float(held_out(arm, data, count, SEED).mean.mean())
+            for name, arm in arms.items()
+            if arm.diverged is None
+        }
+        add_to_curve(unit.folder, step, losses)
+
+    return watch
+
+
+def _measure(
+    unit: Unit,
+    trial: Trial,
+    arm: TrainedArm,
+    sampling: SamplingPlan,
+    real: Real,
+    progress: Progress,
+) -> Outcome:
+    if arm.diverged is not None:
+        return Outcome(arm.diverged)
+    data = real.data
+    found = held_out(arm, data, min(HELD_OUT, len(data.test)), SEED, sampling.batch_size)
+    numbers, right, pictures = list(_of_held_out(found)), {}, None
+    arms = {trial.arm: arm}
+    guides = load_guides(unit.run_folder, arms, sampling.guidance.guided_by)
+    for cell in measure(sampling, arms, data, progress, guides):
+        numbers += _of_samples(cell, real, _metrics(sampling, cell.way == sampling.headline))
+        if cell.right:
+            right[way_key(cell.way.solver, cell.way.steps)] = cell.right["all"]
+        if cell.way == sampling.headline:
+            pictures = cell.pictures[:SHOWN]
+            right |= {f"shown, {name}": each[:SHOWN] for name, each in cell.right.items()}
+    assert pictures is not None, "the headline is one of the ways"
+    edges, bins = found.bins.edges, found.per_picture.astype(np.float64)
+    return Outcome(None, tuple(numbers), edges, bins, found.bits, right, pictures)
+
+
+def _metrics(sampling: SamplingPlan, judged: bool) -> tuple[str, ...]:
+    specs = tuple(sampling.metrics)
+    return tuple(spec for spec in specs if judged or parse(spec).name not in MEMORISATION)
+
+
+def _of_held_out(found: HeldOut) -> tuple[Number, Number]:
+    per_picture = found.per_picture.mean(axis=1, dtype=np.float64)
+    return (
+        Number("", 0, 0.0, ERROR, float(per_picture.mean()), found.count, _error(per_picture)),
+        Number("", 0, 0.0, BITS, float(found.bits.mean()), found.count, _error(found.bits)),
+    )
+
+
+def _error(values: np.ndarray) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def _of_samples(cell: Cell, real: Real, metrics: Sequence[str]) -> list[Number]:
+    way = (cell.way.solver, cell.way.steps, cell.evaluations)
+    found = [
+        Number(*way, metric, each.value, each.count, (each.high - each.low) / (2 * Z95))
+        for metric, each in quality(cell.pictures, cell.captions, real, metrics).items()
+    ]
+    if cell.truth is not None:
+        fidelity = Fidelity.of(cell.pictures, cell.truth)
+        for metric, values in ((PSNR, fidelity.psnr), (RMSE, fidelity.rmse)):
+            found.append(Number(*way, metric, float(values.mean()), len(values), _error(values)))
+    return found

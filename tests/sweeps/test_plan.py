@@ -1,0 +1,127 @@
+"""From a sweep to units: what is trained together, for how long, and what is new."""
+
+from pathlib import Path
+
+import pytest
+from ml_collections import ConfigDict
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.sweeps import Sweep, axis, choice, listed, product
+from diffusion_jax.sweeps.plan import Plan, make_plan
+from tests.sweeps import tiny
+
+pytestmark = pytest.mark.usefixtures("one_device")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> ConfigDict:
+    config = tiny.get_config()
+    config.run_dir = str(tmp_path / "sweep")
+    return config
+
+
+def arms_of(plan: Plan) -> list[tuple[int, list[str]]]:
+    return sorted((unit.config.seed, sorted(unit.keys.values())) for unit in plan.units)
+
+
+def test_arms_that_share_a_step_and_a_seed_are_one_unit(config: ConfigDict) -> None:
+    sweep = tiny.get_sweep()
+    plan = make_plan(config, sweep)
+    assert len(plan.trials) == 10
+    # "again" and "free" are trained as "cosine" is.
+    assert arms_of(plan) == [(seed, ["boom", "cosine", "flow"]) for seed in (0, 1)]
+    assert "10 trials, 6 trainings in 2 groups" in plan.describe()[0]
+    assert all(unit.config.training.diverged == "drop" for unit in plan.units)
+
+    wide = product(
+        choice("wide", network="dit(width=16, depth=1, heads=1, patch=6)"), axis("seed", 0)
+    )
+    slow = product(choice("slow", {"training.steps": 24}), axis("seed", 0))
+    other = Sweep(listed(product(choice("base"), axis("seed", 0)), wide, slow), budget="steps")
+    config.run_dir += "_other"
+    assert arms_of(make_plan(config, other)) == [(0, ["base"]), (0, ["slow"]), (0, ["wide"])]
+
+
+def test_what_is_added_later_makes_new_units_and_leaves_the_old(config: ConfigDict) -> None:
+    first = make_plan(config, Sweep(product(axis("schedule", "cosine", "ve"), axis("seed", 0))))
+    more = product(axis("schedule", "ve", "cosine", "edm"), axis("seed", 0, 1))
+    second = make_plan(config, Sweep(more))
+    old = {unit.folder for unit in first.units}
+    assert old < {unit.folder for unit in second.units}
+    assert arms_of(second) == [(0, ["cosine", "ve"]), (0, ["edm"]), (1, ["cosine", "edm", "ve"])]
+    # Asked for less, it does less.
+    assert arms_of(make_plan(config, Sweep(choice("only", schedule="edm")))) == [(0, ["edm"])]
+
+
+def test_budgets_give_each_arm_its_steps(config: ConfigDict) -> None:
+    wide = "dit(width=32, depth=2, heads=1, patch=6)"
+    arms = listed(
+        choice("base"), choice("wide", network=wide), choice("large", {"training.batch_size": 24})
+    )
+    steps = {}
+    for budget in ("images", "steps", "flops", "time"):
+        plan = make_plan(config, Sweep(arms, budget=budget))
+        steps[budget] = {t.arm: t.config.training.steps for t in plan.trials}
+        cost = {t.arm: c for t, c in zip(plan.trials, plan.costs, strict=True)}
+    assert steps["images"] == {"base": 12, "wide": 12, "large": 4}
+    assert steps["steps"] == {"base": 12, "wide": 12, "large": 12}
+    for name in ("wide", "large"):
+        flops = cost[name].flops / cost["base"].flops
+        assert steps["flops"][name] == max(1, round(12 / flops)) < 12
+        seconds = cost[name].seconds / cost["base"].seconds
+        assert steps["time"][name] == max(1, round(12 / seconds))
+    # A batch three times as large costs three times as much but for what does not see it.
+    assert 2.5 < cost["large"].flops / cost["base"].flops <= 3
+
+
+def test_equal_evaluations_give_each_solver_its_steps(config: ConfigDict) -> None:
+    solvers = axis("sampling.solvers", "ddim", "heun", "dpmpp_sde")
+    plan = make_plan(config, Sweep(solvers, nfe=(4, 7)))
+    assert {t.arm: t.config.sampling.steps for t in plan.trials} == {
+        "ddim": (4, 7),
+        "heun": (2, 4),  # two a step but for the last
+        "dpmpp_sde": (2, 4),
+    }
+    assert len({trial.training_key for trial in plan.trials}) == 1
+
+
+@pytest.mark.parametrize(
+    ("sweep", "message"),
+    [
+        (Sweep(axis("shedule", "edm")), "Did you mean 'schedule'"),
+        (Sweep(axis("training.stesp", 3)), "Did you mean 'training.steps'"),
+        (Sweep(choice("x", run_dir="/x")), "cannot replace 'run_dir'"),
+        (Sweep(choice("x", schedule="edmm")), "Arm 'x' of the sweep: Unknown schedule 'edmm'"),
+        (Sweep(choice("x", {"sampling.solvers": "hoin"})), "Arm 'x' of the sweep: Unknown solver"),
+        (Sweep(choice("x", {"training.steps": 3})), "use budget='steps'"),
+        (Sweep(choice("x", {"training.steps": "many"})), "steps to 'many', which is not of type"),
+        (Sweep(choice("x", {"sampling.steps": 3}), nfe=(4,)), "steps of its own"),
+        (Sweep(choice("x", {"sampling.solvers": ("ddim", "heun")}), nfe=(4,)), "several solvers"),
+        (Sweep(choice("x", {"sampling.solvers": "predictor_corrector"}), nfe=(1,)), "more than 1"),
+        (Sweep(choice("x"), judged_by="fid"), "Unknown metric of the verdict 'fid'"),
+        (Sweep(choice("x", {"sampling.metrics": "kernal"})), "Did you mean 'kernel'"),
+        (Sweep(choice("x", {"sampling.posterior": "dps()"})), "Arm 'x' of the sweep: .*operator"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_written(
+    config: ConfigDict, sweep: Sweep, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        make_plan(config, sweep)
+    assert not Path(config.run_dir).exists()
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(config: ConfigDict) -> None:
+    folder = Path(config.run_dir)
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="holds a run, not a sweep"):
+        make_plan(config, tiny.get_sweep())
+    (folder / "config.json").unlink()
+    plan = make_plan(config, tiny.get_sweep())
+    (plan.units[0].folder / "unit.json").write_text("{")
+    with pytest.raises(UserError, match=r"unit.json is damaged: delete the folder"):
+        make_plan(config, tiny.get_sweep())
+    (folder / "costs.json").write_text("[1]")
+    with pytest.raises(UserError, match=r"costs.json is damaged: delete it"):
+        make_plan(config, tiny.get_sweep())

@@ -1,0 +1,213 @@
+"""A whole sweep: measured, reported, killed, shared between processes."""
+
+import csv
+import json
+import math
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.reports import content, sweep_results
+from diffusion_jax.reports.sweep_content import SweepReport
+from diffusion_jax.sweeps import Sweep, axis, choice, listed, outcomes, product, unit
+from diffusion_jax.sweeps.plan import Plan, make_plan
+from diffusion_jax.sweeps.trials import Trial
+from diffusion_jax.sweeps.work import work
+from diffusion_jax.training.lock import locked
+from diffusion_jax.training.progress import Progress
+from tests.sweeps import tiny
+from tests.training.commands import finish, run, start
+
+PROVENANCE = content.Provenance("", "", "", None, {}, {}, "", "")
+COMMAND = ("-m", "tests.sweeps.run_tiny")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny sweep, done by the command."""
+    folder = tmp_path_factory.mktemp("sweep") / "run"
+    status, out, err = run(*COMMAND, str(folder))
+    assert status == 0, err
+    lines = out.splitlines()
+    assert lines[0].startswith("5 arms × 2 seeds: 10 trials, 6 trainings in 2 groups")
+    assert lines[-1] == str(folder / "report.html")
+    return folder
+
+
+@pytest.fixture
+def plan(done: Path) -> Plan:
+    """Read back; planning changes nothing."""
+    config = tiny.get_config()
+    config.run_dir = str(done)
+    return make_plan(config, tiny.get_sweep())
+
+
+def report(plan: Plan) -> SweepReport:
+    return sweep_results.report(plan, (), PROVENANCE)
+
+
+def numbers(folder: Path) -> dict[str, list[dict[str, object]]]:
+    """All that was measured, file by file."""
+    found = {
+        path.name: json.loads(path.read_text())["numbers"]
+        for path in folder.glob("units/*/measured/*.json")
+    }
+    assert len(found) == 8  # two seeds of cosine and again, free, flow, boom
+    return found
+
+
+def test_the_same_arm_under_two_names_is_the_same(plan: Plan) -> None:
+    pairs = [pair for pair in report(plan).comparisons if pair.arm == "again"]
+    # Held-out error, bits, exact match and kernel distance, the latter two in two ways.
+    assert len(pairs) == 6
+    assert all(pair.verdict == "identical" and pair.difference == 0 for pair in pairs)
+    assert all(pair.seeds == 2 for pair in pairs)
+
+
+def test_a_diverged_arm_is_told_and_has_no_number(plan: Plan) -> None:
+    found = report(plan)
+    status = {arm.name: arm.status for arm in found.arms}
+    assert "diverged at step" in status.pop("boom")
+    assert set(status.values()) == {"done"}
+    rows = [row for row in found.measurements if row.arm == "boom"]
+    assert len(rows) == 2 * 6 and all(math.isnan(row.value) for row in rows)
+    told = [pair.verdict for pair in found.comparisons if pair.arm == "boom"]
+    assert told == ["no number"] * 6
+
+
+def test_arms_that_differ_in_sampling_alone_share_the_training(plan: Plan) -> None:
+    found = {(p.arm, p.metric): p for p in report(plan).comparisons if p.way is None}
+    assert found["free", "noise_error"].verdict == "identical"
+    sampled = [p for p in report(plan).comparisons if p.arm == "free" and p.metric == "kernel"]
+    assert all(pair.difference != 0 for pair in sampled)
+
+
+def test_the_page_and_the_files_hold_what_was_measured(done: Path, plan: Plan) -> None:
+    page = (done / "report.html").read_text(encoding="utf-8")
+    assert "boom" in page and "identical" in page
+    with (done / "csv" / "measurements.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    values = [row["value"] for row in rows if row["arm"] == "flow"]
+    told = [row.value for row in report(plan).measurements if row.arm == "flow"]
+    np.testing.assert_allclose([float(value) for value in values], told, rtol=1e-6)
+
+
+def test_curves_end_with_what_is_measured_in_the_end(plan: Plan) -> None:
+    curves = {(c.arm, c.seed): c for c in report(plan).curves}
+    assert curves["flow", 1].steps.tolist() == [4, 8, 12]
+    assert curves["flow", 1].images.tolist() == [32, 64, 96]
+    # All 32 test pictures are looked at, on the way and in the end.
+    trial = next(t for t in plan.trials if t.arm == "flow" and t.seed == 1)
+    outcome = outcomes.load(plan.unit_of(trial).folder, trial.key)
+    assert outcome is not None
+    assert curves["flow", 1].loss[-1] == pytest.approx(outcome.bins.mean(), rel=1e-5)
+
+
+def test_killed_at_random_moments_it_ends_with_the_same_numbers(done: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut"
+    for files in ("*/curve.jsonl", "*/measured/*.json"):
+        process = start(*COMMAND, str(cut))
+        deadline = time.monotonic() + 200
+        while not list(cut.glob(f"units/{files}")):
+            assert process.poll() is None and time.monotonic() < deadline, finish(process)[2]
+            time.sleep(0.02)
+        time.sleep(random.uniform(0, 0.5))
+        process.send_signal(signal.SIGKILL)
+        finish(process)
+    # Two at once share what is left; neither does what the other does.
+    both = [start(*COMMAND, str(cut)) for _ in range(2)]
+    ends = [finish(process) for process in both]
+    assert [end[0] for end in ends] == [0, 0], ends
+    assert numbers(cut) == numbers(done)
+
+
+@pytest.mark.usefixtures("one_device")
+def test_only_what_is_new_is_done(
+    done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "grown"
+    shutil.copytree(done, folder)
+    config = tiny.get_config()
+    config.run_dir = str(folder)
+    grown = Sweep(
+        listed(
+            product(axis("schedule", "cosine"), axis("seed", 0, 1)),
+            product(
+                axis("sampling.guidance", strong="classifier_free(scale=5.0)"), axis("seed", 0)
+            ),
+            product(choice("new", schedule="edm"), axis("seed", 1)),
+        ),
+    )
+    measured = []
+    whole = unit._measure
+
+    def spied(where: unit.Unit, trial: Trial, *rest: object) -> object:
+        measured.append((trial.arm, trial.seed))
+        return whole(where, trial, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(unit, "_measure", spied)
+    made = make_plan(config, grown)
+    assert work(made, Progress(quiet=True)) == ()
+    assert measured == [("strong", 0), ("new", 1)]
+    found = sweep_results.report(made, (), PROVENANCE)
+    assert {arm.name: arm.status for arm in found.arms} == dict.fromkeys(
+        ("cosine", "strong", "new"), "done"
+    )
+
+
+@pytest.mark.usefixtures("one_device")
+def test_a_unit_that_fails_is_told_and_does_not_stop_the_others(done: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "broken"
+    shutil.copytree(done, folder)
+    config = tiny.get_config()
+    config.run_dir = str(folder)
+    made = make_plan(config, tiny.get_sweep())
+    first, second = made.units
+    for each in (first, second):
+        shutil.rmtree(each.folder / "measured")
+    (first.run_folder / "config.json").write_text("{")
+    (failure,) = work(made, Progress(quiet=True))
+    assert failure.unit == first and "damaged" in failure.reason
+    found = sweep_results.report(made, (failure,), PROVENANCE)
+    seed = first.config.seed
+    assert all(f"seed {seed} failed: " in arm.status for arm in found.arms)
+    assert any(failure.reason in line for line in found.plan)
+
+
+def test_damaged_numbers_are_told(done: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(done, folder)
+    path = next(folder.glob("units/*/measured/*.npz"))
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"is damaged: delete it to measure again"):
+        outcomes.load(path.parents[1], path.stem)
+
+
+@pytest.mark.usefixtures("one_device")
+def test_a_unit_that_another_process_does_is_waited_for(
+    done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "shared"
+    shutil.copytree(done, folder)
+    config = tiny.get_config()
+    config.run_dir = str(folder)
+    made = make_plan(config, tiny.get_sweep())
+    first = made.units[0]
+    measured = first.folder / "measured"
+    measured.rename(tmp_path / "aside")
+    pauses = []
+
+    def other_process_ends(seconds: float) -> None:
+        pauses.append(seconds)
+        (tmp_path / "aside").rename(measured)
+
+    monkeypatch.setattr("diffusion_jax.sweeps.work.time.sleep", other_process_ends)
+    with locked(first.folder):
+        assert work(made, Progress(quiet=True)) == ()
+    assert len(pauses) == 1
