@@ -24,6 +24,7 @@ lint: $(INSTALLED)
 
 bench: $(INSTALLED) $(PEERS_VENV)/installed.stamp
 	@$(BIN)/python -m experiments.benchmark
+	@$(BIN)/python -m experiments.benchmark_arms
 	@$(BIN)/python -m experiments.benchmark_peers --peers=$(PEERS_VENV)/bin/python
 
 # Pins the ranges of setup.cfg for every Python and platform it allows; needs `uv`.
