@@ -1,7 +1,7 @@
 """One arm on Fashion-MNIST, small enough for sweeps on a CPU.
 
 Source: the network and recipe are those of `shapes`, with fewer channels.
-Cost: 16,000 pictures of 28 × 28 grey pixels; about a minute on two CPU cores.
+Cost: 16,000 pictures of 32 × 32 grey pixels; about a minute on two CPU cores.
 Data: TFDS downloads it; without internet, --config.data="fashion_mnist(manual_dir='…')".
 Command: python -m experiments.compare --config=configs/fashion_mnist_small.py \\
     --sweep=configs/sweeps/weightings.py

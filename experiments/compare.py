@@ -27,6 +27,7 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict
 
+from diffusion_jax.errors import UserError
 from experiments import cli
 
 SWEEP = flags.DEFINE_string("sweep", "", "a sweep file, such as configs/sweeps/schedules.py")
@@ -66,6 +67,11 @@ def sweep(config: ConfigDict, path: str) -> None:
     for name, text in csv_files(report).items():
         save(text, plan.folder / "csv" / name)
     print(sweep_page.write(report, plan.folder / "report.html"))
+    if failures:
+        raise UserError(
+            f"{len(failures)} of {len(plan.units)} groups failed, the first because: "
+            f"{failures[0].reason} The report tells which arms. The same command tries them again."
+        )
 
 
 def compare(config: ConfigDict) -> None:

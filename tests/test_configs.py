@@ -1,6 +1,7 @@
 """Every config that we ship can be built, and its head says what a user must know."""
 
 import ast
+import re
 from pathlib import Path
 
 import jax
@@ -11,13 +12,17 @@ from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.evaluation.measure import Plan
 from diffusion_jax.networks.initialise import initialise
 from diffusion_jax.registry import parse
-from diffusion_jax.training.arms import make_arms
+from diffusion_jax.sweeps.plan import at_equal_nfe
+from diffusion_jax.sweeps.trials import make_trials
+from diffusion_jax.training.arms import make_arms, objectives
 from diffusion_jax.training.program import check_settings
 from diffusion_jax.training.runs import DataFacts
-from experiments.config_files import load_config
+from experiments import config_fields
+from experiments.config_files import load_config, load_sweep
 
 FOLDER = Path(__file__).parents[1] / "configs"
 FILES = sorted(path for path in FOLDER.glob("*.py") if path.stem not in ("__init__", "base"))
+SWEEPS = sorted(path for path in (FOLDER / "sweeps").glob("*.py") if path.stem != "__init__")
 SHAPES = {"fashion_mnist": (32, 32, 1), "cifar10": (32, 32, 3), "shapes": None}
 
 
@@ -49,3 +54,42 @@ def test_config_says_source_cost_and_command(path: Path) -> None:
         f"Command: python -m experiments.compare --config={path.parent.name}/{path.name}",
     ):
         assert word in text
+
+
+def config_of(path: Path) -> Path:
+    """The config that a sweep's head runs it over."""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    found = re.search(
+        r"Command: python -m experiments.compare --config=configs/(\w+)\.py \\\n"
+        rf"    --sweep=configs/sweeps/{path.stem}\.py",
+        text,
+    )
+    assert found and "Source:" in text and "Cost:" in text, path
+    return FOLDER / f"{found[1]}.py"
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_sweep_can_be_planned_over_its_config(path: Path) -> None:
+    config = load_config(str(config_of(path)))
+    sweep, trials = make_trials(config, load_sweep(str(path)))
+    for trial in trials:
+        config_fields.check(trial.config, str(path))
+        trial = at_equal_nfe(trial, sweep.nfe) if sweep.nfe else trial
+        Plan.make(trial.config).check(objectives(trial.config))
+    assert len({trial.seed for trial in trials}) > 2
+    assert len({(trial.arm, trial.seed) for trial in trials}) == len(trials)
+
+
+def test_arms_of_the_same_weight_draw_the_same_levels() -> None:
+    """Log-normal sigma on EDM's schedule is logit-normal time on the straight path."""
+    config = load_config(str(FOLDER / "shapes.py"))
+    _, trials = make_trials(config, load_sweep(str(FOLDER / "sweeps" / "same_weight.py")))
+    u = np.linspace(0.01, 0.99, 9, dtype=np.float32)
+    points = {}
+    for trial in trials:
+        (objective,) = objectives(trial.config).values()
+        points[trial.arm] = objective.points(u)
+    edm, flow = points["edm"], points["flow"]
+    np.testing.assert_allclose(edm.level.log_snr, flow.level.log_snr, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(edm.weight, flow.weight, rtol=1e-4)
+    assert not np.allclose(edm.level.log_snr, points["dense"].level.log_snr, atol=0.1)

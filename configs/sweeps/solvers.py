@@ -3,7 +3,8 @@
 Source: DDIM (Song et al. 2020), Heun (Karras et al. 2022), DPM-Solver++ (Lu et al. 2022), UniPC
 (Zhao et al. 2023), DEIS (Zhang & Chen 2023), and two stochastic ones.
 Cost: three trainings of the config it is run over; sampling takes about as long.
-Command: python -m experiments.compare --config=configs/shapes.py --sweep=configs/sweeps/solvers.py
+Command: python -m experiments.compare --config=configs/shapes.py \\
+    --sweep=configs/sweeps/solvers.py
 """
 
 from diffusion_jax.sweeps import Sweep, axis, product

@@ -25,7 +25,7 @@ from diffusion_jax.sweeps.trials import Trial, key_of, make_trials, training_set
 from diffusion_jax.training import devices
 from diffusion_jax.training.arms import FIELDS, make_arms, objectives
 from diffusion_jax.training.arrange import agreed
-from diffusion_jax.training.lock import locked
+from diffusion_jax.training.lock import waited
 from diffusion_jax.training.runs import DataFacts, as_plain, from_plain, is_run
 
 UNITS, UNIT, RUN = "units", "unit.json", "run"
@@ -159,8 +159,8 @@ def make_plan(
 
 
 def _alone(folder: Path) -> contextlib.AbstractContextManager[None]:
-    """One process plans at a time; of several of one job, the first does so for all."""
-    return locked(folder) if devices.is_primary() else contextlib.nullcontext()
+    """One process plans at a time; of several of one job, the first waits for all."""
+    return waited(folder) if devices.is_primary() else contextlib.nullcontext()
 
 
 @contextlib.contextmanager
@@ -249,7 +249,9 @@ def _units(folder: Path, trials: Sequence[Trial], data: Mapping[str, Dataset]) -
         document = {"config": as_plain(unit.config), "keys": dict(unit.keys)}
         save(json.dumps(document, indent=2) + "\n", unit.folder / UNIT)
     agreed()  # other processes go on once the folders are there
-    return (*kept, *made)
+    places = {key: place for place, key in enumerate(needed)}
+    # In an order that is the same in all processes, whoever has seen which folder first.
+    return tuple(sorted((*kept, *made), key=lambda u: min(places.get(k, LARGEST) for k in u.keys)))
 
 
 def _shared(trial: Trial, data: Dataset) -> Hashable:

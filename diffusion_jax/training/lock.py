@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -47,6 +48,24 @@ def locked(folder: Path) -> Iterator[None]:
         if made:
             with contextlib.suppress(OSError):  # it is not empty
                 folder.rmdir()
+
+
+@contextlib.contextmanager
+def waited(folder: Path, pause: float = 0.2) -> Iterator[None]:
+    """`locked`, but waits for its turn.
+
+    Args:
+        folder: as there.
+        pause: seconds between two tries.
+    """
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(locked(folder))
+                break
+            except Locked:
+                time.sleep(pause)
+        yield
 
 
 def _open(path: Path) -> IO[str]:

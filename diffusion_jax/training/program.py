@@ -7,14 +7,15 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.networks.initialise import initialise
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork
-from diffusion_jax.process.objective import Points
+from diffusion_jax.process.objective import Objective, Points
 from diffusion_jax.training import devices
 from diffusion_jax.training.arms import Arm, make_arms, score_losses
 from diffusion_jax.training.draws import Draws, draw
@@ -62,9 +63,9 @@ class Program:
         check_settings(config)
         devices.check_batch(config.training.batch_size, config.training.microbatches, mesh)
         arms = make_arms(config, facts)
-        rows = devices.by_rows(mesh)
+        compiled = jax.jit(_points, out_shardings=devices.by_rows(mesh))
         points: dict[str, Callable[[Array], Points]] = {
-            name: jax.jit(arm.objective.points, out_shardings=rows) for name, arm in arms.items()
+            name: functools.partial(compiled, arm.objective) for name, arm in arms.items()
         }
         parts = config.training.microbatches
         steps = {name: _step(arm.network, parts) for name, arm in arms.items()}
@@ -114,13 +115,30 @@ def _step(network: ScoreNetwork, microbatches: int) -> TrainStep:
     return make_train_step(score_losses(network), microbatches)
 
 
-def _make_draw(config: ConfigDict, facts: DataFacts, mesh: Mesh) -> Callable[[Any], Draws]:
-    def draw_step(step: Int[Array, ""]) -> Draws:
-        key = jax.random.fold_in(_key(config, TRAINING), step)
-        rows = jnp.arange(config.training.batch_size)
-        return draw(key, rows, facts.shape, config.training.caption_dropout)
+def _points(objective: Objective, u: Float[Array, " batch"]) -> Points:
+    """`Objective.points`, compiled once for all objectives that differ in numbers alone."""
+    return objective.points(u)
 
-    return jax.jit(draw_step, out_shardings=devices.by_rows(mesh))
+
+def _make_draw(config: ConfigDict, facts: DataFacts, mesh: Mesh) -> Callable[[Any], Draws]:
+    compiled = jax.jit(_draw, static_argnums=(2, 3), out_shardings=devices.by_rows(mesh))
+    key, options = _key(config, TRAINING), config.training
+
+    def draw_step(step: Any) -> Draws:
+        return compiled(key, step, options.batch_size, facts.shape, options.caption_dropout)
+
+    return draw_step
+
+
+def _draw(
+    key: Key[Array, ""],
+    step: Int[Array, ""] | np.integer[Any],
+    batch_size: int,
+    shape: tuple[int, ...],
+    caption_dropout: float | Float[Array, ""],
+) -> Draws:
+    """The randomness of a step, compiled once for all seeds."""
+    return draw(jax.random.fold_in(key, step), jnp.arange(batch_size), shape, caption_dropout)
 
 
 def _key(config: ConfigDict, stream: int) -> Array:

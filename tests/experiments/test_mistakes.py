@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from diffusion_jax.errors import UserError
-from experiments.config_files import load_config
+from experiments.config_files import load_config, load_sweep
 
 BROKEN = {
     "not Python": ("def get_config(:\n", "line 1: SyntaxError"),
@@ -86,3 +86,18 @@ def test_a_config_may_take_an_argument(tmp_path: Path) -> None:
         "    return config\n"
     )
     assert [load_config(f"{file}{argument}").seed for argument in ("", ":7")] == [1, 7]
+
+
+def test_a_broken_sweep_is_told_by_its_line(tmp_path: Path) -> None:
+    head = "from diffusion_jax.sweeps import Sweep, axis\n"
+    for text, said in {
+        "def get_sweep():\n    return 3\n": "must return a Sweep, not int",
+        "def get_config():\n    return 3\n": "does not define get_sweep",
+        "def get_sweep():\n    return Sweep(axis('seed'))\n": r"line 3: UserError: The axis 'seed'",
+        "def get_sweep():\n    return Sweep(axes('seed', 0))\n": r"line 3: NameError",
+    }.items():
+        (tmp_path / "sweep.py").write_text(head + text)
+        with pytest.raises(UserError, match=said):
+            load_sweep(str(tmp_path / "sweep.py"))
+    with pytest.raises(UserError, match="Did you mean"):
+        load_sweep(str(tmp_path / "sweeps.py"))
