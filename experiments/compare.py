@@ -80,7 +80,7 @@ def compare(config: ConfigDict) -> None:
     from diffusion_jax.evaluation.measure import Plan, measure
     from diffusion_jax.files import save
     from diffusion_jax.reports import comparison, page
-    from diffusion_jax.training.arms import objectives
+    from diffusion_jax.training.arms import make_arms, objectives
     from diffusion_jax.training.devices import is_primary
     from diffusion_jax.training.loop import train
     from diffusion_jax.training.progress import Progress
@@ -91,8 +91,10 @@ def compare(config: ConfigDict) -> None:
     # Before anything is trained: can all of it be sampled?
     data = datasets.make(config.data)
     comparison.check_data(data)
-    plan = Plan.make(config, DataFacts.of(data).shape)
+    facts = DataFacts.of(data)
+    plan = Plan.make(config, facts.shape)
     plan.check(objectives(config))
+    plan.check_networks({n: arm.network for n, arm in make_arms(config, facts).items()}, facts)
     progress = Progress()
     run = train(config, progress)
     if not is_primary():

@@ -130,7 +130,8 @@ def _network(config: ConfigDict) -> Teller:
     name, trained = next(iter(load_arms(run.folder, (ARM.value,) if ARM.value else ()).items()))
     spec = config.sampling.guidance
     guided_by = guidance.make(spec).guided_by
-    weaker = load_guides(run.folder, {name: trained}, guided_by).get(name)
+    other = load_guides(run.folder, {name: trained}, guided_by).get(name)
+    weaker = other.denoiser() if other else _without_attention(guidance.make(spec), run, trained)
     if not (_prompt() or weaker):  # nothing to guide towards
         spec = "none"
     guide = guidance.make(spec)
@@ -142,11 +143,26 @@ def _network(config: ConfigDict) -> Teller:
         f"The denoiser is the network of the arm {name} in {run.folder}, "
         f"after {trained.step:,} training steps.",
         trained.objective.prediction,
-        lambda denoise, course: guide(
-            denoise, null_condition(condition), course, weaker.denoiser() if weaker else None
-        ),
+        lambda denoise, course: guide(denoise, null_condition(condition), course, weaker),
         spec,
     )
+
+
+def _without_attention(guide: Any, run: Any, trained: Any) -> Any:
+    """The network without self-attention, for guidance that wants it; else None."""
+    from diffusion_jax.evaluation.conditions import encode
+    from diffusion_jax.evaluation.generate import check_attention
+    from diffusion_jax.networks.attention import perturbed
+
+    if guide.perturbs is None:
+        return None
+    check_attention(guide, trained.arm.network, run.facts.shape, encode(run.facts, ("",)))
+
+    def weaker(*arguments: Any) -> Any:
+        with perturbed(guide.perturbs):
+            return trained.denoiser()(*arguments)
+
+    return weaker
 
 
 def _oracle(config: ConfigDict, data: Any) -> Teller:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from contextlib import nullcontext
 from typing import Any
 
 import jax
@@ -9,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
+from diffusion_jax.errors import UserError
+from diffusion_jax.networks.attention import perturbed
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork, null_condition
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import Prediction
@@ -24,12 +27,45 @@ from diffusion_jax.struct import Scalar, pytree, static
 
 
 def _denoiser(
-    network: ScoreNetwork, params: PyTree, prediction: Prediction, sigma_data: Scalar
+    network: ScoreNetwork,
+    params: PyTree,
+    prediction: Prediction,
+    sigma_data: Scalar,
+    without: tuple[int, ...] | None = None,
 ) -> Denoiser:
+    """The denoiser that a network is, maybe without self-attentions (`attention.perturbed`)."""
+
     def predict(x: Array, label: Array, condition: Condition) -> Any:
-        return network.apply({"params": params}, x, label, condition)
+        with nullcontext() if without is None else perturbed(without):
+            return network.apply({"params": params}, x, label, condition)
 
     return from_network(predict, prediction, sigma_data, network.variance)
+
+
+def check_attention(
+    guidance: Guidance, network: ScoreNetwork, shape: tuple[int, ...], condition: Condition
+) -> None:
+    """Raises UserError if guidance is to leave out self-attentions that a network does not have.
+
+    Args:
+        guidance: of the sampler.
+        network: that is sampled.
+        shape: of a sample.
+        condition: a row or more of it, or {}.
+    """
+    layers = guidance.perturbs
+    if layers is None:
+        return
+    rows = next((len(value) for value in condition.values()), 1)
+    label = jnp.zeros(rows if network.labels == 1 else (rows, network.labels))
+    with perturbed() as called:
+        jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((rows, *shape)), label, condition)
+    if called() <= max(layers, default=0):
+        raise UserError(
+            f"guidance {type(guidance).__name__} leaves out self-attentions"
+            f"{f' {layers}' if layers else ''}, and network {type(network.backbone).__name__} has "
+            f"{called() or 'none'}."
+        )
 
 
 @pytree
@@ -83,6 +119,9 @@ class Sampler:
         """The guided denoiser that parameters trained with `prediction` are, for one run."""
         own = denoise = _denoiser(self.network, params, prediction, self.sigma_data)
         guide = self.guide.denoiser() if self.guide else None
+        without = self.guidance.perturbs
+        if without is not None:
+            guide = _denoiser(self.network, params, prediction, self.sigma_data, without)
         if condition or guide:  # without a condition only another network can guide
             denoise = self.guidance(denoise, null_condition(condition), course, guide)
         if self.posterior:
@@ -184,10 +223,13 @@ def generate(
         Samples in the units of the data, float32, and the path of the first `traced`.
 
     Raises:
-        UserError: the solver or the prediction cannot start from the grid's first level.
+        UserError: the solver or the prediction cannot start from the grid's first level, or
+            guidance needs self-attention that the network lacks.
     """
     check_start(nodes, sampler.solver, prediction)
     check_variance(sampler.solver, sampler.network.variance)
+    example: Condition = {name: values[:1] for name, values in condition.items()}
+    check_attention(sampler.guidance, sampler.network, sampler.shape, example)
     if sampler.guide:
         check_start(nodes, sampler.solver, sampler.guide.prediction)
     nodes = _visited(sampler.posterior, nodes) if sampler.posterior else nodes

@@ -12,10 +12,11 @@ from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.pipeline import to_bytes
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.evaluation.conditions import encode
-from diffusion_jax.evaluation.generate import Guide, Path, Sampler, generate
+from diffusion_jax.evaluation.generate import Guide, Path, Sampler, check_attention, generate
 from diffusion_jax.evaluation.quality import Metric, metrics
 from diffusion_jax.evaluation.real import captioned_pictures
 from diffusion_jax.evaluation.restoration import Restoration
+from diffusion_jax.networks.score_network import ScoreNetwork
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.sampling.grids import Grid, Nodes, grids, make, rises
@@ -153,6 +154,11 @@ class Plan:
                 check_variance(solver, objective.loss.variance)
                 for each in (objective, guide or objective):
                     check_start(nodes, solver, each.prediction)
+
+    def check_networks(self, networks: Mapping[str, ScoreNetwork], facts: DataFacts) -> None:
+        """Raises UserError if guidance needs what the network of an arm does not have."""
+        for network in networks.values():
+            check_attention(self.guidance, network, facts.shape, encode(facts, ("",)))
 
     def sampler(
         self,

@@ -1,8 +1,14 @@
-"""Attention over cells of a picture and words of a caption."""
+"""Attention over cells of a picture and words of a caption, and networks that go without."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import flax.linen as nn
 import jax
 from jaxtyping import Array, Bool, Float
+
+SELF = "self"  # the name of every attention of rows to each other
 
 
 class Attention(nn.Module):
@@ -26,8 +32,12 @@ class Attention(nn.Module):
         x: Float[Array, "batch queries width"],
         context: Float[Array, "batch keys text"],
         mask: Bool[Array, "batch keys"] | None = None,
+        perturbed: bool = False,
     ) -> Float[Array, "batch queries width"]:
-        """Lets every row of x look at the rows of context where mask is true."""
+        """Lets every row of x look at the rows of context where mask is true.
+
+        `perturbed`, it looks at its own alone: the map softmax(…) is replaced by the identity.
+        """
         width = x.shape[-1]
 
         def project(rows: Float[Array, "batch rows features"], name: str, bias: bool) -> Array:
@@ -38,8 +48,37 @@ class Attention(nn.Module):
         # The same vector added to every key changes no softmax, so keys need no bias.
         key = project(context, "key", False)
         allowed = None if mask is None else mask[:, None, None, :]
-        mixed = jax.nn.dot_product_attention(query, key, value, mask=allowed).reshape(x.shape)
+        mixed = (
+            value if perturbed else jax.nn.dot_product_attention(query, key, value, mask=allowed)
+        )
+        mixed = mixed.reshape(x.shape)
         if self.zero:
             zeros = nn.initializers.zeros_init()
             return nn.Dense(width, kernel_init=zeros, dtype=self.dtype, name="zero_out")(mixed)
         return nn.Dense(width, dtype=self.dtype, name="out")(mixed)
+
+
+@contextmanager
+def perturbed(layers: tuple[int, ...] = ()) -> Iterator[Callable[[], int]]:
+    """Within it, networks go without self-attention: each cell looks at itself alone.
+
+    Args:
+        layers: which self-attentions, numbered as the network calls them; all if empty.
+
+    Yields:
+        A function that tells how many self-attentions were called so far.
+
+    Source: Ahn et al. 2024 (perturbed-attention guidance), section 4.2 and eq. 15.
+    """
+    called = 0
+
+    def intercept(call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
+        nonlocal called
+        named = (context.method_name, context.module.name) == ("__call__", SELF)
+        if not named or not isinstance(context.module, Attention):
+            return call(*args, **kwargs)
+        number, called = called, called + 1
+        return call(*args, **kwargs, perturbed=not layers or number in layers)
+
+    with nn.intercept_methods(intercept):
+        yield lambda: called

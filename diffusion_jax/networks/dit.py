@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float
 
 from diffusion_jax.errors import one_of
 from diffusion_jax.networks import checks
-from diffusion_jax.networks.attention import Attention
+from diffusion_jax.networks.attention import SELF, Attention
 from diffusion_jax.networks.embeddings import NoiseEmbedding, grid_features
 from diffusion_jax.networks.patches import from_patches, to_patches
 from diffusion_jax.networks.registries import networks
@@ -134,7 +134,7 @@ class DiTBlock(nn.Module):
         width = h.shape[-1]
         steer = modulations(embedding, width, 6, self.dtype)
         hidden = layer_norm(self.dtype)(h) * (1 + steer[1]) + steer[0]
-        h += steer[2] * Attention(self.heads, dtype=self.dtype, name="self")(hidden, hidden, mask)
+        h += steer[2] * Attention(self.heads, dtype=self.dtype, name=SELF)(hidden, hidden, mask)
         if words is not None:
             cross = Attention(self.heads, zero=True, dtype=self.dtype, name="cross")
             h += cross(layer_norm(self.dtype)(h), words, words_mask)

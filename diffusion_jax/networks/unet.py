@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.networks import checks
-from diffusion_jax.networks.attention import Attention
+from diffusion_jax.networks.attention import SELF, Attention
 from diffusion_jax.networks.embeddings import NoiseEmbedding
 from diffusion_jax.networks.patches import from_patches, to_patches
 from diffusion_jax.networks.registries import networks
@@ -176,7 +176,7 @@ class GridAttention(nn.Module):
         heads = max(1, channels // self.head_width)
         x = h.reshape(batch, height * width, channels)
         cells = nn.LayerNorm(dtype=self.dtype, name="self_norm")(x)
-        x += Attention(heads, zero=True, dtype=self.dtype, name="self")(cells, cells)
+        x += Attention(heads, zero=True, dtype=self.dtype, name=SELF)(cells, cells)
         if context is not None:
             cells = nn.LayerNorm(dtype=self.dtype, name="cross_norm")(x)
             cross = Attention(heads, zero=True, dtype=self.dtype, name="cross")

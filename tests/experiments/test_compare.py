@@ -108,6 +108,7 @@ def test_held_out_pictures_are_restored(tmp_path: Path) -> None:
         ("guidance", "autoguidance", "needs a guide: another arm"),
         ("guidance", "autoguidance(arm=edn)", "Did you mean 'edm'"),
         ("guidance", "autoguidance(step=5)", "the checkpoint of step 5"),
+        ("guidance", "perturbed_attention", "network UNet has none"),
         ("threshold", "dynamik", "Did you mean 'dynamic'"),
         ("metrics", ("frechett",), "Did you mean 'frechet'"),
         ("operator", "half", "needs sampling.posterior"),

@@ -115,7 +115,9 @@ def test_scale_one_is_no_guidance(spec: str) -> None:
     np.testing.assert_allclose(guided, plain, atol=1e-5)
 
 
-@pytest.mark.parametrize("spec", ["apg", "cfg_plus_plus", "cfg_zero", "autoguidance"])
+@pytest.mark.parametrize(
+    "spec", ["apg", "cfg_plus_plus", "cfg_zero", "autoguidance", "perturbed_attention"]
+)
 def test_what_a_guidance_needs_it_asks_for(spec: str) -> None:
     with pytest.raises(UserError, match=f"{type(guidance.make(spec)).__name__} needs"):
         guidance.make(spec)(data().denoise, jnp.full(6, WHOLE))

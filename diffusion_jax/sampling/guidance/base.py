@@ -34,6 +34,11 @@ class Guidance(Protocol):
         ...
 
     @property
+    def perturbs(self) -> tuple[int, ...] | None:
+        """Self-attentions that it lacks as its own guide, () for all; None if it is no guide."""
+        ...
+
+    @property
     def remembers(self) -> bool:
         """Whether an evaluation depends on those before: no solver may then take one back."""
         ...
@@ -105,6 +110,10 @@ class Contrast:
 
     @property
     def guided_by(self) -> tuple[str, int | None] | None:
+        return None
+
+    @property
+    def perturbs(self) -> tuple[int, ...] | None:
         return None
 
     @property

@@ -15,6 +15,7 @@ class NoGuidance:
 
     passes: ClassVar[int] = 1
     guided_by: ClassVar[None] = None
+    perturbs: ClassVar[None] = None
     remembers: ClassVar[bool] = False
 
     def __call__(
