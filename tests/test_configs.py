@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -84,7 +85,7 @@ def test_arms_of_the_same_weight_draw_the_same_levels() -> None:
     """Log-normal sigma on EDM's schedule is logit-normal time on the straight path."""
     config = load_config(str(FOLDER / "shapes.py"))
     _, trials = make_trials(config, load_sweep(str(FOLDER / "sweeps" / "same_weight.py")))
-    u = np.linspace(0.01, 0.99, 9, dtype=np.float32)
+    u = jnp.linspace(0.01, 0.99, 9)
     points = {}
     for trial in trials:
         (objective,) = objectives(trial.config).values()
