@@ -67,7 +67,7 @@ class Principal:
     Source: Pearson 1901; Hotelling 1933.
     """
 
-    count: int = 32
+    count: int = 16
 
     def __post_init__(self) -> None:
         within(self, 1, float("inf"), "count")

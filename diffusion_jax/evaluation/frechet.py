@@ -8,7 +8,8 @@ features it is the FID; here it is on whatever features are handed over.
 From finite sets it is too large: for sets of n and m by a/n + b/m, to leading order, as covariances
 that are estimated differ. Twice the estimate less the mean of those of two halves of both sets is
 without that term, so that figures of different sample counts may stand side by side, and chance may
-take it below 0. With fewer than four samples per feature the next terms count, and it is too small.
+take it below 0. With fewer than `PER_FEATURE` samples per feature the next terms count too, and it
+comes out too small.
 
 Its standard error comes from the influence of each sample x on it, which to leading order is
 2 (mu_1 - mu_2)·u + u^T (1 - T) u less its mean, for u = x - mu_1 and T the linear map that carries
@@ -26,6 +27,7 @@ from diffusion_jax.evaluation.distance import Distance, Features
 
 Matrix = Float[np.ndarray, "dim dim"]
 LEAST = 4  # of either set, two in each half
+PER_FEATURE = 4  # samples that the extrapolation wants
 RANK = 1e-10  # eigenvalues below this share of the largest count as 0
 
 

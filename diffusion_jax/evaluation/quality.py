@@ -90,7 +90,8 @@ class ExactMatch:
 class Frechet:
     """Squared Fréchet distance to test pictures, on features that are not Inception's.
 
-    d² = |mu_1 - mu_2|² + tr(C_1 + C_2 - 2 (C_1 C_2)^(1/2)).
+    d² = |mu_1 - mu_2|² + tr(C_1 + C_2 - 2 (C_1 C_2)^(1/2)). Extrapolated, it needs four samples
+    and four test pictures per feature, and is not measured with fewer.
 
     Attributes:
         features: what pictures are compared by.
@@ -109,7 +110,8 @@ class Frechet:
     ) -> Measurement | None:
         samples = real.extractor(self.features)(pictures)
         reference = real.features(self.features, "reference")
-        if min(len(samples), len(reference)) < frechet.LEAST:
+        wanted = frechet.PER_FEATURE * samples.shape[1] if self.extrapolated else frechet.LEAST
+        if min(len(samples), len(reference)) < wanted:
             return None
         return _of(frechet_distance(samples, reference, self.extrapolated), len(samples))
 
@@ -143,8 +145,8 @@ class Kernel:
 class NeighbourRatio:
     """Median distance of samples to their nearest training picture over that of unseen pictures.
 
-    1 is as new as unseen pictures are, 0 is a copy. The unseen ones have the samples' captions; the
-    interval is a bootstrap's, over both.
+    1 is as new as unseen pictures are, 0 is a copy; above 1 samples are unlike any picture, as blur
+    is too. The unseen ones have the samples' captions; the interval is a bootstrap's, over both.
 
     Attributes:
         features: what distances are measured on.

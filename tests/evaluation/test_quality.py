@@ -11,7 +11,7 @@ from diffusion_jax.evaluation.features import feature_maps
 from diffusion_jax.evaluation.quality import DEFAULT, Metric, floor, metrics, quality
 from diffusion_jax.evaluation.real import Real
 
-COUNT = 128  # four for each principal component
+COUNT = 128
 SPECS = (*metrics, "frechet(features=random_convolutions, extrapolated=False)")
 
 
