@@ -117,18 +117,16 @@ def _floor(report: Report) -> str:
     return "" if floor is None else formats.number(floor.value)
 
 
-def _measured(report: Report) -> list[str]:
-    """What each measure is, and what could be expected of it, a sentence or two each."""
+def _measured(report: Report) -> list[tuple[str, str]]:
+    """Each measure, and what it is and what could be expected of it."""
     said = []
     for each in report.quality:
         floor = ""
         if each.floor is not None:
             shown = formats.percent if each.unit == "%" else formats.number
-            floor = f", and {shown(each.floor.value)} for real ones with the same captions"
-        said.append(
-            f"{each.metric}, of {each.count:,} pictures, {each.better} is better{floor}: "
-            f"{each.explanation}"
-        )
+            floor = f" Real pictures with the same captions get {shown(each.floor.value)}."
+        what = f"{each.better} is better, {each.count:,} pictures: {each.explanation}{floor}"
+        said.append((each.metric, what))
     return said
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from diffusion_jax.reports import page
-from diffusion_jax.reports.content import Samples
+from diffusion_jax.reports.content import Estimate, NoiseErrors, Quality, Samples
 from tests.reports import made_up
 from tests.reports.markup import outline
 
@@ -128,3 +128,35 @@ def test_file_is_replaced_whole(tmp_path: Path) -> None:
         assert page.write(made, target) == target
         assert f"<title>{title}</title>" in target.read_text(encoding="utf-8")
     assert [file.name for file in target.parent.iterdir()] == ["report.html"]
+
+
+def test_every_measure_losses_by_level_and_what_was_seen_are_shown() -> None:
+    made = made_up.report(arms=2)
+    assert made.samples is not None
+    names = [arm.name for arm in made.arms]
+    edges = np.linspace(-4, 4, 5)
+    errors = NoiseErrors(edges, np.full(4, 0.5), np.full(4, 0.4), np.full(4, 0.6))
+    first, other = (Estimate(0.25, 0.125, 0.5), Estimate(0.75, 0.5, 0.875))
+    found = dict(zip(names, (first, other), strict=True))
+    quality = (
+        Quality("share", "What is right.", "%", "higher", 40, found, Estimate(1.0)),
+        Quality("bits", "What it costs.", "", "lower", 64, found, None),
+    )
+    seen = next(iter(made.samples.pictures.values())) // 2
+    made = dataclasses.replace(
+        made,
+        arms=tuple(dataclasses.replace(arm, noise_errors=errors) for arm in made.arms),
+        quality=quality,
+        samples=dataclasses.replace(made.samples, beside={"seen": seen}),
+    )
+    text = " ".join(page.render(made).split())
+    assert (
+        "higher is better, 40 pictures: What is right. Real pictures with the same captions get"
+        in text
+    )
+    assert "lower is better, 64 pictures: What it costs.</li>" in text
+    assert "25.0%" in text and "12.5–50.0%" in text and "0.750" in text
+    assert text.count("<figcaption>seen</figcaption>") == len(made.samples.captions)
+    assert "Held-out loss by noise level" in text
+    plain = page.render(made_up.report(arms=2))
+    assert "By every measure" not in plain and "Held-out loss" not in plain
