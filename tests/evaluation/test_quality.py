@@ -52,6 +52,30 @@ def test_real_pictures_get_what_a_perfect_model_would(real: Real) -> None:
         assert found[name].low < 0 < found[name].high
 
 
+def test_copies_and_near_ones_are_told_by_their_distances(
+    real: Real, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Points on a line in place of features: every number can be read off."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Line:
+        def fit(self, data):  # type: ignore[no-untyped-def]
+            return lambda pictures: pictures.reshape(len(pictures), -1)[:, :1].astype(float)
+
+    def row(*values: int) -> np.ndarray:
+        return np.array(values, np.uint8).reshape(-1, 1, 1, 1)
+
+    given = {"train": row(0, 100, 200), "reference": row(50)}
+    monkeypatch.setattr(Real, "_pictures", lambda self, which: given[which])
+    fresh = Real(real.data, 4)
+    monkeypatch.setitem(fresh.__dict__, "pictures", row(20, 30, 40, 30))  # 20 to 40 from training
+    samples = row(0, 110, 30, 40)  # 0, 10, 30 and 40 from it
+    ratio = metrics["neighbour_ratio"](features=Line())(samples, (), fresh)
+    assert ratio is not None and ratio.value == pytest.approx(20 / 30)
+    copies = metrics["copies"](features=Line())(samples, (), fresh)
+    assert copies is not None and copies.value == 0.5  # the second nearest of 110 is 90 away
+
+
 def test_a_data_set_without_a_checker_has_no_rate(real: Real) -> None:
     silent = Real(dataclasses.replace(real.data, check=None), COUNT)
     assert not quality(real.pictures, real.captions, silent, ("exact_match",))
