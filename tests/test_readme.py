@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SECTION = re.search(r"## Adding to it\n(.*?)\n## ", README, re.DOTALL)
@@ -60,3 +61,11 @@ def test_the_catalog_in_readme_and_docs_is_the_present_one(tmp_path: Path) -> No
     assert page.read_text() == committed.read_text(), (
         "run `python -m experiments.catalog --markdown=docs/catalog.md`"
     )
+
+
+def test_the_sweep_is_one() -> None:
+    (block,) = re.findall(r"## Sweeps\n.*?```python\n(.*?)```", README, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(block, names)
+    sweep = names["get_sweep"]()
+    assert sweep.arms[0] == "cosine-fast" and len(sweep.arms) == 6 and len(sweep.choices) == 18

@@ -54,11 +54,12 @@ def work(plan: Plan, progress: Progress) -> tuple[Failure, ...]:
             return tuple(failures.values())
         tried = False
         for unit in left:
+            place = f"Group {plan.units.index(unit) + 1} of {len(plan.units)}: "
             with _claimed(unit) as ours:
                 if ours:
                     tried = True
                     try:
-                        do(plan, unit, progress, reals)
+                        do(plan, unit, progress.within(place), reals)
                     except UserError as error:
                         failures[unit.folder.name] = Failure(unit, " ".join(str(error).split()))
         if not tried:

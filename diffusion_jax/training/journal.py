@@ -13,6 +13,8 @@ from diffusion_jax.training.progress import Advance
 from diffusion_jax.training.state import TrainState, healthy
 from diffusion_jax.training.step import Metrics
 
+TOLD = 6  # arms that are told one by one
+
 
 class Diverged(UserError):
     """No arm is left whose numbers are finite.
@@ -124,5 +126,11 @@ def _read(metrics: dict[str, Any]) -> Values:
 
 
 def _note(values: Values) -> str:
+    """
+    >>> _note({"a": {"loss": 0.5}, "b": {"loss": 0.25}})
+    'loss 0.5, 0.25'
+    """
     losses = [row["loss"] for row in values.values()]
+    if len(losses) > TOLD:
+        return f"loss {min(losses):.3g} to {max(losses):.3g}"
     return "loss " + ", ".join(f"{loss:.3g}" for loss in losses)

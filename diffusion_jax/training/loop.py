@@ -23,7 +23,7 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.training import devices
 from diffusion_jax.training.checkpoints import Checkpoint, Checkpoints, check_room
 from diffusion_jax.training.groups import States
-from diffusion_jax.training.journal import Journal
+from diffusion_jax.training.journal import TOLD, Journal
 from diffusion_jax.training.lock import locked
 from diffusion_jax.training.metrics import MetricsLog
 from diffusion_jax.training.program import Program, first_states
@@ -96,11 +96,13 @@ def _loop(
     pending = begin.position.get("log", ())
     folder = run.folder if devices.is_primary() else None
     log = MetricsLog(folder, options.log_every, options.steps, begin.step, pending)
-    showing = progress.phase(f"Training {', '.join(program.arms)}", options.steps, begin.step)
+    names = tuple(program.arms)
+    told = ", ".join(names) if len(names) <= TOLD else f"{len(names)} arms"
+    showing = progress.phase(f"Training {told}", options.steps, begin.step)
     with StopSignals() as signals, log, showing as advance:
         drops = options.diverged == "drop"
         gone = begin.position.get("diverged", {})
-        journal = Journal(log, advance, checkpoints.last_good, tuple(program.arms), drops, gone)
+        journal = Journal(log, advance, checkpoints.last_good, names, drops, gone)
         team: Team | None = None
         for step in range(begin.step + 1, options.steps + 1):
             batch = devices.split_rows(next(stream), program.mesh)

@@ -23,8 +23,12 @@ class Progress:
     ...     advance("loss 0.5")
     """
 
-    def __init__(self, quiet: bool = False):
-        self._quiet = quiet
+    def __init__(self, quiet: bool = False, prefix: str = ""):
+        self._quiet, self._prefix = quiet, prefix
+
+    def within(self, prefix: str) -> "Progress":
+        """The same, of a part of the work that is told before every title."""
+        return Progress(self._quiet, f"{self._prefix}{prefix}")
 
     @contextlib.contextmanager
     def phase(
@@ -43,7 +47,7 @@ class Progress:
         """
         from rich.console import Console
 
-        console = Console(stderr=True)
+        console, title = Console(stderr=True), self._prefix + title
         if self._quiet:
             yield lambda note, units=1: None
         elif console.is_terminal:
