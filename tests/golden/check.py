@@ -117,6 +117,8 @@ def _is_shown(fault: Fault) -> str | None:
         fault.shown()
     except AssertionError as error:
         return f"the fault could not be shown: {error}"
+    except Exception as error:
+        return f"showing the fault failed: {type(error).__name__}: {error}"
     return None
 
 

@@ -73,8 +73,10 @@ class Trailing(AtLabels):
     train_steps: int = static(1000)
 
     def labels(self, steps: int) -> Sequence[float]:
-        # Whole numbers, so that no halfway case depends on how a float was rounded before.
-        return [round(self.train_steps * (steps - i) / steps) - 1 for i in range(steps)]
+        # One stride added again and again, as where networks were trained so: it decides which way
+        # a half is rounded.
+        stride = self.train_steps - (self.train_steps - self.train_steps / steps)
+        return [round(self.train_steps - i * stride) - 1 for i in range(steps)]
 
 
 @grids.register("leading")
@@ -139,7 +141,8 @@ class Linspace(AtLabels):
         last = steps + self.extra - 1
         if last == 0:  # a single label is the first one, as numpy has it
             return [0]
-        found = [i * (self.train_steps - 1) / last for i in range(last, -1, -1)][:steps]
+        stride = (self.train_steps - 1) / last
+        found = [self.train_steps - 1, *(i * stride for i in range(last - 1, -1, -1))][:steps]
         return [round(label) for label in found] if self.rounded else found
 
 

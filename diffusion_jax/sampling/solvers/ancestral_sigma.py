@@ -4,6 +4,7 @@ The flow from s to `down` and the noise `up` that leads from there to s_next bot
 distribution, so that a sampler is as good as its step along the flow.
 """
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -15,7 +16,6 @@ from diffusion_jax.sampling.solvers.base import (
     OneStep,
     State,
     solvers,
-    unless_clean,
 )
 from diffusion_jax.sampling.solvers.rescaled import denoised_at, down_and_up, midpoint, towards
 from diffusion_jax.struct import Scalar, pytree
@@ -28,7 +28,7 @@ class InSigma(OneStep):
     """What the samplers here share; `flow` is what they differ in.
 
     Attributes:
-        eta: 0 is deterministic, 1 is ancestral sampling.
+        eta: 0 is deterministic, 1 is ancestral sampling; more adds more noise, up to all of it.
         s_noise: standard deviation of the noise relative to the exact one.
 
     >>> EulerAncestral().eta
@@ -42,8 +42,7 @@ class InSigma(OneStep):
     needs_signal = True
 
     def __post_init__(self) -> None:
-        within(self, 0, 1, "eta")
-        within(self, 0, float("inf"), "s_noise")
+        within(self, 0, float("inf"), "eta", "s_noise")
 
     def split(self, s: Array, s_next: Array) -> tuple[Array, Array]:
         """How far down the flow goes, and the standard deviation of the noise up."""
@@ -60,7 +59,9 @@ class InSigma(OneStep):
         s, s_next = here.level.noise_to_signal, there.level.noise_to_signal
         z, x0 = state.x / here.level.alpha, denoise(state.x, here.level)
         down, up = self.split(s, s_next)
-        z, x0 = unless_clean(there, lambda: self.flow(z, x0, s, down, denoise), (x0, x0))
+        # All the way down, where eta is large, the flow ends at the estimate, as on clean data.
+        flows = (there.level.sigma > 0) & (down > 0)
+        z, x0 = jax.lax.cond(flows, lambda: self.flow(z, x0, s, down, denoise), lambda: (x0, x0))
         return State(there.level.alpha * (z + up * self.s_noise * noise(0)), x0)
 
 
@@ -83,7 +84,7 @@ class EulerAncestral(InSigma):
     `eta` is the same.
 
     Attributes:
-        eta: 0 is deterministic, 1 is ancestral sampling.
+        eta: 0 is deterministic, 1 is ancestral sampling; more adds more noise, up to all of it.
         s_noise: standard deviation of the noise relative to the exact one.
 
     Source: Song et al. 2020 (DDIM), eq. 12 and 16; k-diffusion (Crowson 2022), `euler_ancestral`.
@@ -101,7 +102,7 @@ class DPM2Ancestral(TwoEvaluations):
     """z_next = z + (down - s) (z_m - D_m)/s_m + up n at s_m = sqrt(s down): midpoint, then noise.
 
     Attributes:
-        eta: 0 is deterministic, 1 is ancestral sampling.
+        eta: 0 is deterministic, 1 is ancestral sampling; more adds more noise, up to all of it.
         s_noise: standard deviation of the noise relative to the exact one.
 
     Source: k-diffusion (Crowson 2022), `dpm_2_ancestral`.
@@ -117,7 +118,7 @@ class DPMpp2SAncestral(TwoEvaluations):
     """z_next = D_m + down/s (z - D_m) + up n, with D_m at s_m = sqrt(s down): 2S, then noise.
 
     Attributes:
-        eta: 0 is deterministic, 1 is ancestral sampling.
+        eta: 0 is deterministic, 1 is ancestral sampling; more adds more noise, up to all of it.
         s_noise: standard deviation of the noise relative to the exact one.
 
     Source: Lu et al. 2022 (DPM-Solver++), algorithm 1 with r = 1/2; k-diffusion (Crowson 2022),

@@ -127,8 +127,7 @@ class DPMSolverAdaptive:
         ):
             one_of(word, words, f"{what} of solver 'dpm_solver_adaptive'")
         positive(self, "rtol", "atol", "h_init", "safety", "accept", "max_trials")
-        within(self, 0, 1, "eta")
-        within(self, 0, float("inf"), "s_noise")
+        within(self, 0, float("inf"), "eta", "s_noise")
 
     @property
     def control(self) -> StepControl:

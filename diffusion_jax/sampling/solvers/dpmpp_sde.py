@@ -60,8 +60,8 @@ class DPMppSDE(OneStep):
     needs_signal = True
 
     def __post_init__(self) -> None:
-        within(self, 0, 1, "eta", "r")
-        within(self, 0, float("inf"), "s_noise")
+        within(self, 0, 1, "r")
+        within(self, 0, float("inf"), "eta", "s_noise")
         positive(self, "r")
 
     def evaluations(self, steps: int) -> int:

@@ -7,6 +7,7 @@ labels (`fractional`), between which sigma/alpha is linear. The last two, and fl
 sigmas (`noise_grid`, `flow_grid`), a list whose last entry is where the run ends.
 """
 
+from tests.golden.diffusers.flows import flow_grid, flow_match_grid, flowing, misread
 from tests.golden.diffusers.network import (
     Thresholded,
     data,
@@ -17,10 +18,8 @@ from tests.golden.diffusers.network import (
 )
 from tests.golden.diffusers.settings import Config, given, steps_of
 from tests.golden.diffusers.spacing import (
+    LAPLACE,
     exploding,
-    flow_grid,
-    flow_match_grid,
-    flowing,
     fractional,
     inverse,
     label_of,
@@ -30,13 +29,14 @@ from tests.golden.diffusers.spacing import (
     noise_grid,
     ratios,
     respaced,
+    respacing,
     schedule,
-    shifted,
     start_scale,
     table,
 )
 
 __all__ = [
+    "LAPLACE",
     "Config",
     "Thresholded",
     "data",
@@ -50,6 +50,7 @@ __all__ = [
     "label_of",
     "labels",
     "levels",
+    "misread",
     "nodes",
     "noise_grid",
     "outputs",
@@ -57,8 +58,8 @@ __all__ = [
     "ratios",
     "recorded_prediction",
     "respaced",
+    "respacing",
     "schedule",
-    "shifted",
     "start_scale",
     "steps_of",
     "table",

@@ -30,6 +30,9 @@ COMMON = {
     "use_lu_lambdas": False,
     "use_flow_sigmas": False,
     "flow_shift": 1.0,
+    "use_dynamic_shifting": False,
+    "time_shift_type": "exponential",
+    "shift_terminal": None,
     "final_sigmas_type": "zero",
     "interpolation_type": "linear",
     "timestep_type": "discrete",
@@ -95,6 +98,37 @@ class Config(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(list(iter(self)))
+
+
+# Settings that mean nothing unless another is so.
+IDLE: Mapping[str, tuple[str, Any]] = {
+    "clip_sample_range": ("clip_sample", True),
+    "dynamic_thresholding_ratio": ("thresholding", True),
+    "sample_max_value": ("thresholding", True),
+    "flow_shift": ("use_flow_sigmas", True),
+    "use_dynamic_shifting": ("use_flow_sigmas", True),
+    "time_shift_type": ("use_dynamic_shifting", True),
+    "shift_terminal": ("use_flow_sigmas", True),
+    "steps_offset": ("timestep_spacing", "leading"),
+    "beta_schedule": ("trained_betas", None),
+    "beta_start": ("trained_betas", None),
+    "beta_end": ("trained_betas", None),
+    "shift": ("use_dynamic_shifting", False),
+}
+# Those that only a pipeline looks at, to find the `mu` of a size of picture.
+PIPELINES = ("base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len")
+
+
+def pass_over(case: Case) -> None:
+    """Counts as looked at what a scheduler was told but others of its settings make idle."""
+    config = Config(case)
+    for name in set(case.kwargs["config"]):
+        if name in PIPELINES:
+            config[name]
+        elif name in IDLE:
+            switch, on = IDLE[name]
+            if config[switch] != on:
+                config[name]
 
 
 def given(case: Case, part: str, name: str, default: Any = None) -> Any:

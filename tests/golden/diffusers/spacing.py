@@ -5,18 +5,19 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from scipy.stats import beta as beta_distribution
 
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import Schedule, schedules
 from diffusion_jax.process.schedules.scaled_linear import scaled_linear, sigmoid_beta
 from diffusion_jax.process.schedules.table import Table, ddpm_cosine, ddpm_linear
 from diffusion_jax.process.schedules.zero_terminal_snr import ZeroTerminalSnr
-from diffusion_jax.sampling.grids import Nodes
-from tests.golden.check import Comparisons, same
+from diffusion_jax.sampling.grids import Nodes, grids
+from diffusion_jax.sampling.grids.labels import AtLabels
+from tests.golden.check import Comparisons, Fault, same
 from tests.golden.diffusers.settings import Config, given, steps_of
 from tests.golden.load import Case
 from tests.golden.replay import nodes_at
+from tests.golden.spec import spec
 
 
 def schedule(config: Mapping[str, Any]) -> Schedule:
@@ -34,7 +35,30 @@ def _table(config: Mapping[str, Any]) -> Table:
         return ddpm_cosine(count)
     if kind == "linear":  # ours is scaled by 1000/steps
         return ddpm_linear(count, start * count / 1000, end * count / 1000)
+    if kind == "exp":  # alpha² = exp(-12 t)
+        return Table(-6 * jnp.arange(1, count + 1) / count)
+    if kind == "laplace":
+        return _laplace(count)
     return {"scaled_linear": scaled_linear, "sigmoid": sigmoid_beta}[kind](count, start, end)
+
+
+def _laplace(count: int) -> Table:
+    """The scheduler's table for a Laplace density of log-SNR, whose alpha² is meant for alpha."""
+    t = np.linspace(0, 1, count + 1)
+    log_snr = -np.copysign(0.5, 0.5 - t) * np.log(1 - 2 * np.abs(0.5 - t) + 1e-6)
+    signal = np.sqrt(1 / (1 + np.exp(-log_snr)))
+    return Table.from_betas(jnp.asarray(np.minimum(1 - signal[1:] / signal[:-1], 0.999)))
+
+
+def _is_not_laplace() -> None:
+    """In the middle of a Laplace density of log-SNR around 0 it is 0, where alpha² is a half."""
+    ours = schedules.make("laplace").level(jnp.asarray(0.5)).alpha
+    theirs = _laplace(1000).level(jnp.asarray(0.5)).alpha
+    assert abs(float(ours) ** 2 - 0.5) < 1e-6, "our own is another"
+    assert abs(float(theirs) ** 2 - 0.5) > 0.2, "alpha² is a half"
+
+
+LAPLACE = Fault("the table called laplace takes alpha for alpha²", shown=_is_not_laplace)
 
 
 def levels(config: Mapping[str, Any]) -> Level:
@@ -50,6 +74,12 @@ def table(case: Case) -> Comparisons:
         yield same("alpha", ours.alpha**2, case["alphas_cumprod"], rtol=1e-10)
 
 
+def train_steps(case: Case) -> int:
+    """How many labels a run is laid out over, which some schedulers can be told anew."""
+    told = given(case, "set_timesteps", "num_train_timesteps")
+    return int(told or Config(case)["num_train_timesteps"])
+
+
 def labels(case: Case, extra: int = 0) -> np.ndarray:
     """The integer labels at which a scheduler asks its network, noisiest first (last, if inverse).
 
@@ -57,25 +87,24 @@ def labels(case: Case, extra: int = 0) -> np.ndarray:
         case: the recorded run.
         extra: how many labels more than steps are laid out, and dropped at the end.
     """
-    config = Config(case)
-    listed = given(case, "set_timesteps", "timesteps")
+    config, listed = Config(case), given(case, "set_timesteps", "timesteps")
     if listed is not None:
         return np.asarray(listed)
-    steps, count, spacing = (
-        steps_of(case),
-        config["num_train_timesteps"],
-        config["timestep_spacing"],
-    )
-    offset = config["steps_offset"]
-    last, way = count - _clipped(config), 1 if inverse(case) else -1
-    if spacing == "linspace":
-        found = np.linspace(0, last - 1, steps + extra).round()[::way][:steps]
-    elif spacing == "leading":
-        step = last // (steps + extra)
-        found = (np.arange(steps + extra) * step)[::way][:steps] + offset
-    else:
-        found = np.round(np.arange(last, 0, -count / steps))[::-way] - 1
-    return found.astype(int)
+    steps, spacing, count = steps_of(case), config["timestep_spacing"], train_steps(case)
+    last = count - _clipped(config)
+    settings = {"train_steps": last}
+    if spacing == "leading":
+        settings |= {"offset": config["steps_offset"]}
+    elif spacing == "linspace":
+        steps += extra
+    elif last < count:
+        # Steps are as long as without the labels that are left out, and so are fewer.
+        return (np.arange(last, 0, -count / steps).round() - 1)[:: -1 if inverse(case) else 1]
+    laid_out = steps + extra if spacing == "leading" else steps
+    grid = grids.make(spec(spacing, **settings))
+    assert isinstance(grid, AtLabels)
+    found = np.array(grid.labels(laid_out))[:: -1 if inverse(case) else 1]
+    return found[: steps_of(case)].astype(int)
 
 
 def inverse(case: Case) -> bool:
@@ -94,9 +123,11 @@ def _clipped(config: Mapping[str, Any]) -> int:
 
 def fractional(case: Case) -> np.ndarray:
     """The labels of schedulers that came from k-diffusion, of which linspace rounds none."""
-    config, steps = Config(case), steps_of(case)
-    if config["timestep_spacing"] == "linspace":
-        return np.linspace(0, config["num_train_timesteps"] - 1, steps)[::-1]
+    listed = given(case, "set_timesteps", "timesteps")
+    if listed is None and Config(case)["timestep_spacing"] == "linspace":
+        grid = grids.make(f"linspace(rounded=False, train_steps={train_steps(case)})")
+        assert isinstance(grid, AtLabels)
+        return np.array(grid.labels(steps_of(case)))
     return labels(case).astype(float)
 
 
@@ -125,75 +156,49 @@ def noise_grid(case: Case) -> np.ndarray:
     low = low if config["sigma_min"] is None else config["sigma_min"]
     high = high if config["sigma_max"] is None else config["sigma_max"]
     if config["interpolation_type"] == "log_linear":
-        found = np.geomspace(whole[-1], whole[0], steps + 1)
-    found = respaced(config, low, high, steps, found)
+        found = respaced({"use_exponential_sigmas": True}, whole[0], whole[-1], steps + 1, found)
+    moved = respaced(config, low, high, steps, found)
     if inverse(case):
-        return np.append(found, whole[-1])
+        if moved is found:
+            return np.append(found, whole[len(whole) - _clipped(config) - 1])
+        return np.append(moved[::-1], moved[0])
     ends = {"zero": 0.0, "sigma_min": whole[0]}
-    return np.append(found, ends[config["final_sigmas_type"]])
+    return np.append(moved, ends[config["final_sigmas_type"]])
+
+
+SPACINGS = {
+    "use_karras_sigmas": ("karras", {}),
+    "use_lu_lambdas": ("log_snr", {}),
+    "use_exponential_sigmas": ("log_snr", {}),
+    "use_beta_sigmas": ("beta", {"along": "noise"}),
+}
+
+
+def respacing(config: Mapping[str, Any]) -> str | None:
+    """Which of the spacings is switched on, if any."""
+    return next((name for name in SPACINGS if config.get(name)), None)
 
 
 def respaced(
     config: Mapping[str, Any], low: float, high: float, steps: int, otherwise: np.ndarray
 ) -> np.ndarray:
     """`steps` noises from `high` down to `low` as the settings say, or `otherwise`."""
-    if config["use_karras_sigmas"]:
-        return np.linspace(high ** (1 / 7), low ** (1 / 7), steps) ** 7
-    if config["use_exponential_sigmas"] or config["use_lu_lambdas"]:
-        return np.geomspace(high, low, steps)
-    if config["use_beta_sigmas"]:
-        return low + (high - low) * beta_distribution.ppf(np.linspace(1, 0, steps), 0.6, 0.6)
-    return otherwise
+    spacing = respacing(config)
+    if spacing is None:
+        return otherwise
+    if steps == 1:
+        return np.array([high])
+    ends = {"sigma_min": float(low), "sigma_max": float(high)}
+    name, settings = SPACINGS[spacing]
+    made = grids.make(spec(name, **settings, **ends))
+    nodes = made(schedules.make(spec("edm", **ends)), steps)
+    return np.asarray(nodes.level.noise_to_signal)[:-1]
 
 
 def label_of(config: Mapping[str, Any], ratio: np.ndarray) -> np.ndarray:
     """The label of sigma/alpha, linear in its logarithm between the entries of the table."""
     whole = np.log(ratios(config))
     return np.interp(np.log(ratio), whole, np.arange(len(whole)))
-
-
-def shifted(sigma: np.ndarray, shift: float) -> np.ndarray:
-    """A flow's noise with its log-SNR lowered by 2 log(shift)."""
-    return shift * sigma / (1 + (shift - 1) * sigma)
-
-
-def flow_grid(case: Case) -> np.ndarray:
-    """sigma at every node of a run of DPM-Solvers with `use_flow_sigmas`, (steps + 1,)."""
-    config, steps = Config(case), steps_of(case)
-    sigma = np.linspace(1, 1 / config["num_train_timesteps"], steps + 1)
-    if case.family.startswith("UniPC"):
-        sigma = np.minimum(shifted(sigma, config["flow_shift"]), 1 - 1e-6)[:-1]
-    else:
-        sigma = shifted(1 - sigma, config["flow_shift"])[::-1][:-1]
-    last = sigma[-1] if config["final_sigmas_type"] == "sigma_min" else 0.0
-    return np.append(sigma, last)
-
-
-def flow_schedule(config: Mapping[str, Any], mu: float | None) -> Schedule:
-    """The flow with its shift, which is fixed or grows with the size of pictures."""
-    shift = config["shift"]
-    if config["use_dynamic_shifting"]:
-        shift = {"exponential": np.exp, "linear": float}[config["time_shift_type"]](mu)
-    return schedules.make(f"rectified_flow(shift={shift})")
-
-
-def flow_match_grid(case: Case) -> tuple[np.ndarray, bool]:
-    """sigma at every node of a FlowMatch scheduler, (steps + 1,), and whether it shifts twice.
-
-    The time of the last noisy node should be 1/T; it is the sigma there, shifted already, which is
-    then shifted again.
-    """
-    config, steps = Config(case), steps_of(case)
-    flow = flow_schedule(config, given(case, "set_timesteps", "mu"))
-    time, last = given(case, "set_timesteps", "sigmas"), 1 / config["num_train_timesteps"]
-    twice = time is None and not config["use_dynamic_shifting"] and config["shift"] != 1
-    if twice:
-        last = float(flow.level(jnp.asarray(last)).sigma)
-    time = np.linspace(1, last, steps) if time is None else np.asarray(time)
-    sigma = np.asarray(flow.level(jnp.asarray(time)).sigma)
-    if config["shift_terminal"]:
-        sigma = 1 - (1 - sigma) / (1 - sigma[-1]) * (1 - config["shift_terminal"])
-    return np.append(respaced(config, sigma[-1], sigma[0], steps, sigma), 0.0), twice
 
 
 def nodes(ratio: Any, time: Any = None) -> Nodes:
@@ -207,13 +212,6 @@ def exploding(ratio: Any) -> Nodes:
     ratio = np.asarray(ratio, float)
     level = Level(jnp.ones(len(ratio)), jnp.asarray(ratio))
     return Nodes(level.sigma, level, Level(jnp.zeros(len(ratio)), jnp.ones(len(ratio))))
-
-
-def flowing(sigma: Any) -> Nodes:
-    """Nodes of the flow (1 - sigma) x_0 + sigma eps, whose time is sigma."""
-    sigma = np.asarray(sigma, float)
-    level = Level(jnp.asarray(1 - sigma), jnp.asarray(sigma))
-    return Nodes(level.sigma, level, Level(-jnp.ones(len(sigma)), jnp.ones(len(sigma))))
 
 
 def start_scale(case: Case, ratio: np.ndarray) -> float:

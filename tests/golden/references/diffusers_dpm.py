@@ -8,7 +8,8 @@ import numpy as np
 
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import convert, predictions
-from diffusion_jax.sampling.grids import Nodes
+from diffusion_jax.process.schedules import schedules
+from diffusion_jax.sampling.grids import Nodes, grids
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.solvers.dpm_sde import DPMpp3MSDE
 from diffusion_jax.sampling.solvers.exponential import between, derivatives, psi
@@ -19,8 +20,10 @@ from tests.golden.diffusers import (
     exploding,
     flow_grid,
     flowing,
+    inverse,
     label_of,
     labels,
+    misread,
     nodes,
     noise_grid,
     recorded_prediction,
@@ -30,6 +33,7 @@ from tests.golden.diffusers import (
 from tests.golden.load import Case
 from tests.golden.problems import problem
 from tests.golden.replay import replay
+from tests.golden.spec import spec
 
 TOLERANCE = 1e-9
 FEW = 15  # steps below which the last ones are of lower order
@@ -104,7 +108,11 @@ def at_labels(case: Case, sigmas: np.ndarray) -> np.ndarray:
         return labels(case, extra=1)
     found = label_of(config, sigmas[:-1])
     rounds = respaced[0] in spacings[:2] and config["beta_schedule"] != "squaredcos_cap_v2"
-    return found.round() if rounds else np.floor(found)
+    if not inverse(case):
+        return found.round() if rounds else np.floor(found)
+    # Labels that occur again are left out, and with them the last steps.
+    found = np.unique(found.round() if respaced[0] == spacings[0] else found)
+    return np.floor(found)
 
 
 def states(case: Case, solver: Solver, ours: Nodes) -> Comparisons:
@@ -116,9 +124,19 @@ def states(case: Case, solver: Solver, ours: Nodes) -> Comparisons:
     if isinstance(solver, DPMpp3MSDE) and steps > 4:
         yield same("states of lower order", found[:2], case["traj"][1:3], atol=TOLERANCE)
         raise Deliberate(Fault(AGAINST, functools.partial(_shown_against, case, ours)))
+    if inverse(case) and np.isnan(case["final"]).all():
+        yield same("states before it", found[:-1], case["traj"][1:-1], atol=TOLERANCE)
+        raise Deliberate(Fault(NOWHERE, functools.partial(_shown_not_a_number, case)))
+    if case["sigmas"][-1] > 0 and abs(case["sigmas"][-2] / case["sigmas"][-1] - 1) < 1e-12:
+        # A step from sigma_min to sigma_min adds the root of what rounding left between them.
+        yield same("states before it", found[:-1], case["traj"][1:-1], atol=TOLERANCE)
+        yield same("final", found[-1], case["final"], atol=1e-7)
+        return
     yield same("states", found, case["traj"][1:], atol=TOLERANCE)
     yield same("final", found[-1], case["final"], atol=TOLERANCE)
 
+
+NOWHERE = "the last step of an inversion over respaced noises has no length, by which it divides"
 
 AGAINST = (
     "the stochastic step of third order weighs the second difference with the wrong sign, and by "
@@ -152,20 +170,36 @@ FAMILIES = ("Multistep", "MultistepInverse", "Singlestep")
 @checks("diffusers", *(f"DPMSolver{kind}Scheduler" for kind in FAMILIES))
 def dpm_solver(case: Case) -> Comparisons:
     """A run over a table's levels, or a flow's."""
+    yield from misread(case)
     ours, sigmas = grid(case)
-    steps = steps_of(case)
+    asked(case, "variance_type", None)  # a variance that a network tells is left aside
     yield from table(case)
     yield same("sigmas", sigmas, case["sigmas"], rtol=1e-10)
-    yield same("alpha", ours.level.alpha[:steps], case["eval_alpha"], rtol=1e-9)
-    yield same("sigma", ours.level.sigma[:steps], case["eval_sigma"], rtol=1e-9)
-    yield same("labels", at_labels(case, sigmas), case["timesteps"])
+    at = at_labels(case, sigmas)
+    yield same("labels", at, case["timesteps"])
+    ours = ours[: len(at) + 1]
+    yield same("alpha", ours.level.alpha[:-1], case["eval_alpha"], rtol=1e-9)
+    yield same("sigma", ours.level.sigma[:-1], case["eval_sigma"], rtol=1e-9)
     yield same("scale of the start", 1.0, case["init_noise_sigma"])
     yield from recorded_prediction(case)
     if "Single" in case.family:
         yield from states(case, single_step(case), ours)
-    else:
-        algorithm = asked(case, "algorithm_type", "dpmsolver++")
-        yield from states(case, multistep(case, algorithm), ours)
+        return
+    algorithm = asked(case, "algorithm_type", "dpmsolver++")
+    solver = multistep(case, algorithm)
+    if algorithm.startswith("sde") and (np.diff(sigmas) > 0).any():
+        yield same("evaluations", solver.evaluations(len(at)), case.nfe)
+        yield same("settings of a step", len(case.kwargs["step"]), 0)
+        data(case)
+        raise Deliberate(Fault(BACKWARDS, functools.partial(_shown_not_a_number, case)))
+    yield from states(case, solver, ours)
+
+
+BACKWARDS = "inverting an SDE takes the square root of the negative variance of its noise: NaN"
+
+
+def _shown_not_a_number(case: Case) -> None:
+    assert np.isnan(case["final"]).all(), "its sample is finite"
 
 
 EDM = {"sigma_min": 0.002, "sigma_max": 80.0, "sigma_data": 0.5, "sigma_schedule": "karras"}
@@ -193,11 +227,13 @@ def edm(case: Case) -> Comparisons:
     cosine = case.family.startswith("Cosine")
     config = {**(COSINE if cosine else EDM), **case.kwargs["config"]}
     low, high, steps = config["sigma_min"], config["sigma_max"], steps_of(case)
-    rho = asked(case, "rho", 7.0)
-    if asked(case, "sigma_schedule", config["sigma_schedule"]) == "karras":
-        sigma = np.linspace(high ** (1 / rho), low ** (1 / rho), steps) ** rho
-    else:
-        sigma = np.geomspace(high, low, steps)
+    asked(case, "num_train_timesteps", 1000)  # labels are of sigma alone
+    rho, ends = asked(case, "rho", 7.0), {"sigma_min": float(low), "sigma_max": float(high)}
+    karras = asked(case, "sigma_schedule", config["sigma_schedule"]) == "karras"
+    made = grids.make(spec("karras", rho=rho, **ends) if karras else spec("log_snr", **ends))
+    sigma = np.asarray(made(schedules.make(spec("edm", **ends)), steps).level.sigma)[:-1]
+    if steps == 1 and not karras:
+        sigma = np.array([low])  # its list is laid out from the other end
     last = low if asked(case, "final_sigmas_type", "zero") == "sigma_min" else 0.0
     sigmas = np.append(sigma, last)
     yield same("sigmas", sigmas, case["sigmas"], rtol=1e-10)

@@ -19,6 +19,7 @@ from diffusion_jax.sampling.solvers import Solver, solvers
 from tests.golden.check import Comparison, Comparisons, Deliberate, Fault, checks, same
 from tests.golden.diffusers import (
     Config,
+    data,
     exploding,
     fractional,
     given,
@@ -31,9 +32,9 @@ from tests.golden.diffusers import (
     table,
 )
 from tests.golden.load import Case
-from tests.golden.problems import problem
-from tests.golden.references.k_diffusion_samplers import on_one_path, spec
+from tests.golden.references.k_diffusion_samplers import on_one_path
 from tests.golden.replay import replay
+from tests.golden.spec import spec
 from tests.sampling.exact import compiled
 
 STATES = 1e-9
@@ -86,19 +87,30 @@ def draws_of(case: Case, solver: Solver, sigma: np.ndarray) -> np.ndarray | None
     return np.concatenate([moved, np.zeros((1, *moved.shape[1:]))])
 
 
+def tolerance(case: Case) -> float:
+    """Of states. On x_0 + sigma eps digits count from the largest, and some are lost.
+
+    An ancestral step finds the sigma that it goes down to from a difference of squares, of which
+    a very long step leaves but a few digits.
+    """
+    lost = 10.0 if "Ancestral" in case.family else 1.0
+    return STATES * max(1.0, lost * float(np.abs(case["traj"]).max()))
+
+
 def replayed(case: Case, solver: Solver, sigma: np.ndarray) -> Comparisons:
     """Our run over our grid beside the recorded one, which has a state for every call."""
     steps = len(sigma) - 1
     calls = solver.evaluations(steps)
     yield same("evaluations", calls, case.nfe)
     draws = draws_of(case, solver, sigma)
-    states = replay(solver, exploding(sigma), problem(case.problem), case["x_init"], draws)
+    states = replay(solver, exploding(sigma), data(case), case["x_init"], draws)
     # Where a step has two calls, the state after the second is the step's; the last has but one.
     ends = np.append(np.arange(1, steps) * calls_per_step(case), calls)
-    yield same("states", states.x, case["traj"][ends], atol=STATES)
-    yield same("final", states.x[-1], case["final"], atol=STATES)
+    atol = tolerance(case)
+    yield same("states", states.x, case["traj"][ends], atol=atol)
+    yield same("final", states.x[-1], case["final"], atol=atol)
     if calls == steps:
-        yield same("estimates of x_0", states.denoised, case["pred_x0"], atol=STATES)
+        yield same("estimates of x_0", states.denoised, case["pred_x0"], atol=atol)
 
 
 def labelled(case: Case, sigma: np.ndarray) -> Iterator[Comparison]:
@@ -152,9 +164,11 @@ def run(case: Case, sigma: np.ndarray, scale: np.ndarray) -> Comparisons:
 @checks("diffusers", "EDMEulerScheduler")
 def edm_euler(case: Case) -> Comparisons:
     config, steps = case.kwargs["config"], steps_of(case)
+    config.get("num_train_timesteps")  # labels are of sigma alone
     ends = {"sigma_min": config.get("sigma_min", 0.002), "sigma_max": config.get("sigma_max", 80.0)}
     karras = config.get("sigma_schedule", "karras") == "karras"
-    grid = spec("karras", rho=config.get("rho", 7.0), **ends) if karras else spec("log_snr", **ends)
+    rho = config.get("rho", 7.0)
+    grid = spec("karras", rho=rho, **ends) if karras else spec("log_snr", **ends)
     nodes = compiled(grids.make(grid), schedules.make(spec("edm", **ends)), steps)
     sigma = np.array(nodes.level.noise_to_signal)
     if config.get("final_sigmas_type", "zero") == "sigma_min":

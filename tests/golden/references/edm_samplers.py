@@ -22,8 +22,8 @@ from tests.golden.check import Comparisons, Deliberate, Fault, Uncovered, checks
 from tests.golden.diffusers import exploding, outputs
 from tests.golden.load import Case
 from tests.golden.problems import Problem, problem
-from tests.golden.references.k_diffusion_samplers import spec
 from tests.golden.replay import at_times, replay, with_clean
+from tests.golden.spec import spec
 from tests.sampling.exact import compiled
 
 STATES = 1e-9
