@@ -22,6 +22,7 @@ from tests.golden.diffusers import (
 )
 from tests.golden.load import Case
 from tests.golden.problems import problem
+from tests.golden.references.diffusers_dpm import at_labels
 from tests.golden.replay import replay
 
 TOLERANCE = 1e-9
@@ -131,7 +132,9 @@ def deis(case: Case) -> Comparisons:
 def tau_of(case: Case, ours: Nodes) -> str:
     """The settings of SA-Solver's noise: as recorded, "tau1" is the default, 1 at 200 to 800."""
     tau = float(Config(case).get("tau_func", "tau=tau1").removeprefix("tau=tau"))
-    active = (case["timesteps"] >= 200) & (case["timesteps"] <= 800)
+    flows = Config(case)["use_flow_sigmas"]
+    at = at_labels(case, np.asarray(ours.level.sigma if flows else ours.level.noise_to_signal))
+    active = (at >= 200) & (at <= 800)
     if not active.any():
         return "tau=0.0"
     ratio = np.asarray(ours.level.noise_to_signal)[: len(active)][active]
@@ -155,5 +158,7 @@ def sa_solver(case: Case) -> Comparisons:
     )
     yield from common(case, solver, ours)
     found = run(case, solver, ours)
-    yield same("states", found.x, case["traj"][1:], atol=TOLERANCE)
-    yield same("final", found.x[-1], case["final"], atol=TOLERANCE)
+    # Noise predicted by a long polynomial may throw states far off, and digits count from there.
+    atol = TOLERANCE * max(1.0, float(np.abs(case["traj"]).max()))
+    yield same("states", found.x, case["traj"][1:], atol=atol)
+    yield same("final", found.x[-1], case["final"], atol=atol)

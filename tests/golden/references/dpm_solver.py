@@ -121,8 +121,8 @@ def solver_of(case: Case) -> Solver:
 def model_of(case: Case) -> Problem:
     """The exact distribution of a case, with what its constructor was told."""
     constructor, data = dict(case.extra["ctor"]), problem(case.problem)
-    # Only the method that extrapolates x_0 corrects it.
-    corrects = case.extra["algorithm_type"] == "dpmsolver++"
+    # Only the methods that extrapolate x_0 correct it.
+    corrects = case.extra["algorithm_type"] in ("dpmsolver++", "data_prediction")
     if not (constructor.get("correcting_x0_fn") and corrects):
         return data
     ratio = constructor.get("dynamic_thresholding_ratio", 0.995)
