@@ -28,6 +28,12 @@ def get_config() -> ConfigDict:
     config.sigma_data = 0.5
     # How an error becomes a number; "hybrid()" learns a variance, "uncertainty" a weight.
     config.loss = "squared"
+    # Training for few steps, such as "shortcut()", which brings its own path, times and losses.
+    # Those that learn from a teacher, or start as one, are told a run's folder and arm, such as
+    # "runs/quickstart:edm".
+    config.fewstep = "none"
+    config.teacher = ""
+    config.teacher_guidance = "none"  # towards the captions, such as "classifier_free(scale=2.0)"
     config.arms = ConfigDict()  # e.g. {"edm": {"schedule": "edm", "times": "log_normal()"}}
 
     config.optimizer = "adam(learning_rate=1e-3)"

@@ -10,7 +10,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from configs import base
-from diffusion_jax.errors import UserError
+from diffusion_jax.errors import UserError, nearest
 from experiments import config_fields
 from experiments.config_fields import fields, nearest_field
 from experiments.config_files import load_config
@@ -102,8 +102,11 @@ def _check_field(config: ConfigDict, field: str, name: str) -> None:
     arm, _, changed = rest.partition(".")
     section, _, _ = changed.rpartition(".")
     base_holder = _section(config, section)
-    if top == "arms" and arm in config.arms and base_holder is not None and last in base_holder:
+    # A name that is nearly that of an arm is a slip; any other is that of a further arm.
+    meant = arm in config.arms or not nearest(arm, config.arms)
+    if top == "arms" and meant and base_holder is not None and last in base_holder:
         with config.unlocked():
+            config.arms.setdefault(arm, ConfigDict())
             config.arms[arm].update_from_flattened_dict({changed: base_holder[last]})
         return
     known = list(fields(config))

@@ -124,13 +124,14 @@ def compare(config: ConfigDict) -> None:
 
 
 def _held_out(plan: Any, arms: Any, data: Any, progress: Any) -> dict[str, Any]:
-    """What each arm makes of held-out pictures."""
+    """What each arm makes of held-out pictures; consistency functions estimate no noise in them."""
     from diffusion_jax.evaluation.heldout import PICTURES, held_out
 
     count, found = min(PICTURES, len(data.test)), {}
     with progress.phase("Held-out loss", len(arms), unit="arms") as done:
         for name, arm in arms.items():
-            found[name] = held_out(arm, data, count, plan.seed, min(plan.batch_size, count))
+            if arm.denoises:
+                found[name] = held_out(arm, data, count, plan.seed, min(plan.batch_size, count))
             done(name)
     return found
 

@@ -2,8 +2,6 @@
 
 import dataclasses
 import functools
-from contextlib import nullcontext
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +10,11 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.attention import perturbed
+from diffusion_jax.networks.denoiser import NetworkDenoiser
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork, null_condition
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import Prediction
-from diffusion_jax.sampling.denoisers import Denoiser, VarianceDenoiser, from_network
+from diffusion_jax.sampling.denoisers import Denoiser, JumpDenoiser, VarianceDenoiser
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.guidance import Course, Guidance
 from diffusion_jax.sampling.inverse import Posterior
@@ -24,22 +23,6 @@ from diffusion_jax.sampling.solvers import Solver, State
 from diffusion_jax.sampling.solvers.base import AdaptiveState
 from diffusion_jax.sampling.thresholds import NoThreshold, Threshold, thresholded
 from diffusion_jax.struct import Scalar, pytree, static
-
-
-def _denoiser(
-    network: ScoreNetwork,
-    params: PyTree,
-    prediction: Prediction,
-    sigma_data: Scalar,
-    without: tuple[int, ...] | None = None,
-) -> Denoiser:
-    """The denoiser that a network is, maybe without self-attentions (`attention.perturbed`)."""
-
-    def predict(x: Array, label: Array, condition: Condition) -> Any:
-        with nullcontext() if without is None else perturbed(without):
-            return network.apply({"params": params}, x, label, condition)
-
-    return from_network(predict, prediction, sigma_data, network.variance)
 
 
 def check_attention(
@@ -69,27 +52,6 @@ def check_attention(
 
 
 @pytree
-class Guide:
-    """A second trained network, which guides the one that is sampled (autoguidance).
-
-    Attributes:
-        network: whose parameters these are.
-        params: of the network.
-        prediction: what it was trained to predict.
-        sigma_data: standard deviation of the data, as in its training.
-    """
-
-    network: ScoreNetwork = static()
-    params: PyTree
-    prediction: Prediction
-    sigma_data: Scalar
-
-    def denoiser(self) -> Denoiser:
-        """The denoiser that it is."""
-        return _denoiser(self.network, self.params, self.prediction, self.sigma_data)
-
-
-@pytree
 class Sampler:
     """How samples are drawn: what does not change between arms, and between step counts.
 
@@ -110,23 +72,30 @@ class Sampler:
     shape: tuple[int, ...] = static()
     sigma_data: Scalar = 0.5
     threshold: Threshold = NoThreshold()
-    guide: Guide | None = None
+    guide: NetworkDenoiser | None = None
     posterior: Posterior | None = None
 
     def denoiser(
         self, params: PyTree, prediction: Prediction, condition: Condition, course: Course
     ) -> Denoiser:
         """The guided denoiser that parameters trained with `prediction` are, for one run."""
-        own = denoise = _denoiser(self.network, params, prediction, self.sigma_data)
+        network = NetworkDenoiser(self.network, params, prediction, self.sigma_data)
+        own = network.denoiser()
         guide = self.guide.denoiser() if self.guide else None
         without = self.guidance.perturbs
         if without is not None:
-            guide = _denoiser(self.network, params, prediction, self.sigma_data, without)
-        if condition or guide:  # without a condition only another network can guide
-            denoise = self.guidance(denoise, null_condition(condition), course, guide)
-        if self.posterior:
-            denoise = self.posterior.denoiser(denoise, course)
-        denoise = thresholded(denoise, self.threshold)
+            guide = dataclasses.replace(network, without=without).denoiser()
+
+        def steer(denoise: Denoiser, guide: Denoiser | None = None) -> Denoiser:
+            if condition or guide:  # without a condition only another network can guide
+                denoise = self.guidance(denoise, null_condition(condition), course, guide)
+            if self.posterior:
+                denoise = self.posterior.denoiser(denoise, course)
+            return thresholded(denoise, self.threshold)
+
+        if isinstance(own, JumpDenoiser):
+            return own.steered(steer, guide)
+        denoise = steer(own, guide)
         # A network tells its variance under the condition, whatever then steers its estimate.
         if isinstance(own, VarianceDenoiser) and denoise is not own:
             return own.steered(denoise)

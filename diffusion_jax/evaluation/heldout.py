@@ -23,6 +23,7 @@ from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.indexed_random import uniforms
 from diffusion_jax.data.pipeline import to_unit
 from diffusion_jax.errors import UserError
+from diffusion_jax.networks.denoiser import NetworkDenoiser
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork
 from diffusion_jax.process.bound import BITS
 from diffusion_jax.process.level import Level
@@ -30,7 +31,7 @@ from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.predictions import Coefficients
 from diffusion_jax.process.schedules import log_snr_range
 from diffusion_jax.sampling.continuous_bound import draw_noise, end_terms, noise_error
-from diffusion_jax.sampling.denoisers import from_network
+from diffusion_jax.sampling.denoisers import Reads, from_network
 from diffusion_jax.sampling.sample import sample_keys
 from diffusion_jax.struct import Scalar, pytree
 from diffusion_jax.training.trained import TrainedArm
@@ -145,6 +146,19 @@ class HeldOut:
         return float(self.bits.mean()), float(_standard_error(self.bits))
 
 
+def check_denoises(name: str, objective: Objective) -> None:
+    """Refuses an arm that cannot be asked.
+
+    Raises:
+        UserError: it is a consistency function, which estimates no noise.
+    """
+    if isinstance(objective.prediction, Reads) and not objective.prediction.denoises:
+        raise UserError(
+            f"Arm {name!r} is a consistency function: it goes to the data at once, and has no "
+            "error in the noise of held-out pictures to be measured by."
+        )
+
+
 def held_out(
     arm: TrainedArm,
     data: Dataset,
@@ -168,8 +182,9 @@ def held_out(
         bins: of the log-SNR.
 
     Raises:
-        UserError: there are not as many test pictures.
+        UserError: there are not as many test pictures, or see `check_denoises`.
     """
+    check_denoises(arm.arm.name, arm.objective)
     if not 1 <= count <= len(data.test):
         raise UserError(
             f"Cannot measure {count} held-out pictures: data set {data.name!r} has "
@@ -183,6 +198,8 @@ def held_out(
     }
 
     def errors(x0: Array, condition: Condition, keys: Array, log_snr: Array) -> Array:
+        if isinstance(arm.objective.prediction, Reads):
+            return _read_errors(arm.network_denoiser, x0, condition, keys, log_snr)
         told = _own_coefficients(arm.objective, log_snr)
         return _errors(
             arm.arm.network,
@@ -279,6 +296,18 @@ def _errors(
 
     denoise = from_network(predict, _Told(coefficients), sigma_data, network.variance)
     return noise_error(denoise, x0, condition, draw_noise(keys, x0), log_snr)
+
+
+@jax.jit
+def _read_errors(
+    own: NetworkDenoiser,
+    x0: Float[Array, "batch ..."],
+    condition: Condition,
+    keys: Key[Array, "batch"],
+    log_snr: Float[Array, "batch"],
+) -> Float[Array, "batch"]:
+    """`_errors` where the prediction makes the denoiser."""
+    return noise_error(own.denoiser(), x0, condition, draw_noise(keys, x0), log_snr)
 
 
 def _keys(seed: int, count: int, columns: int) -> Key[Array, "count columns"]:

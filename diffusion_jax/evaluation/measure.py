@@ -12,7 +12,7 @@ from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.pipeline import to_bytes
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.evaluation.conditions import encode
-from diffusion_jax.evaluation.generate import Guide, Path, Sampler, check_attention, generate
+from diffusion_jax.evaluation.generate import Path, Sampler, check_attention, generate
 from diffusion_jax.evaluation.quality import Metric, metrics
 from diffusion_jax.evaluation.real import captioned_pictures
 from diffusion_jax.evaluation.restoration import Restoration
@@ -176,14 +176,9 @@ class Plan:
             shape,
             arm.objective.sigma_data,
             self.threshold,
-            _as_guide(guide) if guide else None,
+            guide.network_denoiser if guide else None,
             given,
         )
-
-
-def _as_guide(trained: TrainedArm) -> Guide:
-    objective = trained.objective
-    return Guide(trained.arm.network, trained.params, objective.prediction, objective.sigma_data)
 
 
 def _check_guide(guide: Guidance, config: ConfigDict) -> None:

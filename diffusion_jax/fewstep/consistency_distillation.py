@@ -8,6 +8,7 @@ from diffusion_jax.errors import UserError, ordered, positive, within
 from diffusion_jax.fewstep.base import Networks, fewstep, like, square
 from diffusion_jax.fewstep.edm_time import EDMTime, on_karras_grid
 from diffusion_jax.process.level import Level
+from diffusion_jax.sampling.each import each
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers import Solver
 from diffusion_jax.sampling.solvers.base import Denoise
@@ -86,12 +87,16 @@ def along_the_flow(
     [[0.5, 0.5]]
     """
 
+    example = x, Level(jnp.ones_like(start), start)
+    teacher_of_one = each(lambda given: teacher(*given), example)
+
     def one(x: Array, start: Array, end: Array) -> Array:
         time = jnp.stack([start, end])
         one, zero = jnp.ones_like(time), jnp.zeros_like(time)
         nodes = Nodes(time, Level(one, time), Level(zero, one))
         state = solver.init(x[None], nodes)
         draws = lambda k: jnp.zeros_like(x[None])  # noqa: E731
-        return solver.step(state, nodes[0], nodes[1], teacher, draws).x[0]
+        denoise = lambda x, level: teacher_of_one((x[0], level))[None]  # noqa: E731
+        return solver.step(state, nodes[0], nodes[1], denoise, draws).x[0]
 
     return jax.vmap(one)(x, start, end)

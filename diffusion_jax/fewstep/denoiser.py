@@ -8,8 +8,10 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.fewstep.base import FewStep, Network, like
 from diffusion_jax.process.level import Level
+from diffusion_jax.process.predictions import X0, Coefficients
 from diffusion_jax.sampling.denoisers import JumpDenoiser
 from diffusion_jax.sampling.integrate import scale
+from diffusion_jax.struct import pytree
 
 # (x (batch, ...), label (batch,) or (batch, 2), condition) → output (batch, ...)
 Labelled = Callable[
@@ -65,3 +67,31 @@ def jump_denoiser(objective: FewStep, network: Labelled) -> JumpDenoiser:
         return objective.estimate(told(objective, network, condition), own, time, end)
 
     return JumpDenoiser(objective.denoises, estimate)
+
+
+@pytree
+class FewStepPrediction:
+    """What a network predicts that was trained with a few-step objective: an x_0, of its own kind.
+
+    Attributes:
+        objective: that it was trained with.
+
+    >>> from diffusion_jax.fewstep.shortcut import Shortcut
+    >>> FewStepPrediction(Shortcut()).denoises
+    True
+    """
+
+    objective: FewStep
+
+    @property
+    def denoises(self) -> bool:
+        """Whether it is E[x_0 | x] for a step of no length."""
+        return self.objective.denoises
+
+    def coefficients(self, level: Level) -> Coefficients:
+        """Those of x_0."""
+        return X0().coefficients(level)
+
+    def denoiser(self, network: Labelled) -> JumpDenoiser:
+        """See `jump_denoiser`."""
+        return jump_denoiser(self.objective, network)

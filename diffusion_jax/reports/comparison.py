@@ -25,6 +25,7 @@ from diffusion_jax.evaluation.measure import Cell, Plan, Way
 from diffusion_jax.evaluation.paired import Z95, rate_difference, wilson
 from diffusion_jax.evaluation.real import captioned_pictures, reference_count
 from diffusion_jax.evaluation.restoration import Fidelity, interval
+from diffusion_jax.fewstep.denoiser import FewStepPrediction
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.times import log_snr_slope
 from diffusion_jax.process.weightings import effective_weight
@@ -53,10 +54,15 @@ def schedule_curves(objective: Objective, axis: Curve) -> content.Schedule:
     Args:
         objective: of the arm.
         axis: (levels,) log-SNR at which density and weight are wanted; zero where training
-            never looks.
+            never looks. Few-step objectives, which draw two times and hold a network against
+            itself, have neither: they are NaN.
     """
     schedule = objective.schedule
     time = jnp.linspace(schedule.t_min, schedule.t_max, CURVE)
+    relative = (time - schedule.t_min) / (schedule.t_max - schedule.t_min)
+    spread = np.asarray(relative, np.float64), np.asarray(schedule.level(time).log_snr, np.float64)
+    if isinstance(objective.prediction, FewStepPrediction):
+        return content.Schedule(*spread, np.full_like(axis, np.nan), np.full_like(axis, np.nan))
     u = (jnp.arange(QUANTILES) + 0.5) / QUANTILES
     slope = log_snr_slope(objective.times, schedule, u)
     # Quantiles that are clipped to the end of the schedule share one level, of no width.
@@ -71,13 +77,7 @@ def schedule_curves(objective: Objective, axis: Curve) -> content.Schedule:
     def on_axis(values: Array) -> Curve:
         return np.interp(axis, log_snr[order], np.asarray(values)[order], left=0, right=0)
 
-    relative = (time - schedule.t_min) / (schedule.t_max - schedule.t_min)
-    return content.Schedule(
-        np.asarray(relative, np.float64),
-        np.asarray(schedule.level(time).log_snr, np.float64),
-        on_axis(1 / slope),
-        on_axis(effective),
-    )
+    return content.Schedule(*spread, on_axis(1 / slope), on_axis(effective))
 
 
 def common_axis(objectives: Sequence[Objective], points: int = 400) -> Curve:

@@ -44,6 +44,8 @@ class Schedule:
             different prediction targets are comparable; constant for the evidence lower bound
             (Kingma & Gao 2023, eq. 6). Only its shape matters; the page scales it to 1 at
             log-SNR 0. Zero where training never looks.
+
+    Density and weight are NaN for few-step objectives, which have neither.
     """
 
     time: Float[np.ndarray, " times"]
@@ -187,7 +189,8 @@ class Quality:
         unit: "%" for shares in [0, 1], "" for plain numbers.
         better: "higher" or "lower".
         count: number of pictures of each arm.
-        by_arm: arm -> value with its interval.
+        by_arm: arm -> value with its interval; without those that it says nothing of, as bits per
+            dimension of consistency functions.
         floor: what real pictures with the same captions get; None for measures of networks.
     """
 

@@ -41,17 +41,22 @@ def schedules(arms: Sequence[Arm | SweepArm], levels: Float[np.ndarray, " levels
         return []
     x = axes.linear(LOG_SNR, levels, low=float(levels[0]), high=float(levels[-1]), count=6)
     time = [plots.Line(i, s.log_snr, s.time) for i, s in drawn]
-    density = [plots.Line(i, levels, s.density) for i, s in drawn]
-    weight = [plots.Line(i, levels, relative_weight(levels, s.weight)) for i, s in drawn]
+    denoising = [(i, s) for i, s in drawn if np.isfinite(s.density).any()]
+    density = [plots.Line(i, levels, s.density) for i, s in denoising]
+    weight = [plots.Line(i, levels, relative_weight(levels, s.weight)) for i, s in denoising]
     unit = axes.linear("time (0 data, 1 noise)", (0, 1), low=0, high=1)
     who = f"Arms: {formats.listed([arms[i].name for i, _ in drawn])}."
+    curves = Figure(
+        "Schedule",
+        plots.chart("Time against log-SNR", who, time, x, unit),
+        "The noise level that each arm's own time stands for. Where a curve is flat, "
+        "little time covers much noise.",
+    )
+    if not denoising:
+        return [curves]
+    who = f"Arms: {formats.listed([arms[i].name for i, _ in denoising])}."
     return [
-        Figure(
-            "Schedule",
-            plots.chart("Time against log-SNR", who, time, x, unit),
-            "The noise level that each arm's own time stands for. Where a curve is flat, "
-            "little time covers much noise.",
-        ),
+        curves,
         Figure(
             "Training density",
             plots.chart("Density of training log-SNR", who, density, x, _heights(density)),

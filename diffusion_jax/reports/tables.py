@@ -90,7 +90,7 @@ def measures(report: Report) -> Table:
     headings = ("Arm", *(each.metric for each in report.quality))
     rows = []
     for arm in report.arms if report.quality else ():
-        cells = [_measure_cell(each, each.by_arm[arm.name]) for each in report.quality]
+        cells = [_measure_cell(each, each.by_arm.get(arm.name)) for each in report.quality]
         rows.append(_row(report, arm.name, cells, False))
     return Table(headings, tuple(rows))
 
@@ -150,7 +150,9 @@ def _fraction_cell(value: float | None) -> Cell:
     return _empty() if value is None else Cell(formats.percent(value), value)
 
 
-def _measure_cell(measure: Quality, found: Estimate) -> Cell:
+def _measure_cell(measure: Quality, found: Estimate | None) -> Cell:
+    if found is None:
+        return _empty()
     if measure.unit == "%":
         return Cell(formats.percent(found.value), found.value, formats.percent_interval(found))
     return _distance_cell(found, decimals_of([each.value for each in measure.by_arm.values()]))

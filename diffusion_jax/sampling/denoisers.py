@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -17,8 +17,22 @@ Denoiser = Callable[[Float[Array, "batch ..."], Level, Any], Float[Array, "batch
 
 # (scaled x (batch, ...), noise label (batch,), condition) → prediction (batch, ...)
 Network = Callable[
-    [Float[Array, "batch ..."], Float[Array, "batch"], Any], Float[Array, "batch ..."]
+    [Float[Array, "batch ..."], Float[Array, "batch *numbers"], Any], Float[Array, "batch ..."]
 ]
+
+
+@runtime_checkable
+class Reads(Protocol):
+    """A prediction that makes a denoiser of a network in a way of its own."""
+
+    @property
+    def denoises(self) -> bool:
+        """Whether that is E[x_0 | x], and not a consistency function."""
+        ...
+
+    def denoiser(self, network: Network) -> Denoiser:
+        """The denoiser."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,15 +79,22 @@ class JumpDenoiser:
     ) -> Float[Array, "batch ..."]:
         return self.estimate(x, level, level, *condition)
 
-    def steered(self, steer: Callable[[Denoiser], Denoiser]) -> "JumpDenoiser":
+    def steered(
+        self, steer: Callable[..., Denoiser], guide: Denoiser | None = None
+    ) -> "JumpDenoiser":
         """With a function from denoisers to denoisers (guidance, thresholds) at work in each step.
 
-        It is called once, so that what it remembers from step to step is that of one run.
+        Args:
+            steer: (this denoiser, the guide) → denoiser. It is called once, so that what it
+                remembers from step to step is that of one run.
+            guide: another denoiser, which is asked for the same steps if it knows of them.
         """
         ends: list[Level] = []
 
-        def own(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Array:
-            return self.estimate(x, level, ends[-1], condition)
+        def to_the_end(denoise: Denoiser) -> Denoiser:
+            if not isinstance(denoise, JumpDenoiser):
+                return denoise
+            return lambda x, level, condition: denoise.estimate(x, level, ends[-1], condition)
 
         def estimate(x: Array, here: Level, there: Level, condition: Any) -> Array:
             ends.append(there)
@@ -82,7 +103,7 @@ class JumpDenoiser:
             finally:
                 ends.pop()
 
-        denoise = steer(own)
+        denoise = steer(to_the_end(self), None if guide is None else to_the_end(guide))
         return JumpDenoiser(self.denoises, estimate)
 
 
@@ -127,7 +148,7 @@ def from_network(
 
     Args:
         network: (c_in x, label, condition) → prediction, as it was trained.
-        prediction: what the network predicts.
+        prediction: what the network predicts; one that `Reads` does all the rest.
         sigma_data: standard deviation of the data, as in training.
         variance: how to read the variance that the network tells in the second half of its
             channels (`VarianceDenoiser`); None if it tells none.
@@ -137,6 +158,9 @@ def from_network(
     >>> denoise(jnp.ones((2, 3)), Level(jnp.array(0.6), jnp.array(0.8)), None).shape
     (2, 3)
     """
+
+    if isinstance(prediction, Reads):
+        return prediction.denoiser(network)
 
     def predict(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Any:
         batch = (x.shape[0],)

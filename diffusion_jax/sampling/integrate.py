@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int
 
 from diffusion_jax.errors import one_of, positive
 from diffusion_jax.process.level import Level
+from diffusion_jax.sampling.each import each
 from diffusion_jax.struct import Scalar, pytree, static
 
 # (y (batch,), state of which each leaf is (batch, ...)) → d(state)/dy, a tree of the same shapes.
@@ -99,11 +100,12 @@ class Integrator:
         def unit(part: Float[Array, "batch"], state: Any) -> Any:
             return jax.tree.map(lambda v: span * v, slope(start + part * span, state))
 
-        each = _each(unit, state)
+        example = jnp.zeros(jax.tree.leaves(state)[0].shape[0]), state
+        slope_of_one = each(lambda given: unit(*given), example)
 
         def one(state: Any) -> tuple[Any, Array]:
             found = diffrax.diffeqsolve(
-                diffrax.ODETerm(lambda part, state, args: each(jnp.asarray(part), state)),
+                diffrax.ODETerm(lambda part, state, args: slope_of_one((jnp.asarray(part), state))),
                 getattr(diffrax, name)(),
                 t0=0.0,
                 t1=1.0,
@@ -119,36 +121,3 @@ class Integrator:
             return last, 1 + METHODS[name][1] * found.stats["num_steps"].astype(int)
 
         return jax.vmap(one)(state)
-
-
-def _each(slope: Slope, state: Any) -> Callable[[Array, Any], Any]:
-    """The slope of a batch as a function of one of its samples, for use under `jax.vmap` alone.
-
-    A denoiser may hold what belongs to a whole batch (captions, guidance's scales), so it can be
-    asked for a whole batch alone: this is what `vmap` turns the function back into. What the
-    denoiser holds is made an argument, since batching rules may not reach for it.
-    """
-    batch = jax.tree.leaves(state)[0].shape[0]
-
-    def repeat(value: Array) -> Array:
-        return jnp.broadcast_to(value, (batch, *value.shape))
-
-    traced, shape = jax.make_jaxpr(slope, return_shape=True)(jnp.zeros(batch), state)
-
-    def whole(held: list[Array], y: Array, state: Any) -> Any:
-        found = jax.core.eval_jaxpr(traced.jaxpr, held, y, *jax.tree.leaves(state))
-        return jax.tree.unflatten(jax.tree.structure(shape), found)
-
-    @jax.custom_batching.custom_vmap
-    def one(held: list[Array], y: Array, state: Any) -> Any:
-        found = whole(held, repeat(y), jax.tree.map(repeat, state))
-        return jax.tree.map(lambda values: values[0], found)
-
-    @one.def_vmap
-    def rule(size: int, batched: Any, held: list[Array], y: Array, state: Any) -> Any:
-        _, y_is, state_is = batched
-        y = y if y_is else repeat(y)
-        state = jax.tree.map(lambda v, is_batched: v if is_batched else repeat(v), state, state_is)
-        return whole(held, y, state), jax.tree.map(lambda _: True, shape)
-
-    return lambda y, state: one(traced.consts, y, state)

@@ -9,9 +9,11 @@ from jaxtyping import Array, Float, Key
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.predictions import Prediction, determinant
-from diffusion_jax.sampling.denoisers import Denoiser, settled
+from diffusion_jax.sampling.denoisers import Denoiser, Reads, settled
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers.base import AsksVariance, Solver
+from diffusion_jax.sampling.solvers.consistency import Consistency
+from diffusion_jax.sampling.solvers.jump import Jump
 from diffusion_jax.sampling.solvers.restart import Restart
 
 # `fold_in` data for the start; steps fold in their index, which is never as large.
@@ -59,6 +61,7 @@ def check_start(nodes: Nodes, solver: Solver, prediction: Prediction | None = No
     """Refuses a grid that a solver, or a prediction, cannot follow.
 
     Raises:
+        UserError: the network is a consistency function, and the solver wants a denoiser.
         UserError: the grid goes back to more noise, and the solver is not `restart`.
         UserError: the first alpha is 0, and the solver needs sigma/alpha to be finite, or the
             prediction (epsilon, score) says nothing of x_0 there.
@@ -67,6 +70,12 @@ def check_start(nodes: Nodes, solver: Solver, prediction: Prediction | None = No
         raise UserError(
             f"solver {type(solver).__name__} cannot follow a grid that goes back to more noise: "
             "use the solver 'restart', which takes another's steps."
+        )
+    denoises = prediction.denoises if isinstance(prediction, Reads) else True
+    if not denoises and not isinstance(solver, (Consistency, Jump)):
+        raise UserError(
+            f"solver {type(solver).__name__} wants a denoiser, and this network was trained to be "
+            "a consistency function: use the solver 'jump' or 'consistency'."
         )
     first = nodes[0].level
     hint = "starts at alpha = 0: use the grid 'karras' or 'log_snr', or another"

@@ -21,6 +21,7 @@ from diffusion_jax.training.arms import Inputs
 from diffusion_jax.training.arrange import agreed
 from diffusion_jax.training.program import Program, first_states
 from diffusion_jax.training.runs import DataFacts
+from diffusion_jax.training.teachers import load_teachers
 
 FILE = "costs.json"
 ROUNDS = 3
@@ -89,7 +90,7 @@ class Costs:
 def measure(config: ConfigDict, data: Dataset) -> Cost:
     """Compiles a step of a config without arms, and times some."""
     facts, mesh = DataFacts.of(data), devices.data_mesh()
-    program = Program.build(config, facts, mesh)
+    program = Program.build(config, facts, mesh, load_teachers(config, facts, mesh))
     _, make_states = first_states(program, config, facts)
     states = make_states()
     (name,) = program.arms

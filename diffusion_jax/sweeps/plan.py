@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import Dataset, datasets
 from diffusion_jax.errors import UserError, one_of
+from diffusion_jax.evaluation.heldout import check_denoises
 from diffusion_jax.evaluation.measure import Plan as SamplingPlan
 from diffusion_jax.evaluation.measure import Way
 from diffusion_jax.files import save
@@ -147,7 +148,10 @@ def make_plan(
             if own.config.data not in data:
                 data[own.config.data] = datasets.make(own.config.data)
             shape = DataFacts.of(data[own.config.data]).shape
-            SamplingPlan.make(own.config, shape).check(objectives(own.config))
+            aims = objectives(own.config)
+            SamplingPlan.make(own.config, shape).check(aims)
+            for name, aim in aims.items():
+                check_denoises(name, aim)
             _check_judge(whole.judged_by, own.config)
             sampled.append(own)
     with _alone(folder):

@@ -2,7 +2,8 @@
 
 import dataclasses
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -11,12 +12,18 @@ from jaxtyping import Array, Float, PyTree
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError, nearest
+from diffusion_jax.fewstep import FewStep, fewstep
+from diffusion_jax.fewstep.denoiser import FewStepPrediction
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork, build, drop_condition
 from diffusion_jax.process.objective import Objective, Points, denoising_loss
+from diffusion_jax.process.schedules import schedules
+from diffusion_jax.process.times.uniform import Uniform
+from diffusion_jax.process.weightings.plain import Simple
 from diffusion_jax.registry import parse
 from diffusion_jax.struct import pytree
 from diffusion_jax.training.draws import Draws
 from diffusion_jax.training.ema import averages
+from diffusion_jax.training.few_steps import FewSteps, Teacher, few_step_losses
 from diffusion_jax.training.hyper import Hyper
 from diffusion_jax.training.optimizers import optimizers
 from diffusion_jax.training.runs import DataFacts
@@ -25,7 +32,10 @@ from diffusion_jax.training.step import SampleLosses
 
 OBJECTIVE = ("schedule", "prediction", "times", "weighting", "sigma_data", "loss")
 NETWORK = ("network", "text")
-FIELDS = (*OBJECTIVE, *NETWORK, "optimizer", "training.ema")
+FEW_STEPS = ("fewstep", "teacher", "teacher_guidance")
+FIELDS = (*OBJECTIVE, *NETWORK, *FEW_STEPS, "optimizer", "training.ema")
+# What a few-step objective brings itself.
+BROUGHT = ("schedule", "prediction", "times", "weighting", "loss")
 NAME = re.compile(r"[\w-]{1,64}")
 
 
@@ -52,6 +62,12 @@ class Arm:
         """What the compiled step depends on: arms that agree in it share one."""
         return self.network, jax.tree.structure(self.hyper)
 
+    @property
+    def inherited(self) -> PyTree[Any] | None:
+        """The parameters that it starts from, if its teacher's mean the same to it."""
+        few = self.hyper.few_steps
+        return None if few is None else few.inherited(self.network)
+
 
 def arm_settings(config: ConfigDict) -> dict[str, dict[str, Any]]:
     """Arm -> its fields; a config without arms has one, named after its schedule.
@@ -62,8 +78,36 @@ def arm_settings(config: ConfigDict) -> dict[str, dict[str, Any]]:
     flat = {**config, **{f"training.{name}": value for name, value in config.training.items()}}
     base = {field: flat[field] for field in FIELDS}
     changes = arm_changes(config)
-    changes = changes or {parse(config.schedule, "schedule").name: {}}
-    return {name: base | changed for name, changed in changes.items()}
+    objective = "fewstep" if config.fewstep != "none" else "schedule"
+    changes = changes or {parse(config[objective], objective).name: {}}
+    made = {name: base | changed for name, changed in changes.items()}
+    for name, settings in made.items():
+        few = few_step(settings)
+        if few is not None:
+            _check_brought(name, changes[name], few)
+            settings |= dict.fromkeys(BROUGHT, "its own")
+    return made
+
+
+def few_step(settings: dict[str, Any]) -> FewStep | None:
+    """The few-step objective of an arm with these settings, if it has one.
+
+    Raises:
+        UserError: its spec is wrong.
+    """
+    if settings["fewstep"] == "none":
+        return None
+    return fewstep.make(settings["fewstep"], sigma_data=settings["sigma_data"])
+
+
+def _check_brought(name: str, changed: dict[str, Any], objective: FewStep) -> None:
+    """Raises UserError if an arm has settings of its own that its few-step objective overrules."""
+    for field in set(changed) & set(BROUGHT):
+        if field != "schedule" or schedules.make(changed[field]) != objective.schedule:
+            raise UserError(
+                f"Arm {name!r} has a {field} of its own, and so has its few-step objective: "
+                "train another arm with the latter, such as --config.arms.few.fewstep=…"
+            )
 
 
 def arm_changes(config: ConfigDict) -> dict[str, dict[str, Any]]:
@@ -101,13 +145,20 @@ def objectives(config: ConfigDict) -> dict[str, Objective]:
     """
     # Also where every arm replaces them: a wrong spec is found wherever it stands.
     Objective.make(**{field: config[field] for field in OBJECTIVE})
-    made = {
-        name: Objective.make(**{field: settings[field] for field in OBJECTIVE})
-        for name, settings in arm_settings(config).items()
-    }
+    made = {name: _objective(settings) for name, settings in arm_settings(config).items()}
     for name, objective in made.items():
         _check_spread(name, objective)
     return made
+
+
+def _objective(settings: dict[str, Any]) -> Objective:
+    few = few_step(settings)
+    if few is None:
+        return Objective.make(**{field: settings[field] for field in OBJECTIVE})
+    # Times, weighting and loss are within the few-step objective.
+    return Objective(
+        few.schedule, FewStepPrediction(few), Uniform(), Simple(), settings["sigma_data"]
+    )
 
 
 def _check_spread(name: str, objective: Objective) -> None:
@@ -121,39 +172,53 @@ def _check_spread(name: str, objective: Objective) -> None:
         )
 
 
-def make_arms(config: ConfigDict, facts: DataFacts) -> dict[str, Arm]:
+def make_arms(
+    config: ConfigDict, facts: DataFacts, teachers: Mapping[str, Teacher] = MappingProxyType({})
+) -> dict[str, Arm]:
     """Makes the arms of a config.
 
     Args:
         config: see `configs/base.py`.
         facts: of the data set.
+        teachers: arm -> its teacher; those that are only sampled need none.
 
     Raises:
         UserError: a spec is wrong.
     """
     aims = objectives(config)
     return {
-        name: Arm(
-            name,
-            settings,
-            aims[name],
-            build(
-                settings["network"],
-                settings["text"],
-                vocabulary_size=facts.tokenizer.vocabulary_size,
-                num_classes=len(facts.class_names),
-                dtype=config.training.dtype,
-                variance=aims[name].loss.variance,
-                uncertain=aims[name].loss.uncertain,
-            ),
-            Hyper(
-                optimizers.make(settings["optimizer"], steps=config.training.steps),
-                averages.make(settings["training.ema"], batch_size=config.training.batch_size),
-                aims[name].loss,
-            ),
-        )
+        name: _arm(name, settings, aims[name], config, facts, teachers.get(name))
         for name, settings in arm_settings(config).items()
     }
+
+
+def _arm(
+    name: str,
+    settings: dict[str, Any],
+    aim: Objective,
+    config: ConfigDict,
+    facts: DataFacts,
+    teacher: Teacher | None,
+) -> Arm:
+    few = few_step(settings)
+    network = build(
+        settings["network"],
+        settings["text"],
+        vocabulary_size=facts.tokenizer.vocabulary_size,
+        num_classes=len(facts.class_names),
+        dtype=config.training.dtype,
+        variance=aim.loss.variance,
+        uncertain=aim.loss.uncertain,
+        labels=2 if few is not None and few.tells_end else 1,
+    )
+    steps = config.training.steps
+    hyper = Hyper(
+        optimizers.make(settings["optimizer"], steps=steps),
+        averages.make(settings["training.ema"], batch_size=config.training.batch_size),
+        aim.loss,
+        None if few is None else FewSteps(few, steps, teacher),
+    )
+    return Arm(name, settings, aim, network, hyper)
 
 
 @pytree
@@ -172,7 +237,7 @@ class Inputs:
 
 
 def score_losses(network: ScoreNetwork) -> SampleLosses:
-    """The denoising loss of each picture as a function of the network's parameters.
+    """The loss of each picture as a function of the network's parameters.
 
     Args:
         network: called with the caption of each row, or without where `draws.drop` says so.
@@ -187,6 +252,9 @@ def score_losses(network: ScoreNetwork) -> SampleLosses:
         batch, draws, loss = inputs.batch, inputs.draws, hyper.loss
         told: Condition = {"tokens": batch["tokens"], "label": batch["label"]}
         condition = drop_condition(draws.drop, told)
+        if hyper.few_steps is not None:
+            x0 = batch["image"]
+            return few_step_losses(network, hyper.few_steps, params, state, x0, condition, draws)
         rngs = {"dropout": draws.key[0]}
 
         def predict(x: Float[Array, "batch ..."], label: Float[Array, " batch"]) -> Any:

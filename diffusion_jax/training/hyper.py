@@ -3,6 +3,7 @@
 from diffusion_jax.process.losses import Loss, Squared
 from diffusion_jax.struct import pytree
 from diffusion_jax.training.ema import Average
+from diffusion_jax.training.few_steps import FewSteps
 from diffusion_jax.training.optimizers import Optimizer
 
 
@@ -17,8 +18,10 @@ class Hyper:
         optimizer: makes updates of gradients.
         average: the running average of the parameters.
         loss: how an error becomes a number.
+        few_steps: training for few steps, which has losses of its own; None is denoising.
     """
 
     optimizer: Optimizer
     average: Average
     loss: Loss = Squared()
+    few_steps: FewSteps | None = None

@@ -31,6 +31,7 @@ from diffusion_jax.training.progress import Progress
 from diffusion_jax.training.runs import DataFacts, Run, is_run
 from diffusion_jax.training.stopped import Stopped
 from diffusion_jax.training.stopping import StopSignals
+from diffusion_jax.training.teachers import load_teachers
 from diffusion_jax.training.team import Team
 from diffusion_jax.training.trained import TrainedArm
 
@@ -58,7 +59,8 @@ def train(config: ConfigDict, progress: Progress | None = None, watch: Watch | N
     """
     data = datasets.make(config.data)
     facts = DataFacts.of(data)
-    program = Program.build(config, facts, devices.data_mesh())
+    mesh = devices.data_mesh()
+    program = Program.build(config, facts, mesh, load_teachers(config, facts, mesh))
     shapes, make_states = first_states(program, config, facts)
     stream = _open_stream(config, data)
     with _alone_in(config.run_dir):

@@ -2,7 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import jax
@@ -19,6 +20,7 @@ from diffusion_jax.process.objective import Objective, Points
 from diffusion_jax.training import devices
 from diffusion_jax.training.arms import Arm, make_arms, score_losses
 from diffusion_jax.training.draws import Draws, draw
+from diffusion_jax.training.few_steps import Teacher
 from diffusion_jax.training.groups import OneByOne, Together
 from diffusion_jax.training.runs import DataFacts
 from diffusion_jax.training.state import TrainState
@@ -49,20 +51,26 @@ class Program:
     steps: dict[str, TrainStep]
 
     @staticmethod
-    def build(config: ConfigDict, facts: DataFacts, mesh: Mesh) -> "Program":
+    def build(
+        config: ConfigDict,
+        facts: DataFacts,
+        mesh: Mesh,
+        teachers: Mapping[str, Teacher] = MappingProxyType({}),
+    ) -> "Program":
         """Builds the program of a config.
 
         Args:
             config: see `configs/base.py`.
             facts: of the data set.
             mesh: the devices, see `devices.data_mesh`.
+            teachers: arm -> its teacher, for those that are trained by one.
 
         Raises:
             UserError: a setting is wrong, or the batch cannot be split over the devices.
         """
         check_settings(config)
         devices.check_batch(config.training.batch_size, config.training.microbatches, mesh)
-        arms = make_arms(config, facts)
+        arms = make_arms(config, facts, teachers)
         compiled = jax.jit(_points, out_shardings=devices.by_rows(mesh))
         points: dict[str, Callable[[Array], Points]] = {
             name: functools.partial(compiled, arm.objective) for name, arm in arms.items()
@@ -150,7 +158,8 @@ def first_states(
 ) -> tuple[dict[str, TrainState], Callable[[], dict[str, TrainState]]]:
     """The states before training: their shapes, and a function that makes them.
 
-    Arms with the same network start from the same parameters.
+    Arms with the same network start from the same parameters; students of few-step objectives from
+    those of their teacher, where they mean the same.
 
     Args:
         program: see `Program`.
@@ -172,6 +181,7 @@ def first_states(
         ),
     )
     params = _by_program(program.arms, lambda arm: _first_params(arm, config, facts))
+    params |= {name: own for name, arm in program.arms.items() if (own := arm.inherited)}
 
     def placed(leaf: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole)

@@ -34,9 +34,16 @@ ENVIRONMENT = "environment.json"
 DECISIVE = (
     *("seed", "data", "flip", "network", "text", "schedule", "prediction", "times"),
     *("weighting", "sigma_data", "loss", "arms", "optimizer", "training"),
+    *("fewstep", "teacher", "teacher_guidance"),
 )
 # What older runs were trained with, whose configs do not say it.
-BEFORE: dict[str, Any] = {"loss": "squared", "training": {"execution": "apart", "diverged": "stop"}}
+BEFORE: dict[str, Any] = {
+    "loss": "squared",
+    "fewstep": "none",
+    "teacher": "",
+    "teacher_guidance": "none",
+    "training": {"execution": "apart", "diverged": "stop"},
+}
 # Of these, what a run may be continued with.
 CHANGEABLE = tuple(
     f"training.{name}"

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import PyTree
 
 from diffusion_jax.errors import UserError, one_of
-from diffusion_jax.networks.score_network import Condition
+from diffusion_jax.networks.denoiser import NetworkDenoiser
 from diffusion_jax.process.objective import Objective
-from diffusion_jax.sampling.denoisers import Denoiser, from_network
+from diffusion_jax.sampling.denoisers import Denoiser, Reads
 from diffusion_jax.training import devices
 from diffusion_jax.training.arms import Arm
 from diffusion_jax.training.checkpoints import Checkpoints
@@ -40,6 +40,18 @@ class TrainedArm:
         """Schedule, prediction, noise levels and weighting that it was trained with."""
         return self.arm.objective
 
+    @property
+    def denoises(self) -> bool:
+        """Whether its network estimates E[x_0 | x]; a consistency function does not."""
+        own = self.objective.prediction
+        return own.denoises if isinstance(own, Reads) else True
+
+    @property
+    def network_denoiser(self) -> NetworkDenoiser:
+        """The network with its averaged parameters, and all that makes a denoiser of it."""
+        aim = self.objective
+        return NetworkDenoiser(self.arm.network, self.params, aim.prediction, aim.sigma_data)
+
     def denoiser(self, params: PyTree[Any] | None = None) -> Denoiser:
         """The denoiser (x, level, condition) -> E[x_0 | x].
 
@@ -47,17 +59,8 @@ class TrainedArm:
             params: other parameters than `self.params`, for instance the argument of a jitted
                 function, so that the program does not hold them as constants.
         """
-        weights = self.params if params is None else params
-
-        def network(
-            x: Float[Array, "batch ..."],
-            label: Float[Array, " batch"],
-            condition: Condition | None,
-        ) -> Any:
-            return self.arm.network.apply({"params": weights}, x, label, condition or {})
-
-        objective, variance = self.objective, self.arm.network.variance
-        return from_network(network, objective.prediction, objective.sigma_data, variance)
+        own = self.network_denoiser
+        return (own if params is None else dataclasses.replace(own, params=params)).denoiser()
 
 
 def load_guides(

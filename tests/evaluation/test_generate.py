@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.evaluation.generate import Guide, Sampler, generate
+from diffusion_jax.evaluation.generate import Sampler, generate
+from diffusion_jax.networks.denoiser import NetworkDenoiser
 from diffusion_jax.networks.initialise import initialise
 from diffusion_jax.networks.score_network import ScoreNetwork, build
 from diffusion_jax.process.predictions import predictions
@@ -70,19 +71,19 @@ def test_another_network_guides(text: str) -> None:
     good, bad = shaken(network, condition), shaken(network, condition, seed=1)
     nodes, prediction = make(grids.make("karras"), VP, 4), predictions.make("v")
 
-    def drawn(spec: str, guide: Guide | None) -> np.ndarray:
+    def drawn(spec: str, guide: NetworkDenoiser | None) -> np.ndarray:
         guided = dataclasses.replace(
             sampler(), network=network, guidance=guidance.make(spec), guide=guide
         )
         return generate(guided, good, prediction, nodes, condition, 5, 0, 5)[0]
 
     plain = drawn("none", None)
-    guide = Guide(network, bad, predictions.make("x0"), 0.7)
+    guide = NetworkDenoiser(network, bad, predictions.make("x0"), 0.7)
     np.testing.assert_allclose(drawn("autoguidance(scale=1.0)", guide), plain, atol=1e-5)
     far = drawn("autoguidance(scale=3.0)", guide)
     assert np.abs(far - plain).max() > 1e-2
     # A network that is its own guide guides nowhere.
-    itself = Guide(network, good, prediction, 0.5)
+    itself = NetworkDenoiser(network, good, prediction, 0.5)
     np.testing.assert_allclose(drawn("autoguidance(scale=3.0)", itself), plain, atol=1e-4)
 
 

@@ -83,7 +83,7 @@ def test_held_out_pictures_are_restored(tmp_path: Path) -> None:
     config.sampling.solvers, config.sampling.steps = ("ddim",), (2, 4)
     config.sampling.operator, config.sampling.posterior = "half", "repaint(resample=2)"
     config.sampling.metrics = ("exact_match",)
-    compare.main(config)
+    compare.compare(config)
     found = json.loads((tmp_path / "run" / "results.json").read_text())
     rows = {row["setting"]["steps"]: row for row in found["results"]}
     assert {steps: row["setting"]["nfe"] for steps, row in rows.items()} == {2: 3, 4: 7}
@@ -162,3 +162,28 @@ def test_too_little_to_measure_by_is_refused_before_training(tmp_path: Path) -> 
     with pytest.raises(UserError, match="3 test pictures"):
         compare.compare(config)
     assert not (tmp_path / "run").exists()
+
+
+def test_networks_trained_for_few_steps_join_the_comparison(tmp_path: Path) -> None:
+    config = tiny(tmp_path / "run")
+    config.arms = {
+        "flow": {"schedule": "rectified_flow"},
+        "short": {"fewstep": "shortcut(finest=4)"},
+        "map": {"fewstep": "consistency_training()"},
+    }
+    config.sampling.grid, config.sampling.solvers = "uniform", ("ddim",)
+    # A consistency function cannot be sampled like a denoiser.
+    with pytest.raises(UserError, match="use the solver 'jump' or 'consistency'"):
+        compare.compare(config)
+    assert not (tmp_path / "run").exists()
+
+    config.sampling.solvers, config.sampling.steps = ("jump", "consistency"), (1, 2)
+    compare.compare(config)
+    found = json.loads((tmp_path / "run" / "results.json").read_text())
+    spent = {
+        (row["arm"], row["setting"]["solver"], row["setting"]["steps"]): row["setting"]["nfe"]
+        for row in found["results"]
+    }
+    assert len(spent) == 3 * 2 * 2 and all(key[2] == nfe for key, nfe in spent.items())
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "shortcut(finest=4)" in page

@@ -3,8 +3,14 @@
 import numpy as np
 import pytest
 
+from diffusion_jax.fewstep.denoiser import FewStepPrediction
+from diffusion_jax.fewstep.shortcut import Shortcut
 from diffusion_jax.process.objective import Objective
+from diffusion_jax.process.times.uniform import Uniform
+from diffusion_jax.process.weightings.plain import Simple
+from diffusion_jax.reports import figures
 from diffusion_jax.reports.comparison import common_axis, schedule_curves
+from diffusion_jax.reports.content import Arm
 
 AXIS = np.linspace(-20.0, 20.0, 2001)
 
@@ -48,3 +54,17 @@ def test_axis_holds_nearly_all_levels_of_all() -> None:
     assert axis[0] < -12 and axis[-1] > 12
     only = common_axis([narrow])
     assert -3.5 < only[0] < -2.5 and 2.5 < only[-1] < 3.5
+
+
+def test_a_few_step_objective_has_a_path_and_no_density() -> None:
+    objective = Shortcut()
+    aim = Objective(objective.schedule, FewStepPrediction(objective), Uniform(), Simple())
+    curves = schedule_curves(aim, AXIS)
+    assert np.isnan(curves.density).all() and np.isnan(curves.weight).all()
+    assert (np.diff(curves.log_snr) < 0).all()
+    other = schedule_curves(Objective.make("cosine", "v", "uniform", "simple"), AXIS)
+    few, plain = Arm("few", {}, curves), Arm("plain", {}, other)
+    alone, beside = (figures.schedules(arms, AXIS) for arms in ([few], [few, plain]))
+    assert [figure.title for figure in alone] == ["Schedule"]
+    assert [figure.title for figure in beside][1:] == ["Training density", "Effective weight"]
+    assert "few" in beside[0].svg and "few" not in beside[1].svg

@@ -100,7 +100,7 @@ def test_guidance_acts_on_whole_jumps(spec: str) -> None:
     for steps in (1, 3):
         grid = nodes(steps)
         course = Course(jnp.zeros((COUNT, 3)), grid)
-        steer = lambda denoise, course=course: guide(  # noqa: E731
+        steer = lambda denoise, _, course=course: guide(  # noqa: E731
             denoise, jnp.zeros(COUNT), course
         )
         start, found = run("jump", exact().steered(steer), grid, condition)
@@ -119,7 +119,7 @@ def test_what_guidance_remembers_is_of_one_run() -> None:
         shift = SHIFT * condition[:, None]
         return shift + data().denoise(x - level.alpha * shift, level)
 
-    def steer(denoise: Denoiser) -> Denoiser:
+    def steer(denoise: Denoiser, guided_by: Denoiser | None = None) -> Denoiser:
         return guide(denoise, jnp.zeros(COUNT), course)
 
     ends = JumpDenoiser(True, lambda x, here, there, condition: plain(x, here, condition))

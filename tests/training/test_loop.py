@@ -1,11 +1,9 @@
 """Whole training runs in this process: pairing of arms, stopping, refusing."""
 
-import contextlib
 import os
 import re
 import shutil
 import signal
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -16,9 +14,9 @@ from ml_collections import ConfigDict
 from diffusion_jax.errors import UserError
 from diffusion_jax.training.loop import train
 from diffusion_jax.training.metrics import FILE
-from diffusion_jax.training.progress import Advance, Progress
 from diffusion_jax.training.stopped import Stopped
 from diffusion_jax.training.trained import TrainedArm, load_arms
+from tests.training.at_step import AtStep
 
 pytestmark = pytest.mark.usefixtures("one_device")
 
@@ -34,24 +32,6 @@ def identical(one: TrainedArm, two: TrainedArm) -> bool:
 def close(one: TrainedArm, two: TrainedArm) -> bool:
     pairs = zip(numbers(one), numbers(two), strict=True)
     return all(np.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in pairs)
-
-
-class AtStep(Progress):
-    """Does something after the first `step` steps of a call."""
-
-    def __init__(self, step: int, action: Callable[[], None]):
-        self._left, self._action = step, action
-
-    @contextlib.contextmanager
-    def phase(
-        self, title: str, total: int, done: int = 0, unit: str = "steps"
-    ) -> Iterator[Advance]:
-        yield self._advance
-
-    def _advance(self, note: str) -> None:
-        self._left -= 1
-        if self._left == 0:
-            self._action()
 
 
 def trained(config: ConfigDict, **changes: object) -> Path:

@@ -1,0 +1,52 @@
+"""A trained network as a denoiser."""
+
+from contextlib import nullcontext
+from typing import Any
+
+from jaxtyping import Array, PyTree
+
+from diffusion_jax.networks.attention import perturbed
+from diffusion_jax.networks.score_network import Condition, ScoreNetwork
+from diffusion_jax.process.predictions import Prediction
+from diffusion_jax.sampling.denoisers import Denoiser, from_network
+from diffusion_jax.struct import Scalar, pytree, static
+
+
+@pytree
+class NetworkDenoiser:
+    """All that makes a denoiser of a score network; its leaves may be traced.
+
+    Attributes:
+        network: whose parameters these are.
+        params: of the network.
+        prediction: what it was trained to predict.
+        sigma_data: standard deviation of the data, as in its training.
+        without: self-attentions that are left out (`attention.perturbed`); None is none of them.
+
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> from diffusion_jax.networks.initialise import initialise
+    >>> from diffusion_jax.networks.score_network import build
+    >>> from diffusion_jax.process.level import Level
+    >>> from diffusion_jax.process.predictions import X0
+    >>> network = build("mlp(width=8, depth=1)")
+    >>> params = initialise(network, jax.random.key(0), (2,), {})
+    >>> denoise = NetworkDenoiser(network, params, X0(), 0.5).denoiser()
+    >>> denoise(jnp.ones((3, 2)), Level(jnp.array(0.6), jnp.array(0.8)), {}).shape
+    (3, 2)
+    """
+
+    network: ScoreNetwork = static()
+    params: PyTree
+    prediction: Prediction
+    sigma_data: Scalar
+    without: tuple[int, ...] | None = static(default=None)
+
+    def denoiser(self) -> Denoiser:
+        """(x, level, condition) → E[x_0 | x], and what else the network tells."""
+
+        def predict(x: Array, label: Array, condition: Condition | None) -> Any:
+            with nullcontext() if self.without is None else perturbed(self.without):
+                return self.network.apply({"params": self.params}, x, label, condition or {})
+
+        return from_network(predict, self.prediction, self.sigma_data, self.network.variance)
