@@ -106,7 +106,8 @@ def _check_field(config: ConfigDict, field: str, name: str) -> None:
     meant = arm in config.arms or not nearest(arm, config.arms)
     if top == "arms" and meant and base_holder is not None and last in base_holder:
         with config.unlocked():
-            config.arms.setdefault(arm, ConfigDict())
+            if arm not in config.arms:
+                config.arms[arm] = ConfigDict()
             config.arms[arm].update_from_flattened_dict({changed: base_holder[last]})
         return
     known = list(fields(config))

@@ -56,6 +56,19 @@ def test_a_mistake_in_a_spec_is_one_line_and_leaves_no_folder(tmp_path: Path) ->
     assert not folder.exists()
 
 
+def test_an_arm_is_added_by_a_field_of_it_unless_its_name_is_a_slip(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    field = "--config.arms.{}.fewstep=shortcut(finest=4)"
+    short = ("--config.text=none", "--config.training.steps=2", f"--config.run_dir={folder}")
+    line = mistake(*TRAIN, *short, field.format("cosin"))
+    assert line.startswith("Unknown config field --config.arms.cosin.fewstep")
+    status, _, err = run(*TRAIN, *short, field.format("short"))
+    assert status == 0, err
+    arms = load_config(str(folder)).arms
+    assert set(arms) == {"cosine", "edm", "short"}
+    assert arms.short.fewstep == "shortcut(finest=4)"
+
+
 def test_help_lists_every_field_without_starting_jax() -> None:
     status, out, imported = run("-X", "importtime", *COMMAND, "--help")
     assert status == 0 and out.startswith("Trains the arms")

@@ -154,3 +154,15 @@ def test_a_trained_network_takes_levels_of_any_process(spec: str) -> None:
     here = Level(path.alpha[0], path.sigma[0])
     np.testing.assert_array_equal(denoise(x, here, None), denoise.estimate(x, here, here, None))
     assert jnp.isfinite(denoise.estimate(x, here, clean(), None)).all()
+
+
+def test_a_guide_that_knows_of_ends_is_asked_for_the_same_step() -> None:
+    """Guided by itself at any scale, a network is what it was: also in its longest jump."""
+    guide, condition = guidance.make("autoguidance(scale=3.0)"), jnp.ones(COUNT)
+    grid = nodes(2)
+
+    def steer(denoise: Denoiser, weaker: Denoiser | None) -> Denoiser:
+        return guide(denoise, jnp.zeros(COUNT), None, weaker)
+
+    start, found = run("jump", exact().steered(steer, exact()), grid, condition)
+    np.testing.assert_allclose(found, data(1.0).flow(start, grid[0].level, clean()), atol=1e-9)
