@@ -12,7 +12,7 @@ from diffusion_jax.process.schedules import Schedule, schedules
 from diffusion_jax.sampling.grids import Nodes
 from tests.golden.check import Comparisons, Deliberate, Fault, same
 from tests.golden.diffusers.settings import Config, given, steps_of
-from tests.golden.diffusers.spacing import noise_grid, respaced, respacing
+from tests.golden.diffusers.spacing import inverse, noise_grid, ratios, respaced, respacing
 from tests.golden.load import Case
 
 
@@ -62,9 +62,11 @@ def flow_grid(case: Case) -> np.ndarray:
     else:
         sigma = shifted(case, "flow_shift", np.linspace(1 - last, 0, steps + 1)[:-1])
     # SA-Solver and inversion stay where they are in their last step.
-    stays = case.family.startswith("SASolver") or "Inverse" in case.family
-    stays = stays or config["final_sigmas_type"] == "sigma_min"
-    return np.append(sigma, sigma[-1] if stays else 0.0)
+    if case.family.startswith("SASolver") or inverse(case):
+        return np.append(sigma, sigma[-1])
+    # DPM-Solvers end at the least sigma/alpha of a table even so.
+    least = ratios(config)[0] if case.family.startswith("DPM") else sigma[-1]
+    return np.append(sigma, least if config["final_sigmas_type"] == "sigma_min" else 0.0)
 
 
 def flow_match_grid(case: Case) -> tuple[np.ndarray, bool]:
@@ -100,7 +102,7 @@ def misread(case: Case) -> Comparisons:
     if case.family.startswith("UniPC") and config["use_karras_sigmas"]:
         return  # which converts them
     yield same("sigmas", noise_grid(case), case["sigmas"], rtol=1e-10)
-    for part in ("config", "step"):
+    for part in ("config", "set_timesteps", "step"):
         dict(case.kwargs[part])  # nothing else that such a run was told means anything
     raise Deliberate(Fault(MISREAD, functools.partial(_shown_misread, case)))
 

@@ -161,8 +161,10 @@ def noise_grid(case: Case) -> np.ndarray:
     if inverse(case):
         if moved is found:
             return np.append(found, whole[len(whole) - _clipped(config) - 1])
-        return np.append(moved[::-1], moved[0])
-    ends = {"zero": 0.0, "sigma_min": whole[0]}
+        moved = moved[::-1] if steps > 1 else np.array([low])  # which is laid out from there
+        return np.append(moved, moved[-1])
+    stays = respacing(config) and case.family.startswith(("DEIS", "SASolver"))
+    ends = {"zero": 0.0, "sigma_min": moved[-1] if stays else whole[0]}
     return np.append(moved, ends[config["final_sigmas_type"]])
 
 

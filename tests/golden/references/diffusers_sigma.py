@@ -171,6 +171,8 @@ def edm_euler(case: Case) -> Comparisons:
     grid = spec("karras", rho=rho, **ends) if karras else spec("log_snr", **ends)
     nodes = compiled(grids.make(grid), schedules.make(spec("edm", **ends)), steps)
     sigma = np.array(nodes.level.noise_to_signal)
+    if steps == 1 and not karras:
+        sigma[0] = ends["sigma_min"]  # its list is laid out from the other end
     if config.get("final_sigmas_type", "zero") == "sigma_min":
         sigma[-1] = sigma[-2]
     yield same("grid", sigma, case["sigmas"], rtol=1e-10)
