@@ -6,6 +6,7 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.networks import checks
 from diffusion_jax.networks.attention import SELF, Attention
+from diffusion_jax.networks.convolution import convolve
 from diffusion_jax.networks.embeddings import NoiseEmbedding
 from diffusion_jax.networks.patches import from_patches, to_patches
 from diffusion_jax.networks.registries import networks
@@ -99,7 +100,7 @@ class UNet(nn.Module):
             return block(h, embedding, context, deterministic)
 
         h = to_patches(x.astype(self.dtype), self.patch)
-        h = conv(self.channels[0], self.dtype, "stem")(h)
+        h = conv(self.channels[0], self.dtype, "stem", deterministic)(h)
         skips = []
         for level in range(len(self.channels)):
             if level:
@@ -115,7 +116,9 @@ class UNet(nn.Module):
             if level:
                 h = jnp.repeat(jnp.repeat(h, 2, axis=1), 2, axis=2)
         h = nn.silu(group_norm(h.shape[-1], self.dtype, affine=True)(h))
-        h = conv(self.outputs * x.shape[-1] * self.patch**2, self.dtype, "zero_out")(h)
+        h = conv(self.outputs * x.shape[-1] * self.patch**2, self.dtype, "zero_out", deterministic)(
+            h
+        )
         return from_patches(h, self.patch).astype(jnp.float32)
 
 
@@ -155,10 +158,10 @@ class ResidualBlock(nn.Module):
         modulation = nn.Dense(2 * self.channels, dtype=self.dtype, name="modulation")(embedding)
         scale, shift = jnp.split(modulation[:, None, None], 2, axis=-1)
         hidden = nn.silu(group_norm(h.shape[-1], self.dtype, affine=True)(h))
-        hidden = conv(self.channels, self.dtype, "conv")(hidden)
+        hidden = conv(self.channels, self.dtype, "conv", deterministic)(hidden)
         hidden = group_norm(self.channels, self.dtype)(hidden) * (1 + scale) + shift
         hidden = nn.Dropout(self.dropout)(nn.silu(hidden), deterministic=deterministic)
-        hidden = conv(self.channels, self.dtype, "zero_conv")(hidden)
+        hidden = conv(self.channels, self.dtype, "zero_conv", deterministic)(hidden)
         if h.shape[-1] != self.channels:
             h = nn.Dense(self.channels, dtype=self.dtype, name="skip")(h)
         return h + hidden
@@ -184,11 +187,15 @@ class GridAttention(nn.Module):
         return x.reshape(h.shape)
 
 
-def conv(features: int, dtype: str, name: str) -> nn.Conv:
+def conv(features: int, dtype: str, name: str, deterministic: bool) -> nn.Conv:
     """A 3x3 convolution; one whose name begins with "zero" starts at zero."""
     zero = name.startswith("zero")
     init = nn.initializers.zeros_init() if zero else nn.initializers.lecun_normal()
-    return nn.Conv(features, (3, 3), kernel_init=init, dtype=dtype, name=name)
+    # While training the weights change at every step, and the fast way transforms them first.
+    way = convolve if deterministic else None
+    return nn.Conv(
+        features, (3, 3), kernel_init=init, dtype=dtype, name=name, conv_general_dilated=way
+    )
 
 
 def group_norm(channels: int, dtype: str, affine: bool = False) -> nn.GroupNorm:
