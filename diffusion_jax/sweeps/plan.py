@@ -176,6 +176,14 @@ def _naming(trial: Trial) -> Iterator[None]:
         raise UserError(f"Arm {trial.arm!r} of the sweep: {error}") from error
 
 
+def _check_sampling(config: ConfigDict, facts: DataFacts) -> None:
+    """Raises UserError if what is trained cannot be sampled as the config says."""
+    sampling = SamplingPlan.make(config, facts.shape)
+    sampling.check(objectives(config))
+    arms = make_arms(config, facts)
+    sampling.check_networks({name: arm.network for name, arm in arms.items()}, facts)
+
+
 def _check_judge(metric: str, config: ConfigDict) -> None:
     known = (*config.sampling.metrics, "noise_error", "bits_per_dim", "psnr", "rmse")
     if metric:

@@ -98,6 +98,16 @@ def test_equal_evaluations_give_each_solver_its_steps(config: ConfigDict) -> Non
         (Sweep(choice("x", {"sampling.steps": 3}), nfe=(4,)), "steps of its own"),
         (Sweep(choice("x", {"sampling.solvers": ("ddim", "heun")}), nfe=(4,)), "several solvers"),
         (Sweep(choice("x", {"sampling.solvers": "predictor_corrector"}), nfe=(1,)), "more than 1"),
+        (
+            Sweep(
+                choice(
+                    "x",
+                    {"sampling.guidance": "perturbed_attention()"},
+                    network="unet(channels=(8,), blocks=1, attention=())",
+                )
+            ),
+            "Arm 'x' of the sweep: .*attention",
+        ),
         (Sweep(choice("x"), judged_by="fid"), "Unknown metric of the verdict 'fid'"),
         (Sweep(choice("x", {"sampling.metrics": "kernal"})), "Did you mean 'kernel'"),
         (Sweep(choice("x", {"sampling.posterior": "dps()"})), "Arm 'x' of the sweep: .*operator"),
