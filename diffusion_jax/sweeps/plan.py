@@ -147,11 +147,7 @@ def make_plan(
             own = at_equal_nfe(trial, whole.nfe) if whole.nfe else trial
             if own.config.data not in data:
                 data[own.config.data] = datasets.make(own.config.data)
-            shape = DataFacts.of(data[own.config.data]).shape
-            aims = objectives(own.config)
-            SamplingPlan.make(own.config, shape).check(aims)
-            for name, aim in aims.items():
-                check_denoises(name, aim)
+            _check_sampling(own.config, DataFacts.of(data[own.config.data]))
             _check_judge(whole.judged_by, own.config)
             sampled.append(own)
     with _alone(folder):
@@ -179,7 +175,10 @@ def _naming(trial: Trial) -> Iterator[None]:
 def _check_sampling(config: ConfigDict, facts: DataFacts) -> None:
     """Raises UserError if what is trained cannot be sampled as the config says."""
     sampling = SamplingPlan.make(config, facts.shape)
-    sampling.check(objectives(config))
+    aims = objectives(config)
+    sampling.check(aims)
+    for name, aim in aims.items():
+        check_denoises(name, aim)
     arms = make_arms(config, facts)
     sampling.check_networks({name: arm.network for name, arm in arms.items()}, facts)
 
