@@ -146,13 +146,18 @@ class HeldOut:
         return float(self.bits.mean()), float(_standard_error(self.bits))
 
 
+def denoises(objective: Objective) -> bool:
+    """Whether an arm estimates noise: a consistency function goes to the data at once."""
+    return not isinstance(objective.prediction, Reads) or objective.prediction.denoises
+
+
 def check_denoises(name: str, objective: Objective) -> None:
     """Refuses an arm that cannot be asked.
 
     Raises:
         UserError: it is a consistency function, which estimates no noise.
     """
-    if isinstance(objective.prediction, Reads) and not objective.prediction.denoises:
+    if not denoises(objective):
         raise UserError(
             f"Arm {name!r} is a consistency function: it goes to the data at once, and has no "
             "error in the noise of held-out pictures to be measured by."

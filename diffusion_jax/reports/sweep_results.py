@@ -48,6 +48,7 @@ def report(plan: Plan, failures: Sequence[Failure], provenance: content.Provenan
     aims = {f.trial.arm: _objective(f.trial) for f in reversed(found)}
     axis = common_axis(list(aims.values()))
     whole = [f for f in found if f.outcome and f.outcome.diverged is None]
+    asked = [f for f in whole if f.outcome and len(f.outcome.bins)]
     return SweepReport(
         title=plan.sweep.title,
         question=plan.sweep.question or _question(plan),
@@ -66,10 +67,10 @@ def report(plan: Plan, failures: Sequence[Failure], provenance: content.Provenan
         plan=(*plan.describe(), *_executions(plan), *(f"Failed: {f.reason}" for f in failures)),
         provenance=provenance,
         log_snr_axis=axis,
-        bin_edges=np.array(whole[0].outcome.edges if whole else (), float),  # type: ignore[union-attr]
+        bin_edges=np.array(asked[0].outcome.edges if asked else (), float),  # type: ignore[union-attr]
         bin_losses=tuple(
             BinLoss(f.trial.arm, f.trial.seed, f.outcome.bins.mean(axis=0))  # type: ignore[union-attr]
-            for f in whole
+            for f in asked
         ),
         curves=tuple(_curves(plan, found)),
         curve_label=f"error in the noise of {WATCHED} held-out pictures",

@@ -134,7 +134,8 @@ def _row(f: Found, number: Number, way: Setting | None, base: Found | None) -> M
 def _paired_error(f: Found, base: Found, number: Number) -> float | None:
     """Standard error of the difference from the baseline, sample by sample; None if unknown."""
     pair = [_by_sample(each, number, f) for each in (f, base)]
-    if any(each is None for each in pair) or len(pair[0]) != len(pair[1]):  # type: ignore[arg-type]
+    lengths = {0 if each is None else len(each) for each in pair}
+    if len(lengths) > 1 or lengths == {0}:
         return None
     difference = np.subtract(*(np.asarray(each, np.float64) for each in pair))
     return float(difference.std(ddof=1) / np.sqrt(len(difference)))

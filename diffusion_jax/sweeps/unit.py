@@ -1,11 +1,12 @@
 """Does one unit of a sweep: trains its arms, and measures what is to be measured of them."""
 
+import dataclasses
 from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
 from diffusion_jax.data.dataset import Dataset
-from diffusion_jax.evaluation.heldout import HeldOut, held_out
+from diffusion_jax.evaluation.heldout import denoises, held_out
 from diffusion_jax.evaluation.measure import Cell, measure
 from diffusion_jax.evaluation.measure import Plan as SamplingPlan
 from diffusion_jax.evaluation.paired import Z95
@@ -78,7 +79,7 @@ def _watch(unit: Unit, data: Dataset) -> Watch:
         losses = {
             name: float(held_out(arm, data, count, SEED).mean.mean())
             for name, arm in arms.items()
-            if arm.diverged is None
+            if arm.diverged is None and denoises(arm.objective)
         }
         add_to_curve(unit.folder, step, losses)
 
@@ -96,8 +97,8 @@ def _measure(
     if arm.diverged is not None:
         return Outcome(arm.diverged)
     data = real.data
-    found = held_out(arm, data, min(HELD_OUT, len(data.test)), SEED, sampling.batch_size)
-    numbers, right, pictures = list(_of_held_out(found)), {}, None
+    asked = _held_out(arm, data, sampling.batch_size)
+    numbers, right, pictures = list(asked.numbers), {}, None
     arms = {trial.arm: arm}
     guides = load_guides(unit.run_folder, arms, sampling.guidance.guided_by)
     for cell in measure(sampling, arms, data, progress, guides):
@@ -108,8 +109,7 @@ def _measure(
             pictures = cell.pictures[:SHOWN]
             right |= {f"shown, {name}": each[:SHOWN] for name, each in cell.right.items()}
     assert pictures is not None, "the headline is one of the ways"
-    edges, bins = found.bins.edges, found.per_picture.astype(np.float64)
-    return Outcome(None, tuple(numbers), edges, bins, found.bits, right, pictures)
+    return dataclasses.replace(asked, numbers=tuple(numbers), right=right, pictures=pictures)
 
 
 def _metrics(sampling: SamplingPlan, judged: bool) -> tuple[str, ...]:
@@ -117,12 +117,18 @@ def _metrics(sampling: SamplingPlan, judged: bool) -> tuple[str, ...]:
     return tuple(spec for spec in specs if judged or parse(spec).name not in MEMORISATION)
 
 
-def _of_held_out(found: HeldOut) -> tuple[Number, Number]:
-    per_picture = found.per_picture.mean(axis=1, dtype=np.float64)
-    return (
-        Number("", 0, 0.0, ERROR, float(per_picture.mean()), found.count, _error(per_picture)),
-        Number("", 0, 0.0, BITS, float(found.bits.mean()), found.count, _error(found.bits)),
+def _held_out(arm: TrainedArm, data: Dataset, batch_size: int) -> Outcome:
+    """What the arm makes of held-out pictures; nothing for those that estimate no noise."""
+    if not denoises(arm.objective):
+        return Outcome(None)
+    found = held_out(arm, data, min(HELD_OUT, len(data.test)), SEED, batch_size)
+    bins = found.per_picture.astype(np.float64)
+    error, count = bins.mean(axis=1), found.count
+    numbers = (
+        Number("", 0, 0.0, ERROR, float(error.mean()), count, _error(error)),
+        Number("", 0, 0.0, BITS, float(found.bits.mean()), count, _error(found.bits)),
     )
+    return Outcome(None, numbers, found.bins.edges, bins, found.bits)
 
 
 def _error(values: np.ndarray) -> float:

@@ -142,6 +142,14 @@ def test_only_what_is_new_is_done(
                 axis("sampling.guidance", strong="classifier_free(scale=5.0)"), axis("seed", 0)
             ),
             product(choice("new", schedule="edm"), axis("seed", 1)),
+            product(
+                choice(
+                    "few",
+                    {"sampling.solvers": "consistency", "sampling.guidance": "none"},
+                    fewstep="easy_consistency()",
+                ),
+                axis("seed", 1),
+            ),
         ),
     )
     measured = []
@@ -154,11 +162,15 @@ def test_only_what_is_new_is_done(
     monkeypatch.setattr(unit, "_measure", spied)
     made = make_plan(config, grown)
     assert work(made, Progress(quiet=True)) == ()
-    assert measured == [("strong", 0), ("new", 1)]
+    assert measured == [("strong", 0), ("new", 1), ("few", 1)]
     found = sweep_results.report(made, (), PROVENANCE)
     assert {arm.name: arm.status for arm in found.arms} == dict.fromkeys(
-        ("cosine", "strong", "new"), "done"
+        ("cosine", "strong", "new", "few"), "done"
     )
+    # A consistency function has samples and no error in the noise.
+    few = {(row.metric, row.way is None) for row in found.measurements if row.arm == "few"}
+    assert few == {("exact_match", False), ("kernel", False)}
+    assert {row.arm for row in found.bin_losses} == {"cosine", "strong", "new"}
 
 
 @pytest.mark.usefixtures("one_device")
