@@ -87,7 +87,7 @@ class HalfLife:
             )
 
     def weight(self, step: Int[Array, ""]) -> Float[Array, ""]:
-        seen = (step - 1) * jnp.float32(self.batch_size)
+        seen = jnp.asarray(step - 1, float) * self.batch_size
         half_life = jnp.minimum(self.samples, self.ramp_up * seen)
         return -jnp.expm1(-jnp.log(2.0) * self.batch_size / half_life)
 
