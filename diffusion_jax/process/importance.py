@@ -1,10 +1,25 @@
 """Importance sampling of training times by the losses seen at them."""
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from diffusion_jax.struct import Scalar, pytree
+
+
+@pytree
+class Chosen:
+    """Quantiles of training times that a history chose.
+
+    Attributes:
+        u: the quantiles, (batch,) in (0, 1).
+        label: the label within which each lies, (batch,).
+        weight: 1/(labels · p) of each, (batch,): times it, the mean of the losses at u is that
+            under uniform quantiles.
+    """
+
+    u: Float[Array, "batch"]
+    label: Int[Array, "batch"]
+    weight: Float[Array, "batch"]
 
 
 @pytree
@@ -37,15 +52,18 @@ class LossHistory:
 
     def update(self, labels: Int[Array, "batch"], losses: Float[Array, "batch"]) -> "LossHistory":
         """With the losses of a batch, one after the other, each in place of the oldest there."""
-
-        def put(history: "LossHistory", seen: tuple[Array, Array]) -> tuple["LossHistory", None]:
-            label, loss = seen
-            place = history.count[label] % history.losses.shape[1]
-            return LossHistory(
-                history.losses.at[label, place].set(loss), history.count.at[label].add(1)
-            ), None
-
-        return jax.lax.scan(put, self, (labels, losses))[0]
+        total, kept = self.losses.shape
+        # Rows of one label next to each other, in their order; then all are written at once.
+        order = jnp.argsort(labels)
+        label, row = labels[order], jnp.arange(labels.shape[0])
+        earlier = row - jnp.searchsorted(label, label)
+        later = jnp.searchsorted(label, label, side="right") - 1 - row
+        place = (self.count[label] + earlier) % kept
+        # What later rows of the batch replace is not written: `total` is no label.
+        written = self.losses.at[jnp.where(later < kept, label, total), place].set(
+            losses[order].astype(self.losses.dtype), mode="drop"
+        )
+        return LossHistory(written, self.count.at[labels].add(1))
 
     def probabilities(self, uniform_share: Scalar = 0.001) -> Float[Array, "labels"]:
         """The probability of each label.
@@ -61,14 +79,24 @@ class LossHistory:
         share = jnp.where(known, size / jnp.maximum(jnp.sum(size), jnp.finfo(size.dtype).tiny), 0)
         return jnp.where(known, (1 - uniform_share) * share + uniform_share * uniform, uniform)
 
-    def draw(
-        self, u: Float[Array, "batch"], uniform_share: Scalar = 0.001
-    ) -> tuple[Int[Array, "batch"], Float[Array, "batch"]]:
-        """Labels at quantiles u in (0, 1), and 1/(labels · p) of each, which makes up for p.
+    def choose(self, u: Float[Array, "batch"], uniform_share: Scalar = 0.001) -> Chosen:
+        """Turns uniform quantiles into those of the density labels · p_k within label k.
 
-        The mean of weight · loss is that of the loss under uniform labels.
+        Label k is the k-th of equal parts of (0, 1); within it the quantile is uniform.
+
+        Args:
+            u: uniform draws in (0, 1).
+            uniform_share: as in `probabilities`.
+
+        >>> history = LossHistory(jnp.array([[3.0], [1.0]]), jnp.array([1, 1]))
+        >>> chosen = history.choose(jnp.array([0.375, 0.875]), uniform_share=0.0)
+        >>> chosen.u.tolist()
+        [0.25, 0.75]
         """
         p = self.probabilities(uniform_share)
-        label = jnp.searchsorted(jnp.cumsum(p), u)
-        label = jnp.minimum(label, p.shape[0] - 1)  # the sum of all may round to less than 1
-        return label, 1 / (p.shape[0] * p[label])
+        labels, end = p.shape[0], jnp.cumsum(p)
+        # The sum of all may round to less than 1.
+        label = jnp.minimum(jnp.searchsorted(end, u), labels - 1)
+        # An end of a label, where u and the sums round, would count as one of its neighbour.
+        within = jnp.clip(1 - (end[label] - u) / p[label], 1e-4, 1 - 1e-4)
+        return Chosen((label + within) / labels, label, 1 / (labels * p[label]))

@@ -73,7 +73,10 @@ class Objective:
 
     def points(self, u: Float[Array, "batch"]) -> Points:
         """Turns uniform draws, (batch,) in (0, 1), into what a training step needs."""
-        u = self.times.stratify(u)
+        return self.at(self.times.stratify(u))
+
+    def at(self, u: Float[Array, "batch"]) -> Points:
+        """What a training step needs at the quantiles u of the training times, each by itself."""
         time = self.times.time(u, self.schedule)
         level = self.schedule.level(time)
         a, b = self.prediction.coefficients(level)

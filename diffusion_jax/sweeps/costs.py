@@ -17,8 +17,8 @@ from diffusion_jax.files import save
 from diffusion_jax.registry import parse
 from diffusion_jax.sweeps.trials import Trial, key_of
 from diffusion_jax.training import devices
-from diffusion_jax.training.arms import Inputs
 from diffusion_jax.training.arrange import agreed
+from diffusion_jax.training.inputs import Inputs
 from diffusion_jax.training.program import Program, first_states
 from diffusion_jax.training.runs import DataFacts
 from diffusion_jax.training.teachers import load_teachers

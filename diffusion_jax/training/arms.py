@@ -15,16 +15,16 @@ from diffusion_jax.errors import UserError, nearest
 from diffusion_jax.fewstep import FewStep, fewstep
 from diffusion_jax.fewstep.denoiser import FewStepPrediction
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork, build, drop_condition
-from diffusion_jax.process.objective import Objective, Points, denoising_loss
+from diffusion_jax.process.objective import Objective, denoising_loss
 from diffusion_jax.process.schedules import schedules
+from diffusion_jax.process.times import LossAware
 from diffusion_jax.process.times.uniform import Uniform
 from diffusion_jax.process.weightings.plain import Simple
 from diffusion_jax.registry import parse
-from diffusion_jax.struct import pytree
-from diffusion_jax.training.draws import Draws
 from diffusion_jax.training.ema import averages
 from diffusion_jax.training.few_steps import FewSteps, Teacher, few_step_losses
 from diffusion_jax.training.hyper import Hyper
+from diffusion_jax.training.inputs import Inputs, levels
 from diffusion_jax.training.optimizers import optimizers
 from diffusion_jax.training.runs import DataFacts
 from diffusion_jax.training.state import TrainState
@@ -60,7 +60,8 @@ class Arm:
     @property
     def program(self) -> Hashable:
         """What the compiled step depends on: arms that agree in it share one."""
-        return self.network, jax.tree.structure(self.hyper)
+        leaves, structure = jax.tree.flatten(self.hyper)
+        return self.network, structure, tuple(map(jnp.shape, leaves))
 
     @property
     def inherited(self) -> PyTree[Any] | None:
@@ -217,23 +218,9 @@ def _arm(
         averages.make(settings["training.ema"], batch_size=config.training.batch_size),
         aim.loss,
         None if few is None else FewSteps(few, steps, teacher),
+        aim if isinstance(aim.times, LossAware) else None,
     )
     return Arm(name, settings, aim, network, hyper)
-
-
-@pytree
-class Inputs:
-    """What a training step is given besides the state; every leaf has a row per picture.
-
-    Attributes:
-        batch: "image" (B, ...) in [-1, 1], "tokens" (B, L), "label" (B,).
-        draws: the randomness that all arms share.
-        points: the arm's noise levels, targets and weights.
-    """
-
-    batch: dict[str, Array]
-    draws: Draws
-    points: Points
 
 
 def score_losses(network: ScoreNetwork) -> SampleLosses:
@@ -262,6 +249,6 @@ def score_losses(network: ScoreNetwork) -> SampleLosses:
             arguments = (x, label, condition, False)
             return network.apply({"params": params}, *arguments, rngs=rngs, method=method)
 
-        return denoising_loss(predict, inputs.points, batch["image"], draws.eps, loss)
+        return denoising_loss(predict, levels(hyper, inputs), batch["image"], draws.eps, loss)
 
     return losses

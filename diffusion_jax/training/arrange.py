@@ -24,9 +24,9 @@ from jax.experimental import multihost_utils
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import save
 from diffusion_jax.training import devices
-from diffusion_jax.training.arms import Inputs
 from diffusion_jax.training.draws import Draws
 from diffusion_jax.training.groups import Batch, Group, States, Together
+from diffusion_jax.training.inputs import Inputs
 from diffusion_jax.training.program import Program
 
 FILE = "execution.json"

@@ -128,7 +128,7 @@ class Checkpoints:
             "position": position,
         }
         parts = self._ocp.args.Composite(
-            state=self._ocp.args.StandardSave(states),
+            state=self._ocp.args.StandardSave(_as_saved(states)),
             loop=self._ocp.args.JsonSave({**document, "crc": _crc(document)}),
         )
         with disk_errors(self.folder / str(step), lambda: self._remnants(step)):
@@ -219,11 +219,11 @@ class Checkpoints:
                 f"Checkpoint {self.folder / str(step)} does not fit this config: {difference}"
             )
         try:
-            states = self._manager.restore(
-                step, args=self._ocp.args.Composite(state=self._ocp.args.StandardRestore(template))
-            ).state
+            wanted = self._ocp.args.StandardRestore(_as_saved(template))
+            found = self._manager.restore(step, args=self._ocp.args.Composite(state=wanted)).state
         except Exception as error:
             return _Damage(_first_line(error))
+        states = {arm: TrainState(**found[arm]) for arm in template}
         for arm, state in states.items():
             if int(_fingerprint(state)) != document["fingerprints"][arm]:
                 return _Damage(f"the numbers of arm {arm!r} have been altered")
@@ -276,6 +276,14 @@ class _Damage:
 
 
 _fingerprint = jax.jit(fingerprint)
+
+
+def _as_saved(states: States) -> dict[str, dict[str, Any]]:
+    """The fields of each state that it has: a file tells a missing one from one that is None."""
+    return {
+        arm: {name: value for name, value in vars(state).items() if value is not None}
+        for arm, state in states.items()
+    }
 
 
 def _crc(document: dict[str, Any]) -> int:

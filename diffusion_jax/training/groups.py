@@ -15,9 +15,9 @@ from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.process.objective import Points
 from diffusion_jax.training import devices
-from diffusion_jax.training.arms import Inputs
 from diffusion_jax.training.draws import Draws
 from diffusion_jax.training.hyper import Hyper
+from diffusion_jax.training.inputs import Inputs
 from diffusion_jax.training.state import TrainState
 from diffusion_jax.training.step import Metrics, TrainStep
 
@@ -44,7 +44,7 @@ class Group(Protocol):
         joined: PyTree[Any],
         batch: Batch,
         draws: Draws,
-        points: Mapping[str, Points],
+        points: Mapping[str, Points | None],
         dropped: frozenset[str] = frozenset(),
     ) -> tuple[PyTree[Any], dict[str, Metrics]]:
         """One step of its arms, but for those `dropped`; `joined` must not be used afterwards."""
@@ -77,7 +77,7 @@ class OneByOne:
         joined: States,
         batch: Batch,
         draws: Draws,
-        points: Mapping[str, Points],
+        points: Mapping[str, Points | None],
         dropped: frozenset[str] = frozenset(),
     ) -> tuple[States, dict[str, Metrics]]:
         states, metrics = dict(joined), {}
@@ -125,7 +125,7 @@ class Together:
         joined: TrainState,
         batch: Batch,
         draws: Draws,
-        points: Mapping[str, Points],
+        points: Mapping[str, Points | None],
         dropped: frozenset[str] = frozenset(),
     ) -> tuple[TrainState, dict[str, Metrics]]:
         own = [points[name] for name in self.names]
@@ -147,11 +147,15 @@ def _mapped(step: TrainStep, arms: NamedSharding, rows: NamedSharding) -> Any:
     """The compiled step of all arms: (states, hypers, batch, draws, points of each)."""
 
     def mapped(
-        states: TrainState, hypers: Hyper, batch: Batch, draws: Draws, points: Sequence[Points]
+        states: TrainState,
+        hypers: Hyper,
+        batch: Batch,
+        draws: Draws,
+        points: Sequence[Points | None],
     ) -> tuple[TrainState, dict[str, Float[Array, " arms"]]]:
         batch, draws = jax.lax.with_sharding_constraint((batch, draws), rows)
 
-        def one(state: TrainState, hyper: Hyper, own: Points) -> tuple[TrainState, Metrics]:
+        def one(state: TrainState, hyper: Hyper, own: Points | None) -> tuple[TrainState, Metrics]:
             return step(state, hyper, Inputs(batch, draws, own))
 
         return jax.vmap(one)(states, hypers, _stacked(points))

@@ -22,6 +22,7 @@ from diffusion_jax.training.arms import Arm, make_arms, score_losses
 from diffusion_jax.training.draws import Draws, draw
 from diffusion_jax.training.few_steps import Teacher
 from diffusion_jax.training.groups import OneByOne, Together
+from diffusion_jax.training.inputs import first_history
 from diffusion_jax.training.runs import DataFacts
 from diffusion_jax.training.state import TrainState
 from diffusion_jax.training.step import TrainStep, make_train_step
@@ -40,14 +41,14 @@ class Program:
         mesh: the devices.
         draw: step number, () int32 -> the randomness of that step, split over the mesh.
         points: arm -> compiled function from `Draws.u`, (B,), to the arm's noise levels and
-            targets.
+            targets; to None where the arm's step chooses them.
         steps: arm -> its training step, not compiled; one and the same for arms that share it.
     """
 
     arms: dict[str, Arm]
     mesh: Mesh
     draw: Callable[[Any], Draws]
-    points: dict[str, Callable[[Float[Array, " batch"]], Points]]
+    points: dict[str, Callable[[Float[Array, " batch"]], Points | None]]
     steps: dict[str, TrainStep]
 
     @staticmethod
@@ -72,8 +73,9 @@ class Program:
         devices.check_batch(config.training.batch_size, config.training.microbatches, mesh)
         arms = make_arms(config, facts, teachers)
         compiled = jax.jit(_points, out_shardings=devices.by_rows(mesh))
-        points: dict[str, Callable[[Array], Points]] = {
-            name: functools.partial(compiled, arm.objective) for name, arm in arms.items()
+        points: dict[str, Callable[[Array], Points | None]] = {
+            name: functools.partial(compiled, None if arm.hyper.aim else arm.objective)
+            for name, arm in arms.items()
         }
         parts = config.training.microbatches
         steps = {name: _step(arm.network, parts) for name, arm in arms.items()}
@@ -123,9 +125,9 @@ def _step(network: ScoreNetwork, microbatches: int) -> TrainStep:
     return make_train_step(score_losses(network), microbatches)
 
 
-def _points(objective: Objective, u: Float[Array, " batch"]) -> Points:
+def _points(objective: Objective | None, u: Float[Array, " batch"]) -> Points | None:
     """`Objective.points`, compiled once for all objectives that differ in numbers alone."""
-    return objective.points(u)
+    return None if objective is None else objective.points(u)
 
 
 def _make_draw(config: ConfigDict, facts: DataFacts, mesh: Mesh) -> Callable[[Any], Draws]:
@@ -177,7 +179,10 @@ def first_states(
     creators = _by_program(
         program.arms,
         lambda arm: jax.jit(
-            lambda params: TrainState.create(params, arm.hyper.optimizer), out_shardings=whole
+            lambda params: TrainState.create(
+                params, arm.hyper.optimizer, first_history(arm.hyper.aim)
+            ),
+            out_shardings=whole,
         ),
     )
     params = _by_program(program.arms, lambda arm: _first_params(arm, config, facts))

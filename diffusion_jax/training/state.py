@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree
 
+from diffusion_jax.process.importance import LossHistory
 from diffusion_jax.struct import pytree
 from diffusion_jax.training.optimizers import Optimizer
 
@@ -19,15 +20,19 @@ class TrainState:
         params: parameters of the network, float32.
         opt_state: state of the optax transformation.
         ema: running average of `params` (see `ema`); equal to `params` before the first update.
+        history: the losses seen at each part of the training times, where these follow them.
     """
 
     step: Int[Array, ""] | Any
     params: PyTree[Any]
     opt_state: PyTree[Any]
     ema: PyTree[Any]
+    history: LossHistory | None = None
 
     @staticmethod
-    def create(params: PyTree[Any], optimizer: Optimizer) -> "TrainState":
+    def create(
+        params: PyTree[Any], optimizer: Optimizer, history: LossHistory | None = None
+    ) -> "TrainState":
         """The state before the first update; `ema` is a copy, so that the state can be donated.
 
         >>> from diffusion_jax.training.optimizers import SGD
@@ -36,7 +41,7 @@ class TrainState:
         """
         ema = jax.tree.map(jnp.copy, params)
         opt_state = optimizer.transformation().init(params)
-        return TrainState(jnp.zeros((), jnp.int32), params, opt_state, ema)
+        return TrainState(jnp.zeros((), jnp.int32), params, opt_state, ema, history)
 
 
 def all_finite(tree: PyTree[Any]) -> Array:

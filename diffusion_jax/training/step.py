@@ -3,7 +3,8 @@
 What sets the arms of a comparison apart reaches the step as numbers: schedule, prediction,
 distribution of noise levels and weighting as arrays of shape (B,), the `Points` of
 `process.objective`; learning rate, average and the loss's own settings as a `Hyper`. So arms with
-the same network run the same program.
+the same network run the same program. Only arms whose noise levels depend on what training has
+found so far bring their objective into the step (`Hyper.aim`).
 """
 
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.training.ema import update
 from diffusion_jax.training.hyper import Hyper
+from diffusion_jax.training.inputs import choose, remember, weighed
 from diffusion_jax.training.state import TrainState
 
 Metrics = dict[str, Float[Array, ""]]
@@ -47,11 +49,18 @@ def make_train_step(
     """
 
     def step(state: TrainState, hyper: Hyper, inputs: PyTree[Any]) -> tuple[TrainState, Metrics]:
-        def row_losses(params: PyTree[Any], rows: PyTree[Any]) -> Float[Array, " batch"]:
-            return losses(params, state, hyper, rows)
+        if axis_name is not None and hyper.aim is not None:
+            raise ValueError("an arm that chooses its noise levels must see the whole batch")
+        inputs = choose(state, hyper, inputs)
 
-        loss, gradient = _mean_and_gradient(
-            row_losses, state.params, inputs, microbatches, axis_name
+        def mean_loss(
+            params: PyTree[Any], rows: PyTree[Any]
+        ) -> tuple[Float[Array, ""], Float[Array, " batch"]]:
+            own = losses(params, state, hyper, rows)
+            return weighed(rows, own).mean(), own
+
+        (loss, own), gradient = _mean_and_gradient(
+            mean_loss, state.params, inputs, microbatches, axis_name
         )
         optimizer = hyper.optimizer.transformation()
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
@@ -59,49 +68,61 @@ def make_train_step(
         count = state.step + 1
         ema = update(hyper.average, state.ema, params, count)
         metrics = {"loss": loss, "grad_norm": optax.tree.norm(gradient)}
-        return TrainState(count, params, opt_state, ema), metrics
+        history = remember(state.history, inputs, own)
+        return TrainState(count, params, opt_state, ema, history), metrics
 
     return step
 
 
 def _mean_and_gradient(
-    losses: Callable[[PyTree[Any], PyTree[Any]], Float[Array, " batch"]],
+    mean_loss: Callable[[PyTree[Any], PyTree[Any]], tuple[Float[Array, ""], Float[Array, " rows"]]],
     params: PyTree[Any],
     inputs: PyTree[Any],
     microbatches: int,
     axis_name: str | None,
-) -> tuple[Float[Array, ""], PyTree[Any]]:
-    """The mean of `losses` over all rows, and its gradient in `params`."""
+) -> tuple[tuple[Float[Array, ""], Float[Array, " batch"]], PyTree[Any]]:
+    """((the mean over all rows, the loss of each row that is seen here), gradient of the mean)."""
     if axis_name is not None:
         # Parameters that count as equal on all devices would have their gradient summed over
         # them already inside `grad`, and the mean below would then be a sum.
         params = jax.lax.pcast(params, axis_name, to="varying")
-    value_and_grad = jax.value_and_grad(lambda params, rows: losses(params, rows).mean())
+    value_and_grad = jax.value_and_grad(mean_loss, has_aux=True)
+
+    def of_rows(rows: PyTree[Any]) -> tuple[PyTree[Any], Float[Array, " rows"]]:
+        (loss, own), gradient = value_and_grad(params, rows)
+        return (loss, gradient), own
+
     if microbatches == 1:
-        result = value_and_grad(params, inputs)
+        means, own = of_rows(inputs)
     else:
-        result = _mean_over_parts(lambda rows: value_and_grad(params, rows), inputs, microbatches)
-    return result if axis_name is None else jax.lax.pmean(result, axis_name)
+        means, own = _over_parts(of_rows, inputs, microbatches)
+    loss, gradient = means if axis_name is None else jax.lax.pmean(means, axis_name)
+    return (loss, own), gradient
 
 
-def _mean_over_parts(
-    function: Callable[[PyTree[Any]], PyTree[Any]], inputs: PyTree[Any], parts: int
-) -> PyTree[Any]:
-    """The mean of `function` over `parts` equal parts of the rows of `inputs`.
+def _over_parts(
+    function: Callable[[PyTree[Any]], tuple[PyTree[Any], Array]], inputs: PyTree[Any], parts: int
+) -> tuple[PyTree[Any], Array]:
+    """What `function` says of `parts` equal parts of the rows of `inputs`.
 
     Part i has the rows i, i + parts, ...: each device's block of rows then gives as many to every
     part, and no row moves between devices.
+
+    Returns:
+        The mean over the parts of the first that it returns; the second, one for each row, in the
+        order of the rows.
     """
 
     def deal(x: Array) -> Array:
         return jnp.moveaxis(x.reshape(x.shape[0] // parts, parts, *x.shape[1:]), 1, 0)
 
-    def add(total: PyTree[Any], rows: PyTree[Any]) -> tuple[PyTree[Any], None]:
-        return jax.tree.map(jnp.add, total, function(rows)), None
+    def add(total: PyTree[Any], rows: PyTree[Any]) -> tuple[PyTree[Any], Array]:
+        means, own = function(rows)
+        return jax.tree.map(jnp.add, total, means), own
 
     dealt = jax.tree.map(deal, inputs)
-    shapes = jax.eval_shape(function, jax.tree.map(lambda x: x[0], dealt))
+    shapes, _ = jax.eval_shape(function, jax.tree.map(lambda x: x[0], dealt))
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     # On CPU the gradient of a convolution inside a loop is 7 to 40 times slower: write it out.
-    total, _ = jax.lax.scan(add, zeros, dealt, unroll=jax.default_backend() == "cpu")
-    return jax.tree.map(lambda x: x / parts, total)
+    total, own = jax.lax.scan(add, zeros, dealt, unroll=jax.default_backend() == "cpu")
+    return jax.tree.map(lambda x: x / parts, total), jnp.moveaxis(own, 0, 1).ravel()

@@ -9,7 +9,6 @@ from scipy import stats
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.bound import prior_term
 from diffusion_jax.process.gaussians import normal_kl, pixel_log_likelihood, tanh_cdf
-from diffusion_jax.process.importance import LossHistory
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.losses import losses
 from diffusion_jax.process.objective import Objective, denoising_loss
@@ -158,22 +157,3 @@ def test_distances() -> None:
     for spec in ("pseudo_huber(c=0)", "hybrid(kind=small)", "variational(steps=1)"):
         with pytest.raises(UserError):
             losses.make(spec)
-
-
-def test_importance_weights_keep_the_mean_and_lower_its_spread() -> None:
-    history = LossHistory.empty(4, kept=2)
-    assert (history.probabilities() == 0.25).all()
-    sizes = jnp.array([8.0, 1.0, 0.5, 0.5])
-    labels = jnp.array([0, 1, 2, 3, 3, 2, 1, 0])
-    history = history.update(labels, sizes[labels])
-    np.testing.assert_allclose(history.probabilities(0.0), sizes / 10, rtol=1e-6)
-    u = (jnp.arange(10_000) + 0.5) / 10_000
-    drawn, weight = history.draw(u)
-    losses_seen = weight * sizes[drawn]
-    assert float(losses_seen.mean()) == pytest.approx(float(sizes.mean()), rel=1e-3)
-    assert float(losses_seen.std()) < 0.1 * float(sizes.std())
-    # The latest losses count, in place of the oldest.
-    history = history.update(jnp.zeros(2, int), jnp.array([1.0, 1.0]))
-    np.testing.assert_allclose(history.probabilities(0.0)[0], 1 / 3, rtol=1e-6)
-    zero = LossHistory.empty(2, kept=1).update(jnp.arange(2), jnp.zeros(2))
-    assert (zero.probabilities() == 0.5).all()

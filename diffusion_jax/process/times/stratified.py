@@ -5,6 +5,7 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.process.times.base import Times, times
+from diffusion_jax.process.times.loss_aware import outermost
 from diffusion_jax.process.times.uniform import Uniform
 from diffusion_jax.struct import pytree
 
@@ -26,6 +27,9 @@ class LowDiscrepancy(Times):
     """
 
     times: Times = Uniform()
+
+    def __post_init__(self) -> None:
+        outermost(self.times)
 
     def time(self, u: Float[Array, "*shape"], schedule: Schedule) -> Float[Array, "*shape"]:
         return self.times.time(u, schedule)
@@ -55,6 +59,9 @@ class Antithetic(Times):
     """
 
     times: Times = Uniform()
+
+    def __post_init__(self) -> None:
+        outermost(self.times)
 
     def time(self, u: Float[Array, "*shape"], schedule: Schedule) -> Float[Array, "*shape"]:
         return self.times.time(u, schedule)

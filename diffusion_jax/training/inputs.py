@@ -1,0 +1,70 @@
+"""What a training step is given besides the state, and the noise levels that it chooses itself."""
+
+import dataclasses
+from typing import Any
+
+from jaxtyping import Array, Float
+
+from diffusion_jax.process.importance import Chosen, LossHistory
+from diffusion_jax.process.objective import Objective, Points
+from diffusion_jax.process.times import LossAware
+from diffusion_jax.struct import pytree
+from diffusion_jax.training.draws import Draws
+from diffusion_jax.training.hyper import Hyper
+from diffusion_jax.training.state import TrainState
+
+
+@pytree
+class Inputs:
+    """What a training step is given besides the state; every leaf has a row per picture.
+
+    Attributes:
+        batch: "image" (B, ...) in [-1, 1], "tokens" (B, L), "label" (B,).
+        draws: the randomness that all arms share.
+        points: the arm's noise levels, targets and weights; None where the step chooses them.
+        chosen: where the training times follow the losses, what the step chose.
+    """
+
+    batch: dict[str, Array]
+    draws: Draws
+    points: Points | None
+    chosen: Chosen | None = None
+
+
+def first_history(aim: Objective | None) -> LossHistory | None:
+    """What an arm with this objective remembers of its losses before training."""
+    return aim.times.start() if aim is not None and isinstance(aim.times, LossAware) else None
+
+
+def choose(state: TrainState, hyper: Hyper, inputs: Any) -> Any:
+    """The inputs with the quantiles of the training times that an arm chooses, if it does."""
+    aim, history = hyper.aim, state.history
+    if aim is None:
+        return inputs
+    u, chosen = aim.times.stratify(inputs.draws.u), None
+    if isinstance(aim.times, LossAware) and history is not None:
+        chosen = aim.times.choose(history, u)
+        u = chosen.u
+    return dataclasses.replace(inputs, draws=dataclasses.replace(inputs.draws, u=u), chosen=chosen)
+
+
+def levels(hyper: Hyper, inputs: Inputs) -> Points:
+    """The noise levels of rows: as told, or those of the arm's objective at the chosen `u`."""
+    if inputs.points is not None:
+        return inputs.points
+    if hyper.aim is None:
+        raise ValueError("no noise levels are told, and no objective to choose them by")
+    return hyper.aim.at(inputs.draws.u)
+
+
+def weighed(inputs: Any, losses: Float[Array, " batch"]) -> Float[Array, " batch"]:
+    """The losses of rows, times what makes up for how often such rows are chosen."""
+    chosen = getattr(inputs, "chosen", None)
+    return losses if chosen is None else losses * chosen.weight
+
+
+def remember(
+    history: LossHistory | None, inputs: Any, losses: Float[Array, " batch"]
+) -> LossHistory | None:
+    """The history after a batch; losses as they are, not weighed."""
+    return None if history is None else history.update(inputs.chosen.label, losses)
