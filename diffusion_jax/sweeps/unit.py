@@ -16,7 +16,6 @@ from diffusion_jax.evaluation.restoration import Fidelity
 from diffusion_jax.registry import parse
 from diffusion_jax.sweeps.outcomes import Number, Outcome, add_to_curve, is_measured, store, way_key
 from diffusion_jax.sweeps.plan import Plan, Unit
-from diffusion_jax.sweeps.trials import Trial
 from diffusion_jax.training.devices import is_primary
 from diffusion_jax.training.journal import Diverged
 from diffusion_jax.training.loop import Watch, train
@@ -69,7 +68,7 @@ def do(plan: Plan, unit: Unit, progress: Progress, reals: dict[Hashable, Real]) 
             (unit.config.data, sampling.headline_count), Real(data, sampling.headline_count)
         )
         arm = arms[unit.keys[trial.training_key]]
-        store(_measure(unit, trial, arm, sampling, real, progress), unit.folder, trial.key)
+        store(_measure(unit, arm, sampling, real, progress), unit.folder, trial.key)
 
 
 def _watch(unit: Unit, data: Dataset) -> Watch:
@@ -87,19 +86,14 @@ def _watch(unit: Unit, data: Dataset) -> Watch:
 
 
 def _measure(
-    unit: Unit,
-    trial: Trial,
-    arm: TrainedArm,
-    sampling: SamplingPlan,
-    real: Real,
-    progress: Progress,
+    unit: Unit, arm: TrainedArm, sampling: SamplingPlan, real: Real, progress: Progress
 ) -> Outcome:
     if arm.diverged is not None:
         return Outcome(arm.diverged)
     data = real.data
     asked = _held_out(arm, data, sampling.batch_size)
     numbers, right, pictures = list(asked.numbers), {}, None
-    arms = {trial.arm: arm}
+    arms = {arm.arm.name: arm}  # as the run calls it, where its guides are sought
     guides = load_guides(unit.run_folder, arms, sampling.guidance.guided_by)
     for cell in measure(sampling, arms, data, progress, guides):
         numbers += _of_samples(cell, real, _metrics(sampling, cell.way == sampling.headline))

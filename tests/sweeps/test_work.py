@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.reports import content, sweep_results
 from diffusion_jax.reports.sweep_content import SweepReport
 from diffusion_jax.sweeps import Sweep, axis, choice, listed, outcomes, product, unit
 from diffusion_jax.sweeps.plan import Plan, make_plan
-from diffusion_jax.sweeps.trials import Trial
 from diffusion_jax.sweeps.work import work
 from diffusion_jax.training.lock import locked
 from diffusion_jax.training.progress import Progress
@@ -138,9 +138,7 @@ def test_only_what_is_new_is_done(
     grown = Sweep(
         listed(
             product(axis("schedule", "cosine"), axis("seed", 0, 1)),
-            product(
-                axis("sampling.guidance", strong="classifier_free(scale=5.0)"), axis("seed", 0)
-            ),
+            product(axis("sampling.guidance", strong="autoguidance(step=8)"), axis("seed", 0)),
             product(choice("new", schedule="edm"), axis("seed", 1)),
             product(
                 choice(
@@ -152,17 +150,24 @@ def test_only_what_is_new_is_done(
             ),
         ),
     )
-    measured = []
-    whole = unit._measure
+    before = set(folder.glob("units/*/measured/*.json"))
+    whole, trained = unit.train, []
 
-    def spied(where: unit.Unit, trial: Trial, *rest: object) -> object:
-        measured.append((trial.arm, trial.seed))
-        return whole(where, trial, *rest)  # type: ignore[arg-type]
+    def spied(config: ConfigDict, *rest: object) -> object:
+        trained.append((config.seed, sorted(config.arms)))
+        return whole(config, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(unit, "_measure", spied)
+    monkeypatch.setattr(unit, "train", spied)
     made = make_plan(config, grown)
     assert work(made, Progress(quiet=True)) == ()
-    assert measured == [("strong", 0), ("new", 1), ("few", 1)]
+    # "strong" only samples otherwise what is trained already.
+    assert sorted(trained)[1:] == [(1, ["few"]), (1, ["new"])] and trained[0][0] == 0
+    new = {
+        (trial.arm, trial.seed)
+        for trial in made.trials
+        if outcomes.paths(made.unit_of(trial).folder, trial.key)[0] not in before
+    }
+    assert new == {("strong", 0), ("new", 1), ("few", 1)}
     found = sweep_results.report(made, (), PROVENANCE)
     assert {arm.name: arm.status for arm in found.arms} == dict.fromkeys(
         ("cosine", "strong", "new", "few"), "done"
