@@ -15,7 +15,7 @@ from diffusion_jax.errors import UserError, nearest
 from diffusion_jax.fewstep import FewStep, fewstep
 from diffusion_jax.fewstep.denoiser import FewStepPrediction
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork, build, drop_condition
-from diffusion_jax.process.objective import Objective, denoising_loss
+from diffusion_jax.process.objective import Objective, Points, denoising_loss
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.process.times import LossAware
 from diffusion_jax.process.times.uniform import Uniform
@@ -24,7 +24,8 @@ from diffusion_jax.registry import parse
 from diffusion_jax.training.ema import averages
 from diffusion_jax.training.few_steps import FewSteps, Teacher, few_step_losses
 from diffusion_jax.training.hyper import Hyper
-from diffusion_jax.training.inputs import Inputs, levels
+from diffusion_jax.training.inputs import Inputs, losses_at_levels
+from diffusion_jax.training.learned_schedule import check_learned, learns
 from diffusion_jax.training.optimizers import optimizers
 from diffusion_jax.training.runs import DataFacts
 from diffusion_jax.training.state import TrainState
@@ -149,6 +150,7 @@ def objectives(config: ConfigDict) -> dict[str, Objective]:
     made = {name: _objective(settings) for name, settings in arm_settings(config).items()}
     for name, objective in made.items():
         _check_spread(name, objective)
+        check_learned(name, objective)
     return made
 
 
@@ -218,7 +220,7 @@ def _arm(
         averages.make(settings["training.ema"], batch_size=config.training.batch_size),
         aim.loss,
         None if few is None else FewSteps(few, steps, teacher),
-        aim if isinstance(aim.times, LossAware) else None,
+        aim if isinstance(aim.times, LossAware) or learns(aim) else None,
     )
     return Arm(name, settings, aim, network, hyper)
 
@@ -244,11 +246,14 @@ def score_losses(network: ScoreNetwork) -> SampleLosses:
             return few_step_losses(network, hyper.few_steps, params, state, x0, condition, draws)
         rngs = {"dropout": draws.key[0]}
 
-        def predict(x: Float[Array, "batch ..."], label: Float[Array, " batch"]) -> Any:
-            method = "with_uncertainty" if loss.uncertain else None
-            arguments = (x, label, condition, False)
-            return network.apply({"params": params}, *arguments, rngs=rngs, method=method)
+        def at(params: PyTree[Any], points: Points) -> Float[Array, " batch"]:
+            def predict(x: Float[Array, "batch ..."], label: Float[Array, " batch"]) -> Any:
+                method = "with_uncertainty" if loss.uncertain else None
+                arguments = (x, label, condition, False)
+                return network.apply({"params": params}, *arguments, rngs=rngs, method=method)
 
-        return denoising_loss(predict, levels(hyper, inputs), batch["image"], draws.eps, loss)
+            return denoising_loss(predict, points, batch["image"], draws.eps, loss)
+
+        return losses_at_levels(at, params, hyper, inputs)
 
     return losses

@@ -1,9 +1,10 @@
 """What a training step is given besides the state, and the noise levels that it chooses itself."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.process.importance import Chosen, LossHistory
 from diffusion_jax.process.objective import Objective, Points
@@ -11,6 +12,7 @@ from diffusion_jax.process.times import LossAware
 from diffusion_jax.struct import pytree
 from diffusion_jax.training.draws import Draws
 from diffusion_jax.training.hyper import Hyper
+from diffusion_jax.training.learned_schedule import learning_losses
 from diffusion_jax.training.state import TrainState
 
 
@@ -48,13 +50,18 @@ def choose(state: TrainState, hyper: Hyper, inputs: Any) -> Any:
     return dataclasses.replace(inputs, draws=dataclasses.replace(inputs.draws, u=u), chosen=chosen)
 
 
-def levels(hyper: Hyper, inputs: Inputs) -> Points:
-    """The noise levels of rows: as told, or those of the arm's objective at the chosen `u`."""
+def losses_at_levels(
+    losses: Callable[[PyTree[Any], Points], Float[Array, " batch"]],
+    params: PyTree[Any],
+    hyper: Hyper,
+    inputs: Inputs,
+) -> Float[Array, " batch"]:
+    """The losses (of parameters, at noise levels) of rows, at those told or chosen."""
     if inputs.points is not None:
-        return inputs.points
+        return losses(params, inputs.points)
     if hyper.aim is None:
         raise ValueError("no noise levels are told, and no objective to choose them by")
-    return hyper.aim.at(inputs.draws.u)
+    return learning_losses(losses, params, hyper.aim, inputs.draws.u)
 
 
 def weighed(inputs: Any, losses: Float[Array, " batch"]) -> Float[Array, " batch"]:

@@ -23,6 +23,7 @@ from diffusion_jax.training.draws import Draws, draw
 from diffusion_jax.training.few_steps import Teacher
 from diffusion_jax.training.groups import OneByOne, Together
 from diffusion_jax.training.inputs import first_history
+from diffusion_jax.training.learned_schedule import first_params
 from diffusion_jax.training.runs import DataFacts
 from diffusion_jax.training.state import TrainState
 from diffusion_jax.training.step import TrainStep, make_train_step
@@ -187,6 +188,7 @@ def first_states(
     )
     params = _by_program(program.arms, lambda arm: _first_params(arm, config, facts))
     params |= {name: own for name, arm in program.arms.items() if (own := arm.inherited)}
+    params = {name: first_params(arm.hyper.aim, params[name]) for name, arm in program.arms.items()}
 
     def placed(leaf: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole)

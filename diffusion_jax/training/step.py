@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, PyTree
 from diffusion_jax.training.ema import update
 from diffusion_jax.training.hyper import Hyper
 from diffusion_jax.training.inputs import choose, remember, weighed
+from diffusion_jax.training.learned_schedule import relative
 from diffusion_jax.training.state import TrainState
 
 Metrics = dict[str, Float[Array, ""]]
@@ -62,6 +63,7 @@ def make_train_step(
         (loss, own), gradient = _mean_and_gradient(
             mean_loss, state.params, inputs, microbatches, axis_name
         )
+        gradient = relative(hyper.aim, gradient, loss)
         optimizer = hyper.optimizer.transformation()
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)

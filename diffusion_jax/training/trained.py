@@ -15,6 +15,7 @@ from diffusion_jax.sampling.denoisers import Denoiser, Reads
 from diffusion_jax.training import devices
 from diffusion_jax.training.arms import Arm
 from diffusion_jax.training.checkpoints import Checkpoints
+from diffusion_jax.training.learned_schedule import of_network, with_learned
 from diffusion_jax.training.program import Program, first_states
 from diffusion_jax.training.runs import Run
 
@@ -37,8 +38,11 @@ class TrainedArm:
 
     @property
     def objective(self) -> Objective:
-        """Schedule, prediction, noise levels and weighting that it was trained with."""
-        return self.arm.objective
+        """Schedule, prediction, noise levels and weighting; a schedule that was learned as it is.
+
+        That is, by the average of its parameters.
+        """
+        return with_learned(self.arm.objective, self.params)
 
     @property
     def denoises(self) -> bool:
@@ -50,7 +54,8 @@ class TrainedArm:
     def network_denoiser(self) -> NetworkDenoiser:
         """The network with its averaged parameters, and all that makes a denoiser of it."""
         aim = self.objective
-        return NetworkDenoiser(self.arm.network, self.params, aim.prediction, aim.sigma_data)
+        own = of_network(self.params)
+        return NetworkDenoiser(self.arm.network, own, aim.prediction, aim.sigma_data)
 
     def denoiser(self, params: PyTree[Any] | None = None) -> Denoiser:
         """The denoiser (x, level, condition) -> E[x_0 | x].

@@ -3,9 +3,9 @@
 Each file here is a member of the family, or a few that lie on one curve.
 """
 
-from diffusion_jax.process.schedules.base import Schedule, log_snr_range, rate, schedules
+from diffusion_jax.process.schedules.base import Learnable, Schedule, log_snr_range, rate, schedules
 from diffusion_jax.registry import import_members
 
-__all__ = ["Schedule", "log_snr_range", "rate", "schedules"]
+__all__ = ["Learnable", "Schedule", "log_snr_range", "rate", "schedules"]
 
 import_members(__name__, __path__)

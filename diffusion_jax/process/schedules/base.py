@@ -1,6 +1,6 @@
 """What a noise schedule is, the registry of all, and what follows from any of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
 import jax
@@ -36,6 +36,19 @@ class Schedule(Protocol):
 
     def time(self, log_snr: Float[Array, "..."]) -> Float[Array, "..."]:
         """The time at which log(alpha²/sigma²) equals `log_snr`; the inverse of `level`."""
+        ...
+
+
+@runtime_checkable
+class Learnable(Schedule, Protocol):
+    """A schedule that may be trained, but for its ends."""
+
+    def learned(self) -> dict[str, Array]:
+        """Its parameters."""
+        ...
+
+    def with_learned(self, params: Mapping[str, Array]) -> "Learnable":
+        """The schedule with other parameters."""
         ...
 
 

@@ -1,5 +1,8 @@
 """A schedule that can be learned: log-SNR as a monotone network of time."""
 
+import dataclasses
+from collections.abc import Mapping
+
 import jax.numpy as jnp
 from jax.scipy.special import ndtri
 from jax.tree_util import Partial
@@ -10,18 +13,21 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules.base import schedules, solve
 from diffusion_jax.struct import Scalar, pytree
 
+LEARNED = ("slope", "rate", "bias", "out")
+
 
 @pytree
 class MonotoneNetwork:
     """Log-SNR by a network whose weights count by their absolute value, so that it only falls.
 
-    -log_snr(t) = offset + |slope| t + mean_k |out_k| tanh((|rate_k| (2t - 1) + bias_k)/2),
-    for t in [0, 1]; variance-preserving. The parameters are its leaves: differentiate through
-    them to learn it.
+    h(t) = |slope| t + mean_k |out_k| tanh((|rate_k| (2t - 1) + bias_k)/2), for t in [0, 1];
+    log_snr(t) = max - (max - min) (h(t) - h(0))/(h(1) - h(0)); variance-preserving. So the ends
+    stay whatever the network does.
 
     Attributes:
-        offset: minus the log-SNR at t = 0, but for the network.
-        slope: how much it falls, but for the network.
+        log_snr_min: log-SNR at t = 1.
+        log_snr_max: log-SNR at t = 0.
+        slope: how much h rises, but for the hidden units.
         rate: of each hidden unit, (units,).
         bias: of each hidden unit, (units,).
         out: weight of each hidden unit, (units,).
@@ -29,12 +35,13 @@ class MonotoneNetwork:
     Source: Kingma et al. 2021 (VDM), appendix H.
 
     >>> z = jnp.zeros(3)
-    >>> schedule = MonotoneNetwork(jnp.array(-13.3), jnp.array(18.3), z, z, z)
+    >>> schedule = MonotoneNetwork(jnp.array(-5.0), jnp.array(13.3), jnp.array(1.0), z, z, z)
     >>> round(float(schedule.level(jnp.float32(0.5)).log_snr), 3)
     4.15
     """
 
-    offset: Scalar
+    log_snr_min: Scalar
+    log_snr_max: Scalar
     slope: Scalar
     rate: Float[Array, "units"]
     bias: Float[Array, "units"]
@@ -43,10 +50,21 @@ class MonotoneNetwork:
     t_min = 0.0
     t_max = 1.0
 
-    def _log_snr(self, time: Float[Array, "..."]) -> Float[Array, "..."]:
+    def learned(self) -> dict[str, Array]:
+        return {name: jnp.asarray(getattr(self, name)) for name in LEARNED}
+
+    def with_learned(self, params: Mapping[str, Array]) -> "MonotoneNetwork":
+        return dataclasses.replace(self, **params)
+
+    def _height(self, time: Float[Array, "..."]) -> Float[Array, "..."]:
         hidden = jnp.abs(self.rate) * (2 * time[..., None] - 1) + self.bias
         bent = jnp.mean(jnp.abs(self.out) * jnp.tanh(hidden / 2), axis=-1)
-        return -(self.offset + jnp.abs(self.slope) * time + bent)
+        return jnp.abs(self.slope) * time + bent
+
+    def _log_snr(self, time: Float[Array, "..."]) -> Float[Array, "..."]:
+        first, last = self._height(jnp.array([self.t_min, self.t_max], time.dtype))
+        fallen = (self._height(time) - first) / (last - first)
+        return self.log_snr_max - (self.log_snr_max - self.log_snr_min) * fallen
 
     def level(self, time: Float[Array, "..."]) -> Level:
         return Level.from_log_snr(self._log_snr(time))
@@ -60,19 +78,20 @@ class MonotoneNetwork:
 def learned_log_snr(
     units: int = 1024, log_snr_min: float = -5.0, log_snr_max: float = 13.3
 ) -> MonotoneNetwork:
-    """Log-SNR by VDM's monotone network, as it is before training: close to `linear_log_snr`.
+    """Log-SNR by VDM's monotone network, trained with the score network by the square of its loss.
 
-    The initial weights are the quantiles of the normal distributions from which VDM draws them.
+    Before training it is close to `linear_log_snr`: the initial weights are the quantiles of the
+    normal distributions from which VDM draws them. Within another schedule it stays so.
 
     Args:
         units: hidden units.
-        log_snr_min: log-SNR at t = 1, but for the network.
-        log_snr_max: log-SNR at t = 0, but for the network.
+        log_snr_min: log-SNR at t = 1.
+        log_snr_max: log-SNR at t = 0.
 
     Raises:
         UserError: no units, or ends in the wrong order.
 
-    Source: Kingma et al. 2021 (VDM), appendix H.
+    Source: Kingma et al. 2021 (VDM), section 5 and appendices H and I.2.
 
     >>> schedule = learned_log_snr(units=16)
     >>> round(float(schedule.level(jnp.float32(0.5)).log_snr), 2)
@@ -84,7 +103,7 @@ def learned_log_snr(
             f"{units}, {log_snr_min} and {log_snr_max}."
         )
     normal = ndtri((jnp.arange(units) + 0.5) / units)
-    offset, slope = jnp.array([-log_snr_max, log_snr_max - log_snr_min], dtype=float)
+    least, most = jnp.array([log_snr_min, log_snr_max], dtype=float)
     # The two halves of the weights are paired crosswise, so that no unit has all that is small.
-    out = jnp.roll(normal, units // 4) / jnp.sqrt(units)
-    return MonotoneNetwork(offset, slope, normal, jnp.zeros(units), out)
+    out = jnp.roll(normal, units // 4) / jnp.sqrt(units) / (most - least)
+    return MonotoneNetwork(least, most, jnp.ones_like(least), normal, jnp.zeros(units), out)
