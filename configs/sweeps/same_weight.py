@@ -1,10 +1,10 @@
 """Only the density over log-SNR times the weight matters: arms that reach the same must agree.
 
 `edm` and `flow` draw the same log-SNR for the same uniform number, along other paths: log-normal
-sigma on EDM's schedule, logit-normal time on the straight path. They must agree to rounding.
-`dense` looks elsewhere more often and weighs it down as much: its gradients have the same mean and
-another variance, so that it must not be separable from the others by more than that explains.
-`other` has another effective weight, to show that the test can see one.
+sigma on EDM's schedule, logit-normal time on the straight path. Level, target and weight of every
+picture are the same to rounding, which is all that sets them apart in the end. `dense` looks
+elsewhere more often and weighs it down as much: its gradients have the same mean and another
+variance. `other` has another effective weight, to show that the comparison can see one.
 
 Source: Kingma & Gao 2023 (understanding diffusion objectives), eq. 9 and section 3.
 Cost: twelve trainings of the config it is run over.
