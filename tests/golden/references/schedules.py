@@ -21,6 +21,20 @@ from tests.golden.load import Case
 from tests.golden.replay import at_times
 
 
+def monotone(offset: Array, slope: Array, *hidden: Array) -> MonotoneNetwork:
+    """VDM's gamma, offset + |slope| t + the hidden units, whose ends are ours to state.
+
+    Args:
+        offset: gamma at t = 0, but for the hidden units.
+        slope: how much it rises, but for them.
+        hidden: rate, bias and weight of each.
+    """
+    least, most = jnp.zeros_like(slope), jnp.ones_like(slope)
+    height = MonotoneNetwork(least, most, slope, *hidden)._height(jnp.array([0.0, 1.0]))
+    clean, noisy = -(offset + height)
+    return MonotoneNetwork(noisy, clean, slope, *hidden)
+
+
 @jax.jit
 def _levels(schedule: Schedule, time: Array) -> tuple[Level, Level]:
     return schedule.level(time), rate(schedule, time)
@@ -185,7 +199,7 @@ def gamma(case: Case) -> Comparisons:
             for name in ("l1/bias", "l1/kernel", "l2/kernel", "l2/bias", "l3/kernel")
         )
         offset, slope, *hidden = map(jnp.asarray, parameters)
-        schedule = MonotoneNetwork(offset[0], slope[0], *hidden)
+        schedule = monotone(offset[0], slope[0], *hidden)
     t = case["t"]
     level, _ = _level(schedule, t)
     yield same("gamma", -level.log_snr, case["gamma"], rtol=tolerance, atol=1e-10)

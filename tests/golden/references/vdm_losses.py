@@ -16,13 +16,13 @@ from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.pixels import decode, encode, reconstruction
 from diffusion_jax.process.predictions import X0, predictions
 from diffusion_jax.process.schedules import Schedule, schedules
-from diffusion_jax.process.schedules.learned import MonotoneNetwork
 from diffusion_jax.process.times import times
 from diffusion_jax.process.weightings import weightings
 from diffusion_jax.sampling.solvers import solvers
 from tests.golden.check import Comparisons, checks, same
 from tests.golden.load import Case
 from tests.golden.losses import levels, loss_of, restated
+from tests.golden.references.schedules import monotone
 from tests.golden.replay import at_times, replay
 
 MEAN, STD = 0.1, 0.5  # of the normal data whose denoiser stands for the network
@@ -36,7 +36,7 @@ def _schedule(case: Case) -> Schedule:
     if kind == "learnable_nnet":
         names = ("l1/bias", "l1/kernel", "l2/kernel", "l2/bias", "l3/kernel")
         offset, slope, *hidden = (jnp.ravel(case[f"sd/gamma/{name}"]) for name in names)
-        return MonotoneNetwork(offset[0], slope[0], *(h.astype(float) for h in hidden))
+        return monotone(offset[0], slope[0], *(h.astype(float) for h in hidden))
     if kind == "learnable_scalar" and "sd/gamma/w" in case:
         low, slope = case["sd/gamma/b"].item(), abs(case["sd/gamma/w"].item())
         high = low + slope
