@@ -66,6 +66,7 @@ class Reflow(StraightPath):
     def couple(self, teacher: Denoise, eps: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         """What the teacher's flow makes of noise: the x_0 that belongs to each eps.
 
+        >>> import jax.numpy as jnp
         >>> to_one = lambda x, level: 0 * x + 1
         >>> Reflow().couple(to_one, jnp.zeros((1, 2))).tolist()
         [[1.0, 1.0]]
