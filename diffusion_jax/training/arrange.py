@@ -63,7 +63,6 @@ def arrange(
     draws: Draws,
     execution: str,
     folder: Path,
-    free: int | None = None,
 ) -> list[Execution]:
     """Chooses for all arms of a program.
 
@@ -74,19 +73,19 @@ def arrange(
         draws: of any step.
         execution: "together" or "apart" where the choice is made already, else "auto".
         folder: of the run, where the choice is kept.
-        free: bytes on each device that training may take; as the device says if None.
 
     Returns:
         One for each set of arms that share a step.
     """
-    room = devices.free_memory() if free is None else free
-    kept = chosen(folder)
+    room = devices.free_memory()
+    kept = _read(folder / FILE, execution)
     found = []
     for names in program.sharing():
         known = next((e for e in kept if e.arms == names), None)
         found.append(known or _choose(program, names, states, batch, draws, execution, room))
     if found != kept and devices.is_primary():
-        document = {"devices": _here(), "execution": [dataclasses.asdict(e) for e in found]}
+        rows = [dataclasses.asdict(each) for each in found]
+        document = {"devices": _here(), "asked": execution, "execution": rows}
         save(json.dumps(document, indent=2) + "\n", folder / FILE)
     return found
 
@@ -202,11 +201,11 @@ def chosen(folder: Path) -> list[Execution]:
     return _read(folder / FILE)
 
 
-def _read(path: Path) -> list[Execution]:
-    """What was chosen before on the same devices."""
+def _read(path: Path, asked: str | None = None) -> list[Execution]:
+    """What was chosen before on the same devices, where the config asked for the same."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        if document["devices"] != _here():
+        if document["devices"] != _here() or asked not in (None, document["asked"]):
             return []
         rows = document["execution"]
         return [Execution(tuple(e["arms"]), int(e["at_once"]), str(e["why"])) for e in rows]

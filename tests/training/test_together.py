@@ -104,9 +104,13 @@ def test_a_measured_choice_is_kept(arms: ConfigDict, tmp_path: Path) -> None:
     (tmp_path / "auto" / FILE).write_text(json.dumps(document))
     trained(arms, tmp_path / "auto", **auto | {"training.steps": 6})
     assert json.loads((tmp_path / "auto" / FILE).read_text()) == document
+    # Asked for another way, it takes that.
+    trained(arms, tmp_path / "auto", **{"training.execution": "apart", "training.steps": 7})
+    apart = json.loads((tmp_path / "auto" / FILE).read_text())["execution"]
+    assert {each["at_once"] for each in apart} == {1}
     (tmp_path / "auto" / FILE).write_text("{")
     with pytest.raises(UserError, match=r"execution.json is damaged: delete it"):
-        trained(arms, tmp_path / "auto", **auto | {"training.steps": 7})
+        trained(arms, tmp_path / "auto", **auto | {"training.steps": 8})
 
 
 @pytest.mark.usefixtures("one_device")
