@@ -56,14 +56,15 @@ class MonotoneNetwork:
     def with_learned(self, params: Mapping[str, Array]) -> "MonotoneNetwork":
         return dataclasses.replace(self, **params)
 
-    def _height(self, time: Float[Array, "..."]) -> Float[Array, "..."]:
+    def height(self, time: Float[Array, "..."]) -> Float[Array, "..."]:
+        """h(t), which rises."""
         hidden = jnp.abs(self.rate) * (2 * time[..., None] - 1) + self.bias
         bent = jnp.mean(jnp.abs(self.out) * jnp.tanh(hidden / 2), axis=-1)
         return jnp.abs(self.slope) * time + bent
 
     def _log_snr(self, time: Float[Array, "..."]) -> Float[Array, "..."]:
-        first, last = self._height(jnp.array([self.t_min, self.t_max], time.dtype))
-        fallen = (self._height(time) - first) / (last - first)
+        first, last = self.height(jnp.array([self.t_min, self.t_max], time.dtype))
+        fallen = (self.height(time) - first) / (last - first)
         return self.log_snr_max - (self.log_snr_max - self.log_snr_min) * fallen
 
     def level(self, time: Float[Array, "..."]) -> Level:

@@ -30,7 +30,7 @@ def monotone(offset: Array, slope: Array, *hidden: Array) -> MonotoneNetwork:
         hidden: rate, bias and weight of each.
     """
     least, most = jnp.zeros_like(slope), jnp.ones_like(slope)
-    height = MonotoneNetwork(least, most, slope, *hidden)._height(jnp.array([0.0, 1.0]))
+    height = MonotoneNetwork(least, most, slope, *hidden).height(jnp.array([0.0, 1.0]))
     clean, noisy = -(offset + height)
     return MonotoneNetwork(noisy, clean, slope, *hidden)
 
