@@ -18,8 +18,9 @@ from experiments import plain
 
 NOTES = (
     "Where a range is wide it says something of the schedule. Solvers that step in the schedule's "
-    "own time (heun, midpoint, and those of the stochastic equation) meet a jump of the slope at "
-    "each entry of a table, which hides their order below an error of about 1/(10 entries). An "
+    "own time (heun, midpoint, runge_kutta, and those of the stochastic equation) meet a jump of "
+    "the slope at each entry of a table, which hides their order below an error of about "
+    "1/(10 entries); Laplace's has a kink, which leaves second order. An "
     "error of the variance that changes its sign between two step counts has no slope there."
 )
 

@@ -114,6 +114,7 @@ SOLVERS = specs(
         "sa_solver(predictor=3, corrector=4, tau=0.0)",
         "sa_solver(estimate=epsilon, rule=exact, tau=0.7)",
         "restart(solver=dpmpp_2m)",
+        "runge_kutta(method=heun)",
     ),
 )
 POSTERIORS = specs(
