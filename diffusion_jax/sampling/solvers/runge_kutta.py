@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
 from diffusion_jax.errors import one_of
@@ -32,17 +31,17 @@ LARGEST = 3
 STAGES = 4  # at most
 
 
-def pace(size: int) -> np.ndarray:
-    """The derivative at 0, 1, … `size` of the polynomial through values there, as a matrix.
-
-    >>> pace(1).round(9).tolist()
-    [[-1.0, 1.0], [-1.0, 1.0]]
-    """
-    places = np.arange(size + 1.0)
-    powers = np.vander(places, increasing=True)
-    slopes = np.zeros_like(powers)
-    slopes[:, 1:] = powers[:, :-1] * np.arange(1, size + 1)
-    return np.asarray(slopes @ np.linalg.inv(powers))
+# The derivatives at 0, 1, … of the polynomial through values there, for 1, 2 and 3 steps.
+DERIVATIVES = (
+    ((-1, 1), (-1, 1)),
+    ((-3 / 2, 2, -1 / 2), (-1 / 2, 0, 1 / 2), (1 / 2, -2, 3 / 2)),
+    (
+        (-11 / 6, 3, -3 / 2, 1 / 3),
+        (-1 / 3, -1 / 2, 1, -1 / 6),
+        (1 / 6, -1, 1 / 2, 1 / 3),
+        (-1 / 3, 3 / 2, -3, 11 / 6),
+    ),
+)
 
 
 @pytree
@@ -133,7 +132,7 @@ class RungeKutta(OneStep):
         def taken(size: int, position: int) -> Callable[[], tuple[Array, Array, Array]]:
             places, rows = METHODS[self.method][size - 1]
             # The length of the step, in nodes, times t'(s) at each of them.
-            lengths = size * pace(size) @ times[: size + 1]
+            lengths = size * jnp.array(DERIVATIVES[size - 1], times.dtype) @ times[: size + 1]
 
             def made(row: tuple[float, ...], slopes: Array) -> Array:
                 return start + jnp.tensordot(jnp.array(row, slopes.dtype), slopes[: len(row)], 1)
