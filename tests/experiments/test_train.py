@@ -79,8 +79,10 @@ def test_help_lists_every_field_without_starting_jax() -> None:
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_where_nothing_is_to_be_saved_it_says_so(signum: int) -> None:
-    work = f"__import__('os').kill(__import__('os').getpid(), {int(signum)})"
-    status, _, err = run("-c", f"from experiments import cli; cli.run(lambda config: {work})")
+    # Whatever started the tests may ignore SIGINT, which children inherit.
+    listen = "import os, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    work = f"cli.run(lambda config: os.kill(os.getpid(), {int(signum)}))"
+    status, _, err = run("-c", f"{listen}from experiments import cli; {work}")
     assert (status, err) == (128 + signum, "Interrupted.\n")
 
 

@@ -65,13 +65,11 @@ class TestSamples:
         self, spec: str
     ) -> None:
         solver, keys = solvers.make(spec), keys_of(4)
-        program = jax.jit(lambda nodes: run(solver, nodes, keys))
-        for steps in (3, 8, 12):
-            nodes = nodes_of(steps=steps)
-            padded = program(nodes.pad(12))
-            if steps == 3:
-                np.testing.assert_array_equal(padded, run(solver, nodes, keys))
-        assert program._cache_size() == 1
+        before = run._cache_size()
+        short, _, _ = [run(solver, nodes_of(steps=n).pad(12), keys) for n in (3, 8, 12)]
+        assert run._cache_size() <= before + 1
+        plain = run(solver, nodes_of(steps=3), keys)
+        np.testing.assert_allclose(short, plain, rtol=ROUNDING, atol=rounding(solver))
 
     def test_a_sample_does_not_depend_on_the_others(self, spec: str) -> None:
         solver, nodes = solvers.make(spec), nodes_of(grid=MODERATE).pad(12)
@@ -134,26 +132,27 @@ def primitives(jaxpr):  # type: ignore[no-untyped-def]
 
 
 @functools.cache
-def everywhere() -> tuple[list[tuple[str, str, int]], list[Nodes]]:
-    """Every schedule, and every grid, at 1 and 1000 steps, padded to one length."""
+def everywhere(most: int) -> tuple[list[tuple[str, str, int]], list[Nodes]]:
+    """Every schedule, and every grid, at 1 step and at the most, padded to one length."""
     pairs = [(schedule, "karras") for schedule in ONE_SCHEDULE_EACH]
     pairs += [(schedule, grid) for schedule in ("cosine", "rectified_flow") for grid in CLEAN_GRIDS]
     names, found = [], []
     for schedule, grid in dict.fromkeys(pairs):
-        for steps in (1, 1000):
+        for steps in (1, most):
             try:
                 nodes = make(grids.make(grid), schedules.make(schedule), steps)
             except UserError:  # as tests of grids see, where it may be so
                 continue
             names.append((schedule, grid, steps))
-            found.append(with_clean(nodes, 1000 - steps))
+            found.append(with_clean(nodes, most - steps))
     return names, found
 
 
 @each_solver
-def test_one_and_a_thousand_steps_are_finite_or_refused(spec: str) -> None:
+def test_one_step_and_very_many_are_finite_or_refused(spec: str) -> None:
     solver = solvers.make(spec)
-    names, found = everywhere()
+    # Those that choose steps of their own take seven evaluations and more between two nodes.
+    names, found = everywhere(50 if solver.adaptive else 1000)
     ways = []
     for name, nodes in zip(names, found, strict=True):
         rises = bool(nodes.rises.any()) and not isinstance(solver, Restart)

@@ -1,11 +1,13 @@
 """The train command as a process of its own."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+DEVICES = r"--xla_force_host_platform_device_count=\d+"
 TRAIN = ("-m", "tests.training.train_points")
 
 
@@ -14,7 +16,7 @@ def start(*words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, *words],
         cwd=ROOT,
-        env=os.environ | {"XLA_FLAGS": ""},
+        env=os.environ | {"XLA_FLAGS": re.sub(DEVICES, "", os.environ["XLA_FLAGS"])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
