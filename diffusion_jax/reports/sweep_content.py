@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from diffusion_jax.errors import one_of
+from diffusion_jax.evaluation.replicates import Compared
 from diffusion_jax.reports import content
 
 DONE = "done"
@@ -115,8 +116,8 @@ class Measurement:
     difference_error: float | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Comparison:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Comparison(Compared):
     """One arm against the baseline by one metric in one way, over training seeds.
 
     Attributes:
@@ -124,36 +125,12 @@ class Comparison:
         baseline: name of the arm that it is compared to.
         way: how samples were drawn, or None.
         metric: name of the metric.
-        seeds: number of seeds that both have.
-        mean: of the arm over those seeds; NaN where it has no number.
-        low: lower end of the mean's own 95% interval over seeds; None with one seed.
-        high: upper end.
-        baseline_mean: of the baseline over the same seeds.
-        difference: the arm's mean minus the baseline's.
-        diff_low: lower end of the difference's simultaneous 95% interval, wide enough for all
-            arms of this metric and way at once; None where nothing is known of the noise.
-        diff_high: upper end.
-        p_value: two-sided, of no difference, unadjusted; None where there is no test.
-        p_adjusted: adjusted for all arms of this metric and way; below 0.05 exactly where the
-            simultaneous interval excludes zero.
-        verdict: one of `evaluation.replicates.VERDICTS`.
     """
 
     arm: str
     baseline: str
     way: content.Setting | None
     metric: str
-    seeds: int
-    mean: float
-    low: float | None
-    high: float | None
-    baseline_mean: float
-    difference: float
-    diff_low: float | None
-    diff_high: float | None
-    p_value: float | None
-    p_adjusted: float | None
-    verdict: str
 
 
 @dataclasses.dataclass(frozen=True)
