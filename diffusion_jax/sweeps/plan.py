@@ -23,7 +23,7 @@ from diffusion_jax.sweeps.costs import Cost, Costs
 from diffusion_jax.sweeps.sweep import Sweep
 from diffusion_jax.sweeps.trials import Trial, key_of, make_trials, training_settings
 from diffusion_jax.training import devices
-from diffusion_jax.training.arms import FIELDS, make_arms, objectives
+from diffusion_jax.training.arms import FIELDS, check_brought, few_step, make_arms, objectives
 from diffusion_jax.training.arrange import agreed
 from diffusion_jax.training.lock import waited
 from diffusion_jax.training.runs import DataFacts, as_plain, from_plain, is_run
@@ -143,6 +143,9 @@ def make_plan(
     for trial in trials:
         with _naming(trial):
             check(trial.config)
+            few = few_step(trial.config.to_dict())
+            if few is not None:
+                check_brought(trial.arm, trial.changes, few)
             own = at_equal_nfe(trial, whole.nfe) if whole.nfe else trial
             if own.config.data not in data:
                 data[own.config.data] = datasets.make(own.config.data)
@@ -153,7 +156,7 @@ def make_plan(
         costs = Costs(folder)
         trials = _with_budget(whole, sampled, costs, data)
         measured = tuple(costs.of(trial, data[trial.config.data]) for trial in trials)
-        units = _units(folder, trials, data)
+        units = _units(folder, trials, data, whole.execution)
     return Plan(whole, folder, trials, measured, units, data)
 
 
@@ -241,7 +244,9 @@ def _with_budget(
     return tuple(found)
 
 
-def _units(folder: Path, trials: Sequence[Trial], data: Mapping[str, Dataset]) -> tuple[Unit, ...]:
+def _units(
+    folder: Path, trials: Sequence[Trial], data: Mapping[str, Dataset], execution: str
+) -> tuple[Unit, ...]:
     """Units that exist and are needed, then new ones for what is in none."""
     needed = {trial.training_key: trial for trial in reversed(trials)}  # the first of each
     needed = dict(reversed(needed.items()))
@@ -251,7 +256,7 @@ def _units(folder: Path, trials: Sequence[Trial], data: Mapping[str, Dataset]) -
     for key, trial in needed.items():
         if key not in done:
             groups.setdefault(_shared(trial, data[trial.config.data]), {})[key] = trial
-    made = [_make_unit(folder, group) for group in groups.values()]
+    made = [_make_unit(folder, group, execution) for group in groups.values()]
     for unit in made if devices.is_primary() else ():
         document = {"config": as_plain(unit.config), "keys": dict(unit.keys)}
         save(json.dumps(document, indent=2) + "\n", unit.folder / UNIT)
@@ -268,11 +273,11 @@ def _shared(trial: Trial, data: Dataset) -> Hashable:
     return key_of({k: v for k, v in settings.items() if k not in FIELDS}), arm.program
 
 
-def _make_unit(folder: Path, group: Mapping[str, Trial]) -> Unit:
+def _make_unit(folder: Path, group: Mapping[str, Trial], execution: str) -> Unit:
     """A unit of new trainings; each arm has the fields in which it differs from the first."""
     first = next(iter(group.values())).config
     config = ConfigDict(first.to_dict())
-    config.training.update({"execution": "auto", "diverged": "drop"})
+    config.training.update({"execution": execution, "diverged": "drop"})
     keys: dict[str, str] = {}
     base = training_settings(first)
     for key, trial in group.items():

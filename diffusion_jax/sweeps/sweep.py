@@ -6,6 +6,7 @@ from typing import Any
 
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.sweeps.axes import NAME, Choice, Choices
+from diffusion_jax.training.groups import EXECUTIONS
 
 BUDGETS = ("images", "steps", "flops", "time")
 
@@ -27,6 +28,10 @@ class Sweep:
             the solvers and steps of its config.
         judged_by: the metric of the verdict, one of the config's `sampling.metrics` or
             "noise_error" or "bits_per_dim"; if empty, the first that the data set allows.
+        execution: how arms that share a step are trained: "together" in one program, "apart" one
+            after the other, or "auto", by what is faster when it is measured. Measured twice, it
+            may come out differently, which changes numbers by rounding: name one to get the same
+            bits again.
 
     Raises:
         UserError: no choices, an arm with one seed twice or without a name, or an unknown word.
@@ -44,11 +49,13 @@ class Sweep:
     budget: str = "images"
     nfe: tuple[int, ...] = ()
     judged_by: str = ""
+    execution: str = "auto"
 
     def __post_init__(self) -> None:
         if not self.choices:
             raise UserError("The sweep has no arms.")
         one_of(self.budget, BUDGETS, "budget of a sweep")
+        one_of(self.execution, EXECUTIONS, "execution of a sweep")
         seen: set[tuple[str, Any]] = set()
         for each in self.choices:
             seed = each.changes.get("seed")

@@ -86,7 +86,7 @@ def arm_settings(config: ConfigDict) -> dict[str, dict[str, Any]]:
     for name, settings in made.items():
         few = few_step(settings)
         if few is not None:
-            _check_brought(name, changes[name], few)
+            check_brought(name, changes[name], few)
             settings |= dict.fromkeys(BROUGHT, "its own")
     return made
 
@@ -102,9 +102,9 @@ def few_step(settings: dict[str, Any]) -> FewStep | None:
     return fewstep.make(settings["fewstep"], sigma_data=settings["sigma_data"])
 
 
-def _check_brought(name: str, changed: dict[str, Any], objective: FewStep) -> None:
+def check_brought(name: str, changed: Mapping[str, Any], objective: FewStep) -> None:
     """Raises UserError if an arm has settings of its own that its few-step objective overrules."""
-    for field in set(changed) & set(BROUGHT):
+    for field in sorted(changed.keys() & set(BROUGHT)):
         if field != "schedule" or schedules.make(changed[field]) != objective.schedule:
             raise UserError(
                 f"Arm {name!r} has a {field} of its own, and so has its few-step objective: "

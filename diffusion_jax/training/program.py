@@ -21,7 +21,7 @@ from diffusion_jax.training import devices
 from diffusion_jax.training.arms import Arm, make_arms, score_losses
 from diffusion_jax.training.draws import Draws, draw
 from diffusion_jax.training.few_steps import Teacher
-from diffusion_jax.training.groups import OneByOne, Together
+from diffusion_jax.training.groups import EXECUTIONS, OneByOne, Together
 from diffusion_jax.training.inputs import first_history
 from diffusion_jax.training.learned_schedule import first_params
 from diffusion_jax.training.runs import DataFacts
@@ -112,7 +112,7 @@ def check_settings(config: ConfigDict) -> None:
             raise UserError(
                 f"training.{name} must be at least 1 (and < 2^31), got {training[name]}."
             )
-    one_of(training.execution, ("auto", "together", "apart"), "training.execution")
+    one_of(training.execution, EXECUTIONS, "training.execution")
     one_of(training.diverged, ("stop", "drop"), "training.diverged")
     if not 0 <= training.caption_dropout <= 1:
         raise UserError(

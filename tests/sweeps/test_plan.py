@@ -108,6 +108,7 @@ def test_equal_evaluations_give_each_solver_its_steps(config: ConfigDict) -> Non
             ),
             "Arm 'x' of the sweep: .*attention",
         ),
+        (Sweep(choice("x", schedule="edm", fewstep="shortcut()")), "has a schedule of its own"),
         (Sweep(choice("x"), judged_by="fid"), "Unknown metric of the verdict 'fid'"),
         (Sweep(choice("x", {"sampling.metrics": "kernal"})), "Did you mean 'kernel'"),
         (Sweep(choice("x", {"sampling.posterior": "dps()"})), "Arm 'x' of the sweep: .*operator"),
