@@ -61,7 +61,7 @@ def _axes(dim: int | list[int] | None, ndim: int) -> tuple[int, ...] | None:
 def _convolution(case: Case) -> Comparisons:
     # (outputs, inputs, …) to (…, inputs, outputs)
     filters = jnp.asarray(np.moveaxis(case["weight"], (0, 1), (-1, -2)))
-    found = mp.mp_conv(_channels_last(case["x"]), filters, case.kwargs["gain"])
+    found = mp.mp_conv(_channels_last(case["x"]), filters, case.kwargs.get("gain", 1))
     yield same("out", found, _channels_last(case["out"]), atol=CLOSE)
     after = np.moveaxis(case["weight_after"], (0, 1), (-1, -2))
     forced = mp.forced({mp.FILTERS: filters})[mp.FILTERS]

@@ -46,7 +46,8 @@ def edm_losses(case: Case) -> Comparisons:
 @checks("edm2", "losses")
 def edm2_losses(case: Case) -> Comparisons:
     kwargs = case.kwargs
-    mean, std, data = kwargs["P_mean"], kwargs["P_std"], kwargs["sigma_data"]
+    mean, std = kwargs.get("P_mean", -0.4), kwargs.get("P_std", 1.0)
+    data = kwargs.get("sigma_data", 0.5)
     yield from _same_losses(
         case,
         ("edm(sigma_min=1e-9, sigma_max=1e9)", f"log_normal(mean={mean}, std={std})"),

@@ -100,7 +100,7 @@ CURVES = {("vp", "none"): "exploding", ("ve", "vp"): "preserving", ("linear", "v
 
 def clock_of(case: Case, ends: Mapping[str, float]) -> Schedule:
     """The schedule in whose time a run of the ablation is."""
-    kind, scaling = case.kwargs["schedule"], case.kwargs["scaling"]
+    kind, scaling = case.kwargs.get("schedule", "linear"), case.kwargs.get("scaling", "none")
     names = {"ve": "ve_sqrt", "linear": "edm"}
     inner = vp(case, ends) if kind == "vp" else schedules.make(names[kind])
     curve = CURVES.get((kind, scaling))
@@ -116,9 +116,15 @@ def table(case: Case) -> np.ndarray:
     return np.asarray(level.noise_to_signal)
 
 
+def discretization(case: Case) -> str:
+    """How a run of the ablation chooses its times."""
+    return str(case.kwargs.get("discretization", "edm"))
+
+
 def discretized(case: Case, ends: Mapping[str, float]) -> np.ndarray:
     """Our grid for a run of the ablation."""
-    steps, kind = int(case.kwargs["num_steps"]), case.kwargs["discretization"]
+    steps, kind = int(case.kwargs.get("num_steps", 18)), discretization(case)
+    _ = [case.kwargs.get(name) for name in ("rho", "epsilon_s", "C_1", "C_2", "M")]  # of some
     if kind == "edm":
         return karras(case, ends)
     if kind == "ve":  # equal steps in the logarithm of the time, which is the variance
@@ -139,7 +145,7 @@ HIGHEST = {"vp": 80.0, "ve": 100.0, "iddpm": 81.0, "edm": 80.0}
 
 @checks("edm", "ablation_sampler")
 def ablation_sampler(case: Case) -> Comparisons:
-    kind = case.kwargs["discretization"]
+    kind = discretization(case)
     low, high = LOWEST[kind], HIGHEST[kind]
     if kind == "vp":  # the VP of score SDE, between epsilon_s and 1
         times = jnp.array([case.kwargs.get("epsilon_s", 1e-3), 1.0])
@@ -154,7 +160,7 @@ def ablation_sampler(case: Case) -> Comparisons:
         sigma = np.append(known[nearest], 0)
     yield same("grid", sigma, case["sigma_steps"], rtol=FLOAT32 if rounded else 1e-9)
 
-    euler = case.kwargs["solver"] == "euler"
+    euler = case.kwargs.get("solver", "heun") == "euler"
     part = float(case.kwargs.get("alpha", 1))
     solver = solvers.make(
         spec("edm", order=1 if euler else 2, part=part, last="slope", **churned(case.kwargs))
@@ -230,6 +236,7 @@ def edm2_sampler(case: Case) -> Comparisons:
     yield same("grid", sigma, case["t_steps"], rtol=1e-10)
     main, guide = (component(case.problem, case.extra[f"{w}_class"]) for w in ("main", "guide"))
     scale = float(case.kwargs.get("guidance", 1))
+    _ = case.kwargs.get("dtype")  # all in double precision
     kind = predictions.make("x0")
     yield from outputs(case, kind, data=main)
     if "geval_out" in case:

@@ -21,6 +21,8 @@ from diffusion_jax.sampling.likelihood import (
     log_density,
     prior_log_density,
 )
+from diffusion_jax.sampling.solvers import Solver
+from diffusion_jax.sampling.solvers.euler_maruyama import EulerMaruyama
 from diffusion_jax.sampling.solvers.ode import ODE
 from diffusion_jax.sampling.solvers.reverse_diffusion import ReverseDiffusion
 from tests.golden.check import Comparisons, checks, same
@@ -59,26 +61,45 @@ def of_level(alpha: Any, sigma: Any) -> Level:
     return Level(jnp.asarray(float(alpha)), jnp.asarray(float(sigma)))
 
 
+def _last_step(
+    name: str, here: Nodes, settings: dict[str, float], count: int
+) -> tuple[Solver, Nodes]:
+    """The step of their reverse diffusion whose mean denoises: our solver, and where it goes."""
+    time, alpha, sigma = here.time, here.level.alpha, here.level.sigma
+    if name == "subvp":  # of Euler's, as it has no chain
+        return EulerMaruyama(), Nodes(time - 1 / count, here.level, here.rate)
+    index = int(time[0] * (count - 1))
+    if name == "ve":
+        ends = np.log([settings["sigma_min"], settings["sigma_max"]])
+        table = np.append(0.0, np.exp(np.linspace(*ends, count)))
+        gained = table[index + 1] ** 2 - table[index] ** 2
+        there = Level(alpha, jnp.sqrt(sigma**2 - gained))
+    else:
+        ends = settings["beta_min"] / count, settings["beta_max"] / count
+        kept = 1 - np.linspace(*ends, count)[index]
+        there = Level(alpha / np.sqrt(kept), jnp.sqrt((sigma**2 - (1 - kept)) / kept))
+    return ReverseDiffusion(), Nodes(time, there, here.rate)
+
+
 @checks("score_sde", "ode")
 def score_sde_ode(case: Case) -> Comparisons:
     kwargs, data = case.kwargs, problem(case.problem)
-    name, schedule, _ = process(case)
-    nodes = at_times(schedule, jnp.array([1.0, kwargs["eps"]]))
-    loose = SLACK * max(kwargs["rtol"], kwargs["atol"])
-    end = flow(data, nodes, case["x_init"], kwargs["rtol"], kwargs["atol"])[-1]
+    name, schedule, settings = process(case)
+    denoises, _ = kwargs.get("denoise", False), kwargs.get("method")
+    rtol, atol = kwargs.get("rtol", 1e-5), kwargs.get("atol", 1e-5)
+    nodes = at_times(schedule, jnp.array([1.0, kwargs.get("eps", 1e-3)]))
+    # The largest states are the first ones, of VE as large as its noise.
+    loose = SLACK * max(rtol * settings.get("sigma_max", 1.0), atol)
+    end = flow(data, nodes, case["x_init"], rtol, atol)[-1]
     tight = flow(data, nodes, case["x_init"], 1e-9, 1e-9)[-1]
-    yield same("NFE", case["nfe_reported"], case.nfe - bool(kwargs["denoise"]))
+    yield same("NFE", case["nfe_reported"], case.nfe - bool(denoises))
     if "ode_exact" in case:
         yield same("exact end", end, case["ode_exact"], atol=loose)
         yield same("exact end, tightly", tight, case["ode_exact"], atol=1e-6)
-    if kwargs["denoise"]:  # a step of their reverse diffusion, of a process of 1000 steps
-        assert name == "vp", "other processes have other last steps"
-        kept = 1 - schedule.beta_min / 1000
-        level, start = nodes.level, nodes[1:]
-        alpha = level.alpha[1:] / np.sqrt(kept)
-        sigma = jnp.sqrt((level.sigma[1:] ** 2 - (1 - kept)) / kept)
-        there = Nodes(start.time, Level(alpha, sigma), start.rate)
-        mean = lambda x: apart(ReverseDiffusion(), data, start, there, x[None]).x[0]  # noqa: E731
+    if denoises:
+        count = int(kwargs.get("N", 1000))
+        solver, there = _last_step(name, nodes[1:], settings, count)
+        mean = lambda x: apart(solver, data, nodes[1:], there, x[None]).x[0]  # noqa: E731
         end, tight = mean(end), mean(tight)
     yield same("end", end, case["final"], atol=loose)
 
@@ -87,19 +108,20 @@ def score_sde_ode(case: Case) -> Comparisons:
 def score_sde_likelihood(case: Case) -> Comparisons:
     kwargs, data = case.kwargs, problem(case.problem)
     name, schedule, settings = process(case)
-    ends = at_times(schedule, jnp.array([kwargs["eps"], 1.0])).level
+    ends = at_times(schedule, jnp.array([kwargs.get("eps", 1e-5), 1.0])).level
     start, end = (of_level(ends.alpha[i], ends.sigma[i]) for i in (0, 1))
     x, probe = jnp.asarray(case["x"]), jnp.asarray(case["probe"])
     prior = settings["sigma_max"] if name == "ve" else 1.0
     yield same("exact", -data.log_density(x, start), case["nll_nats_exact"], rtol=1e-9)
-    assert kwargs["hutchinson_type"] in ("Rademacher", "Gaussian")
-    loose = Integrator(rtol=kwargs["rtol"], atol=kwargs["atol"])
+    assert kwargs.get("hutchinson_type", "Rademacher") in ("Rademacher", "Gaussian")
+    _, rtol, atol = kwargs.get("method"), kwargs.get("rtol", 1e-5), kwargs.get("atol", 1e-5)
+    loose = Integrator(rtol=rtol, atol=atol)
     found = [likelihood(data, x, start, end, probe, how) for how in (TIGHT, loose)]
     # They also estimate the part of the trace that is the same everywhere, and known.
     guessed = (np.sum(case["probe"] ** 2, axis=1) - x.shape[1]) * np.log(end.sigma / start.sigma)
     tight, ours = (-standard(each, end, prior) - guessed for each in found)
     yield same("tightly", tight, case["nll_nats_hutch_exact"], atol=1e-6)
-    slack = SLACK * max(kwargs["rtol"], kwargs["atol"])
+    slack = SLACK * max(rtol, atol)
     # Their bytes are 1/256 wide, with the scaler that changes nothing.
     yield same("offset", bits_per_dim(jnp.zeros(()), 1, 1 / 256), case["bpd_offset"], rtol=1e-6)
     yield same(

@@ -1,38 +1,38 @@
 """score_sde's losses: of its three processes in continuous time, and of their discrete tables."""
 
-import numpy as np
-
 from diffusion_jax.process.objective import Objective
+from diffusion_jax.process.predictions import predictions
+from diffusion_jax.process.schedules import schedules
+from diffusion_jax.process.times import times
+from diffusion_jax.process.weightings import weightings
 from tests.golden.check import Comparisons, checks, same
 from tests.golden.load import Case
 from tests.golden.losses import loss_of
-
-FIRST = 1e-5  # where their continuous times start
-SCHEDULES = {"vp": "vp_linear", "subvp": "sub_vp", "ve": "ve"}
-STEPS = 1000
+from tests.golden.references.score_sde_pc import process
 
 
 @checks("score_sde", "losses")
 def score_sde_losses(case: Case) -> Comparisons:
-    kwargs, process, kind = case.kwargs, case.extra["sde"], case.kwargs["kind"]
-    x0, eps = case["x"], case["z"]
+    kwargs, kind = case.kwargs, case.kwargs["kind"]
+    name, schedule, settings = process(case)
+    x0, eps, count = case["x"], case["z"], int(kwargs.get("N", 1000))
+    _ = kwargs.get("train"), kwargs.get("continuous")
+    likelihood = kwargs.get("likelihood_weighting", kind == "sde")
     if kind == "sde":
-        schedule, u = SCHEDULES[process], FIRST + case["u"] * (1 - FIRST)
+        first = kwargs.get("eps", 1e-5)  # where their times start
+        u = first + case["u"] * (1 - first)
     else:
-        schedule, u = _discrete(process, case["labels"])
-    weighting = "likelihood" if kwargs.get("likelihood_weighting") else "error_of"
-    # The network of a variance-exploding process gives the score, that of others the noise.
-    prediction = "score" if process == "ve" else "epsilon"
-    objective = Objective.make(schedule, prediction, "uniform", weighting)
+        u = case["labels"].astype(int) / (count - 1)
+        if name == "ve":  # noisiest first
+            u = 1 - u
+        else:
+            first, last = settings["beta_min"] / 1000, settings["beta_max"] / 1000
+            schedule = schedules.make(
+                f"ddpm_linear(steps={count}, beta_min={first}, beta_max={last})"
+            )
+    prediction = predictions.make("score" if name == "ve" else "epsilon")
+    weighting = weightings.make("likelihood" if likelihood else "error_of", schedule=schedule)
+    objective = Objective(schedule, prediction, times.make("uniform"), weighting)
     found = loss_of(objective, u, x0, eps, case["score_or_out"]).mean()
     scale = 1 if kwargs.get("reduce_mean", True) else x0.shape[1] / 2
     yield same("loss", scale * found, case["loss"], rtol=1e-9)
-
-
-def _discrete(process: str, labels: np.ndarray) -> tuple[str, np.ndarray]:
-    """The schedule of a table, and where in it the labels are."""
-    labels = labels.astype(int)
-    if process == "ve":  # noisiest first
-        return "ve", 1 - labels / (STEPS - 1)
-    first = 1 / STEPS
-    return "ddpm_linear", ((labels + 1) / STEPS - first) / (1 - first)

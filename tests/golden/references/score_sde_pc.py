@@ -24,7 +24,7 @@ from diffusion_jax.sampling.solvers.predictor_corrector import PredictorCorrecto
 from diffusion_jax.sampling.solvers.reverse_diffusion import ReverseDiffusion
 from tests.golden.check import Comparisons, checks, same
 from tests.golden.load import Case
-from tests.golden.problems import problem
+from tests.golden.problems import Problem, problem
 from tests.golden.replay import apart, at_times
 
 VP = {"beta_min": 0.1, "beta_max": 20.0}
@@ -79,7 +79,7 @@ def _discrete(case: Case, name: str, settings: dict[str, float], time: np.ndarra
 
 def _levels(case: Case, name: str, settings: dict[str, float], nodes: Nodes) -> Level:
     """Where the network is asked: at the time, or at the nearest entry of their table."""
-    if case.kwargs["continuous"]:
+    if case.kwargs["continuous"] or name == "subvp":  # which has no table
         return nodes.level
     count, time = case.kwargs["N"], np.asarray(nodes.time)
     if name == "ve":
@@ -89,6 +89,13 @@ def _levels(case: Case, name: str, settings: dict[str, float], nodes: Nodes) -> 
     beta = np.linspace(settings["beta_min"] / count, settings["beta_max"] / count, count)
     kept = np.cumprod(1 - beta)[np.floor(time * (count - 1)).astype(int)]
     return Level(jnp.asarray(np.sqrt(kept)), jnp.asarray(np.sqrt(1 - kept)))
+
+
+def _rates(level: Level, nodes: Nodes) -> Level:
+    """The rates with which a process at another level has the drift and noise of these nodes."""
+    f = nodes.rate.alpha / nodes.level.alpha
+    w = nodes.level.sigma * nodes.rate.sigma - f * nodes.level.sigma**2
+    return Level(f * level.alpha, w / level.sigma + f * level.sigma)
 
 
 def _as_sde(level: Level, step: Step, count: int) -> Level:
@@ -118,7 +125,8 @@ def predictor_corrector(case: Case) -> Comparisons:
     yield from _network(case, name)
 
     solver, last = _solvers(case, name)
-    here, there, ends, spread = _between(case, name, settings, Nodes(nodes.time, level, nodes.rate))
+    at_level = Nodes(nodes.time, level, _rates(level, nodes))
+    here, there, ends, spread = _between(case, name, settings, at_level)
     # Every step by itself, from the recorded state.
     x = case["eval_x"][::each]
     draws = case.get("noise", np.zeros((count * each, *x.shape[1:]))).reshape(
@@ -127,18 +135,25 @@ def predictor_corrector(case: Case) -> Comparisons:
     scaled = draws.copy()
     if predicts:
         scaled[:, -1] *= spread[:, None, None]
-    moved = apart(solver, data, here, there, x, scaled).x.copy()
+    # Annealed Langevin steps are by the noise of the time, not that of the table's entry.
+    annealed = kwargs["corrector"] == "ald" and not kwargs["continuous"]
+    factors = np.asarray(nodes.level.sigma / level.sigma) if annealed else None
+
+    def steps_of(solver: Solver, chosen: np.ndarray) -> np.ndarray:
+        steps = _take((here, there, x, scaled), chosen)
+        if factors is None:
+            return np.array(apart(solver, data, *steps).x)
+        return _each_by(factors[chosen], solver, data, steps)
+
+    moved = steps_of(solver, np.arange(count))
     chosen = np.flatnonzero(ends)
     if chosen.size:  # steps to no level: the variance that they take away is more than there is
-        at = _take((here, there), chosen)
-        moved[chosen] = apart(last, data, *at, x[chosen], scaled[chosen]).x
+        moved[chosen] = steps_of(last, chosen)
     yield same("states", moved[:-1], x[1:], rtol=1e-9, atol=1e-9)
     yield same("noisy end", moved[-1], case["final_noisy"], rtol=1e-9, atol=1e-9)
     if kwargs["denoise"] and predicts:  # the mean of the last step
         scaled[-1, -1] = 0
-        at = _take((here, there), np.array([count - 1]))
-        end = last if ends[-1] else solver
-        moved = apart(end, data, *at, x[-1:], scaled[-1:]).x
+        moved = steps_of(last if ends[-1] else solver, np.array([count - 1]))
     yield same("end", moved[-1], case["final"], rtol=1e-9, atol=1e-9)
     # Without a predictor ours ends with a denoised estimate, theirs with the last correction.
     found = solver.evaluations(count) - (not predicts)
@@ -146,6 +161,17 @@ def predictor_corrector(case: Case) -> Comparisons:
     # Theirs counts an evaluation for correctors and predictors that do nothing.
     yield same("NFE reported", count * (kwargs["n_steps"] + 1), case["nfe_reported"])
     assert not (flow and kwargs["predictor"] == "ancestral_sampling"), "they refuse that"
+
+
+def _each_by(factors: np.ndarray, solver: Solver, data: Problem, steps: Any) -> np.ndarray:
+    """What each of the steps gives if its corrector's ratio is multiplied by a factor."""
+    assert isinstance(solver, PredictorCorrector)
+    moved = []
+    for i, factor in enumerate(factors):
+        scaled = dataclasses.replace(solver, snr=solver.snr * factor)
+        here, there, x, draws = _take(steps, np.array([i]))
+        moved.append(apart(scaled, data, here, there, x, draws).x)
+    return np.concatenate(moved)
 
 
 def _take(tree: Any, index: np.ndarray) -> Any:

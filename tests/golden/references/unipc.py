@@ -5,15 +5,17 @@ import functools
 import jax.numpy as jnp
 import numpy as np
 
+from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import Schedule, schedules
 from diffusion_jax.process.schedules.table import Table
 from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.sampling.solvers import Solver, solvers
+from diffusion_jax.sampling.solvers.unipc import UniPC
 from tests.golden.check import Comparisons, Deliberate, Fault, checks, same
 from tests.golden.diffusers import outputs
 from tests.golden.load import Case
-from tests.golden.references.dpm_solver import model_of
+from tests.golden.problems import problem
+from tests.golden.references.dpm_solver import MODELS, ending, model_of, unused
 from tests.golden.replay import at_times, replay
 
 TOLERANCE = 1e-9
@@ -23,6 +25,7 @@ SPECS = {
     "linear_cont": "vp_linear",
     "linear_disc1000": "ddpm_linear",
     "cosine_cont": "iddpm_cosine",
+    "cosine_disc1000": "ddpm_cosine",
 }
 
 
@@ -36,9 +39,10 @@ def schedule(name: str) -> Schedule:
 
 def times(case: Case, process: Schedule) -> np.ndarray:
     """Our times of the steps."""
-    steps, skip = case.kwargs["steps"], case.kwargs["skip_type"]
-    start = case.kwargs.get("t_start", float(process.t_max))
-    end = case.kwargs.get("t_end", LAST_TIME)
+    kwargs = case.kwargs
+    steps, skip = kwargs.get("steps", 20), kwargs.get("skip_type", "time_uniform")
+    given, usual = (kwargs.get("t_start"), kwargs.get("t_end")), (float(process.t_max), LAST_TIME)
+    start, end = (u if g is None else g for u, g in zip(usual, given, strict=True))
     if skip == "time_uniform":
         return np.linspace(start, end, steps + 1)
     if skip == "time_quadratic":
@@ -47,14 +51,11 @@ def times(case: Case, process: Schedule) -> np.ndarray:
     return np.asarray(process.time(jnp.linspace(*ends, steps + 1)))
 
 
-def solver_of(case: Case) -> Solver:
+def solver_of(case: Case) -> UniPC:
     """Our solver for a case."""
     last = "falling" if case.kwargs.get("lower_order_final", True) else "full"
     estimate, variant = ESTIMATES[case.extra["algorithm_type"]], case.extra["variant"]
-    degree = case.kwargs["order"]
-    return solvers.make(
-        f"unipc(degree={degree}, variant={variant}, estimate={estimate}, last={last})"
-    )
+    return UniPC(case.kwargs.get("order", 3), variant, estimate, last=last)
 
 
 def grid(case: Case, nodes: Nodes) -> Comparisons:
@@ -69,26 +70,30 @@ def grid(case: Case, nodes: Nodes) -> Comparisons:
 @checks("unipc", "sampler")
 def sampler(case: Case) -> Comparisons:
     """A run from noise to data."""
-    process, data, solver = schedule(case.extra["schedule"]), model_of(case), solver_of(case)
+    process, data, solver = schedule(case.extra["schedule"]), problem(case.problem), solver_of(case)
+    yield same("method", case.kwargs.get("method", "multistep") == "multistep", True)
+    unused(case, "atol", "rtol", "solver_type", "corrector", "return_intermediate")
     nodes = at_times(process, jnp.asarray(times(case, process)))
     yield from grid(case, nodes)
-    yield from outputs(case, predictions.make("epsilon"))
-    steps, denoises = case.kwargs["steps"], case.kwargs.get("denoise_to_zero", False)
+    yield from outputs(case, predictions.make(MODELS[case.extra.get("model_type", "noise")]))
+    steps, denoises = len(nodes.time) - 1, case.kwargs.get("denoise_to_zero", False)
     # At the end it asks once more there for x_0, and does not correct.
     yield same("evaluations", solver.evaluations(steps) + denoises, case.nfe)
-    found = replay(solver, nodes, data, case["x_init"])
-    at_fault = case.extra["variant"] == "vary_coeff" and case.kwargs["order"] > 1
+    found = replay(solver, nodes, model_of(case, data), case["x_init"])
+    # Without any signal to speak of, x grows a thousandfold where eps is what is extrapolated.
+    off = TOLERANCE * max(1.0, np.abs(case["traj"]).max())
+    at_fault = case.extra["variant"] == "vary_coeff" and solver.degree > 1
     whole = 2 if at_fault else steps  # the first step has a line to correct with, as order 1 has
-    yield same("corrected", found.corrected[:whole], case["traj"][:whole], atol=TOLERANCE)
+    yield same(
+        "corrected", found.corrected[:whole], case["traj"][:whole], rtol=TOLERANCE, atol=TOLERANCE
+    )
     if at_fault:
         raise Deliberate(Fault(VARY_COEFF, functools.partial(_off_in_first_moment, case)))
     inputs = np.concatenate([case["x_init"][None], found.x[: steps - 1]])
-    yield same("predicted", inputs, case["eval_x"][:steps], atol=TOLERANCE)
-    yield same("states", found.x[-1], case["traj"][steps], atol=TOLERANCE)
-    final = found.x[-1]
-    if denoises:
-        final = np.asarray(data.denoise(jnp.asarray(final), nodes[-1].level))
-    yield same("final", final, case["final"], atol=TOLERANCE)
+    yield same("predicted", inputs, case["eval_x"][:steps], atol=off)
+    yield same("states", found.x[-1], case["traj"][steps], atol=off)
+    final = ending(case, data, found.x[-1], nodes)
+    yield same("final", final, case["final"], atol=off)
 
 
 VARY_COEFF = (
@@ -106,20 +111,22 @@ def implied_weights(case: Case, index: int) -> tuple[np.ndarray, np.ndarray, flo
     """
     alpha, sigma, lam = case["grid_alpha"], case["grid_sigma"], case["grid_lambda"]
     here, there = index, index + 1
-    eps, x, traj = case["eval_out"], case["eval_x"], case["traj"]
-    rows = np.arange(there, max(-1, here - case.kwargs["order"]), -1)
+    x, traj = case["eval_x"], case["traj"]
+    rows = np.arange(there, max(-1, here - case.kwargs.get("order", 3)), -1)
     if case.extra["algorithm_type"] == "data_prediction":
         kept = sigma[there] / sigma[here]
         integral = (traj[there] - kept * traj[here]) / alpha[there]
-        values = (x[rows] - sigma[rows, None, None] * eps[rows]) / alpha[rows, None, None]
+        data = model_of(case, problem(case.problem))
+        values = np.stack([data.denoise(x[r], Level(alpha[r], sigma[r])) for r in rows])
         places = lam[there] - lam[rows]
     else:
         kept = alpha[here] / alpha[there]
         integral = (traj[here] - kept * traj[there]) / sigma[here]
-        values, places = eps[rows], lam[rows] - lam[here]
+        values, places = case["eval_out"][rows], lam[rows] - lam[here]
     matrix = values.reshape(len(rows), -1).T
     weights = np.linalg.lstsq(matrix, integral.ravel(), rcond=None)[0]
-    np.testing.assert_allclose(matrix @ weights, integral.ravel(), atol=1e-8)
+    off = 1e-8 * max(1.0, np.abs(integral).max())
+    np.testing.assert_allclose(matrix @ weights, integral.ravel(), atol=off)
     return weights, places, lam[there] - lam[here]
 
 
@@ -129,7 +136,7 @@ def _off_in_first_moment(case: Case) -> None:
     def first(h: float) -> float:
         return 1 - (1 + h) * np.exp(-h)
 
-    for index in range(1, case.kwargs["steps"] - 1):
+    for index in range(1, len(case["grid_t"]) - 2):
         weights, places, h = implied_weights(case, index)
         np.testing.assert_allclose(weights.sum(), 1 - np.exp(-h), rtol=1e-6)
         off = abs(weights @ places / first(h) - 1)
