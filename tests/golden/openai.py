@@ -16,6 +16,7 @@ from diffusion_jax.sampling.grids.labels import Sections, Strided
 from diffusion_jax.sampling.guidance.classifier import classifier_guided
 from diffusion_jax.sampling.thresholds import Clip
 from diffusion_jax.struct import pytree, static
+from tests.golden.load import Case
 from tests.golden.problems import Problem
 
 SCHEDULES = {"linear": "ddpm_linear", "cosine": "ddpm_cosine"}
@@ -28,8 +29,26 @@ VARIANCES = {
 }
 
 
-def kept(respacing: str | None, trained: int) -> np.ndarray:
+def words(respacing: Any) -> str:
+    """A respacing as it is written on the command line; theirs also take a list of counts."""
+    if isinstance(respacing, list):
+        return ",".join(map(str, respacing))
+    return str(respacing or "")
+
+
+# They take betas from 1 and multiply, which rounds what little signal is left at the end.
+ROUNDING = 1e-13
+
+
+def dit_schedule(case: Case) -> str:
+    """OpenAI's name of the table that DiT names."""
+    name = case.kwargs.get("noise_schedule", "linear")
+    return {"squaredcos_cap_v2": "cosine"}.get(name, name)
+
+
+def kept(respacing: Any, trained: int) -> np.ndarray:
     """The labels that a respacing keeps, least noise first, by our own grids."""
+    respacing = words(respacing)
     if not respacing:
         return np.arange(trained)
     if respacing.startswith("ddim"):

@@ -15,7 +15,16 @@ from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.solvers.ancestral import Ancestral, MeanShift
 from tests.golden.check import Comparisons, checks, same
 from tests.golden.load import Case
-from tests.golden.openai import VARIANCES, Chain, ClassGradient, Sampled, kept, told
+from tests.golden.openai import (
+    ROUNDING,
+    VARIANCES,
+    Chain,
+    ClassGradient,
+    Sampled,
+    dit_schedule,
+    kept,
+    told,
+)
 from tests.golden.problems import Problem, problem
 from tests.golden.replay import nodes_at, replay
 
@@ -37,7 +46,7 @@ def p_sample(case: Case) -> Comparisons:
     solver: Solver = Ancestral("learned" if kind.startswith("learned") else kind)
     gradient = _gradient(case)
     if gradient is not None:
-        solver = MeanShift(gradient, float(case.kwargs["cond_scale"]), solver, _last(chain))
+        solver = MeanShift(gradient, float(case.kwargs["cond_scale"]), solver, _last(case, chain))
     yield from _states(case, chain, solver, data)
 
 
@@ -73,34 +82,41 @@ def ddim_reverse(case: Case) -> Comparisons:
 def _chain(case: Case) -> Any:
     """The chain that a case's settings mean, held against the recorded one."""
     trained = case.kwargs.get("T", 1000)
-    labels = kept(case.kwargs["respacing"], trained)
+    labels = kept(case.kwargs.get("respacing"), trained)
     yield same("labels", labels, case["timestep_map"])
     chain = Chain.of(case.kwargs.get("schedule", "linear"), trained, labels)
-    yield same("alphas_cumprod", chain.levels.alpha**2, case["alphas_cumprod"], rtol=1e-8)
+    yield same(
+        "alphas_cumprod", chain.levels.alpha**2, case["alphas_cumprod"], rtol=1e-8, atol=ROUNDING
+    )
     return chain
 
 
 @checks("dit", "p_sample")
 def dit_p_sample(case: Case) -> Comparisons:
-    """DiT's defaults of the same code: a linear table of 1000, noise predicted, variance in range.
+    """The same code by DiT's words: usually a linear table, noise predicted, variance in range.
 
     Its index does not hold the table, which the levels of the evaluations show.
     """
-    labels = kept(case.kwargs["timestep_respacing"], 1000)
+    kwargs, trained = case.kwargs, case.kwargs.get("diffusion_steps", 1000)
+    labels = kept(kwargs["timestep_respacing"], trained)
     yield same("labels", labels, case["timestep_map"])
-    chain = Chain.of("linear", 1000, labels)
+    chain = Chain.of(dit_schedule(case), trained, labels)
     alpha, sigma = (v[:-1] for v in chain.down)
-    yield same("alpha", alpha, case["eval_alpha"], rtol=1e-10)
+    yield same("alpha", alpha, case["eval_alpha"], rtol=1e-10, atol=ROUNDING)
     yield same("sigma", sigma, case["eval_sigma"], rtol=1e-10)
     yield same("label", labels[::-1], case["eval_t"])
     level = Level(jnp.asarray(alpha), jnp.asarray(sigma))
-    found = _target(
-        problem(case.problem), chain.prediction("EPSILON"), jnp.asarray(case["eval_x"]), level
-    )
+    predicted = chain.prediction("START_X" if kwargs.get("predict_xstart") else "EPSILON")
+    found = _target(problem(case.problem), predicted, jnp.asarray(case["eval_x"]), level)
     yield same("output", found, case["eval_out"], rtol=1e-8, atol=1e-9)
-    data = told(problem(case.problem), "learned_range", sigma, case["var_pred"])
+    _ = kwargs.get("use_kl"), kwargs.get("rescale_learned_sigmas")  # of the loss
+    fixed = "small" if kwargs.get("sigma_small", False) else "large"
+    kind = "learned_range" if kwargs.get("learn_sigma", True) else fixed
+    exact = Sampled(problem(case.problem), clip=kwargs.get("clip_denoised", False))
+    data = told(exact, kind, sigma, case.get("var_pred"))
     nodes = nodes_at(*chain.down)
-    states = replay(Ancestral("learned"), nodes, data, case["x_init"], case["noise"])
+    solver = Ancestral("learned" if kind.startswith("learned") else kind)
+    states = replay(solver, nodes, data, case["x_init"], case["noise"])
     yield same("trajectory", states.x, case["traj"][1:], atol=1e-9)
     yield same("final", states.x[-1], case["final"], atol=1e-9)
 
@@ -124,7 +140,7 @@ def _evaluations(case: Case, chain: Chain, upwards: bool = False) -> Comparisons
     order = slice(None) if upwards else slice(None, None, -1)
     alpha, sigma = (np.asarray(v)[order] for v in (chain.levels.alpha, chain.levels.sigma))
     yield same("NFE", chain.steps, case.nfe)
-    yield same("alpha", alpha, case["eval_alpha"], rtol=1e-10)
+    yield same("alpha", alpha, case["eval_alpha"], rtol=1e-10, atol=ROUNDING)
     yield same("sigma", sigma, case["eval_sigma"], rtol=1e-10)
     scale = 1000 / chain.trained if case.kwargs["rescale_timesteps"] else 1
     yield same("label", chain.labels[order] * scale, case["eval_t"], rtol=1e-12)
@@ -142,11 +158,20 @@ def _gradient(case: Case) -> ClassGradient | None:
     return ClassGradient(problem(case.problem), jnp.asarray(component))
 
 
-def _last(chain: Chain) -> float:
-    """The variance by which the last step's mean is shifted: that of the step before."""
+def _last(case: Case, chain: Chain) -> Any:
+    """The variance by which the last step's mean is shifted."""
+    kind = VARIANCES[case.kwargs["model_var_type"]]
+    if kind == "small":
+        return 0.0
+    if kind == "learned":
+        return jnp.exp(jnp.asarray(case["var_pred"][-1]))
+    # In the place of nothing theirs have the variance of the step before.
     alpha, sigma = (jnp.asarray(v[-3:-1]) for v in chain.down)
-    step = posterior(Level(alpha[0], sigma[0]), Level(alpha[1], sigma[1]))
-    return float(jnp.exp(step.log_small))
+    small = posterior(Level(alpha[0], sigma[0]), Level(alpha[1], sigma[1])).log_small
+    if kind == "large":
+        return jnp.exp(small)
+    part = (jnp.asarray(case["var_pred"][-1]) + 1) / 2
+    return jnp.exp(small + part * (2 * jnp.log(sigma[1]) - small))
 
 
 def _states(case: Case, chain: Chain, solver: Solver, data: Problem) -> Comparisons:

@@ -159,7 +159,7 @@ def paths(case: Case) -> Comparisons:
     yield same("noise of velocity", found, case["noise_from_velocity"], rtol=1e-7, atol=1e-9)
     found = -turned(case["score"], score, velocity)
     yield same("velocity of score", found, case["velocity_from_score"], rtol=1e-7, atol=1e-9)
-    norm = case.kwargs["diffusion_norm"]
+    norm = case.kwargs.get("diffusion_norm", 1.0)
     for theirs, ours in (
         ("constant", "constant"),
         ("SBDM", "sbdm"),

@@ -16,7 +16,8 @@ NAMES = {"velocity": "velocity", "noise": "epsilon", "score": "score"}
 @checks("sit", "losses")
 def sit_losses(case: Case) -> Comparisons:
     kwargs = case.kwargs
-    prediction, weight = NAMES[kwargs["prediction"]], kwargs["loss_weight"]
+    prediction, weight = NAMES[kwargs["prediction"]], kwargs.get("loss_weight")
+    _ = kwargs.get("train_eps"), kwargs.get("sample_eps")  # t0 and t1 are recorded
     schedule = PATHS[kwargs["path_type"]]
     weighting = "error_of" if weight is None else "error_of(prediction=velocity)"
     if prediction == "velocity":

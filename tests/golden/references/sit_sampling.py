@@ -98,8 +98,8 @@ def sit_ode(case: Case) -> Comparisons:
     yield from _network(case, schedule)
     x, nodes = case["x_init"], _nodes(schedule, times)
     method = kwargs.get("sampling_method", "dopri5")
+    rtol, atol = kwargs.get("rtol", 1e-3), kwargs.get("atol", 1e-6)
     if method in ADAPTIVE:
-        rtol, atol = kwargs.get("rtol", 1e-3), kwargs.get("atol", 1e-6)
         found, tight = flow(data, nodes, x, rtol, atol), flow(data, nodes, x, 1e-9, 1e-9)
         yield same("states", found, case["traj"][1:], atol=SLACK * max(rtol, atol))
         yield same("exact end", tight[-1], case["ode_exact"], atol=1e-6)

@@ -135,8 +135,9 @@ def ancestral(case: Case) -> Comparisons:
     trajectory = case["traj"].reshape(steps + 1, *start.shape)
     yield same("start", start, trajectory[0], rtol=1e-12)
     yield same("trajectory", states.x, trajectory[1:], atol=1e-9)
+    values = case.kwargs["vocab_size"]
     if not case.kwargs["sample_softmax"]:  # else the pixels are drawn, by a draw not recorded
-        log_p = decode(jnp.asarray(states.x[-1]), nodes[-1].level, case.kwargs["vocab_size"])
+        log_p = decode(jnp.asarray(states.x[-1]), nodes[-1].level, values)
         yield same("pixels", jnp.argmax(log_p, axis=-1), _flat(case["x"]))
 
 
