@@ -20,11 +20,13 @@ RECORDED_ENDS = "sigma_min=0.01, sigma_max=80.0"
 REFUSALS = ("no level", "different labels", "different times", "no whole stride")
 
 
+process_of = functools.cache(schedules.make)
+
+
 def served(grid: str, schedule: str, steps: int) -> Nodes | None:
     """The nodes, or None where the grid says clearly that it has no such nodes."""
-    process = schedules.make(schedule)
     try:
-        return make(grids.make(grid), process, steps)
+        return make(grids.make(grid), process_of(schedule), steps)
     except UserError as refusal:
         if not any(word in str(refusal) for word in REFUSALS):
             raise
@@ -36,7 +38,7 @@ def served(grid: str, schedule: str, steps: int) -> Nodes | None:
 def test_nodes_go_from_noise_to_clean_data(grid: str, steps: int) -> None:
     count = 0
     for spec in ONE_SCHEDULE_EACH:
-        process, nodes = schedules.make(spec), served(grid, spec, steps)
+        process, nodes = process_of(spec), served(grid, spec, steps)
         if nodes is None:
             continue
         count += 1

@@ -132,12 +132,15 @@ def primitives(jaxpr):  # type: ignore[no-untyped-def]
 
 
 @functools.cache
-def everywhere(most: int) -> tuple[list[tuple[str, str, int]], list[Nodes]]:
-    """Every schedule, and every grid, at 1 step and at the most, padded to one length."""
+def everywhere(most: int, stride: int = 1) -> tuple[list[tuple[str, str, int]], list[Nodes]]:
+    """Every schedule, and every grid, at 1 step and at the most, padded to one length.
+
+    With a stride, some of them.
+    """
     pairs = [(schedule, "karras") for schedule in ONE_SCHEDULE_EACH]
     pairs += [(schedule, grid) for schedule in ("cosine", "rectified_flow") for grid in CLEAN_GRIDS]
     names, found = [], []
-    for schedule, grid in dict.fromkeys(pairs):
+    for schedule, grid in list(dict.fromkeys(pairs))[::stride]:
         for steps in (1, most):
             try:
                 nodes = make(grids.make(grid), schedules.make(schedule), steps)
@@ -152,7 +155,7 @@ def everywhere(most: int) -> tuple[list[tuple[str, str, int]], list[Nodes]]:
 def test_one_step_and_very_many_are_finite_or_refused(spec: str) -> None:
     solver = solvers.make(spec)
     # Those that choose steps of their own take seven evaluations and more between two nodes.
-    names, found = everywhere(50 if solver.adaptive else 1000)
+    names, found = everywhere(50, stride=4) if solver.adaptive else everywhere(1000)
     ways = []
     for name, nodes in zip(names, found, strict=True):
         rises = bool(nodes.rises.any()) and not isinstance(solver, Restart)
