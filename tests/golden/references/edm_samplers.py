@@ -136,7 +136,10 @@ def discretized(case: Case, ends: Mapping[str, float]) -> np.ndarray:
     first = int((known < ends["sigma_min"]).sum())  # of the labels within the bounds
     past = int((known > ends["sigma_max"]).sum())
     grid = grids.make(f"iddpm(skipped={past}, train_steps={len(known) - first})")
-    return np.append(known[first + np.array(grid.labels(steps))], 0)
+    # Halves are rounded up in the paper, and to even numbers in the code.
+    step, span, last = np.arange(steps), len(known) - first - past - 1, max(steps - 1, 1)
+    halves = np.floor(step * span / last + 0.5) - np.rint(span / last * step)
+    return np.append(known[first + np.array(grid.labels(steps)) + halves.astype(int)], 0)
 
 
 LOWEST = {"vp": 0.002, "ve": 0.02, "iddpm": 0.002, "edm": 0.002}
