@@ -39,6 +39,18 @@ def churned(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def churned_at(case: Case, sigma: np.ndarray) -> dict[str, float]:
+    """The churn of a run over noise levels; where one is a bound, rounding tells on which side."""
+    settings, used = churned(case.kwargs), case.get("noise_used")
+    if used is None and "noise_step" in case:
+        used = np.isin(np.arange(len(sigma) - 1), case["noise_step"])
+    for name, outwards in (("s_tmin", -1e-6), ("s_tmax", 1e-6)):
+        at = np.flatnonzero(np.isclose(sigma[:-1], settings[name], rtol=1e-9, atol=0))
+        if used is not None and at.size:
+            settings[name] *= 1 + (outwards if used[at[0]] else -outwards)
+    return settings
+
+
 def bounds(case: Case, low: float, high: float) -> dict[str, float]:
     """The ends of the grid, by default `low` and `high`, and within what the network knows."""
     given = [case.kwargs.get(name) for name in ("sigma_min", "sigma_max")]
@@ -78,7 +90,7 @@ def edm_sampler(case: Case) -> Comparisons:
     ends = bounds(case, 0.002, 80.0)
     sigma = karras(case, ends)
     yield same("grid", sigma, case["sigma_steps"], rtol=1e-10)
-    solver = solvers.make(spec("edm", **churned(case.kwargs)))
+    solver = solvers.make(spec("edm", **churned_at(case, sigma)))
     yield from run(case, solver, solvers.make("edm").clock, sigma)
 
 
@@ -166,7 +178,7 @@ def ablation_sampler(case: Case) -> Comparisons:
     euler = case.kwargs.get("solver", "heun") == "euler"
     part = float(case.kwargs.get("alpha", 1))
     solver = solvers.make(
-        spec("edm", order=1 if euler else 2, part=part, last="slope", **churned(case.kwargs))
+        spec("edm", order=1 if euler else 2, part=part, last="slope", **churned_at(case, sigma))
     )
     solver = dataclasses.replace(solver, clock=clock_of(case, ends))
     if not rounded:
@@ -245,7 +257,7 @@ def edm2_sampler(case: Case) -> Comparisons:
     if "geval_out" in case:
         yield from outputs(case, kind, data=guide, recorded="geval_out")
 
-    solver = solvers.make(spec("edm", **churned(case.kwargs)))
+    solver = solvers.make(spec("edm", **churned_at(case, sigma)))
     yield same("evaluations", solver.evaluations(steps), case.nfe)
     draws = np.zeros((steps, *case["x_init"].shape))
     if "noise" in case:
