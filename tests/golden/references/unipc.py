@@ -81,7 +81,7 @@ def sampler(case: Case) -> Comparisons:
     yield same("evaluations", solver.evaluations(steps) + denoises, case.nfe)
     found = replay(solver, nodes, model_of(case, data), case["x_init"])
     # Without any signal to speak of, x grows a thousandfold where eps is what is extrapolated.
-    off = TOLERANCE * max(1.0, np.abs(case["traj"]).max())
+    off = TOLERANCE * max(1.0, np.abs(case["traj"]).max(), np.abs(case["eval_x"]).max())
     at_fault = case.extra["variant"] == "vary_coeff" and solver.degree > 1
     whole = 2 if at_fault else steps  # the first step has a line to correct with, as order 1 has
     yield same(
@@ -138,6 +138,6 @@ def _off_in_first_moment(case: Case) -> None:
 
     for index in range(1, len(case["grid_t"]) - 2):
         weights, places, h = implied_weights(case, index)
-        np.testing.assert_allclose(weights.sum(), 1 - np.exp(-h), rtol=1e-6)
+        np.testing.assert_allclose(weights.sum(), 1 - np.exp(-h), rtol=1e-4)
         off = abs(weights @ places / first(h) - 1)
         assert off > 0.1, f"step {index} integrates a line up to {off:.1e}"
