@@ -16,8 +16,9 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 EIGHT_DEVICES = "--xla_force_host_platform_device_count=8"
 # Most of the time goes into compiling thousands of programs that run once: this takes three times
-# less of it, and the programs a little longer.
-QUICK_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+# less of it, and the programs longer (see the mark `optimized`).
+QUICK_TO_COMPILE = "--xla_cpu_use_fusion_emitters=false"
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
 os.environ["XLA_FLAGS"] = " ".join(
     [os.environ.get("XLA_FLAGS", ""), EIGHT_DEVICES, QUICK_TO_COMPILE]
 )
@@ -39,6 +40,19 @@ def _compiled_programs_go_with_their_module() -> Iterator[None]:
     import jax
 
     jax.clear_caches()
+
+
+@pytest.fixture(autouse=True)
+def _compiled_as_for_users(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Programs of a test that is marked `optimized` take longer to run than to compile."""
+    if request.node.get_closest_marker("optimized") is None:
+        yield
+        return
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture

@@ -5,6 +5,9 @@ those that cannot be made without settings have specs in place of their bare nam
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pytest
 
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import schedules
@@ -122,3 +125,10 @@ POSTERIORS = specs(
     instead={"repaint": ("repaint(length=2, resample=3)",)},
     extra=("diffpir(zeta=0.0)",),
 )
+
+
+def optimized(specs: Iterable[Any], *heavy: str) -> list[Any]:
+    """Parameters for a test; those that start like one of `heavy` are compiled as for users."""
+    mark = pytest.mark.optimized
+    found = [(spec if isinstance(spec, tuple) else (spec,)) for spec in specs]
+    return [pytest.param(*spec, marks=mark if spec[-1].startswith(heavy) else ()) for spec in found]

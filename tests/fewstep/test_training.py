@@ -42,6 +42,8 @@ BOUNDS = {
 }
 STEPS = 2500
 
+pytestmark = pytest.mark.optimized
+
 
 def start() -> Any:
     return initial(jax.random.key(0))

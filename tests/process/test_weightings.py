@@ -15,7 +15,7 @@ from diffusion_jax.process.predictions import predictions, split
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.process.times import log_snr_slope, times
 from diffusion_jax.process.weightings import effective_weight, weightings
-from tests.members import ONE_SCHEDULE_EACH, PREDICTIONS, TIMES, WEIGHTINGS
+from tests.members import ONE_SCHEDULE_EACH, PREDICTIONS, TIMES, WEIGHTINGS, optimized
 from tests.process.density import table
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -145,7 +145,7 @@ def test_weights_are_positive_and_finite(schedule: str, double: bool) -> None:
             assert (points.weight >= 0).all()
 
 
-@pytest.mark.parametrize(("schedule", "times"), WAYS)
+@pytest.mark.parametrize(("schedule", "times"), optimized(WAYS, "beta"))
 def test_the_bound_weighs_every_log_snr_alike(schedule: str, times: str) -> None:
     tabulated = table(schedule, times)
     slope = jnp.asarray(tabulated["slope"])
@@ -194,7 +194,7 @@ EDGES = (0.01, 0.99)  # of the quantiles: some schedules reach infinite log-SNR 
 MIDPOINTS = EDGES[0] + (EDGES[1] - EDGES[0]) * (np.arange(COUNT) + 0.5) / COUNT
 
 
-@pytest.mark.parametrize(("schedule", "times"), WAYS)
+@pytest.mark.parametrize(("schedule", "times"), optimized(WAYS, "beta"))
 def test_the_exact_denoiser_has_the_exact_loss(schedule: str, times: str) -> None:
     """The loss depends on density times weight alone, however the two are split."""
     for prediction, weighting, exact in (

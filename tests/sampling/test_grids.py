@@ -10,10 +10,10 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import Grid, Nodes, append_clean, at_times, grids, make, rises
 from tests.golden.load import Case, cases
-from tests.members import CLEAN_GRIDS, GRIDS, ONE_SCHEDULE_EACH
+from tests.members import CLEAN_GRIDS, GRIDS, ONE_SCHEDULE_EACH, optimized
 from tests.sampling.exact import compiled
 
-each_grid = pytest.mark.parametrize("grid", GRIDS)
+each_grid = pytest.mark.parametrize("grid", optimized(GRIDS, "beta"))
 RECORDED_ENDS = "sigma_min=0.01, sigma_max=80.0"
 
 

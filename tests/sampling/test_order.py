@@ -27,7 +27,7 @@ from diffusion_jax.sampling.solvers import solvers
 from tests.golden.problems import mixture
 from tests.members import PREDICTIONS, SCHEDULES, SOLVERS
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = [pytest.mark.usefixtures("x64"), pytest.mark.optimized]
 
 FIXED = [spec for spec in SOLVERS if not solvers.make(spec).adaptive]
 DETERMINISTIC = [spec for spec in FIXED if not solvers.make(spec).stochastic]

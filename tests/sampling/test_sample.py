@@ -21,10 +21,11 @@ from diffusion_jax.sampling.sample import check_start, prior, sample, sample_key
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.solvers.restart import Restart
 from tests.golden.problems import mixture
-from tests.members import CLEAN_GRIDS, GRIDS, ONE_SCHEDULE_EACH, SOLVERS
+from tests.members import CLEAN_GRIDS, GRIDS, ONE_SCHEDULE_EACH, SOLVERS, optimized
 from tests.sampling.exact import compiled
 
 each_solver = pytest.mark.parametrize("spec", SOLVERS)
+ADAPTIVE = [spec for spec in SOLVERS if solvers.make(spec).adaptive]
 # Methods that extrapolate multiply float32's rounding, by s/s_next for the midpoint of a long step.
 ROUNDING = 1e-5
 DATA = {"mean": (0.5, -0.25), "std": (0.5, 0.3)}
@@ -88,33 +89,35 @@ class TestSamples:
         np.testing.assert_allclose(spread, alone, rtol=ROUNDING, atol=rounding(solver))
 
     def test_the_whole_run_is_one_scan(self, spec: str) -> None:
-        solver, nodes = solvers.make(spec), nodes_of()
-        names = list(primitives(jax.make_jaxpr(run)(solver, nodes, keys_of(2)).jaxpr))
+        # With the shapes of the tests before, which are traced already.
+        solver, nodes = solvers.make(spec), nodes_of(grid=MODERATE).pad(12)
+        names = list(primitives(jax.make_jaxpr(run)(solver, nodes, keys_of(8)).jaxpr))
         assert names.count("scan") == 1 or solver.adaptive
         assert names.count("while") == 0 or solver.adaptive
 
-    def test_it_costs_as_many_evaluations_as_it_says(self, spec: str) -> None:
+    def test_it_costs_as_many_evaluations_as_it_says_and_states_can_be_kept(
+        self, spec: str
+    ) -> None:
         calls = []
 
         def denoise(x: Array, level: Level, condition: None) -> Array:
             jax.debug.callback(lambda sigma: calls.append(float(sigma)), jnp.min(level.sigma))
             return data().denoise(x, level)
 
-        solver, nodes, keys = solvers.make(spec), nodes_of(steps=5).pad(7), keys_of(2)
-        jax.jit(lambda: sample(denoise, solver, nodes, prior(nodes, keys, (2,)), keys)[0])()
+        solver, nodes, keys = solvers.make(spec), nodes_of(steps=5).pad(7), keys_of(3)
+
+        @jax.jit
+        def kept() -> tuple[Array, tuple[Array, Array]]:
+            x = prior(nodes, keys, (2,))
+            return sample(denoise, solver, nodes, x, keys, save=lambda s: (s.x, s.denoised))
+
+        end, (states, denoised) = kept()
         jax.effects_barrier()
         allowed = range(1, solver.evaluations(5) + 1)
         assert len(calls) in (allowed if solver.adaptive else allowed[-1:])
         assert min(calls) > 0, "never on clean data"
-
-    def test_states_can_be_kept(self, spec: str) -> None:
-        solver, nodes, keys = solvers.make(spec), nodes_of(), keys_of(3)
-        x = prior(nodes, keys, (2,))
-        end, (states, denoised) = sample(
-            data().denoise, solver, nodes, x, keys, save=lambda s: (s.x, s.denoised)
-        )
-        assert states.shape == denoised.shape == (8, 3, 2)
-        np.testing.assert_array_equal(states[-1], end)
+        assert states.shape == denoised.shape == (7, 3, 2)
+        np.testing.assert_array_equal(states[4:], np.stack([end] * 3))
 
 
 def primitives(jaxpr):  # type: ignore[no-untyped-def]
@@ -151,7 +154,7 @@ def everywhere(stride: int = 1) -> tuple[list[tuple[str, str, int]], list[Nodes]
     return names, found
 
 
-@each_solver
+@pytest.mark.parametrize("spec", optimized(SOLVERS, *ADAPTIVE))
 def test_one_and_a_thousand_steps_are_finite_or_refused(spec: str) -> None:
     solver = solvers.make(spec)
     # Those that choose steps of their own take seven evaluations and more between two nodes.

@@ -1,13 +1,10 @@
 """Densities of time made for straight paths: SD3's, and beta distributions."""
 
-from typing import Any
-
-import jax
 import jax.numpy as jnp
-from jax.scipy.special import betainc, betaln
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import positive, within
+from diffusion_jax.process.beta import beta_quantile
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.process.times.base import Times, at_share, times
 from diffusion_jax.struct import Scalar, pytree
@@ -85,25 +82,3 @@ class Beta(Times):
 
     def time(self, u: Float[Array, "*shape"], schedule: Schedule) -> Float[Array, "*shape"]:
         return at_share(schedule, beta_quantile(u, self.a, self.b))
-
-
-def beta_quantile(u: Float[Array, "*shape"], a: Scalar, b: Scalar) -> Float[Array, "*shape"]:
-    """The x with betainc(a, b, x) = u, by bisection; differentiable in u.
-
-    >>> round(float(beta_quantile(jnp.float32(0.25), 1.0, 2.0)), 4)
-    0.134
-    """
-    a, b = jnp.asarray(a, u.dtype), jnp.asarray(b, u.dtype)
-    fixed = jax.lax.stop_gradient(u)
-
-    def halve(_: Any, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = bounds
-        middle = (low + high) / 2
-        below = betainc(a, b, middle) < fixed
-        return jnp.where(below, middle, low), jnp.where(below, high, middle)
-
-    bits = jnp.finfo(u.dtype).nmant + 8
-    bounds = jax.lax.fori_loop(0, bits, halve, (jnp.zeros_like(u), jnp.ones_like(u)))
-    x = jax.lax.stop_gradient((bounds[0] + bounds[1]) / 2)
-    density = jnp.exp((a - 1) * jnp.log(x) + (b - 1) * jnp.log1p(-x) - betaln(a, b))
-    return x + (u - fixed) / density  # 1/density is the derivative; the second term is 0

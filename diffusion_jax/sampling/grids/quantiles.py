@@ -1,11 +1,9 @@
 """Grids whose nodes are the quantiles of a distribution."""
 
-import jax
 import jax.numpy as jnp
-from jax.scipy.special import betainc
-from jaxtyping import Array, Float
 
 from diffusion_jax.errors import one_of, ordered, positive
+from diffusion_jax.process.beta import beta_quantile
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.sampling.grids.base import (
     Nodes,
@@ -16,25 +14,6 @@ from diffusion_jax.sampling.grids.base import (
     log_snr_ends,
 )
 from diffusion_jax.struct import Scalar, pytree, static
-
-
-@jax.jit
-def beta_quantile(part: Float[Array, "..."], a: Scalar, b: Scalar) -> Float[Array, "..."]:
-    """The quantile function of Beta(a, b), by halving.
-
-    >>> round(float(beta_quantile(jnp.array(0.5), 0.6, 0.6)), 4)
-    0.5
-    """
-
-    def halve(_: Array | int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
-        middle = (ends[0] + ends[1]) / 2
-        below = betainc(a, b, middle) < part
-        return jnp.where(below, middle, ends[0]), jnp.where(below, ends[1], middle)
-
-    ends = jnp.zeros_like(part), jnp.ones_like(part)
-    # Quantiles close to 0 keep their digits, as halving goes on beyond the last of those of 1.
-    low, high = jax.lax.fori_loop(0, 2 * jnp.finfo(part.dtype).nmant, halve, ends)
-    return jnp.where(part <= 0, 0, jnp.where(part >= 1, 1, (low + high) / 2))
 
 
 @grids.register("beta")
