@@ -34,6 +34,12 @@ def test_beta(a: float, b: float) -> None:
     np.testing.assert_allclose(found, stats.beta(a, b).pdf(t), rtol=1e-6)
 
 
+def test_beta_is_finite_where_a_quantile_rounds_to_the_end() -> None:
+    u, path = jnp.float32(1 - 2.0**-23), schedules.make("rectified_flow")
+    assert stats.beta(100, 1).ppf(float(u)) == pytest.approx(1, abs=1e-8)
+    assert float(times.make("beta(a=100.0)").time(u, path)) == pytest.approx(1, abs=2e-7)
+
+
 def test_cosmap_is_sd3_equation_21() -> None:
     t, found = density("cosmap")
     np.testing.assert_allclose(found, 2 / (np.pi * (1 - 2 * t + 2 * t**2)), rtol=1e-10)
