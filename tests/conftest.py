@@ -17,7 +17,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 EIGHT_DEVICES = "--xla_force_host_platform_device_count=8"
 # Most of the time goes into compiling thousands of programs that run once: this takes three times
 # less of it, and the programs longer (see the mark `optimized`).
-QUICK_TO_COMPILE = "--xla_cpu_use_fusion_emitters=false"
+QUICK_TO_COMPILE = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
 os.environ["XLA_FLAGS"] = " ".join(
     [os.environ.get("XLA_FLAGS", ""), EIGHT_DEVICES, QUICK_TO_COMPILE]
