@@ -10,7 +10,7 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.process.times import times
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = [pytest.mark.usefixtures("x64"), pytest.mark.optimized]
 
 U = np.linspace(0.0005, 0.9995, 1000)
 ENDLESS = "edm(sigma_min=1e-9, sigma_max=1e9)"

@@ -13,6 +13,8 @@ from diffusion_jax.process.times import LowDiscrepancy, log_snr_slope, times
 from tests.members import ONE_SCHEDULE_EACH, TIMES
 from tests.process.density import COUNT, table
 
+pytestmark = pytest.mark.optimized  # Beta quantiles are found by halving
+
 QUANTILES = np.linspace(0.0005, 0.9995, 1000)
 # The default log-normal leaves both of these schedules' ends untouched.
 UNCLIPPED = ("edm", "rectified_flow")

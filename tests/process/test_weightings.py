@@ -137,12 +137,22 @@ def test_weights_are_positive_and_finite(schedule: str, double: bool) -> None:
         u = np.linspace(0, 1, COUNT)
         u[:2], u[-2:] = (2.0**-24, 2.0**-20), (1 - 2.0**-20, 1 - 2.0**-24)
         u = jnp.asarray(u, float)
-        for weighting, prediction in zip(WEIGHTINGS, itertools.cycle(("x0", "v", "velocity"))):
-            objective = Objective.make(schedule, prediction, "uniform", weighting)
-            points = objective.points(u)
+        process, uniform = schedules.make(schedule), times.make("uniform")
+        kinds = {
+            prediction: predictions.make(prediction, schedule=process, sigma_data=0.5)
+            for prediction in ("x0", "v", "velocity")
+        }
+        level = process.level(uniform.time(u, process))
+        slope = log_snr_slope(uniform, process, u)
+        # The schedule is asked once for all: what differs is how it is weighted.
+        for weighting, kind in zip(WEIGHTINGS, itertools.cycle(kinds.values())):
+            made = weightings.make(weighting, schedule=process, sigma_data=0.5)
+            weight = np.asarray(made.weight(level, kind, slope))
+            assert (np.isfinite(weight) & (weight >= 0)).all(), weighting
+        for prediction in kinds:
+            points = Objective.make(schedule, prediction, "uniform", "simple").points(u)
             for value in (points.weight, points.a, points.b, points.input_scale, points.label):
                 assert np.isfinite(value).all()
-            assert (points.weight >= 0).all()
 
 
 @pytest.mark.parametrize(("schedule", "times"), optimized(WAYS, "beta"))
