@@ -14,7 +14,7 @@ from diffusion_jax.fewstep.base import jump
 from diffusion_jax.oracles import GaussianMixture
 from diffusion_jax.process.level import Level
 
-BATCH, WIDTH = 256, 96
+BATCH, WIDTH = 128, 96
 
 
 def data() -> GaussianMixture:

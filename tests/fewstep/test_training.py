@@ -40,7 +40,7 @@ BOUNDS = {
     "continuous_consistency": 0.4,
     "continuous_consistency(teaches=True)": 0.3,
 }
-STEPS = 2500
+STEPS = 2000
 
 pytestmark = pytest.mark.optimized
 
