@@ -43,6 +43,13 @@ def all_cases() -> Cases:
     return cases(SCHEDULES, PREDICTIONS)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _cases_are_made_once() -> None:
+    """Before the mark `optimized` applies: many small programs that each run once."""
+    with jax.enable_x64(True):
+        all_cases()
+
+
 @functools.cache
 def measured(spec: str) -> dict[tuple[str, str], dict[int, float]]:
     """Distance from the exact flow by step count, for every (schedule, prediction)."""
