@@ -27,7 +27,7 @@ from diffusion_jax.sampling.solvers import solvers
 from tests.golden.problems import mixture
 from tests.members import PREDICTIONS, SCHEDULES, SOLVERS
 
-pytestmark = [pytest.mark.usefixtures("x64"), pytest.mark.optimized]
+pytestmark = pytest.mark.usefixtures("x64")
 
 FIXED = [spec for spec in SOLVERS if not solvers.make(spec).adaptive]
 DETERMINISTIC = [spec for spec in FIXED if not solvers.make(spec).stochastic]
@@ -56,6 +56,7 @@ def measured(spec: str) -> dict[tuple[str, str], dict[int, float]]:
     return convergence.errors(solvers.make(spec), all_cases())
 
 
+@pytest.mark.optimized
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("solver", DETERMINISTIC)
 def test_order(solver: str, schedule: str) -> None:
