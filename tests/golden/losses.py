@@ -29,11 +29,21 @@ def loss_of(objective: Objective, u: Any, x0: Any, eps: Any, output: Any) -> np.
     return np.asarray(_loss(points, output, jnp.asarray(x0), jnp.asarray(eps), objective.loss))
 
 
-def restated(value: Any, x: Any, level: Level, source: Prediction, target: Prediction) -> Array:
+def restated(
+    value: Any, x: Any, level: Level, source: Prediction, target: Prediction
+) -> np.ndarray:
     """A recorded prediction of one kind, as the prediction of another at the same x."""
-    return _convert(jnp.asarray(value), jnp.asarray(x), level, source, target)
+    return np.asarray(_convert(value, x, level, source, target))
 
 
 def levels(objective: Objective, u: Any) -> Level:
-    """The levels that an objective trains on at quantiles u."""
-    return points_at(objective, jnp.asarray(u)).level
+    """The levels that an objective trains on at quantiles u, in numpy."""
+    return jax.tree.map(np.asarray, points_at(objective, jnp.asarray(u)).level)
+
+
+def mixed(level: Level, x0: Any, eps: Any) -> np.ndarray:
+    """The noisy data at levels, (batch, ...)."""
+    return np.asarray(_mixed(level, x0, eps))
+
+
+_mixed = jax.jit(Level.mix)

@@ -1,8 +1,10 @@
 """What the settings of guided-diffusion and DiT mean, in terms of this library."""
 
 import dataclasses
+import functools
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
@@ -16,8 +18,10 @@ from diffusion_jax.sampling.grids.labels import Sections, Strided
 from diffusion_jax.sampling.guidance.classifier import classifier_guided
 from diffusion_jax.sampling.thresholds import Clip
 from diffusion_jax.struct import pytree, static
+from tests.golden.diffusers import Thresholded
 from tests.golden.load import Case
 from tests.golden.problems import Problem
+from tests.golden.replay import at_times
 
 SCHEDULES = {"linear": "ddpm_linear", "cosine": "ddpm_cosine"}
 MEANS = {"EPSILON": "epsilon", "START_X": "x0", "PREVIOUS_X": "previous(steps={})"}
@@ -72,22 +76,22 @@ class Chain:
         """The chain of the entries `labels` of a published table."""
         whole = schedules.make(f"{SCHEDULES[schedule]}(steps={trained})")
         assert isinstance(whole, Table)
-        return Chain(labels, trained, Table(whole.log_alpha[np.asarray(labels)]))
+        return Chain(labels, trained, Table(jnp.asarray(np.asarray(whole.log_alpha)[labels])))
 
     @property
     def steps(self) -> int:
         return len(self.labels)
 
-    @property
+    @functools.cached_property
     def levels(self) -> Level:
-        """Of the entries, least noise first."""
-        return self.table.level(jnp.arange(1, self.steps + 1) / self.steps)
+        """Of the entries, least noise first, in numpy."""
+        level = at_times(self.table, np.arange(1, self.steps + 1) / self.steps).level
+        return jax.tree.map(np.asarray, level)
 
     @property
     def down(self) -> tuple[np.ndarray, np.ndarray]:
         """alpha and sigma of the entries, noisiest first, and of clean data."""
-        alpha, sigma = (np.asarray(v)[::-1] for v in (self.levels.alpha, self.levels.sigma))
-        return np.append(alpha, 1.0), np.append(sigma, 0.0)
+        return np.append(self.levels.alpha[::-1], 1.0), np.append(self.levels.sigma[::-1], 0.0)
 
     def prediction(self, mean_type: str) -> Prediction:
         """What the network predicts."""
@@ -110,29 +114,30 @@ class ClassGradient:
 
 
 @pytree
-class Sampled:
-    """The exact denoiser of a problem, with what a sampler puts around it.
+class Steered:
+    """A problem whose estimates are guided by a classifier.
 
     Attributes:
         data: the problem.
-        clip: keep x_0 within [-1, 1].
-        gradient: of a classifier, applied after clipping; None for none.
-        scale: of the classifier's guidance.
+        gradient: of the classifier.
+        scale: of its guidance.
     """
 
     data: Any
-    clip: bool = static(default=False)
-    gradient: ClassGradient | None = None
-    scale: Any = 1.0
+    gradient: ClassGradient
+    scale: Any
 
     def denoise(self, x: Array, level: Level, condition: Any = None) -> Array:
-        def clipped(x: Array, level: Level, condition: Any) -> Array:
-            found = self.data.denoise(x, level, condition)
-            return Clip()(found) if self.clip else found
+        guided = classifier_guided(self.data.denoise, self.gradient, self.scale)
+        return guided(x, level, condition)
 
-        if self.gradient is None:
-            return clipped(x, level, condition)
-        return classifier_guided(clipped, self.gradient, self.scale)(x, level, condition)
+
+def sampled(
+    data: Problem, clip: bool, gradient: ClassGradient | None = None, scale: float = 1.0
+) -> Problem:
+    """A problem with what a sampler puts around it: x_0 within [-1, 1], and then a classifier."""
+    kept = Thresholded(data, Clip()) if clip else data
+    return kept if gradient is None else Steered(kept, gradient, scale)
 
 
 @pytree

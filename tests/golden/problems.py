@@ -3,14 +3,17 @@
 import functools
 from typing import Any, Protocol
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from diffusion_jax.oracles import Gaussian, GaussianMixture
 from diffusion_jax.process.level import Level
+from diffusion_jax.process.predictions import X0, Prediction, convert
 from diffusion_jax.struct import pytree
 from tests.golden.load import case
+from tests.golden.padding import rows
 
 
 class Problem(Protocol):
@@ -59,3 +62,28 @@ def problem(name: str | None) -> Problem:
         q, mean, variance = map(jnp.asarray, _constants(name, "Q", "m", "lam"))
         return Rotated(Gaussian(mean @ q, jnp.sqrt(variance)), q)
     raise KeyError(f"no exact distribution is called {name!r}")
+
+
+@jax.jit
+def _predicted(data: Problem, kind: Prediction, x: Array, level: Level) -> Array:
+    # On clean data there is no noise to predict, and 0/0 would be in its place.
+    noisy = Level(level.alpha, jnp.where(level.sigma > 0, level.sigma, 1))
+    value = convert(data.denoise(x, noisy), x, noisy, X0(), kind)
+    clean = kind.coefficients(level)[0][:, None] * x
+    return jnp.where(level.sigma[:, None] > 0, value, clean)
+
+
+def predicted(data: Problem, kind: Prediction, x: Any, alpha: Any, sigma: Any) -> np.ndarray:
+    """What a network gives that knows the distribution, (..., dim).
+
+    Args:
+        data: the distribution.
+        kind: what the network predicts.
+        x: what it is given, (..., dim).
+        alpha: of the levels, which broadcasts to all but the last axis of x.
+        sigma: of the levels, likewise.
+    """
+    x = np.asarray(x)
+    level = Level(*(rows(np.broadcast_to(v, x.shape[:-1]).ravel()) for v in (alpha, sigma)))
+    flat = x.reshape(-1, x.shape[-1])
+    return np.asarray(_predicted(data, kind, rows(flat), level))[: len(flat)].reshape(x.shape)

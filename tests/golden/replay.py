@@ -12,11 +12,12 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import Schedule, rate
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers import Solver
+from tests.golden.padding import cut, pad, rows
 from tests.golden.problems import Problem
 
-__all__ = ["at_times", "nodes_at", "replay", "with_clean"]
+__all__ = ["apart", "at_times", "nodes_at", "replay", "times_of", "with_clean"]
 
-SHORTEST = 32  # steps that every run is padded to at least, so that few lengths are compiled
+SHORTEST = 64  # steps that every run is padded to at least, so that few lengths are compiled
 
 
 def nodes_at(alpha: Any, sigma: Any, time: Any = None) -> Nodes:
@@ -25,10 +26,24 @@ def nodes_at(alpha: Any, sigma: Any, time: Any = None) -> Nodes:
     return Nodes(level.sigma if time is None else jnp.asarray(time, float), level, level)
 
 
+def at_times(schedule: Schedule, time: Any) -> Nodes:
+    """Nodes at given times of a schedule, in one compiled program for all numbers of them."""
+    return cut(_at_times(schedule, rows(time)), len(time))
+
+
 @jax.jit
-def at_times(schedule: Schedule, time: Array) -> Nodes:
-    """Nodes at given times of a schedule, in one compiled program."""
+def _at_times(schedule: Schedule, time: Array) -> Nodes:
     return Nodes(time, schedule.level(time), rate(schedule, time))
+
+
+def times_of(schedule: Schedule, log_snr: Any) -> np.ndarray:
+    """The times of given log-SNRs of a schedule."""
+    return np.asarray(_times_of(schedule, rows(log_snr)))[: len(log_snr)]
+
+
+@jax.jit
+def _times_of(schedule: Schedule, log_snr: Array) -> Array:
+    return schedule.time(log_snr)
 
 
 @jax.jit
@@ -39,15 +54,16 @@ def _run(
     denoise = getattr(data, "telling", data.denoise)
 
     def body(state, step):  # type: ignore[no-untyped-def]
-        index, draws = step
-        moved = solver.step(state, nodes[index], nodes[index + 1], denoise, lambda k: draws[k])
+        index, here, there, draws = step
+        moved = solver.step(state, here, there, denoise, lambda k: draws[k])
         state = jax.tree.map(lambda new, old: jnp.where(index < steps, new, old), moved, state)
         return state, state
 
     # What a solver may ask of the whole grid it asks of one without padding.
     counted = Nodes(nodes.time, Level(nodes.level.alpha, _unpadded(nodes, steps)), nodes.rate)
     start = solver.init(x, counted)
-    return start, jax.lax.scan(body, start, (jnp.arange(noise.shape[0]), noise))[1]
+    each = (jnp.arange(noise.shape[0]), nodes[:-1], nodes[1:], noise)
+    return start, jax.lax.scan(body, start, each)[1]
 
 
 def _unpadded(nodes: Nodes, steps: Array) -> Array:
@@ -78,7 +94,7 @@ def replay(solver: Solver, nodes: Nodes, data: Problem, x: Any, noise: Any = Non
     padded = np.zeros((length, *drawn.shape[1:]))
     padded[:steps] = drawn[:steps]
     # The last node again and again: whatever a solver makes of such a step is dropped.
-    nodes = jax.tree.map(lambda v: jnp.pad(v, (0, length - steps), mode="edge"), nodes)
+    nodes = jax.tree.map(lambda values: pad(values, length + 1), nodes)
     _, states = _run(solver, data, nodes, jnp.asarray(steps), jnp.asarray(padded), x)
     return jax.tree.map(lambda values: np.asarray(values)[:steps], states)
 
@@ -107,14 +123,9 @@ def apart(
             zeros by default.
     """
     steps = len(x)
-    missing = max(SHORTEST, 1 << (steps - 1).bit_length()) - steps
-
-    def pad(values: Any) -> Array:
-        values = np.asarray(values)
-        return jnp.asarray(np.pad(values, [(0, missing)] + [(0, 0)] * (values.ndim - 1), "edge"))
-
+    length = max(SHORTEST, 1 << (steps - 1).bit_length())
     drawn = np.zeros_like(x) if noise is None else np.asarray(noise)
     drawn = drawn if drawn.ndim == x.ndim + 1 else drawn[:, None]
-    here, there = jax.tree.map(pad, (here, there))
-    found = _apart(solver, data, here, there, pad(drawn), pad(x))
+    padded = jax.tree.map(lambda values: pad(values, length), (here, there, drawn, x))
+    found = _apart(solver, data, *padded)
     return jax.tree.map(lambda values: np.asarray(values)[:steps], found)

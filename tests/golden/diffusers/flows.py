@@ -14,6 +14,7 @@ from tests.golden.check import Comparisons, Deliberate, Fault, same
 from tests.golden.diffusers.settings import Config, given, steps_of
 from tests.golden.diffusers.spacing import inverse, noise_grid, ratios, respaced, respacing
 from tests.golden.load import Case
+from tests.golden.replay import at_times
 
 
 def flow_schedule(config: Mapping[str, Any], shift: str, mu: float | None) -> Schedule:
@@ -28,7 +29,7 @@ def shifted(case: Case, shift: str, time: Any) -> np.ndarray:
     """sigma at times of the flow, whose ends may be stretched until the last is shift_terminal."""
     config = Config(case)
     flow = flow_schedule(config, shift, given(case, "set_timesteps", "mu"))
-    sigma = np.asarray(flow.level(jnp.asarray(time, float)).sigma)
+    sigma = np.asarray(at_times(flow, np.asarray(time, float)).level.sigma)
     if config["shift_terminal"]:
         sigma = 1 - (1 - sigma) / (1 - sigma[-1]) * (1 - config["shift_terminal"])
     return sigma
@@ -91,7 +92,8 @@ def flowing(sigma: Any) -> Nodes:
     """Nodes of the flow (1 - sigma) x_0 + sigma eps, whose time is sigma."""
     sigma = np.asarray(sigma, float)
     level = Level(jnp.asarray(1 - sigma), jnp.asarray(sigma))
-    return Nodes(level.sigma, level, Level(-jnp.ones(len(sigma)), jnp.ones(len(sigma))))
+    one = np.ones(len(sigma))
+    return Nodes(level.sigma, level, Level(jnp.asarray(-one), jnp.asarray(one)))
 
 
 def misread(case: Case) -> Comparisons:

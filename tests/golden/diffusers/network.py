@@ -2,20 +2,18 @@
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from diffusion_jax.process.level import Level
-from diffusion_jax.process.predictions import Prediction, convert, predictions
+from diffusion_jax.process.predictions import Prediction, predictions
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.thresholds import Threshold, thresholded, thresholds
 from diffusion_jax.struct import pytree
 from tests.golden.check import Comparisons, same
 from tests.golden.diffusers.settings import Config, pass_over
 from tests.golden.load import Case
-from tests.golden.problems import Problem, problem
+from tests.golden.problems import Problem, predicted, problem
 
 
 def prediction(case: Case) -> Prediction:
@@ -26,18 +24,6 @@ def prediction(case: Case) -> Prediction:
         flow = schedules.make("rectified_flow")
         return predictions.make("velocity", schedule=flow)
     return predictions.make(names[kind])
-
-
-ROWS = 512  # that inputs are padded to a multiple of, so that few shapes are compiled
-
-
-@jax.jit
-def _outputs(data: Problem, kind: Prediction, x: Array, level: Level) -> Array:
-    # On clean data there is no noise to predict, and 0/0 would be in its place.
-    noisy = Level(level.alpha, jnp.where(level.sigma > 0, level.sigma, 1))
-    value = convert(data.denoise(x, noisy), x, noisy, predictions.make("x0"), kind)
-    clean = kind.coefficients(level)[0][:, None] * x
-    return jnp.where(level.sigma[:, None] > 0, value, clean)
 
 
 def outputs(
@@ -63,19 +49,9 @@ def outputs(
     # A run that is no number any more asks nothing of a network.
     told = np.isfinite(x).all(axis=(1, 2))
     x = x[told]
-    rows = x.shape[0] * x.shape[1]
-    missing = -rows % ROWS
-
-    def flat(values: Any) -> Array:
-        values = np.broadcast_to(values, x.shape[:2]).reshape(rows)
-        return jnp.asarray(np.pad(values, (0, missing), mode="edge"))
-
     alpha = case.get("eval_alpha", np.ones(len(told)))  # some references have no other process
-    alpha, sigma = (scale * alpha)[told], (scale * case["eval_sigma"])[told]
-    level = Level(flat(alpha[:, None]), flat(sigma[:, None]))
-    inputs = jnp.asarray(np.pad(x.reshape(rows, -1), ((0, missing), (0, 0)), mode="edge"))
-    found = factor * np.asarray(_outputs(data or problem(case.problem), kind, inputs, level))
-    found = found[:rows].reshape(x.shape)
+    level = ((scale * values)[told, None] for values in (alpha, case["eval_sigma"]))
+    found = factor * predicted(data or problem(case.problem), kind, x, *level)
     yield same("network's output", found, case[recorded][told], rtol=1e-9, atol=1e-9)
 
 

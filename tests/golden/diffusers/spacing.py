@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -16,8 +17,9 @@ from diffusion_jax.sampling.grids.labels import AtLabels
 from tests.golden.check import Comparisons, Fault, same
 from tests.golden.diffusers.settings import Config, given, steps_of
 from tests.golden.load import Case
-from tests.golden.replay import nodes_at
+from tests.golden.replay import at_times, nodes_at
 from tests.golden.spec import spec
+from tests.sampling.exact import compiled
 
 
 def schedule(config: Mapping[str, Any]) -> Schedule:
@@ -36,7 +38,7 @@ def _table(config: Mapping[str, Any]) -> Table:
     if kind == "linear":  # ours is scaled by 1000/steps
         return ddpm_linear(count, start * count / 1000, end * count / 1000)
     if kind == "exp":  # alpha² = exp(-12 t)
-        return Table(-6 * jnp.arange(1, count + 1) / count)
+        return Table(jnp.asarray(-6 * np.arange(1, count + 1) / count))
     if kind == "laplace":
         return _laplace(count)
     return {"scaled_linear": scaled_linear, "sigmoid": sigmoid_beta}[kind](count, start, end)
@@ -62,9 +64,10 @@ LAPLACE = Fault("the table called laplace takes alpha for alpha²", shown=_is_no
 
 
 def levels(config: Mapping[str, Any]) -> Level:
-    """The noise level at every label, (T,)."""
+    """The noise level at every label, (T,), in numpy."""
     count = config["num_train_timesteps"]
-    return schedule(config).level(jnp.arange(1, count + 1) / count)
+    level = at_times(schedule(config), np.arange(1, count + 1) / count).level
+    return jax.tree.map(np.asarray, level)
 
 
 def table(case: Case) -> Comparisons:
@@ -193,8 +196,8 @@ def respaced(
     ends = {"sigma_min": float(low), "sigma_max": float(high)}
     name, settings = SPACINGS[spacing]
     made = grids.make(spec(name, **settings, **ends))
-    nodes = made(schedules.make(spec("edm", **ends)), steps)
-    return np.asarray(nodes.level.noise_to_signal)[:-1]
+    level = compiled(made, schedules.make(spec("edm", **ends)), steps).level
+    return (np.asarray(level.sigma) / np.asarray(level.alpha))[:-1]
 
 
 def label_of(config: Mapping[str, Any], ratio: np.ndarray) -> np.ndarray:
@@ -212,8 +215,9 @@ def nodes(ratio: Any, time: Any = None) -> Nodes:
 def exploding(ratio: Any) -> Nodes:
     """Nodes of the process x_0 + sigma eps, whose time is sigma, as k-diffusion has it."""
     ratio = np.asarray(ratio, float)
-    level = Level(jnp.ones(len(ratio)), jnp.asarray(ratio))
-    return Nodes(level.sigma, level, Level(jnp.zeros(len(ratio)), jnp.ones(len(ratio))))
+    one, none = jnp.asarray(np.ones(len(ratio))), jnp.asarray(np.zeros(len(ratio)))
+    level = Level(one, jnp.asarray(ratio))
+    return Nodes(level.sigma, level, Level(none, one))
 
 
 def start_scale(case: Case, ratio: np.ndarray) -> float:

@@ -6,8 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from diffusion_jax.process.level import Level
-from diffusion_jax.process.predictions import convert, predictions
+from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import Nodes, grids
 from diffusion_jax.sampling.solvers import Solver, solvers
@@ -31,9 +30,11 @@ from tests.golden.diffusers import (
     table,
 )
 from tests.golden.load import Case
-from tests.golden.problems import problem
+from tests.golden.padding import cut
+from tests.golden.problems import predicted, problem
 from tests.golden.replay import replay
 from tests.golden.spec import spec
+from tests.sampling.exact import compiled
 
 TOLERANCE = 1e-9
 FEW = 15  # steps below which the last ones are of lower order
@@ -178,9 +179,9 @@ def dpm_solver(case: Case) -> Comparisons:
     yield same("sigmas", sigmas, case["sigmas"], rtol=1e-10)
     at = at_labels(case, sigmas)
     yield same("labels", at, case["timesteps"])
-    ours = ours[: len(at) + 1]
-    yield same("alpha", ours.level.alpha[:-1], case["eval_alpha"], rtol=1e-9)
-    yield same("sigma", ours.level.sigma[:-1], case["eval_sigma"], rtol=1e-9)
+    ours = cut(ours, len(at) + 1)
+    yield same("alpha", np.asarray(ours.level.alpha)[:-1], case["eval_alpha"], rtol=1e-9)
+    yield same("sigma", np.asarray(ours.level.sigma)[:-1], case["eval_sigma"], rtol=1e-9)
     yield same("scale of the start", 1.0, case["init_noise_sigma"])
     yield from recorded_prediction(case)
     if "Single" in case.family:
@@ -211,14 +212,9 @@ def edm_outputs(case: Case, sigma_data: float, kind: str) -> Comparisons:
     """EDM's prediction beside the network's outputs; what they call v has its sign."""
     sigma = case["eval_sigma"][:, None]
     x = case["eval_x"] * np.hypot(sigma, sigma_data)[..., None]
-    rows = np.broadcast_to(sigma, x.shape[:2]).reshape(-1)
-    level = Level(jnp.ones(rows.shape), jnp.asarray(rows))
-    flat = jnp.asarray(x.reshape(len(rows), -1))
     target = predictions.make(f"edm(sigma_data={sigma_data})")
-    denoised = problem(case.problem).denoise(flat, level)
-    found = np.asarray(convert(denoised, flat, level, predictions.make("x0"), target))
     sign = {"epsilon": 1.0, "v_prediction": -1.0}[kind]
-    found = sign * found.reshape(x.shape)
+    found = sign * predicted(problem(case.problem), target, x, 1.0, sigma)
     yield same("network's output", found, case["eval_out"], rtol=1e-9, atol=1e-9)
 
 
@@ -232,7 +228,7 @@ def edm(case: Case) -> Comparisons:
     rho, ends = asked(case, "rho", 7.0), {"sigma_min": float(low), "sigma_max": float(high)}
     karras = asked(case, "sigma_schedule", config["sigma_schedule"]) == "karras"
     made = grids.make(spec("karras", rho=rho, **ends) if karras else spec("log_snr", **ends))
-    sigma = np.asarray(made(schedules.make(spec("edm", **ends)), steps).level.sigma)[:-1]
+    sigma = np.asarray(compiled(made, schedules.make(spec("edm", **ends)), steps).level.sigma)[:-1]
     if steps == 1 and not karras:
         sigma = np.array([low])  # its list is laid out from the other end
     last = low if asked(case, "final_sigmas_type", "zero") == "sigma_min" else 0.0

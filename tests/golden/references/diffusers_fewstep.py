@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.preconditioning import input_scale
-from diffusion_jax.process.predictions import predictions
+from diffusion_jax.process.predictions import X0, predictions
 from diffusion_jax.process.schedules import Schedule, schedules
 from diffusion_jax.sampling.boundary import (
     consistency_scalings,
@@ -37,9 +37,10 @@ from tests.golden.diffusers import (
     threshold,
 )
 from tests.golden.load import Case
-from tests.golden.problems import Problem, problem
+from tests.golden.problems import Problem, predicted, problem
 from tests.golden.references.diffusers_labels import at_labels, draws
-from tests.golden.replay import nodes_at, replay, with_clean
+from tests.golden.replay import at_times, nodes_at, replay, with_clean
+from tests.sampling.exact import compiled
 
 TOLERANCE = 1e-9
 
@@ -176,7 +177,7 @@ def trig_flow(case: Case) -> Comparisons:
         angle[1] = between if between is not None and steps == 2 else angle[1]
     yield same("angles", angle, case["timesteps"], rtol=1e-12)
     # Their data are x_0/sigma_data; x and the noise are on the scale of x_0 here.
-    ours = schedules.make("cosine").level(2 / np.pi * jnp.asarray(angle))
+    ours = at_times(schedules.make("cosine"), 2 / np.pi * np.asarray(angle)).level
     alpha, sigma = np.asarray(ours.alpha), sigma_data * np.asarray(ours.sigma)
     yield same("alpha", alpha[:-1], case["eval_alpha"], atol=1e-12)
     yield same("sigma", sigma[:-1], case["eval_sigma"], rtol=1e-12)
@@ -194,6 +195,16 @@ def trig_flow(case: Case) -> Comparisons:
     assert not case.kwargs["step"]
 
 
+@jax.jit
+def _bounded(
+    x: Array, outputs: Array, level: Level, sigma_data: float, sigma_min: float
+) -> tuple[Array, Array]:
+    """What a consistency model's network is given at x, and what its outputs there stand for."""
+    scalings = consistency_scalings(sigma_data, sigma_min)
+    seen = input_scale(level.like(x), sigma_data) * x
+    return seen, with_boundary(lambda *_: outputs, scalings)(x, level, None)
+
+
 @checks("diffusers", "CMStochasticIterativeScheduler")
 def consistency_model(case: Case) -> Comparisons:
     config = {
@@ -208,7 +219,7 @@ def consistency_model(case: Case) -> Comparisons:
     count, low, high = (config[k] for k in ("num_train_timesteps", "sigma_min", "sigma_max"))
     ends = f"sigma_min={low}, sigma_max={high}"
     grid = grids.make(f"karras(rho={config['rho']}, {ends})")
-    whole = np.asarray(grid(schedules.make(f"edm({ends})"), count).level.sigma)[:-1]
+    whole = np.asarray(compiled(grid, schedules.make(f"edm({ends})"), count).level.sigma)[:-1]
     at = given(case, "set_timesteps", "timesteps")
     if at is None:
         at = np.arange(steps_of(case))[::-1] * (count // steps_of(case))
@@ -218,14 +229,13 @@ def consistency_model(case: Case) -> Comparisons:
     yield same("scale of the start", high, case["init_noise_sigma"], rtol=1e-12)
     yield same("labels", 250 * np.log(sigma[:-1] + 1e-44), case["timesteps"], rtol=1e-10)
 
-    exact, x = problem(case.problem), jnp.asarray(case["traj"][:-1])
-    level = Level(jnp.asarray(case["eval_alpha"]), jnp.asarray(case["eval_sigma"]))
-    scale = input_scale(level.like(x), config["sigma_data"])
-    yield same("network's input", scale * x, case["eval_x"], rtol=1e-10)
-    outputs = jnp.asarray(case["eval_out"])
-    bounded = with_boundary(lambda *_: outputs, consistency_scalings(config["sigma_data"], low))
-    ours = jax.vmap(exact.denoise)(x, level)
-    yield same("c_skip x + c_out F", bounded(x, level, None), ours, rtol=1e-9, atol=1e-10)
+    exact, x, said = problem(case.problem), case["traj"][:-1], case["eval_out"]
+    alpha, sigma_at = case["eval_alpha"], case["eval_sigma"]
+    level = Level(jnp.asarray(alpha), jnp.asarray(sigma_at))
+    seen, bounded = _bounded(x, said, level, config["sigma_data"], low)
+    yield same("network's input", seen, case["eval_x"], rtol=1e-10)
+    ours = predicted(exact, X0(), x, alpha[:, None], sigma_at[:, None])
+    yield same("c_skip x + c_out F", bounded, ours, rtol=1e-9, atol=1e-10)
     if config["clip_denoised"]:
         exact = Thresholded(exact, thresholds.make("clip"))
     solver = solvers.make(f"consistency(sigma_min={low})")

@@ -27,8 +27,9 @@ from tests.golden.diffusers import (
 )
 from tests.golden.load import Case
 from tests.golden.openai import told
+from tests.golden.padding import pad
 from tests.golden.problems import Problem, problem
-from tests.golden.replay import apart, nodes_at, replay
+from tests.golden.replay import SHORTEST, apart, nodes_at, replay
 
 TOLERANCE = 1e-9
 
@@ -170,7 +171,7 @@ def ddim(case: Case) -> Comparisons:
     noisy = np.asarray(nodes[0].level.sigma) > 0
     told = noisy & np.isfinite(x[:-1]).all(axis=(1, 2))
     if told.any():
-        some = jax.tree.map(lambda values: values[told], nodes)
+        some = jax.tree.map(lambda values: np.asarray(values)[told], nodes)
         found = apart(solver, exact, *some, x[:-1][told], noise[told])
         yield same("estimates", found.denoised, case["pred_x0"][told], atol=TOLERANCE)
         yield same("each step", found.x, x[1:][told], atol=TOLERANCE)
@@ -186,7 +187,10 @@ def ddim(case: Case) -> Comparisons:
         # A step to the level where it is, which is nothing but its clipping, is ours to leave out.
         stays = int(noisy[0] and whole.level.sigma[0] == whole.level.sigma[1])
         x0 = jnp.asarray(found.x[0]) if stays else x0
-        states = inverted(solver, exact, upwards(whole[stays:]), x0)
+        back = upwards(jax.tree.map(lambda values: np.asarray(values)[stays:], whole))
+        back = jax.tree.map(lambda values: pad(values, SHORTEST + 1), back)
+        # Padding comes first, and is left alone.
+        states = np.asarray(inverted(solver, exact, back, x0))[stays - len(at) :]
         states = np.concatenate([found.x[:stays], states])
     else:
         states = replay(solver, whole, exact, case["x_init"], noise).x

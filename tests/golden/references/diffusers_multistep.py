@@ -43,17 +43,12 @@ def sigma_nodes(case: Case) -> Nodes:
 def grid(case: Case, ours: Nodes) -> Comparisons:
     """Our levels beside those at which the network was asked."""
     asked = len(case["eval_sigma"])
-    yield same("alpha", ours.level.alpha[:asked], case["eval_alpha"], rtol=1e-9)
-    yield same("sigma", ours.level.sigma[:asked], case["eval_sigma"], rtol=1e-9)
+    alpha, sigma = np.asarray(ours.level.alpha), np.asarray(ours.level.sigma)
+    yield same("alpha", alpha[:asked], case["eval_alpha"], rtol=1e-9)
+    yield same("sigma", sigma[:asked], case["eval_sigma"], rtol=1e-9)
     if "sigmas" in case:
-        flows = Config(case)["use_flow_sigmas"]
-        level = ours.level
-        yield same(
-            "sigmas",
-            level.sigma if flows else np.asarray(level.sigma) / np.asarray(level.alpha),
-            case["sigmas"],
-            rtol=1e-9,
-        )
+        found = sigma if Config(case)["use_flow_sigmas"] else sigma / alpha
+        yield same("sigmas", found, case["sigmas"], rtol=1e-9)
 
 
 def run(case: Case, solver: Solver, ours: Nodes) -> Any:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
@@ -28,9 +29,10 @@ from tests.golden.diffusers import (
     table,
 )
 from tests.golden.load import Case
+from tests.golden.padding import pad
 from tests.golden.problems import Problem, problem
 from tests.golden.references.diffusers_labels import at_labels
-from tests.golden.replay import at_times, replay
+from tests.golden.replay import SHORTEST, at_times, replay
 
 TOLERANCE = 1e-9
 HALVED = 3  # steps that PNDM takes by Runge-Kutta
@@ -91,7 +93,7 @@ def calls(case: Case) -> Iterator[Call]:
             sixths = {begins: 1, begins + 1: 2, begins + 2: 2, begins + 3: 1}
             yield Call(begins, here, there, {k: w / 6 for k, w in sixths.items()})
             kept.append(begins)
-    weights = [np.asarray(adams_bashforth(4, jnp.asarray(n))) for n in range(1, 5)]
+    weights = np.asarray(_adams_bashforth(np.arange(1, 5)))
     for k, here in enumerate(at[first:], 2 if skips else 4 * HALVED):
         kept.append(k)
         latest = kept[:-5:-1]
@@ -99,19 +101,31 @@ def calls(case: Case) -> Iterator[Call]:
         yield Call(k, here, here - stride, means)
 
 
+@jax.jit
+def _adams_bashforth(kept: Array) -> Array:
+    return jax.vmap(functools.partial(adams_bashforth, 4))(kept)
+
+
+@jax.jit
+def _transfer(x: Array, eps: Array, here: Level, there: Level) -> Array:
+    return transfer(x, eps, here.like(x), there.like(x))
+
+
 def each_call(case: Case) -> Comparisons:
     """Every call by itself, from the states and outputs that were recorded."""
     made = list(calls(case))
-    x = jnp.asarray(case["traj"][[call.begins for call in made]])
-    outputs = case["eval_out"]
-    mean = jnp.array([sum(w * outputs[k] for k, w in call.means.items()) for call in made])
+    x, outputs = case["traj"][[call.begins for call in made]], case["eval_out"]
+    mean = np.array([sum(w * outputs[k] for k, w in call.means.items()) for call in made])
     here, there = (
-        at_labels(case, np.array([getattr(call, side) for call in made])).level.like(x)
+        at_labels(case, np.array([getattr(call, side) for call in made])).level
         for side in ("here", "there")
     )
-    v = Config(case)["prediction_type"] == "v_prediction"
-    eps = here.alpha * mean + here.sigma * x if v else mean
-    yield same("each call", transfer(x, eps, here, there), case["traj"][1:], atol=TOLERANCE)
+    if Config(case)["prediction_type"] == "v_prediction":
+        alpha, sigma = (np.asarray(v)[:, None, None] for v in (here.alpha, here.sigma))
+        mean = alpha * mean + sigma * x
+    padded = jax.tree.map(lambda values: pad(values, SHORTEST), (x, mean, here, there))
+    found = np.asarray(_transfer(*padded))[: len(made)]
+    yield same("each call", found, case["traj"][1:], atol=TOLERANCE)
 
 
 VS_OF_OTHER_LEVELS = (
@@ -156,8 +170,9 @@ def pndm(case: Case) -> Comparisons:
     yield same("settings of a step", len(case.kwargs["step"]), 0)
     yield from table(case)
     yield same("labels", at[order], case["timesteps"])
-    yield same("alpha", ours.level.alpha[order], case["eval_alpha"], rtol=1e-9)
-    yield same("sigma", ours.level.sigma[order], case["eval_sigma"], rtol=1e-9)
+    alpha, sigma = np.asarray(ours.level.alpha), np.asarray(ours.level.sigma)
+    yield same("alpha", alpha[order], case["eval_alpha"], rtol=1e-9)
+    yield same("sigma", sigma[order], case["eval_sigma"], rtol=1e-9)
     yield from recorded_prediction(case)
     yield same("evaluations", solver.evaluations(len(at)), case.nfe)
     yield from each_call(case)
@@ -209,12 +224,11 @@ def ipndm(case: Case) -> Comparisons:
     yield same("trained betas", config["trained_betas"] is None, True)
     config.get("num_train_timesteps")  # labels are times here
     time = np.linspace(1, 0, steps + 1)
-    ours = at_times(schedules.make("crash"), jnp.asarray(time))
+    ours = at_times(schedules.make("crash"), time)
     yield same("alpha", ours.level.alpha, case["alphas"], atol=1e-12)
     yield same("sigma", ours.level.sigma, case["betas"], atol=1e-12)
-    level = Level(*(jnp.asarray(v)[:-1] for v in (ours.level.alpha, ours.level.sigma)))
-    label = np.arctan2(level.sigma, level.alpha) * 2 / np.pi
-    yield same("labels", label, case["timesteps"], atol=1e-9)
+    label = np.arctan2(ours.level.sigma, ours.level.alpha) * 2 / np.pi
+    yield same("labels", label[:-1], case["timesteps"], atol=1e-9)
     yield from outputs(case, predictions.make("v"))
     solver = solvers.make("ipndm")
     yield same("evaluations", solver.evaluations(steps), case.nfe)

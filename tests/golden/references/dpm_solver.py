@@ -3,13 +3,14 @@
 import functools
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from diffusion_jax.oracles import GaussianMixture
 from diffusion_jax.process.level import Level
-from diffusion_jax.process.predictions import X0, convert, predictions
+from diffusion_jax.process.predictions import X0, Prediction, convert, predictions
 from diffusion_jax.process.schedules import Schedule, schedules
 from diffusion_jax.process.schedules.table import Table
 from diffusion_jax.sampling.grids import Nodes
@@ -21,8 +22,9 @@ from diffusion_jax.struct import pytree, static
 from tests.golden.check import Comparison, Comparisons, checks, same
 from tests.golden.diffusers import Thresholded, outputs
 from tests.golden.load import Case
-from tests.golden.problems import Problem, mixture, problem
-from tests.golden.replay import at_times, replay
+from tests.golden.padding import rows
+from tests.golden.problems import Problem, mixture, predicted, problem
+from tests.golden.replay import at_times, replay, times_of
 
 TOLERANCE = 1e-9
 MODELS = {"noise": "epsilon", "x_start": "x0", "v": "v", "score": "score"}
@@ -53,8 +55,9 @@ def spaced(process: Schedule, skip: str, start: float, end: float, steps: int) -
         return np.linspace(start, end, steps + 1)
     if skip == "time_quadratic":
         return np.linspace(start**0.5, end**0.5, steps + 1) ** 2
-    ends = np.asarray(at_times(process, jnp.array([start, end])).level.log_snr)
-    times = np.asarray(process.time(jnp.linspace(*ends, steps + 1)))
+    level = at_times(process, np.array([start, end])).level
+    ends = 2 * (np.log(level.alpha) - np.log(level.sigma))
+    times = times_of(process, np.linspace(*ends, steps + 1))
     return np.concatenate([[start], times[1:-1], [end]])
 
 
@@ -143,7 +146,8 @@ def ending(case: Case, data: Problem, x: Any, nodes: Nodes) -> np.ndarray:
     """What a run returns that arrives at x: that, or the estimate of x_0 there."""
     if not case.kwargs.get("denoise_to_zero", False):
         return np.asarray(x)
-    return np.asarray(corrected(case, data).denoise(jnp.asarray(x), nodes[-1].level))
+    alpha, sigma = (np.asarray(values)[-1] for values in (nodes.level.alpha, nodes.level.sigma))
+    return predicted(corrected(case, data), X0(), x, alpha, sigma)
 
 
 def grids(case: Case, nodes: Nodes, outer: np.ndarray) -> Comparisons:
@@ -174,7 +178,7 @@ def states(case: Case, solver: Solver, nodes: Nodes, data: Problem, outer: Any) 
 def sampler(case: Case) -> Comparisons:
     """A run from noise to data, or back."""
     times, outer = grid(case)
-    nodes = at_times(schedule(case.extra["schedule"]), jnp.asarray(times))
+    nodes = at_times(schedule(case.extra["schedule"]), times)
     yield from grids(case, nodes, outer)
     yield from outputs(case, predictions.make(MODELS[case.extra["model_type"]]))
     if "orders" in case:
@@ -210,28 +214,31 @@ class Guided:
         return guide(self.mixture.denoise, both[1])(x, level, both[0])
 
 
+@jax.jit
+def _said(data: Guided, kind: Prediction, x: Array, level: Level) -> tuple[Array, Array, Array]:
+    """Predictions of the whole mixture and of its component, and the classifier's gradient."""
+    both = (data.mixture.denoise(x, level), data.only(x, level))
+    whole, only = (convert(x0, x, level, X0(), kind) for x0 in both)
+    return whole, only, data.gradient(x, level)
+
+
 def guided_outputs(case: Case, data: Guided) -> Comparisons:
     """What the network and the classifier said, beside the mixture and its component."""
-    x = jnp.asarray(case["eval_x"].reshape(-1, case["eval_x"].shape[-1]))
-    count = case["eval_x"].shape[1]
-    alpha, sigma = (jnp.repeat(case[f"eval_{name}"], count) for name in ("alpha", "sigma"))
-    level = Level(alpha, sigma)
-    whole, only = data.mixture.denoise(x, level), data.only(x, level)
-    kind = predictions.make(MODELS[case.extra["model_type"]])
+    x, kind = case["eval_x"], predictions.make(MODELS[case.extra["model_type"]])
+    flat = x.reshape(-1, x.shape[-1])
+    levels = (np.repeat(case[f"eval_{name}"], x.shape[1]) for name in ("alpha", "sigma"))
+    found = _said(data, kind, rows(flat), Level(*map(rows, levels)))
+    whole, only, gradient = (np.asarray(v)[: len(flat)].reshape(x.shape) for v in found)
 
-    def beside(what: str, found: Array, recorded: str) -> Comparison:
-        shape = case[recorded].shape
-        return same(what, found.reshape(shape), case[recorded], rtol=1e-9, atol=1e-9)
-
-    def predicted(x0: Array) -> Array:
-        return convert(x0, x, level, X0(), kind)
+    def beside(what: str, found: np.ndarray, recorded: str) -> Comparison:
+        return same(what, found, case[recorded], rtol=1e-9, atol=1e-9)
 
     by_classifier = data.kind == "classifier"
-    yield beside("network's output", predicted(whole if by_classifier else only), "eval_out")
+    yield beside("network's output", whole if by_classifier else only, "eval_out")
     if by_classifier:
-        yield beside("classifier's gradient", data.gradient(x, level), "eval_grad")
+        yield beside("classifier's gradient", gradient, "eval_grad")
     elif "eval_out_uncond" in case:
-        yield beside("unconditional output", predicted(whole), "eval_out_uncond")
+        yield beside("unconditional output", whole, "eval_out_uncond")
     yield same("number of outputs", len(case["eval_x"]), case.nfe)
 
 
@@ -242,7 +249,7 @@ def guided(case: Case) -> Comparisons:
     data = Guided(mixture(), guidance["scale"], guidance["cls"], guidance["type"])
     yield same("problem", case.problem == "gmm2", True)
     times, outer = grid(case)
-    nodes = at_times(schedule(case.extra["schedule"]), jnp.asarray(times))
+    nodes = at_times(schedule(case.extra["schedule"]), times)
     yield from grids(case, nodes, outer)
     yield from guided_outputs(case, data)
     yield from states(case, solver_of(case), nodes, data, outer)
@@ -264,7 +271,7 @@ def adaptive(case: Case) -> Comparisons:
     }
     words = ", ".join(f"{name}={value}" for name, value in settings.items())
     solver = solvers.make(f"dpm_solver_adaptive({words})")
-    nodes = at_times(schedule(case.extra["schedule"]), jnp.array(ends(case)))
+    nodes = at_times(schedule(case.extra["schedule"]), np.array(ends(case)))
     yield from outputs(case, predictions.make(MODELS[case.extra["model_type"]]))
     data = problem(case.problem)
     found = replay(solver, nodes, model_of(case, data), case["x_init"])

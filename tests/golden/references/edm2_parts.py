@@ -3,6 +3,10 @@
 Theirs are (batch, channels, height, width) with filters (outputs, inputs, height, width).
 """
 
+import functools
+from collections.abc import Callable
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -18,30 +22,32 @@ def mp_ops(case: Case) -> Comparisons:
     if "weight" in case:
         yield from _convolution(case)
     elif "freqs" in case:
-        found = mp.mp_fourier(*(jnp.asarray(case[name]) for name in ("x", "freqs", "phases")))
+        found = jax.jit(mp.mp_fourier)(*(case[name] for name in ("x", "freqs", "phases")))
         yield same("features", found, case["out"], atol=CLOSE)
     else:
         x = _channels_last(case["x"])
-        yield same("out", _part(case, x), _channels_last(case["out"]), atol=CLOSE)
+        yield same("out", jax.jit(_part(case))(x), _channels_last(case["out"]), atol=CLOSE)
 
 
 def _channels_last(x: np.ndarray) -> jnp.ndarray:
     return jnp.asarray(np.moveaxis(x, 1, -1))
 
 
-def _part(case: Case, x: jnp.ndarray) -> jnp.ndarray:
-    """What the case's operation makes of x; the recording names it only by what it was given."""
+def _part(case: Case) -> Callable[[jnp.ndarray], jnp.ndarray]:
+    """The case's operation; the recording names it only by what it was given."""
     kwargs = case.kwargs
     if "mode" in kwargs:
-        return mp.resample(x, kwargs["mode"], tuple(map(float, kwargs.get("f", (1, 1)))))
+        taps = tuple(map(float, kwargs.get("f", (1, 1))))
+        return functools.partial(mp.resample, mode=kwargs["mode"], taps=taps)
     if "b" in case:
         # Only a concatenation has as many channels as both of its inputs.
         joins = case["out"].shape[1] == case["x"].shape[1] + case["b"].shape[1]
         part = mp.mp_cat if joins else mp.mp_sum
-        return part(x, _channels_last(case["b"]), kwargs.get("t", 0.5))
+        return lambda x: part(x, _channels_last(case["b"]), kwargs.get("t", 0.5))
     if "dim" in kwargs or _only_scales(case):
-        return mp.normalize(x, _axes(kwargs.get("dim"), x.ndim), kwargs.get("eps", 1e-4))
-    return mp.mp_silu(x)
+        axes = _axes(kwargs.get("dim"), case["x"].ndim)
+        return lambda x: mp.normalize(x, axes, kwargs.get("eps", 1e-4))
+    return mp.mp_silu
 
 
 def _only_scales(case: Case) -> bool:
@@ -61,8 +67,8 @@ def _axes(dim: int | list[int] | None, ndim: int) -> tuple[int, ...] | None:
 def _convolution(case: Case) -> Comparisons:
     # (outputs, inputs, …) to (…, inputs, outputs)
     filters = jnp.asarray(np.moveaxis(case["weight"], (0, 1), (-1, -2)))
-    found = mp.mp_conv(_channels_last(case["x"]), filters, case.kwargs.get("gain", 1))
+    found = jax.jit(mp.mp_conv)(_channels_last(case["x"]), filters, case.kwargs.get("gain", 1))
     yield same("out", found, _channels_last(case["out"]), atol=CLOSE)
     after = np.moveaxis(case["weight_after"], (0, 1), (-1, -2))
-    forced = mp.forced({mp.FILTERS: filters})[mp.FILTERS]
+    forced = jax.jit(mp.forced)({mp.FILTERS: filters})[mp.FILTERS]
     yield same("forced weights", forced, after, atol=CLOSE)

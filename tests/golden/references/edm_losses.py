@@ -1,17 +1,18 @@
 """Losses of EDM, EDM2 and k-diffusion's training densities."""
 
-import jax.numpy as jnp
+import jax
 import numpy as np
+from jaxtyping import Array
 from scipy import stats
 
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.predictions import X0
-from diffusion_jax.process.schedules import schedules
-from diffusion_jax.process.times import times
+from diffusion_jax.process.schedules import Schedule, schedules
+from diffusion_jax.process.times import Times, times
 from tests.golden.check import Comparisons, checks, same
 from tests.golden.load import Case
-from tests.golden.losses import levels, loss_of, points_at, restated
-from tests.golden.problems import problem
+from tests.golden.losses import levels, loss_of, mixed, points_at, restated
+from tests.golden.problems import predicted, problem
 
 # Whatever the network predicts, the loss of the same estimate of x_0 is the same.
 PREDICTIONS = ("x0", "epsilon", "v", "edm")
@@ -68,9 +69,9 @@ def _same_losses(
         name, data = weighting
         objective = Objective.make(schedule, prediction, drawn, name, data, loss)
         level = levels(objective, u)
-        yield same("sigma/alpha", level.noise_to_signal, s, rtol=1e-10)
-        x = level.mix(jnp.asarray(x0), jnp.asarray(eps))
-        denoised = problem(case.problem).denoise(x, level)
+        yield same("sigma/alpha", level.sigma / level.alpha, s, rtol=1e-10)
+        x = mixed(level, x0, eps)
+        denoised = predicted(problem(case.problem), X0(), x, level.alpha, level.sigma)
         yield same("E[x0|x]", denoised, case["denoised"], rtol=1e-9, atol=1e-12)
         output = restated(case["denoised"], x, level, X0(), objective.prediction)
         if "logvar" in case:
@@ -111,8 +112,13 @@ def sigma_density(case: Case) -> Comparisons:
     else:
         member = f"log_uniform({_bounds(low, high)})"
     schedule = schedules.make("edm(sigma_min=1e-30, sigma_max=1e30)")
-    sigma = times.make(member).time(jnp.asarray(u), schedule)
+    sigma = _times(times.make(member), u, schedule)
     yield same("sigma", sigma, case["sigma"], rtol=1e-9)
+
+
+@jax.jit
+def _times(drawn: Times, u: Array, schedule: Schedule) -> Array:
+    return drawn.time(u, schedule)
 
 
 def _bounds(low: float | None, high: float | None) -> str:

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from diffusion_jax.oracles import GaussianMixture
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import Schedule, schedules
@@ -22,7 +21,7 @@ from tests.golden.check import Comparisons, Deliberate, Fault, Uncovered, checks
 from tests.golden.diffusers import exploding, outputs
 from tests.golden.load import Case
 from tests.golden.problems import Problem, problem
-from tests.golden.replay import at_times, replay, with_clean
+from tests.golden.replay import at_times, replay, times_of, with_clean
 from tests.golden.spec import spec
 from tests.sampling.exact import compiled
 
@@ -67,8 +66,8 @@ def karras(case: Case, ends: Mapping[str, float]) -> np.ndarray:
 
 def noise(grid: Any, schedule: Schedule, case: Case) -> np.ndarray:
     """sigma/alpha at the nodes of a grid, the last 0."""
-    nodes = compiled(grid, schedule, int(case.kwargs.get("num_steps", 18)))
-    return np.asarray(nodes.level.noise_to_signal)
+    level = compiled(grid, schedule, int(case.kwargs.get("num_steps", 18))).level
+    return np.asarray(level.sigma) / np.asarray(level.alpha)
 
 
 def run(case: Case, solver: Solver, clock: Schedule, sigma: np.ndarray) -> Comparisons:
@@ -76,10 +75,10 @@ def run(case: Case, solver: Solver, clock: Schedule, sigma: np.ndarray) -> Compa
     steps = len(sigma) - 1
     yield same("evaluations", solver.evaluations(steps), case.nfe)
     yield from outputs(case, predictions.make("x0"))
-    nodes = with_clean(at_times(clock, clock.time(jnp.asarray(-2 * np.log(sigma[:-1])))))
+    nodes = with_clean(at_times(clock, times_of(clock, -2 * np.log(sigma[:-1]))))
     yield same("scale", nodes.level.alpha, case["s_steps"], rtol=1e-10)
-    yield same("time", np.append(nodes.time[:-1], 0), case["t_steps"], rtol=1e-10)
-    x = nodes.level.sigma[0] * case["x_init"]
+    yield same("time", np.append(np.asarray(nodes.time)[:-1], 0), case["t_steps"], rtol=1e-10)
+    x = np.asarray(nodes.level.sigma)[0] * case["x_init"]
     states = replay(solver, nodes, problem(case.problem), x, case.get("noise")).x
     yield same("states", np.concatenate([x[None], states[:-1]]), case["state"], atol=STATES)
     yield same("final", states[-1], case["final"], atol=STATES)
@@ -124,8 +123,8 @@ def table(case: Case) -> np.ndarray:
     count = case.kwargs.get("M", 1000)
     least, offset = case.kwargs.get("C_1", 0.001), case.kwargs.get("C_2", 0.008)
     cosine = f"ddpm_cosine(steps={count}, offset={offset}, largest_beta={1 - least})"
-    level = schedules.make(cosine).level(jnp.arange(1, count + 1) / count)
-    return np.asarray(level.noise_to_signal)
+    level = at_times(schedules.make(cosine), np.arange(1, count + 1) / count).level
+    return np.asarray(level.sigma) / np.asarray(level.alpha)
 
 
 def discretization(case: Case) -> str:
@@ -209,7 +208,7 @@ def single_precision_is_not_enough() -> None:
             found.append(np.sqrt((found[-1] ** 2 + 1) / ratio - 1))
         return np.array(found[1:])
 
-    level = schedules.make("ddpm_cosine").level(jnp.arange(1, 1001) / 1000)
+    level = at_times(schedules.make("ddpm_cosine"), np.arange(1, 1001) / 1000).level
     exact = recursion(np.float64)
     np.testing.assert_allclose(level.noise_to_signal, exact, rtol=1e-9)
     assert np.abs(recursion(np.float32) / exact - 1).max() > 1e-4
@@ -236,12 +235,12 @@ class Guided:
 
 
 def component(name: str | None, index: int | None) -> Problem:
-    """One component of a mixture, or all of it."""
+    """One component of a mixture, by a weight of 0 for the others, or all of it."""
     whole = problem(name)
     if index is None:
         return whole
-    one = slice(index, index + 1)
-    return GaussianMixture(jnp.ones(1), whole.means[one], whole.stds[one])
+    weights = np.eye(len(whole.weights))[index]
+    return dataclasses.replace(whole, weights=jnp.asarray(weights))
 
 
 @checks("edm2", "edm_sampler")

@@ -1,6 +1,5 @@
 """guided-diffusion's samplers. Its loop index counts the kept steps, least noise first."""
 
-import functools
 from typing import Any
 
 import jax
@@ -20,12 +19,12 @@ from tests.golden.openai import (
     VARIANCES,
     Chain,
     ClassGradient,
-    Sampled,
     dit_schedule,
     kept,
+    sampled,
     told,
 )
-from tests.golden.problems import Problem, problem
+from tests.golden.problems import Problem, predicted, problem
 from tests.golden.replay import nodes_at, replay
 
 
@@ -38,7 +37,7 @@ def p_sample(case: Case) -> Comparisons:
     # A predicted mean is taken as it is: clipping x_0 leaves it alone.
     clip = case.kwargs["clip_denoised"] and case.kwargs["model_mean_type"] != "PREVIOUS_X"
     data = told(
-        Sampled(problem(case.problem), clip=clip),
+        sampled(problem(case.problem), clip=clip),
         kind,
         case["eval_sigma"],
         case.get("var_pred"),
@@ -56,7 +55,7 @@ def ddim_sample(case: Case) -> Comparisons:
     yield from _evaluations(case, chain)
     gradient, scale = _gradient(case), float(case.kwargs["cond_scale"])
     clip = case.kwargs["clip_denoised"]
-    data = Sampled(problem(case.problem), clip, gradient, scale)
+    data = sampled(problem(case.problem), clip, gradient, scale)
     # DDIM has no use for a variance.
     yield same("variance", case.kwargs["model_var_type"] in VARIANCES, True)
     eta = case.kwargs["eta"]
@@ -71,9 +70,8 @@ def ddim_reverse(case: Case) -> Comparisons:
     yield same("variance", case.kwargs["model_var_type"] in VARIANCES, True)
     yield same("eta", case.kwargs["eta"], 0)
     clip, gradient = case.kwargs["clip_denoised"], _gradient(case)
-    data = Sampled(problem(case.problem), clip, gradient, float(case.kwargs["cond_scale"]))
-    alpha, sigma = (np.asarray(v) for v in (chain.levels.alpha, chain.levels.sigma))
-    nodes = nodes_at(np.append(alpha, 0.0), np.append(sigma, 1.0))
+    data = sampled(problem(case.problem), clip, gradient, float(case.kwargs["cond_scale"]))
+    nodes = nodes_at(np.append(chain.levels.alpha, 0.0), np.append(chain.levels.sigma, 1.0))
     states = replay(solvers.make("ddim"), nodes, data, case["x_init"])
     yield same("trajectory", states.x, case["traj"][1:], atol=1e-9)
     yield same("final", states.x[-1], case["final"], atol=1e-9)
@@ -105,14 +103,13 @@ def dit_p_sample(case: Case) -> Comparisons:
     yield same("alpha", alpha, case["eval_alpha"], rtol=1e-10, atol=ROUNDING)
     yield same("sigma", sigma, case["eval_sigma"], rtol=1e-10)
     yield same("label", labels[::-1], case["eval_t"])
-    level = Level(jnp.asarray(alpha), jnp.asarray(sigma))
-    predicted = chain.prediction("START_X" if kwargs.get("predict_xstart") else "EPSILON")
-    found = _target(problem(case.problem), predicted, jnp.asarray(case["eval_x"]), level)
+    prediction = chain.prediction("START_X" if kwargs.get("predict_xstart") else "EPSILON")
+    found = _output(case, prediction, alpha, sigma)
     yield same("output", found, case["eval_out"], rtol=1e-8, atol=1e-9)
     _ = kwargs.get("use_kl"), kwargs.get("rescale_learned_sigmas")  # of the loss
     fixed = "small" if kwargs.get("sigma_small", False) else "large"
     kind = "learned_range" if kwargs.get("learn_sigma", True) else fixed
-    exact = Sampled(problem(case.problem), clip=kwargs.get("clip_denoised", False))
+    exact = sampled(problem(case.problem), clip=kwargs.get("clip_denoised", False))
     data = told(exact, kind, sigma, case.get("var_pred"))
     nodes = nodes_at(*chain.down)
     solver = Ancestral("learned" if kind.startswith("learned") else kind)
@@ -121,32 +118,23 @@ def dit_p_sample(case: Case) -> Comparisons:
     yield same("final", states.x[-1], case["final"], atol=1e-9)
 
 
-@functools.partial(jax.jit, static_argnames="upwards")
-def _target(
-    data: Problem, prediction: Prediction, x: Array, level: Level, upwards: bool = False
-) -> Array:
+def _output(case: Case, prediction: Prediction, alpha: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     """What the exact network predicts at each recorded evaluation."""
-
-    def one(x: Array, level: Level) -> Array:
-        x0 = data.denoise(x, level)
-        a, b = prediction.coefficients(level)
-        return a * x0 + b * (x - level.alpha * x0) / level.sigma
-
-    return jax.vmap(one)(x, level)
+    levels = alpha[:, None], sigma[:, None]
+    return predicted(problem(case.problem), prediction, case["eval_x"], *levels)
 
 
 def _evaluations(case: Case, chain: Chain, upwards: bool = False) -> Comparisons:
     """Levels, labels and outputs of all evaluations of the network."""
     order = slice(None) if upwards else slice(None, None, -1)
-    alpha, sigma = (np.asarray(v)[order] for v in (chain.levels.alpha, chain.levels.sigma))
+    alpha, sigma = chain.levels.alpha[order], chain.levels.sigma[order]
     yield same("NFE", chain.steps, case.nfe)
     yield same("alpha", alpha, case["eval_alpha"], rtol=1e-10, atol=ROUNDING)
     yield same("sigma", sigma, case["eval_sigma"], rtol=1e-10)
     scale = 1000 / chain.trained if case.kwargs["rescale_timesteps"] else 1
     yield same("label", chain.labels[order] * scale, case["eval_t"], rtol=1e-12)
     prediction = chain.prediction(case.kwargs["model_mean_type"])
-    level = Level(jnp.asarray(alpha), jnp.asarray(sigma))
-    found = _target(problem(case.problem), prediction, jnp.asarray(case["eval_x"]), level)
+    found = _output(case, prediction, alpha, sigma)
     yield same("output", found, case["eval_out"], rtol=1e-8, atol=1e-9)
 
 
@@ -174,6 +162,11 @@ def _last(case: Case, chain: Chain) -> Any:
     return jnp.exp(small + part * (2 * jnp.log(sigma[1]) - small))
 
 
+@jax.jit
+def _each(gradient: ClassGradient, x: Array, level: Level) -> Array:
+    return jax.vmap(gradient)(x, level)
+
+
 def _states(case: Case, chain: Chain, solver: Solver, data: Problem) -> Comparisons:
     yield same("evaluations", solver.evaluations(chain.steps), case.nfe)
     states = replay(solver, nodes_at(*chain.down), data, case["x_init"], case.get("noise"))
@@ -182,8 +175,8 @@ def _states(case: Case, chain: Chain, solver: Solver, data: Problem) -> Comparis
     if case.kwargs["cond_class"] is None and not case.kwargs["clip_denoised"]:
         yield same("x_0", states.denoised, case["pred_xstart"], atol=1e-8)
     if "cond_grad" in case:
-        level = Level(*(jnp.asarray(case[f"eval_{n}"])[:, None] for n in ("alpha", "sigma")))
-        gradient = jax.vmap(_gradient(case))(jnp.asarray(case["eval_x"]), level)
+        level = Level(*(jnp.asarray(case[f"eval_{n}"][:, None]) for n in ("alpha", "sigma")))
+        gradient = np.asarray(_each(_gradient(case), jnp.asarray(case["eval_x"]), level))
         scale = case.kwargs["cond_scale"]
         yield same("gradient", scale * gradient, case["cond_grad"], rtol=1e-7, atol=1e-8)
     yield same("final", states.x[-1], case["final"], atol=1e-9)

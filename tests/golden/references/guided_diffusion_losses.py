@@ -10,21 +10,19 @@ from jaxtyping import Array
 from diffusion_jax.process.bound import BITS
 from diffusion_jax.process.gaussians import normal_kl, pixel_log_likelihood, tanh_cdf
 from diffusion_jax.process.importance import LossHistory
-from diffusion_jax.process.level import Level
 from diffusion_jax.process.losses import losses
 from diffusion_jax.process.losses.base import Loss
 from diffusion_jax.process.losses.distances import Squared
 from diffusion_jax.process.objective import Objective
-from diffusion_jax.process.predictions import Prediction
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.process.times.uniform import Discrete
 from diffusion_jax.process.weightings.plain import Simple
 from diffusion_jax.sampling.bound import Bound, variational_bound
 from tests.golden.check import Comparisons, checks, same
 from tests.golden.load import Case
-from tests.golden.losses import levels, loss_of
-from tests.golden.openai import ROUNDING, VARIANCES, Chain, Sampled, kept, told
-from tests.golden.problems import Problem, problem
+from tests.golden.losses import levels, loss_of, mixed
+from tests.golden.openai import ROUNDING, VARIANCES, Chain, kept, sampled, told
+from tests.golden.problems import Problem, predicted, problem
 
 
 @checks("guided_diffusion", "losses")
@@ -51,12 +49,9 @@ def training_losses(case: Case) -> Comparisons:
 
     objective = Objective(chain.table, prediction, times, Simple())
     level = levels(objective, u)
-    x = level.mix(jnp.asarray(case["x_start"]), jnp.asarray(case["noise"]))
+    x = mixed(level, case["x_start"], case["noise"])
     yield same("x", x, case["x_t"], rtol=1e-10)
-    x0 = problem(case.problem).denoise(x, level)
-    wide = level.like(x)
-    a, b = prediction.coefficients(wide)
-    value = np.asarray(a * x0 + b * (x - wide.alpha * x0) / wide.sigma)
+    value = predicted(problem(case.problem), prediction, x, level.alpha, level.sigma)
     yield same("output", value, case["model_out"], rtol=1e-7, atol=1e-9)
 
     output = case["model_out"]
@@ -92,50 +87,42 @@ def calc_bpd_loop(case: Case) -> Comparisons:
     _ = kwargs.get("rescale_timesteps")  # labels alone
     chain = Chain.of(kwargs["schedule"], kwargs["T"], kept(kwargs["respacing"], kwargs["T"]))
     yield same("labels", chain.labels, case["timestep_map"])
-    alpha = np.asarray(chain.levels.alpha)
-    yield same("alphas_cumprod", alpha**2, case["alphas_cumprod"], rtol=1e-8, atol=ROUNDING)
+    signal = chain.levels.alpha**2
+    yield same("alphas_cumprod", signal, case["alphas_cumprod"], rtol=1e-8, atol=ROUNDING)
     kind = VARIANCES[kwargs["model_var_type"]]
     sigma = chain.down[1][:-1]
-    exact = Sampled(problem(case.problem), kwargs["clip_denoised"])
+    exact = sampled(problem(case.problem), kwargs["clip_denoised"])
     data = told(exact, kind, sigma, case.get("var_pred"))
     x0, noise = jnp.asarray(case["x_start"]), jnp.asarray(case["noise"])
     variance = "learned" if kind.startswith("learned") else kind
     bound = _bound(data, chain.table, chain.steps, x0, noise, variance)
+    bound = jax.tree.map(np.asarray, bound)
     yield same("vb", BITS * bound.terms.T, case["vb"], rtol=1e-8, atol=1e-12)
     yield same("prior", BITS * bound.prior, case["prior_bpd"], rtol=1e-8, atol=1e-13)
-    yield same("total", BITS * bound.total, case["total_bpd"], rtol=1e-9)
+    yield same("total", BITS * np.asarray(bound.total), case["total_bpd"], rtol=1e-9)
     yield same("mse of x_0", bound.error.T, case["xstart_mse"], rtol=1e-9)
     snr = (chain.down[0][:-1] / sigma) ** 2
-    yield same("mse", snr * np.asarray(bound.error.T), case["mse"], rtol=1e-8)
+    yield same("mse", snr * bound.error.T, case["mse"], rtol=1e-8)
 
     # The network's own prediction, before anything is clipped.
-    level = Level(jnp.asarray(chain.down[0][:-1]), jnp.asarray(sigma))
+    alpha = chain.down[0][:-1]
+    x = alpha[:, None, None] * case["x_start"] + sigma[:, None, None] * case["noise"]
     prediction = chain.prediction(kwargs["model_mean_type"])
-    found = _outputs(problem(case.problem), prediction, level, x0, noise)
+    at = alpha[:, None], sigma[:, None]
+    found = predicted(problem(case.problem), prediction, x, *at)
     yield same("output", found, case["eval_out"], rtol=1e-7, atol=1e-9)
-
-
-@jax.jit
-def _outputs(data: Problem, prediction: Prediction, level: Level, x0: Array, noise: Array) -> Array:
-    def one(level: Level, eps: Array) -> Array:
-        x = level.mix(x0, eps)
-        guess = data.denoise(x, level)
-        a, b = prediction.coefficients(level)
-        return a * guess + b * (x - level.alpha * guess) / level.sigma
-
-    return jax.vmap(one)(level, noise)
 
 
 @checks("guided_diffusion", "likelihood_helpers")
 def likelihood_helpers(case: Case) -> Comparisons:
     arrays = ("mean1", "logvar1", "mean2", "logvar2")
-    kl = normal_kl(*(jnp.asarray(case[name]) for name in arrays))
+    kl = jax.jit(normal_kl)(*(case[name] for name in arrays))
     yield same("KL", kl, case["kl"], rtol=1e-9, atol=1e-14)
-    yield same("cdf", tanh_cdf(jnp.asarray(case["z"])), case["cdf"], rtol=1e-10, atol=1e-15)
-    x, mean = jnp.asarray(case["x"]), jnp.asarray(case["means"])
-    found = pixel_log_likelihood(x, mean, 2 * jnp.asarray(case["log_scales"]), approximate=True)
+    yield same("cdf", jax.jit(tanh_cdf)(case["z"]), case["cdf"], rtol=1e-10, atol=1e-15)
+    likelihood = jax.jit(functools.partial(pixel_log_likelihood, approximate=True))
+    found = np.asarray(likelihood(case["x"], case["means"], 2 * case["log_scales"]))
     # Theirs takes nearly equal numbers from each other in the upper tail: 1e-16 of probability.
-    yield same("probability", jnp.exp(found), np.exp(case["log_probs"]), rtol=1e-9, atol=1e-15)
+    yield same("probability", np.exp(found), np.exp(case["log_probs"]), rtol=1e-9, atol=1e-15)
     lasting = case["log_probs"] > np.log(1e-7)
     yield same("log p", found[lasting], case["log_probs"][lasting], rtol=1e-8, atol=1e-8)
 
@@ -145,7 +132,8 @@ def second_moments(case: Case) -> Comparisons:
     kwargs = case.kwargs
     steps, share = kwargs["T"], kwargs.get("uniform_prob", 0.001)
     history = LossHistory.empty(steps, kwargs.get("history_per_term", 10))
+    probabilities = jax.jit(LossHistory.probabilities)
     before, after = case["weights_before"], case["weights_after"]
-    yield same("before", history.probabilities(share), before / before.sum(), rtol=1e-12)
-    history = history.update(jnp.asarray(case["ts"], int), jnp.asarray(case["losses"]))
-    yield same("after", history.probabilities(share), after / after.sum(), rtol=1e-10)
+    yield same("before", probabilities(history, share), before / before.sum(), rtol=1e-12)
+    history = jax.jit(LossHistory.update)(history, case["ts"].astype(int), case["losses"])
+    yield same("after", probabilities(history, share), after / after.sum(), rtol=1e-10)

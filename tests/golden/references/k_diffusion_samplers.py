@@ -74,8 +74,8 @@ def noise_grid(name: str, n: int, given: Mapping[str, Any]) -> np.ndarray:
             "exponential": spec("log_snr", **ends),
             "polyexponential": spec("polyexponential", rho=given.get("rho", 1.0), **ends),
         }[name]
-    nodes = compiled(grids.make(grid), schedules.make(schedule), n)
-    return np.asarray(nodes.level.noise_to_signal)
+    level = compiled(grids.make(grid), schedules.make(schedule), n).level
+    return np.asarray(level.sigma) / np.asarray(level.alpha)
 
 
 def replayed_draws(case: Case, solver: Solver, sigma: np.ndarray) -> np.ndarray | None:

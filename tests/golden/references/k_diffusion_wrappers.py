@@ -2,10 +2,10 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffusion_jax.process.level import Level
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.preconditioning import input_scale
 from diffusion_jax.process.predictions import predictions, to_x0
@@ -18,9 +18,12 @@ from diffusion_jax.sampling.grids import grids
 from diffusion_jax.sampling.solvers.rescaled import down_and_up
 from tests.golden.check import Comparisons, checks, same
 from tests.golden.load import Case
-from tests.golden.losses import levels, loss_of, points_at
+from tests.golden.losses import levels, loss_of, mixed, points_at
+from tests.golden.replay import at_times, times_of
+from tests.sampling.exact import compiled
 
 CLOSE = 1e-10
+_to_x0 = jax.jit(to_x0)
 
 
 @checks("k_diffusion", "ancestral_step")
@@ -51,7 +54,7 @@ class Wrapper:
 
     def label(self, sigma: np.ndarray) -> np.ndarray:
         """Our time of the level, or the number of the entry, least noise first from 0."""
-        time = np.asarray(self.schedule.time(-2 * jnp.log(jnp.asarray(sigma))))
+        time = times_of(self.schedule, -2 * np.log(sigma))
         return time if self.entries is None else self.entries * time - 1
 
     def objective(self, sigma: np.ndarray) -> tuple[Objective, np.ndarray]:
@@ -108,17 +111,20 @@ def wrappers(case: Case) -> Comparisons:
 
 def _discrete(case: Case, wrapper: Wrapper, count: int) -> Comparisons:
     """Between a table's entries, and its entries themselves."""
-    at = wrapper.schedule.level
-    entries = at(jnp.arange(1, count + 1) / count).noise_to_signal
-    yield same("sigmas", entries, case["sigmas"], rtol=CLOSE)
+
+    def at(time: np.ndarray) -> np.ndarray:
+        level = at_times(wrapper.schedule, time).level
+        return np.asarray(level.sigma) / np.asarray(level.alpha)
+
+    yield same("sigmas", at(np.arange(1, count + 1) / count), case["sigmas"], rtol=CLOSE)
     label = wrapper.label(case["sigma_q"])
     yield same("t", label, case["t_interp"], rtol=CLOSE, atol=1e-9)
     yield same("nearest t", np.rint(label), case["t_quant"])
-    between = at((jnp.asarray(case["t_q"]) + 1) / count).noise_to_signal
-    yield same("sigma of t", between, case["sigma_of_t"], rtol=CLOSE)
+    yield same("sigma of t", at((case["t_q"] + 1) / count), case["sigma_of_t"], rtol=CLOSE)
     grid = grids.make(f"linspace(rounded=False, train_steps={count})")
-    nodes = grid(wrapper.schedule, len(case["get_sigmas"]) - 1)
-    yield same("grid", nodes.level.noise_to_signal, case["get_sigmas"], rtol=CLOSE)
+    level = compiled(grid, wrapper.schedule, len(case["get_sigmas"]) - 1).level
+    found = np.asarray(level.sigma) / np.asarray(level.alpha)
+    yield same("grid", found, case["get_sigmas"], rtol=CLOSE)
 
 
 def _scalings(case: Case, wrapper: Wrapper) -> Comparisons:
@@ -126,22 +132,22 @@ def _scalings(case: Case, wrapper: Wrapper) -> Comparisons:
     sigma = case["sigma"]
     objective, u = wrapper.objective(sigma)
     level = levels(objective, u)
-    yield same("sigma/alpha", level.noise_to_signal, sigma, rtol=CLOSE)
-    scale = np.asarray(input_scale(level, wrapper.sigma_data))
-    x = jnp.asarray(case["x"]) * level.alpha[:, None]
+    yield same("sigma/alpha", level.sigma / level.alpha, sigma, rtol=CLOSE)
+    scale = np.asarray(jax.jit(input_scale)(level, wrapper.sigma_data))
+    x = case["x"] * level.alpha[:, None]
     yield same("c_in", scale * level.alpha, case["c_in"], rtol=CLOSE)
     yield same("input", scale[:, None] * x, case["inner_in"], atol=CLOSE)
     yield same("label", _told(wrapper, sigma), case["inner_t"], rtol=CLOSE)
     yield same("output", _stand_in(case["inner_in"], case["inner_t"]), case["inner_out"], atol=1e-9)
 
-    def read(output: jnp.ndarray, x: jnp.ndarray, at: Level = level) -> jnp.ndarray:
-        return to_x0(output, x, at, objective.prediction)
+    def read(output: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return np.asarray(_to_x0(output, x, level, objective.prediction))
 
-    none, one = jnp.zeros_like(level.alpha), jnp.ones_like(level.alpha)
+    none, one = np.zeros_like(level.alpha), np.ones_like(level.alpha)
     if "c_skip" in case:
         yield same("c_skip", read(none, level.alpha), case["c_skip"], rtol=CLOSE)
     yield same("c_out", read(one, none), case["c_out"], rtol=CLOSE)
-    yield same("denoised", read(jnp.asarray(case["inner_out"]), x), case["denoised"], atol=CLOSE)
+    yield same("denoised", read(case["inner_out"], x), case["denoised"], atol=CLOSE)
 
 
 def _told(wrapper: Wrapper, sigma: np.ndarray) -> np.ndarray:
@@ -155,7 +161,6 @@ def _loss(case: Case, wrapper: Wrapper) -> Comparisons:
     points = points_at(objective, jnp.asarray(u))
     if "weight" in case:
         yield same("weight", points.weight, case["weight"], rtol=CLOSE)
-    x = points.level.mix(jnp.asarray(x0), jnp.asarray(noise))
-    seen = np.asarray(points.input_scale[:, None] * x)
+    seen = np.asarray(points.input_scale)[:, None] * mixed(points.level, x0, noise)
     output = _stand_in(seen, np.asarray(_told(wrapper, sigma)))
     yield same("loss", loss_of(objective, u, x0, noise, output), case["loss"], rtol=1e-8)

@@ -11,38 +11,40 @@ from scipy import stats
 
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.preconditioning import input_scale
-from diffusion_jax.process.predictions import Prediction, convert, predictions
-from diffusion_jax.process.schedules import Schedule, rate, schedules
+from diffusion_jax.process.predictions import Prediction, predictions
+from diffusion_jax.process.schedules import Schedule, schedules
 from diffusion_jax.process.schedules.learned import MonotoneNetwork
 from diffusion_jax.process.schedules.table import Table
 from diffusion_jax.sampling.solvers.diffusion import coefficient, half_squared_diffusion
 from tests.golden.check import Comparisons, checks, same
 from tests.golden.load import Case
-from tests.golden.replay import at_times
+from tests.golden.losses import restated
+from tests.golden.replay import at_times, times_of
 
 
-def monotone(offset: Array, slope: Array, *hidden: Array) -> MonotoneNetwork:
+def monotone(offset: np.ndarray, slope: np.ndarray, *hidden: np.ndarray) -> MonotoneNetwork:
     """VDM's gamma, offset + |slope| t + the hidden units, whose ends are ours to state.
 
     Args:
-        offset: gamma at t = 0, but for the hidden units.
-        slope: how much it rises, but for them.
+        offset: gamma at t = 0, but for the hidden units, (1,).
+        slope: how much it rises, but for them, (1,).
         hidden: rate, bias and weight of each.
     """
-    least, most = jnp.zeros_like(slope), jnp.ones_like(slope)
-    height = MonotoneNetwork(least, most, slope, *hidden).height(jnp.array([0.0, 1.0]))
-    clean, noisy = -(offset + height)
-    return MonotoneNetwork(noisy, clean, slope, *hidden)
-
-
-@jax.jit
-def _levels(schedule: Schedule, time: Array) -> tuple[Level, Level]:
-    return schedule.level(time), rate(schedule, time)
+    rise, *units = jnp.asarray(slope.item()), *map(jnp.asarray, hidden)
+    network = MonotoneNetwork(0.0, 1.0, rise, *units)
+    height = jax.jit(MonotoneNetwork.height)(network, np.array([0.0, 1.0]))
+    clean, noisy = map(jnp.asarray, -(offset + np.asarray(height)))
+    return MonotoneNetwork(noisy, clean, rise, *units)
 
 
 def _level(schedule: Schedule, time: Any) -> tuple[Level, Level]:
     """The level and its rate, in numpy."""
-    return jax.tree.map(np.asarray, _levels(schedule, jnp.asarray(time)))
+    nodes = at_times(schedule, time)
+    return jax.tree.map(np.asarray, (nodes.level, nodes.rate))
+
+
+def _log_snr(level: Level) -> np.ndarray:
+    return 2 * (np.log(level.alpha) - np.log(level.sigma))
 
 
 @checks("dpm_solver", "schedules")
@@ -68,8 +70,8 @@ def half_log_snr(case: Case) -> Comparisons:
     yield same("log alpha", np.log(level.alpha), case["log_alpha"], rtol=1e-10, atol=1e-14)
     yield same("alpha", level.alpha, case["alpha"], rtol=1e-10)
     yield same("sigma", level.sigma, case["sigma"], rtol=1e-8)
-    yield same("lambda", level.log_snr / 2, case["lam"], rtol=1e-8, atol=1e-9)
-    time = np.asarray(schedule.time(jnp.asarray(2 * case["lam_query"])))
+    yield same("lambda", _log_snr(level) / 2, case["lam"], rtol=1e-8, atol=1e-9)
+    time = times_of(schedule, 2 * case["lam_query"])
     yield same("time of lambda", time, case["t_of_lam"], rtol=1e-8, atol=1e-9)
 
 
@@ -107,7 +109,7 @@ def sde_lib(case: Case) -> Comparisons:
         chain = schedules.make(
             f"ddpm_linear(steps={steps}, beta_min={first / 1000}, beta_max={last / 1000})"
         )
-        signal = np.append(1.0, np.asarray(chain.level(jnp.arange(1, steps + 1) / steps).alpha))
+        signal = np.append(1.0, _level(chain, np.arange(1, steps + 1) / steps)[0].alpha)
         kept = signal[1:] / signal[:-1]
         yield same("betas", 1 - kept**2, case["discrete_betas"], rtol=1e-9)
         yield same("alphas_cumprod", signal[1:] ** 2, case["alphas_cumprod"], rtol=1e-10)
@@ -134,7 +136,7 @@ def paths(case: Case) -> Comparisons:
     # The path is told by the case's name alone.
     path = next(ours for theirs, ours in PATHS.items() if case.name.split("_")[0] == theirs)
     schedule = schedules.make(path)
-    nodes = at_times(schedule, jnp.asarray(1 - case["t"]))
+    nodes = at_times(schedule, 1 - case["t"])
     level, slope = jax.tree.map(np.asarray, (nodes.level, nodes.rate))
     x = case["x"]
     yield same("alpha", level.alpha, case["alpha"], rtol=1e-9)
@@ -143,21 +145,17 @@ def paths(case: Case) -> Comparisons:
     yield same("slope of sigma", -slope.sigma, case["d_sigma"], rtol=1e-7, atol=1e-12)
     f = (slope.alpha / level.alpha)[:, None]
     yield same("drift", f * x, case["drift_mean"], rtol=1e-8, atol=1e-12)
-    half = np.asarray(jax.vmap(half_squared_diffusion)(nodes))[:, None]
+    half = np.asarray(jax.jit(jax.vmap(half_squared_diffusion))(nodes))[:, None]
     yield same("g²/2", half, case["drift_var"], rtol=1e-7)
-    level = jax.tree.map(jnp.asarray, level)
     velocity, score, epsilon = (
         predictions.make(name, schedule=schedule) for name in ("velocity", "score", "epsilon")
     )
 
-    def turned(value: np.ndarray, source: Prediction, target: Prediction) -> np.ndarray:
-        return np.asarray(convert(jnp.asarray(value), jnp.asarray(x), level, source, target))
-
-    found = turned(-case["velocity"], velocity, score)
+    found = restated(-case["velocity"], x, level, velocity, score)
     yield same("score of velocity", found, case["score_from_velocity"], rtol=1e-7, atol=1e-9)
-    found = turned(-case["velocity"], velocity, epsilon)
+    found = restated(-case["velocity"], x, level, velocity, epsilon)
     yield same("noise of velocity", found, case["noise_from_velocity"], rtol=1e-7, atol=1e-9)
-    found = -turned(case["score"], score, velocity)
+    found = -restated(case["score"], x, level, score, velocity)
     yield same("velocity of score", found, case["velocity_from_score"], rtol=1e-7, atol=1e-9)
     norm = case.kwargs.get("diffusion_norm", 1.0)
     for theirs, ours in (
@@ -170,7 +168,7 @@ def paths(case: Case) -> Comparisons:
     ):
         if f"diff_{theirs}" in case:
             of_node = functools.partial(coefficient, ours, norm)
-            found = np.asarray(jax.vmap(of_node)(nodes))[:, None]
+            found = np.asarray(jax.jit(jax.vmap(of_node))(nodes))[:, None]
             recorded = np.broadcast_to(case[f"diff_{theirs}"], found.shape)
             yield same(theirs, found, recorded, rtol=1e-7, atol=1e-12)
 
@@ -198,20 +196,23 @@ def gamma(case: Case) -> Comparisons:
             case[f"sd/{name}"].astype(float).ravel()
             for name in ("l1/bias", "l1/kernel", "l2/kernel", "l2/bias", "l3/kernel")
         )
-        offset, slope, *hidden = map(jnp.asarray, parameters)
-        schedule = monotone(offset[0], slope[0], *hidden)
+        schedule = monotone(*parameters)
     t = case["t"]
     level, _ = _level(schedule, t)
-    yield same("gamma", -level.log_snr, case["gamma"], rtol=tolerance, atol=1e-10)
-    slope = jax.jvp(
-        lambda time: -schedule.level(time).log_snr, (jnp.asarray(t),), (jnp.ones(len(t)),)
-    )[1]
+    yield same("gamma", -_log_snr(level), case["gamma"], rtol=tolerance, atol=1e-10)
+    slope = -np.asarray(_slope(schedule, t))
     yield same("slope", slope, np.broadcast_to(case["dgamma_dt"], t.shape), rtol=1e-8)
     yield same("SNR", (level.alpha / level.sigma) ** 2, case["snr"], rtol=1e-8)
     yield same("alpha", level.alpha, case["alpha"], rtol=1e-9)
     yield same("sigma", level.sigma, case["sigma"], rtol=1e-9)
-    ends = schedule.time(-jnp.asarray(case["gamma"]))
+    ends = times_of(schedule, -case["gamma"])
     yield same("time of gamma", ends, t, rtol=1e-9, atol=1e-10)
+
+
+@jax.jit
+def _slope(schedule: Schedule, time: Array) -> Array:
+    """The slope of the log-SNR."""
+    return jax.jvp(lambda t: schedule.level(t).log_snr, (time,), (jnp.ones_like(time),))[1]
 
 
 # EDM's names of preconditionings: the schedule, what the network predicts, and its sigma_data.
@@ -237,9 +238,9 @@ def preconditioning(case: Case) -> Comparisons:
     spec, predicted = (text.format(**settings) for text in PRECONDITIONINGS[kind])
     schedule, prediction = schedules.make(spec), predictions.make(predicted)
     sigma = case["sigma"]
-    level = Level(jnp.ones(len(sigma)), jnp.asarray(sigma))
+    level = Level(jnp.asarray(np.ones(len(sigma))), jnp.asarray(sigma))
     # x_0 = (b x - sigma y)/det at alpha = 1.
-    a, b = (np.asarray(value) for value in prediction.coefficients(level))
+    a, b = (np.asarray(value) for value in _coefficients(prediction, level))
     yield same("c_skip", b / (b - sigma * a), case["c_skip"], rtol=1e-10, atol=1e-15)
     yield same("c_out", -sigma / (b - sigma * a), case["c_out"], rtol=1e-10)
     scale = settings["sigma_data"] if kind == "EDMPrecond" else 1.0
@@ -257,12 +258,17 @@ def preconditioning(case: Case) -> Comparisons:
         yield same("sigma_max", kwargs.get("sigma_max", high), case["sigma_max"])
 
 
+@jax.jit
+def _coefficients(prediction: Prediction, level: Level) -> tuple[Array, Array]:
+    return prediction.coefficients(level)
+
+
 def _edms_vp(case: Case, schedule: Schedule, count: int) -> Comparisons:
     level, _ = _level(schedule, case["t"])
     yield same("sigma(t)", level.sigma / level.alpha, case["sigma_of_t"], rtol=1e-8)
-    again = schedule.time(jnp.asarray(level.log_snr))
+    again = times_of(schedule, _log_snr(level))
     yield same("t(sigma(t))", again, case["sigma_roundtrip"], rtol=1e-7)
-    label = (count - 1) * np.asarray(schedule.time(-2 * jnp.log(jnp.asarray(case["sigma"]))))
+    label = (count - 1) * times_of(schedule, -2 * np.log(case["sigma"]))
     yield same("c_noise", label, case["c_noise"], rtol=1e-8)
     first = case.kwargs.get("epsilon_t", 1e-5)
     ends, _ = _level(schedule, np.array([first, 1.0]))

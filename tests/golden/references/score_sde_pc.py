@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffusion_jax.process.level import Level
-from diffusion_jax.process.predictions import X0, Epsilon, Score, convert
+from diffusion_jax.process.predictions import Epsilon, Score
 from diffusion_jax.process.schedules import Schedule, schedules
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers import Solver
@@ -24,7 +24,7 @@ from diffusion_jax.sampling.solvers.predictor_corrector import PredictorCorrecto
 from diffusion_jax.sampling.solvers.reverse_diffusion import ReverseDiffusion
 from tests.golden.check import Comparisons, checks, same
 from tests.golden.load import Case
-from tests.golden.problems import Problem, problem
+from tests.golden.problems import Problem, predicted, problem
 from tests.golden.replay import apart, at_times
 
 VP = {"beta_min": 0.1, "beta_max": 20.0}
@@ -118,7 +118,7 @@ def predictor_corrector(case: Case) -> Comparisons:
     each = corrections + predicts
     time = np.linspace(1, kwargs["eps"], count)
     yield same("times", time, case["timesteps"], atol=1e-12)
-    nodes = at_times(schedule, jnp.asarray(time))
+    nodes = at_times(schedule, time)
     level = _levels(case, name, settings, nodes)
     yield same("alpha", np.repeat(level.alpha, each), case["eval_alpha"], rtol=1e-9)
     yield same("sigma", np.repeat(level.sigma, each), case["eval_sigma"], rtol=1e-9)
@@ -180,15 +180,10 @@ def _take(tree: Any, index: np.ndarray) -> Any:
 
 def _network(case: Case, name: str) -> Comparisons:
     """Their network gives the noise, or the score of the variance-exploding process."""
-    x = jnp.asarray(case["eval_x"].reshape(-1, case["eval_x"].shape[-1]))
-    repeats = case["eval_x"].shape[1]
-    level = Level(
-        jnp.asarray(np.repeat(case["eval_alpha"], repeats)),
-        jnp.asarray(np.repeat(case["eval_sigma"], repeats)),
-    )
+    level = case["eval_alpha"][:, None], case["eval_sigma"][:, None]
     kind = Score() if name == "ve" else Epsilon()
-    out = convert(problem(case.problem).denoise(x, level), x, level, X0(), kind)
-    yield same("network", out, case["eval_out"].reshape(out.shape), rtol=1e-7, atol=1e-9)
+    out = predicted(problem(case.problem), kind, case["eval_x"], *level)
+    yield same("network", out, case["eval_out"], rtol=1e-7, atol=1e-9)
 
 
 def _solvers(case: Case, name: str) -> tuple[Solver, Solver]:

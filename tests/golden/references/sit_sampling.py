@@ -5,7 +5,7 @@ import numpy as np
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.level import Level
-from diffusion_jax.process.predictions import X0, Epsilon, Prediction, Score, Velocity, convert
+from diffusion_jax.process.predictions import Epsilon, Prediction, Score, Velocity
 from diffusion_jax.process.schedules import Schedule, schedules
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.sample import check_start
@@ -18,7 +18,7 @@ from diffusion_jax.sampling.solvers.runge_kutta import RungeKutta
 from diffusion_jax.sampling.solvers.stochastic_heun import StochasticHeun
 from tests.golden.check import Comparisons, Deliberate, Fault, Uncovered, checks, same
 from tests.golden.load import Case
-from tests.golden.problems import problem
+from tests.golden.problems import predicted, problem
 from tests.golden.references.flows import SLACK, flow
 from tests.golden.replay import at_times, replay, with_clean
 
@@ -46,9 +46,9 @@ def _interval(case: Case, sde: bool, last_size: float) -> tuple[float, float]:
 
 def _nodes(schedule: Schedule, theirs: np.ndarray) -> Nodes:
     """Our nodes at their times; one on clean data is made barely noisy, so as to be a step."""
-    nodes = at_times(schedule, jnp.asarray(1 - theirs))
-    sigma = jnp.maximum(nodes.level.sigma, NEAR)
-    return Nodes(nodes.time, Level(nodes.level.alpha, sigma), nodes.rate)
+    nodes = at_times(schedule, 1 - theirs)
+    sigma = np.maximum(nodes.level.sigma, NEAR)
+    return Nodes(nodes.time, Level(nodes.level.alpha, jnp.asarray(sigma)), nodes.rate)
 
 
 def _network(case: Case, schedule: Schedule) -> Comparisons:
@@ -62,17 +62,14 @@ def _network(case: Case, schedule: Schedule) -> Comparisons:
     reached = (case["eval_t"] <= 1 - 1e-6) & (case["eval_t"] >= 0)
     if kind != "velocity":
         reached &= case["eval_alpha"] > 0
-    x = case["eval_x"][reached]
-    shape = (-1, x.shape[-1])
-    each = x.shape[1]
-    time = jnp.asarray(np.repeat(1 - case["eval_t"][reached], each))
-    level = at_times(schedule, time).level
-    yield same("alpha", level.alpha[::each], case["eval_alpha"][reached], rtol=1e-9, atol=1e-12)
-    yield same("sigma", level.sigma[::each], case["eval_sigma"][reached], rtol=1e-9, atol=1e-12)
-    flat = jnp.asarray(x.reshape(shape))
-    sign = -1 if kind == "velocity" else 1
-    out = sign * convert(problem(case.problem).denoise(flat, level), flat, level, X0(), kinds[kind])
-    yield same("network", out, case["eval_out"][reached].reshape(shape), rtol=1e-6, atol=1e-8)
+    level = at_times(schedule, 1 - case["eval_t"][reached]).level
+    alpha, sigma = np.asarray(level.alpha), np.asarray(level.sigma)
+    yield same("alpha", alpha, case["eval_alpha"][reached], rtol=1e-9, atol=1e-12)
+    yield same("sigma", sigma, case["eval_sigma"][reached], rtol=1e-9, atol=1e-12)
+    x, sign = case["eval_x"][reached], -1 if kind == "velocity" else 1
+    data, levels = problem(case.problem), (alpha[:, None], sigma[:, None])
+    out = sign * predicted(data, kinds[kind], x, *levels)
+    yield same("network", out, case["eval_out"][reached], rtol=1e-6, atol=1e-8)
 
 
 # Our solver, and how many steps of a grid it takes for one of theirs.

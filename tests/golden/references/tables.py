@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.posterior import posterior
@@ -10,18 +11,21 @@ from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import Schedule, schedules
 from diffusion_jax.process.schedules.table import Table
 from diffusion_jax.process.schedules.zero_terminal_snr import ZeroTerminalSnr
-from diffusion_jax.sampling.grids import at_times, grids
+from diffusion_jax.sampling.grids import grids
 from diffusion_jax.sampling.grids.labels import AtLabels
 from tests.golden.check import Comparisons, checks, same
 from tests.golden.load import Case
 from tests.golden.openai import ROUNDING, dit_schedule, words
+from tests.golden.padding import rows
+from tests.golden.replay import at_times
+from tests.sampling.exact import compiled
 
 OPENAI = {"linear": "ddpm_linear", "cosine": "ddpm_cosine"}
 
 
 def entries(schedule: Schedule, count: int) -> Level:
     """The level of each of `count` entries, least noise first, in numpy."""
-    return jax.tree.map(np.asarray, schedule.level(jnp.arange(1, count + 1) / count))
+    return jax.tree.map(np.asarray, at_times(schedule, np.arange(1, count + 1) / count).level)
 
 
 def betas_of(signal: np.ndarray) -> np.ndarray:
@@ -47,18 +51,28 @@ def beta_schedules(case: Case) -> Comparisons:
     yield same("noise", ratio, case["sqrt_recipm1_alphas_cumprod"], rtol=1e-8)
     # One step of the chain: the posterior between an entry and the one before, or clean data.
     alpha, sigma = np.append(1.0, level.alpha), np.append(0.0, level.sigma)
-    here, there = (
-        Level(jnp.asarray(alpha[part]), jnp.asarray(sigma[part]))
-        for part in (slice(1, None), slice(None, -1))
-    )
-    step = posterior(here, there)
-    x, x0 = jnp.ones(count), jnp.zeros(count)
-    yield same("weight of x_0", step.mean(x0, x), case["posterior_mean_coef1"], rtol=1e-8)
-    yield same("weight of x", step.mean(x, x0), case["posterior_mean_coef2"], rtol=1e-8)
-    variance = np.exp(np.asarray(step.log_small))
+    of_x0, of_x, variance = posteriors((alpha[1:], sigma[1:]), (alpha[:-1], sigma[:-1]))
+    yield same("weight of x_0", of_x0, case["posterior_mean_coef1"], rtol=1e-8)
+    yield same("weight of x", of_x, case["posterior_mean_coef2"], rtol=1e-8)
     yield same("variance", variance, case["posterior_variance"], rtol=1e-8, atol=1e-18)
     clipped = np.log(np.append(variance[1], variance[1:]))
     yield same("log variance", clipped, case["posterior_log_variance_clipped"], rtol=1e-8)
+
+
+Levels = tuple[np.ndarray, np.ndarray]
+
+
+def posteriors(here: Levels, there: Levels) -> tuple[np.ndarray, ...]:
+    """Of the steps between levels: the weights of x_0 and of x in the mean, and the variance."""
+    found = _posteriors(*(Level(*map(rows, levels)) for levels in (here, there)))
+    return tuple(np.asarray(values)[: len(here[0])] for values in found)
+
+
+@jax.jit
+def _posteriors(here: Level, there: Level) -> tuple[Array, Array, Array]:
+    step = posterior(here, there)
+    none, one = jnp.zeros_like(here.alpha), jnp.ones_like(here.alpha)
+    return step.mean(none, one), step.mean(one, none), jnp.exp(step.log_small)
 
 
 def respaced(case: Case, wanted: str, schedule: str, count: int) -> Comparisons:
@@ -73,14 +87,14 @@ def respaced(case: Case, wanted: str, schedule: str, count: int) -> Comparisons:
     labels = np.array(grid.labels(steps)[::-1])
     yield same("labels", labels, case["timestep_map"])
     whole = schedules.make(f"{OPENAI[schedule]}(steps={count})")
-    nodes = grid(whole, steps)
-    signal = np.asarray(nodes.level.alpha)[-2::-1] ** 2
+    level = jax.tree.map(np.asarray, compiled(grid, whole, steps).level)
+    alpha, sigma = level.alpha[::-1], level.sigma[::-1]
+    signal = alpha[1:] ** 2
     yield same("betas", betas_of(signal), case["betas"], rtol=1e-8)
     if "alphas_cumprod" in case:
         yield same("alphas_cumprod", signal, case["alphas_cumprod"], rtol=1e-10, atol=ROUNDING)
     if "posterior_log_variance_clipped" in case:
-        step = posterior(nodes[:-1].level, nodes[1:].level)
-        variance = np.exp(np.asarray(step.log_small))[::-1]
+        *_, variance = posteriors((alpha[1:], sigma[1:]), (alpha[:-1], sigma[:-1]))
         found = np.log(np.append(variance[1], variance[1:]))
         yield same("log variance", found, case["posterior_log_variance_clipped"], rtol=1e-8)
 
@@ -128,28 +142,34 @@ def forward_process(case: Case) -> Comparisons:
     signal = entries(schedule, count).alpha ** 2
     yield same("betas", betas_of(signal), case["betas"], rtol=1e-8, atol=1e-12)
     yield same("alphas_cumprod", signal, case["alphas_cumprod"], rtol=1e-10, atol=1e-16)
-    level = schedule.level(jnp.asarray((case["t"] + 1) / count))
-    x0, noise = jnp.asarray(case["x0"]), jnp.asarray(case["noise"])
-    yield same("x", level.mix(x0, noise), case["noisy"], rtol=1e-9, atol=1e-12)
-    a, b = predictions.make("v").coefficients(level.like(x0))
-    yield same("v", a * x0 + b * noise, case["velocity"], rtol=1e-9, atol=1e-12)
+    x, v = _noisy(schedule, (case["t"] + 1) / count, case["x0"], case["noise"])
+    yield same("x", x, case["noisy"], rtol=1e-9, atol=1e-12)
+    yield same("v", v, case["velocity"], rtol=1e-9, atol=1e-12)
     # What the package itself holds, in float32.
     yield same("native", signal, case["native_alphas_cumprod"], rtol=2e-4, atol=1e-7)
     yield same("native betas", betas_of(signal), case["native_betas"], rtol=1e-2, atol=1e-6)
+
+
+@jax.jit
+def _noisy(schedule: Schedule, time: Array, x0: Array, noise: Array) -> tuple[Array, Array]:
+    """Noisy data, and v there."""
+    level = schedule.level(time)
+    a, b = predictions.make("v").coefficients(level.like(x0))
+    return level.mix(x0, noise), a * x0 + b * noise
 
 
 @checks("diffusers", "sd3_training_sigmas")
 def training_sigmas(case: Case) -> Comparisons:
     count = case.kwargs.get("num_train_timesteps", 1000)
     flow = schedules.make(f"rectified_flow(shift={case.kwargs['shift']})")
-    nodes = at_times(flow, jnp.arange(count, 0, -1) / count)
-    yield same("sigmas", nodes.level.sigma, case["sigmas"], rtol=1e-10)
-    yield same("labels", count * nodes.level.sigma, case["timesteps"], rtol=1e-10)
+    sigma = np.asarray(at_times(flow, np.arange(count, 0, -1) / count).level.sigma)
+    yield same("sigmas", sigma, case["sigmas"], rtol=1e-10)
+    yield same("labels", count * sigma, case["timesteps"], rtol=1e-10)
     shifted = grids.make(
         f"shifted(grid=trailing(train_steps={count}), shift={case.kwargs['shift']})"
     )
-    found = shifted(schedules.make("rectified_flow"), count).level.sigma[:-1]
-    yield same("sigmas of the grid", found, case["sigmas"], rtol=1e-10)
+    found = compiled(shifted, schedules.make("rectified_flow"), count).level.sigma
+    yield same("sigmas of the grid", np.asarray(found)[:-1], case["sigmas"], rtol=1e-10)
 
 
 @checks("k_diffusion", "schedules")
@@ -170,6 +190,6 @@ def k_diffusion_schedules(case: Case) -> Comparisons:
             "exponential": f"log_snr({ends})",
             "polyexponential": f"polyexponential(rho={kwargs.get('rho', 1.0)}, {ends})",
         }[kwargs["name"]]
-    nodes = grids.make(grid)(schedules.make(spec), steps)
+    nodes = compiled(grids.make(grid), schedules.make(spec), steps)
     found = np.asarray(nodes.level.sigma) / np.asarray(nodes.level.alpha)
     yield same("sigmas", found, case["sigmas"], rtol=1e-9)

@@ -16,7 +16,7 @@ from tests.golden.diffusers import outputs
 from tests.golden.load import Case
 from tests.golden.problems import problem
 from tests.golden.references.dpm_solver import MODELS, ending, model_of, unused
-from tests.golden.replay import at_times, replay
+from tests.golden.replay import at_times, replay, times_of
 
 TOLERANCE = 1e-9
 LAST_TIME = 1e-3  # where runs end
@@ -47,8 +47,9 @@ def times(case: Case, process: Schedule) -> np.ndarray:
         return np.linspace(start, end, steps + 1)
     if skip == "time_quadratic":
         return np.linspace(start**0.5, end**0.5, steps + 1) ** 2
-    ends = np.asarray(at_times(process, jnp.array([start, end])).level.log_snr)
-    return np.asarray(process.time(jnp.linspace(*ends, steps + 1)))
+    level = at_times(process, np.array([start, end])).level
+    ends = 2 * (np.log(level.alpha) - np.log(level.sigma))
+    return times_of(process, np.linspace(*ends, steps + 1))
 
 
 def solver_of(case: Case) -> UniPC:
@@ -73,7 +74,7 @@ def sampler(case: Case) -> Comparisons:
     process, data, solver = schedule(case.extra["schedule"]), problem(case.problem), solver_of(case)
     yield same("method", case.kwargs.get("method", "multistep") == "multistep", True)
     unused(case, "atol", "rtol", "solver_type", "corrector", "return_intermediate")
-    nodes = at_times(process, jnp.asarray(times(case, process)))
+    nodes = at_times(process, times(case, process))
     yield from grid(case, nodes)
     yield from outputs(case, predictions.make(MODELS[case.extra.get("model_type", "noise")]))
     steps, denoises = len(nodes.time) - 1, case.kwargs.get("denoise_to_zero", False)

@@ -4,10 +4,13 @@ Its gamma is minus the log-SNR; its losses are nats, summed over the dimensions 
 settings of the score network say nothing where an exact one stands for it.
 """
 
+import functools
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from diffusion_jax.oracles import Gaussian
 from diffusion_jax.process.bound import BITS, prior_term
@@ -21,7 +24,8 @@ from diffusion_jax.process.weightings import weightings
 from diffusion_jax.sampling.solvers import solvers
 from tests.golden.check import Comparisons, checks, same
 from tests.golden.load import Case
-from tests.golden.losses import levels, loss_of, restated
+from tests.golden.losses import levels, loss_of, mixed, restated
+from tests.golden.problems import predicted
 from tests.golden.references.schedules import monotone
 from tests.golden.replay import at_times, replay
 
@@ -35,8 +39,7 @@ def _schedule(case: Case) -> Schedule:
     low, high = case.kwargs["gamma_min"], case.kwargs["gamma_max"]
     if kind == "learnable_nnet":
         names = ("l1/bias", "l1/kernel", "l2/kernel", "l2/bias", "l3/kernel")
-        offset, slope, *hidden = (jnp.ravel(case[f"sd/gamma/{name}"]) for name in names)
-        return monotone(offset[0], slope[0], *(h.astype(float) for h in hidden))
+        return monotone(*(np.ravel(case[f"sd/gamma/{name}"]).astype(float) for name in names))
     if kind == "learnable_scalar" and "sd/gamma/w" in case:
         low, slope = case["sd/gamma/b"].item(), abs(case["sd/gamma/w"].item())
         high = low + slope
@@ -47,20 +50,28 @@ def _flat(values: Any) -> np.ndarray:
     return np.asarray(values).reshape(len(values), -1)
 
 
+@functools.partial(jax.jit, static_argnames="values")
+def _ends(
+    schedule: Schedule, values: int, pixels: Array, eps: Array
+) -> tuple[Level, Array, Array, Array]:
+    """The first and last level, the data, and the terms of the bound at either end."""
+    ends, x0 = schedule.level(jnp.array([0.0, 1.0])), encode(pixels, values)
+    first, last = (Level(ends.alpha[i], ends.sigma[i]) for i in (0, 1))
+    recon = reconstruction(pixels, first.mix(x0, eps), first, values)
+    return ends, x0, recon, prior_term(x0, last)
+
+
 def _start(case: Case) -> Any:
     """Compares all that the network has no part in; returns what the diffusion loss needs."""
     for name in (*NETWORK, "sample_softmax"):
         _ = case.kwargs[name]  # of the network and of the sampler, not of these
     schedule, values = _schedule(case), case.kwargs["vocab_size"]
     pixels, eps = _flat(case["images"]).astype(int), _flat(case["eps_0"])
-    x0, dims = encode(jnp.asarray(pixels), values), pixels.shape[1]
-    ends = schedule.level(jnp.array([0.0, 1.0]))
-    first, last = (Level(ends.alpha[i], ends.sigma[i]) for i in (0, 1))
-    yield same("var_0", first.sigma**2, np.mean(case["var_0"]), rtol=1e-10)
-    yield same("var_1", last.sigma**2, np.mean(case["var_1"]), rtol=1e-10)
-    z = first.mix(x0, jnp.asarray(eps))
-    recon = dims * np.asarray(reconstruction(jnp.asarray(pixels), z, first, values))
-    latent = dims * np.asarray(prior_term(x0, last))
+    ends, x0, *terms = _ends(schedule, values, pixels, eps)
+    x0, dims, sigma = np.asarray(x0), pixels.shape[1], np.asarray(ends.sigma)
+    yield same("var_0", sigma[0] ** 2, np.mean(case["var_0"]), rtol=1e-10)
+    yield same("var_1", sigma[1] ** 2, np.mean(case["var_1"]), rtol=1e-10)
+    recon, latent = (dims * np.asarray(term) for term in terms)
     yield same("reconstruction", recon, case["loss_recon"], rtol=1e-7)
     yield same("prior", latent, case["loss_klz"], rtol=1e-8)
     yield same("bits of it", BITS / dims * recon.mean(), case["bpd_recon"], rtol=1e-7)
@@ -70,12 +81,12 @@ def _start(case: Case) -> Any:
     drawn = f"discrete(steps={steps})" if steps else "uniform"
     u = np.broadcast_to(case["t_draw"], len(pixels))
     if case.kwargs["antithetic_time_sampling"]:
-        u = times.make("low_discrepancy").stratify(jnp.asarray(u))
+        u = jax.jit(times.make("low_discrepancy").stratify)(u)
     weighting = f"elbo_steps(steps={steps})" if steps else "elbo"
     objective = Objective(
         schedule, X0(), times.make(drawn), weightings.make(weighting, schedule=schedule)
     )
-    time = objective.times.time(jnp.asarray(u), schedule)
+    time = jax.jit(objective.times.time)(u, schedule)
     yield same("t", time, case["t"], rtol=1e-12, atol=1e-15)
     return objective, u, x0
 
@@ -86,8 +97,8 @@ def loss(case: Case) -> Comparisons:
     yield same("score", case.extra["score"] == "gauss", True)
     dims, eps = x0.shape[1], _flat(case["eps"])
     level = levels(objective, u)
-    x = level.mix(x0, jnp.asarray(eps))
-    denoised = _exact(dims).denoise(x, level)
+    x = mixed(level, x0, eps)
+    denoised = predicted(_exact(dims), X0(), x, level.alpha, level.sigma)
     for name in ("x0", "epsilon", "v"):
         kind = predictions.make(name)
         other = Objective(objective.schedule, kind, objective.times, objective.weighting)
@@ -105,6 +116,20 @@ def loss_unet(case: Case) -> Comparisons:
     yield from _start(case)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def _coded(
+    values: int, pixels: Array, rescaled: Array, log_snr: Array
+) -> tuple[Array, Array, Array]:
+    """Data of pixels, the log-probabilities of values at noisy data, and the pixels' own term."""
+    level = Level.from_log_snr(log_snr)
+    z = level.alpha * rescaled
+    return (
+        encode(pixels, values),
+        decode(z, level, values),
+        reconstruction(pixels, z, level, values),
+    )
+
+
 @checks("vdm", "encdec")
 def encdec(case: Case) -> Comparisons:
     for name in (*NETWORK, "sample_softmax", "antithetic_time_sampling", "sm_n_timesteps"):
@@ -112,14 +137,11 @@ def encdec(case: Case) -> Comparisons:
     for name in ("gamma_type", "gamma_min", "gamma_max"):
         _ = case.kwargs[name]  # g_0 is recorded
     values = case.kwargs["vocab_size"]
-    pixels = jnp.asarray(case["x"]).astype(int)
-    yield same("encoded", encode(pixels, values), case["encoded"], rtol=1e-12, atol=1e-15)
-    level = Level.from_log_snr(-jnp.asarray(case["g_0"], float))
-    z = level.alpha * jnp.asarray(case["z"])  # theirs is rescaled
-    log_p = decode(z, level, values)
+    pixels, log_snr = case["x"].astype(int), -np.asarray(case["g_0"], float)
+    encoded, log_p, recon = map(np.asarray, _coded(values, pixels, case["z"], log_snr))
+    yield same("encoded", encoded, case["encoded"], rtol=1e-12, atol=1e-15)
     yield same("pixel 0", log_p[0, 0, 0], case["decode_logprobs_pixel0"], rtol=1e-8, atol=1e-10)
-    dims = pixels[0].size
-    found = -dims * reconstruction(pixels, z, level, values)
+    found = -pixels[0].size * recon
     yield same("log p", found, case["logprob"], rtol=1e-8)
 
 
@@ -128,7 +150,7 @@ def ancestral(case: Case) -> Comparisons:
     for name in (*NETWORK, "antithetic_time_sampling", "sm_n_timesteps"):
         _ = case.kwargs[name]
     schedule, steps = _schedule(case), case.kwargs["T"]
-    nodes = at_times(schedule, jnp.arange(steps, -1, -1) / steps)
+    nodes = at_times(schedule, np.arange(steps, -1, -1) / steps)
     start = _flat(case["z_init"])
     noise = case["noise"].reshape(steps, *start.shape)
     states = replay(solvers.make("ancestral"), nodes, _exact(start.shape[1]), start, noise)
@@ -142,4 +164,4 @@ def ancestral(case: Case) -> Comparisons:
 
 
 def _exact(dims: int) -> Gaussian:
-    return Gaussian(jnp.full(dims, MEAN), jnp.full(dims, STD))
+    return Gaussian(*(jnp.asarray(np.full(dims, value)) for value in (MEAN, STD)))
