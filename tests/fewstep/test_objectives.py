@@ -1,5 +1,8 @@
 """What holds for every objective of few-step training."""
 
+import functools
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -61,24 +64,32 @@ def some(x: Array, time: Array, end: Array) -> Array:
     return jnp.tanh(x + jnp.cos(time + 2 * end)[:, None])
 
 
+@functools.cache
+def right_and_wrong(spec: str) -> Callable[[Array, Array, Array], tuple[Array, Array]]:
+    """The losses of the exact network and of one that is off, at given draws and progress.
+
+    Compiled once for all of the progress.
+    """
+    objective = fewstep.make(spec)
+
+    def loss(network: Network, eps: Array, uniform: Array, progress: Array) -> Array:
+        networks = Networks(network, exact(objective), to_the_point)
+        return objective.loss(networks, jnp.full_like(eps, POINT), eps, uniform, progress)
+
+    wrong = lambda x, t, r: exact(objective)(x, t, r) + 0.5  # noqa: E731
+    return jax.jit(lambda *drawn: (loss(exact(objective), *drawn), loss(wrong, *drawn)))
+
+
 @pytest.mark.usefixtures("x64")
 @progresses
 @each
 def test_the_exact_flow_to_a_point_has_no_loss_and_others_have(spec: str, progress: float) -> None:
-    objective = fewstep.make(spec)
-    _, eps, uniform = draws(objective)
-    point, part = jnp.full_like(eps, POINT), jnp.asarray(progress)
-
-    def loss(network: Network) -> Array:
-        networks = Networks(network, exact(objective), to_the_point)
-        return objective.loss(networks, point, eps, uniform, part)
-
-    right = loss(exact(objective))
+    _, *drawn = draws(fewstep.make(spec))
+    right, wrong = map(np.asarray, right_and_wrong(spec)(*drawn, jnp.asarray(progress)))
     assert right.shape == (64,)
     # Consistency models have sigma_min of noise left where they end.
-    wrong = loss(lambda x, t, r: exact(objective)(x, t, r) + 0.5)
-    assert (np.asarray(wrong) > 0).all()
-    assert float(jnp.mean(right) / jnp.mean(wrong)) < 0.02
+    assert (wrong > 0).all()
+    assert right.mean() / wrong.mean() < 0.02
 
 
 @each
@@ -94,12 +105,17 @@ def test_only_the_student_is_trained_and_samples_do_not_see_each_other(spec: str
         )
         return objective.loss(networks, x0[rows], eps[rows], uniform[rows], jnp.asarray(0.5))
 
-    one, whole = jnp.ones(()), slice(None)
-    gradients = jax.grad(lambda a, b: loss(a, b, whole).sum(), argnums=(0, 1))(one, one)
+    @jax.jit
+    def all_of_it(one: Array) -> tuple[tuple[Array, Array], Array, Array]:
+        whole, some_rows = (functools.partial(loss, rows=rows) for rows in (slice(None), part))
+        gradients = jax.grad(lambda a, b: whole(a, b).sum(), argnums=(0, 1))(one, one)
+        return gradients, some_rows(one, one), whole(one, one)
+
+    part = slice(10, 20)
+    gradients, alone, among = all_of_it(jnp.ones(()))
     assert float(gradients[0]) != 0
     assert float(gradients[1]) == 0
-    part = slice(10, 20)
-    np.testing.assert_allclose(loss(one, one, part), loss(one, one, whole)[part], rtol=1e-5)
+    np.testing.assert_allclose(alone, among[part], rtol=1e-5)
 
 
 @each
@@ -108,11 +124,10 @@ def test_every_time_is_finite_in_single_precision(spec: str) -> None:
     x0, eps, _ = draws(objective, 81)
     ends = jnp.array([0.0, 0.5, 1 - 2.0**-24])
     uniform = jnp.stack(jnp.meshgrid(*[ends] * 4, indexing="ij"), -1).reshape(81, 4)
-    networks = Networks(some, some, to_the_point)
+    uniform = uniform[:, : objective.draws]
+    loss = jax.jit(functools.partial(objective.loss, Networks(some, some, to_the_point)))
     for progress in (0.0, 1.0):
-        uniforms = uniform[:, : objective.draws]
-        found = objective.loss(networks, x0, eps, uniforms, jnp.asarray(progress))
-        assert bool(jnp.isfinite(found).all())
+        assert np.isfinite(loss(x0, eps, uniform, jnp.asarray(progress))).all()
 
 
 @each
@@ -131,7 +146,8 @@ class TestConsistencyTraining:
     def test_neighbours_are_those_of_edms_grid(self) -> None:
         training = ConsistencyTraining(first=8, last=8)
         grid = (0.002 ** (1 / 7) + np.arange(9) / 8 * (80 ** (1 / 7) - 0.002 ** (1 / 7))) ** 7
-        low, high = training.neighbours(jnp.linspace(0, 0.999, 500), jnp.asarray(0.0))
+        neighbours = jax.jit(training.neighbours)
+        low, high = neighbours(jnp.linspace(0, 0.999, 500), jnp.asarray(0.0))
         index = np.abs(np.log(np.asarray(low)[:, None] / grid)).argmin(axis=1)
         np.testing.assert_allclose(low, grid[index], rtol=1e-4)
         np.testing.assert_allclose(high, grid[index + 1], rtol=1e-4)
@@ -143,7 +159,8 @@ class TestConsistencyTraining:
         training = ConsistencyTraining(first=8, last=8)
         grid = (0.002 ** (1 / 7) + np.arange(9) / 8 * (80 ** (1 / 7) - 0.002 ** (1 / 7))) ** 7
         wanted = np.diff(erf((np.log(grid) + 1.1) / (2.0 * np.sqrt(2))))
-        low, _ = training.neighbours(jnp.linspace(0, 0.99999, 20001), jnp.asarray(0.0))
+        neighbours = jax.jit(training.neighbours)
+        low, _ = neighbours(jnp.linspace(0, 0.99999, 20001), jnp.asarray(0.0))
         index = np.abs(np.log(np.asarray(low)[:, None] / grid)).argmin(axis=1)
         found = np.bincount(index, minlength=8) / len(index)
         np.testing.assert_allclose(found, wanted / wanted.sum(), atol=2e-4)

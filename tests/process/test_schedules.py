@@ -96,8 +96,9 @@ def test_rate_is_the_derivative_of_the_level(spec: str) -> None:
         rate(schedule, time),
         schedule.level(time + step),
     )
+    before, slope, after = jax.tree.map(np.asarray, (before, slope, after))
     for name in ("alpha", "sigma"):
-        difference = (getattr(after, name) - getattr(before, name)) / (2 * step)
+        difference = (getattr(after, name) - getattr(before, name)) / (2 * np.asarray(step))
         scale = np.abs(difference).max()
         agree = np.isclose(getattr(slope, name), difference, rtol=1e-6, atol=1e-8 * scale)
         assert agree.mean() > 0.99, "all but where a step crosses an entry of a table"
@@ -122,9 +123,10 @@ def test_settings_can_be_mapped_and_differentiated(spec: str) -> None:
     def moved(amount: Array) -> Schedule:
         return jax.tree.map(lambda leaf, by: leaf + amount * by, schedule, away)
 
-    amounts = jnp.array([-1e-4, 0.0, 1e-4])
-    mapped = jax.jit(jax.vmap(middle))(jax.vmap(moved)(amounts))
+    amounts = np.array([-1e-4, 0.0, 1e-4])
+    mapped = jax.jit(lambda by: jax.vmap(middle)(jax.vmap(moved)(by)))(amounts)
     single, slope = jax.jit(jax.value_and_grad(lambda by: middle(moved(by))))(amounts[1])
+    mapped = np.asarray(mapped)
     np.testing.assert_allclose(mapped[1], single, rtol=1e-12)
     assert np.isfinite(slope)
     np.testing.assert_allclose(slope, (mapped[2] - mapped[0]) / 2e-4, rtol=1e-5, atol=1e-7)
