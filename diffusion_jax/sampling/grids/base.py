@@ -110,6 +110,7 @@ def at_times(schedule: Schedule, time: Float[Array, "nodes"]) -> Nodes:
     return Nodes(time, schedule.level(time), rate(schedule, time))
 
 
+@jax.jit
 def append_clean(nodes: Nodes) -> Nodes:
     """Appends the node of clean data, alpha = 1 and sigma = 0.
 
