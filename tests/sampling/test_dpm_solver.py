@@ -12,11 +12,12 @@ from jaxtyping import Array
 from diffusion_jax.errors import UserError
 from diffusion_jax.evaluation.convergence import cases, errors, orders
 from diffusion_jax.evaluation.exact_levels import between, thinned, with_clean
+from diffusion_jax.oracles import GaussianMixture
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.inversion import invert
 from diffusion_jax.sampling.sample import prior, sample, sample_keys
-from diffusion_jax.sampling.solvers import solvers
+from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.solvers.exponential import psi
 from tests.golden.problems import mixture
 
@@ -31,11 +32,14 @@ def nodes_of(steps: int, finest: int = 72, low: float = -8.0, high: float = 6.0)
 def run(spec: str, nodes: Nodes, count: int = 4, keep: bool = False) -> Array:
     """The end of a run on the mixture, or all its states."""
     keys = sample_keys(jax.random.key(3), count)
-    start = prior(nodes, keys, (2,))
-    end, states = sample(
-        mixture().denoise, solvers.make(spec), nodes, start, keys, save=lambda state: state.x
-    )
+    end, states = solved(mixture(), solvers.make(spec), nodes, keys)
     return np.asarray(states if keep else end)
+
+
+@jax.jit
+def solved(data: GaussianMixture, solver: Solver, nodes: Nodes, keys: Array) -> tuple[Array, Array]:
+    start = prior(nodes, keys, (2,))
+    return sample(data.denoise, solver, nodes, start, keys, save=lambda state: state.x)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -6,21 +6,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.tree_util import Partial
 from jaxtyping import Array
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.evaluation.exact_levels import stack
 from diffusion_jax.evaluation.measure import Plan, Way
 from diffusion_jax.evaluation.moments import exact_moments, moments
-from diffusion_jax.oracles import Gaussian
+from diffusion_jax.oracles import Gaussian, GaussianMixture
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.course import next_level
 from diffusion_jax.sampling.grids import Nodes, grids, make, rises
 from diffusion_jax.sampling.guidance import guidance
 from diffusion_jax.sampling.sample import check_start, prior, sample, sample_keys
-from diffusion_jax.sampling.solvers import solvers
+from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.thresholds import NoThreshold
+from tests.golden.padding import pad
 from tests.golden.problems import mixture
 from tests.sampling.exact import compiled
 
@@ -38,9 +40,16 @@ def ratio(nodes: Nodes) -> np.ndarray:
     return np.asarray(nodes.level.noise_to_signal)
 
 
-def solve(solver: str, nodes: Nodes, x: Array, denoise: Any = None, **options: Any) -> Any:
+def solve(solver: str, nodes: Nodes, x: Array, denoise: Any = None) -> tuple[Array, Array]:
+    """The samples, and the state after each step."""
+    whole = Partial(denoise) if denoise else Partial(GaussianMixture.denoise, mixture())
+    return solved(whole, solvers.make(solver), nodes, x)
+
+
+@jax.jit
+def solved(denoise: Any, solver: Solver, nodes: Nodes, x: Array) -> tuple[Array, Array]:
     keys = sample_keys(jax.random.key(3), len(x))
-    return sample(denoise or mixture().denoise, solvers.make(solver), nodes, x, keys, **options)
+    return sample(denoise, solver, nodes, x, keys, save=lambda state: state.x)
 
 
 def start_of(nodes: Nodes, count: int = 8) -> Array:
@@ -73,8 +82,7 @@ class TestTheGrid:
         assert rises(grid) == rises(grids.make(f"until_noisy(grid={spec})")) == 4
 
     def test_high_is_no_higher_than_the_schedule(self) -> None:
-        schedule = schedules.make("ve(sigma_max=3.0)")
-        nodes = make(grids.make(GRID), schedule, STEPS)
+        nodes = nodes_of(schedule="ve(sigma_max=3.0)")
         assert ratio(nodes).max() == pytest.approx(3)
 
     @pytest.mark.parametrize(
@@ -108,12 +116,15 @@ class TestTheSolver:
     @pytest.mark.parametrize("inner", ["edm", "dpmpp_2m", "unipc", "dpm_solver_fast"])
     def test_each_way_down_is_a_run_of_its_own(self, inner: str) -> None:
         nodes = nodes_of()
-        x, states = solve(f"restart(solver={inner})", nodes, start_of(nodes), save=lambda s: s.x)
+        x, states = solve(f"restart(solver={inner})", nodes, start_of(nodes))
         ups = np.flatnonzero(nodes.rises)
         starts, ends = [0, *(ups + 1)], [*ups, STEPS]
         frames = np.concatenate([np.asarray(start_of(nodes))[None], np.asarray(states)])
         for first, last in zip(starts, ends, strict=True):
-            alone = solve(inner, nodes[first : last + 1], jnp.asarray(frames[first]))[0]
+            way = jax.tree.map(lambda v, f=first, t=last: np.asarray(v)[f : t + 1], nodes)
+            # All of one length, as padding does nothing.
+            way = jax.tree.map(lambda values: pad(values, STEPS + 1), way)
+            alone = solve(inner, way, jnp.asarray(frames[first]))[0]
             np.testing.assert_allclose(frames[last], alone, rtol=0, atol=1e-12)
         np.testing.assert_array_equal(frames[-1], x)
 
@@ -145,8 +156,7 @@ class TestTheSolver:
             f"restart(grid={INSIDE}, low=0.5, high=4.0, times=2, steps={steps})", "edm", 50
         )
         x = start_of(nodes, 1)
-        keep = {"denoise": data.denoise, "save": lambda s: s.x}
-        states = [solve("restart", nodes, each, **keep)[1] for each in (x, x + 1)]
+        states = [solve("restart", nodes, each, data.denoise)[1] for each in (x, x + 1)]
         apart = np.asarray(states[1] - states[0])[:, 0, 0]
         up, s = np.flatnonzero(nodes.rises), ratio(nodes)
         low, high = s[up[0]], s[up[0] + 1]
@@ -165,14 +175,14 @@ def plan(solver: str) -> Plan:
 
 @pytest.mark.parametrize("inner", ["edm", "heun", "dpmpp_2m", "ddim"])
 def test_it_costs_what_its_steps_down_cost(inner: str) -> None:
-    calls = []
+    calls, data = [], mixture()
 
     def denoise(x: Array, level: Level, condition: None) -> Array:
         jax.debug.callback(lambda sigma: calls.append(float(sigma)), jnp.min(level.sigma))
-        return mixture().denoise(x, level)
+        return data.denoise(x, level)
 
     solver, nodes = solvers.make(f"restart(solver={inner})"), nodes_of().pad(STEPS + 2)
-    jax.jit(lambda: solve(f"restart(solver={inner})", nodes, start_of(nodes), denoise)[0])()
+    solve(f"restart(solver={inner})", nodes, start_of(nodes), denoise)
     jax.effects_barrier()
     assert len(calls) == solver.evaluations(STEPS - rises(grids.make(GRID)))
     assert len(calls) == plan(f"restart(solver={inner})").evaluations(Way("it", STEPS))
