@@ -207,7 +207,7 @@ def generate(
     for first in range(0, count, batch_size):
         # The last batch is filled up by repeating samples, so that all have one shape.
         rows = np.arange(first, first + batch_size) % count
-        part = jax.tree.map(lambda values, rows=rows: jnp.asarray(values)[rows], condition)
+        part = {name: np.asarray(values)[rows] for name, values in condition.items()}
         here = sampler.of(rows)
         samples, path, counted = _run(here, params, prediction, nodes, keys[rows], part, traced)
         batches.append(np.asarray(samples))

@@ -240,7 +240,8 @@ def ask(
     """
     count = len(pictures)
     x0, levels = to_unit(pictures), bins.levels(seed, count)
-    keys = _keys(seed, count, len(bins.widths) + 1)
+    keys = _keys(np.uint32(seed), count, len(bins.widths) + 1)
+    batch_size = min(batch_size, count)
     found, ends = [], []
     for first in range(0, count, batch_size):
         # The last batch is filled up by repeating pictures, so that all have one shape.
@@ -248,12 +249,14 @@ def ask(
         told: Condition = {name: jnp.asarray(each[rows]) for name, each in condition.items()}
         here = jnp.asarray(x0[rows])
         parts = [
-            errors(here, told, keys[rows, k], jnp.asarray(levels[rows, k], here.dtype))
+            errors(here, told, _cut(keys, rows, k), jnp.asarray(levels[rows, k], here.dtype))
             for k in range(len(bins.widths))
         ]
         found.append(np.stack(parts, axis=1))
         low, high = (jnp.asarray(bins.edges[k], here.dtype) for k in (0, -1))
-        ends.append(np.asarray(end_terms(jnp.asarray(pictures[rows]), keys[rows, -1], low, high)))
+        ends.append(
+            np.asarray(end_terms(jnp.asarray(pictures[rows]), _cut(keys, rows, -1), low, high))
+        )
     per_picture = np.concatenate(found)[:count].astype(np.float32)
     return HeldOut(bins, per_picture, np.concatenate(ends)[:count])
 
@@ -315,9 +318,16 @@ def _read_errors(
     return noise_error(own.denoiser(), x0, condition, draw_noise(keys, x0), log_snr)
 
 
-def _keys(seed: int, count: int, columns: int) -> Key[Array, "count columns"]:
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _keys(seed: Any, count: int, columns: int) -> Key[Array, "count columns"]:
     rows = sample_keys(jax.random.key(seed), count)
     return jax.vmap(lambda key: jax.random.split(key, columns))(rows)
+
+
+@jax.jit
+def _cut(keys: Key[Array, "count columns"], rows: Any, column: Any) -> Key[Array, "batch"]:
+    """The keys of a batch: one program for all of them."""
+    return keys[rows, column]
 
 
 def _standard_error(values: Float[np.ndarray, "count ..."]) -> Float[np.ndarray, "..."]:

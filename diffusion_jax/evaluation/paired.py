@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 from jaxtyping import Bool
-from scipy import stats
+from scipy import special
 
 Z95 = 1.959964  # two-sided 95% quantile of the standard normal distribution
 
@@ -45,7 +45,7 @@ def rate_difference(first: Bool[np.ndarray, "n"], second: Bool[np.ndarray, "n"])
     """
     n = len(first)
     b, c = int(np.sum(first & ~second)), int(np.sum(~first & second))
-    p_value = stats.binomtest(b, b + c).pvalue if b + c else 1.0
+    p_value = min(2 * float(special.bdtr(min(b, c), b + c, 0.5)), 1.0)
     centre = (b - c) / (n + 2)
     spread = Z95 * math.sqrt(((b + c + 2) / (n + 2) - centre**2) / (n + 2))
     return Difference((b - c) / n, max(centre - spread, -1.0), min(centre + spread, 1.0), p_value)
@@ -59,12 +59,14 @@ def wilson(right: Bool[np.ndarray, "n"]) -> tuple[float, float, float]:
     >>> [round(value, 3) for value in wilson(np.arange(10) < 9)]
     [0.9, 0.596, 0.982]
     """
-    interval = stats.binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
-    return float(right.mean()), float(interval.low), float(interval.high)
+    n, rate = len(right), float(right.mean())
+    centre = (n * rate + Z95**2 / 2) / (n + Z95**2)
+    reach = Z95 * math.sqrt(n * rate * (1 - rate) + Z95**2 / 4) / (n + Z95**2)
+    return rate, max(centre - reach, 0.0), min(centre + reach, 1.0)
 
 
 def two_sided(value: float, error: float) -> float:
     """The p-value of no difference for a normal estimate with a standard error."""
     if error == 0:
         return 1.0 if value == 0 else 0.0
-    return 2 * float(stats.norm.sf(abs(value) / error))
+    return 2 * float(special.ndtr(-abs(value) / error))

@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
+from scipy import special
 
 from diffusion_jax.errors import one_of
 
@@ -107,7 +107,7 @@ def critical(seeds: int, comparisons: int = 1) -> float:
     >>> round(critical(5), 3), round(critical(2, comparisons=10), 1)
     (2.776, 127.3)
     """
-    return float(stats.t.isf(LEVEL / (2 * comparisons), _freedom(seeds)))
+    return float(-special.stdtrit(_freedom(seeds), LEVEL / (2 * comparisons)))
 
 
 def mean_interval(
@@ -141,7 +141,7 @@ def mean_interval(
     error = np.maximum(spread, sampling)
     known = error > 0
     t = np.abs(mean) / np.where(known, error, 1.0)
-    p_value = np.where(known, 2 * stats.t.sf(t, _freedom(n)), np.nan)
+    p_value = np.where(known, 2 * special.stdtr(_freedom(n), -t), np.nan)
     reach = np.where(known, critical(n, comparisons) * error, np.nan)
     p_adjusted = np.minimum(comparisons * p_value, 1.0)
     return MeanInterval(*map(np.asarray, (mean, mean - reach, mean + reach, p_value, p_adjusted)))

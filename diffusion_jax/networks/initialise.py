@@ -13,6 +13,7 @@ says the rest, by the same conventions as the modules' initialisers:
 The tests hold these rules against `network.init` for every member of the registry.
 """
 
+import functools
 import math
 import zlib
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import PRNGKeyArray, PyTree
 
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork
 
@@ -52,10 +53,11 @@ def initialise(
     >>> params["backbone"]["in"]["kernel"].shape
     (2, 8)
     """
-    batch = next((len(value) for value in condition_example.values()), 1)
-    x = jnp.zeros((batch, *picture_shape))
-    label = jnp.zeros(batch if network.labels == 1 else (batch, network.labels))
-    shapes = jax.eval_shape(network.init, key, x, label, condition_example)["params"]
+    condition = tuple(
+        (name, jax.ShapeDtypeStruct(value.shape, value.dtype))
+        for name, value in condition_example.items()
+    )
+    shapes = _shapes(network, picture_shape, condition)
     seed = np.asarray(jax.random.key_data(key)).ravel().tolist()
 
     def value(path: tuple[jax.tree_util.DictKey, ...], leaf: jax.ShapeDtypeStruct) -> np.ndarray:
@@ -65,6 +67,22 @@ def initialise(
         return first_value(names, leaf.shape, generator)
 
     return jax.tree_util.tree_map_with_path(value, shapes)
+
+
+@functools.cache
+def _shapes(
+    network: ScoreNetwork,
+    picture_shape: tuple[int, ...],
+    condition: tuple[tuple[str, jax.ShapeDtypeStruct], ...],
+) -> PyTree[jax.ShapeDtypeStruct]:
+    """Of the parameters; kept, as tracing a network takes a second."""
+    batch = next((value.shape[0] for _, value in condition), 1)
+    x, label = (
+        jax.ShapeDtypeStruct((batch, *each), jnp.float32)
+        for each in (picture_shape, () if network.labels == 1 else (network.labels,))
+    )
+    init = functools.partial(network.init, jax.random.key(0))
+    return jax.eval_shape(init, x, label, dict(condition))["params"]
 
 
 def first_value(

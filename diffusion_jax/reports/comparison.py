@@ -27,6 +27,7 @@ from diffusion_jax.evaluation.real import captioned_pictures, reference_count
 from diffusion_jax.evaluation.restoration import Fidelity, interval
 from diffusion_jax.fewstep.denoiser import FewStepPrediction
 from diffusion_jax.process.objective import Objective
+from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.process.times import log_snr_slope
 from diffusion_jax.process.weightings import effective_weight
 from diffusion_jax.reports import content, judged
@@ -58,26 +59,37 @@ def schedule_curves(objective: Objective, axis: Curve) -> content.Schedule:
             itself, have neither: they are NaN.
     """
     schedule = objective.schedule
+    time, there = np.stack(_over_time(schedule)).astype(np.float64)
+    if isinstance(objective.prediction, FewStepPrediction):
+        return content.Schedule(time, there, *np.full((2, len(axis)), np.nan))
+    found = np.stack(_over_training(objective)).astype(np.float64)
+    # Quantiles that are clipped to the end of the schedule share one level, of no width.
+    found = found[:, found[1] > 0]
+    log_snr, slope, effective = found[:, np.argsort(found[0])]
+
+    def on_axis(values: Float[np.ndarray, " quantiles"]) -> Curve:
+        return np.interp(axis, log_snr, values, left=0, right=0)
+
+    return content.Schedule(time, there, on_axis(1 / slope), on_axis(effective))
+
+
+@jax.jit
+def _over_time(schedule: Schedule) -> tuple[Array, Array]:
+    """Parts of the time, and the log-SNR there."""
     time = jnp.linspace(schedule.t_min, schedule.t_max, CURVE)
     relative = (time - schedule.t_min) / (schedule.t_max - schedule.t_min)
-    spread = np.asarray(relative, np.float64), np.asarray(schedule.level(time).log_snr, np.float64)
-    if isinstance(objective.prediction, FewStepPrediction):
-        return content.Schedule(*spread, np.full_like(axis, np.nan), np.full_like(axis, np.nan))
+    return relative, schedule.level(time).log_snr
+
+
+@jax.jit
+def _over_training(objective: Objective) -> tuple[Array, Array, Array]:
+    """Log-SNR, its slope and the effective weight, at quantiles of the training distribution."""
     u = (jnp.arange(QUANTILES) + 0.5) / QUANTILES
-    slope = log_snr_slope(objective.times, schedule, u)
-    # Quantiles that are clipped to the end of the schedule share one level, of no width.
-    u, slope = u[slope > 0], slope[slope > 0]
-    level = schedule.level(objective.times.time(u, schedule))
+    slope = log_snr_slope(objective.times, objective.schedule, u)
+    level = objective.schedule.level(objective.times.time(u, objective.schedule))
     weight = objective.weighting.weight(level, objective.prediction, slope)
     effective = effective_weight(weight, level, objective.prediction, slope)
-
-    log_snr = np.asarray(level.log_snr, np.float64)
-    order = np.argsort(log_snr)
-
-    def on_axis(values: Array) -> Curve:
-        return np.interp(axis, log_snr[order], np.asarray(values)[order], left=0, right=0)
-
-    return content.Schedule(*spread, on_axis(1 / slope), on_axis(effective))
+    return level.log_snr, slope, effective
 
 
 def common_axis(objectives: Sequence[Objective], points: int = 400) -> Curve:

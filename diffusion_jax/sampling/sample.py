@@ -1,11 +1,12 @@
 """The one loop that runs every solver."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.predictions import Prediction, determinant
@@ -20,7 +21,10 @@ from diffusion_jax.sampling.solvers.restart import Restart
 _START = 2**31 - 1
 
 
-def sample_keys(key: Key[Array, ""], count: int, first: int = 0) -> Key[Array, "count"]:
+@functools.partial(jax.jit, static_argnames="count")
+def sample_keys(
+    key: Key[Array, ""], count: int, first: int | Int[Array, ""] = 0
+) -> Key[Array, "count"]:
     """One key per sample: sample i of a key is the same whatever the batch and the devices.
 
     Args:

@@ -104,7 +104,7 @@ def measure(config: ConfigDict, data: Dataset) -> Cost:
     points = {name: program.points[name](draws.u)}
     group = program.one_by_one((name,))
     inputs = Inputs(batch, draws, points[name])
-    flops = _flops(program.steps[name], states[name], program.arms[name].hyper, inputs)
+    flops = _flops(group.step, states[name], program.arms[name].hyper, inputs)
     joined, taken = group.join(states), []
     for _ in range(1 + ROUNDS):
         start = time.perf_counter()
@@ -117,5 +117,5 @@ def measure(config: ConfigDict, data: Dataset) -> Cost:
 
 def _flops(step: Any, *arguments: Any) -> float:
     """Of one call of the whole step, all devices together."""
-    counted = jax.jit(step).lower(*arguments).cost_analysis()
+    counted = step.lower(*arguments).cost_analysis()
     return float((counted or {}).get("flops", np.nan))

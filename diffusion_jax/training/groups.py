@@ -5,6 +5,7 @@ network and device (see `training.arrange`).
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -109,10 +110,9 @@ class Together:
         self.hyper = devices.replicate(_stacked(list(hypers.values())), mesh)
         over_devices = len(hypers) % mesh.size == 0
         self._arms = devices.by_rows(mesh) if over_devices else devices.replicated(mesh)
-        self._stack = jax.jit(lambda states: _stacked(states), out_shardings=self._arms)
+        self._stack = jax.jit(_stacked, out_shardings=self._arms)
         self._unstack = jax.jit(
-            lambda joined: [jax.tree.map(lambda x, i=i: x[i], joined) for i in range(len(hypers))],
-            out_shardings=devices.replicated(mesh),
+            _unstacked, static_argnums=1, out_shardings=devices.replicated(mesh)
         )
         rows = devices.replicated(mesh) if over_devices else devices.by_rows(mesh)
         self.step = _mapped(step, self._arms, rows)
@@ -121,7 +121,7 @@ class Together:
         return self._stack([states[name] for name in self.names])
 
     def split(self, joined: TrainState) -> States:
-        return dict(zip(self.names, self._unstack(joined), strict=True))
+        return dict(zip(self.names, self._unstack(joined, len(self.names)), strict=True))
 
     def update(
         self,
@@ -146,8 +146,16 @@ def _stacked(trees: Sequence[PyTree[Any]]) -> PyTree[Any]:
     return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(x) for x in leaves]), *trees)
 
 
+def _unstacked(joined: PyTree[Any], count: int) -> list[PyTree[Any]]:
+    return [jax.tree.map(lambda x, i=i: x[i], joined) for i in range(count)]
+
+
+@functools.cache
 def _mapped(step: TrainStep, arms: NamedSharding, rows: NamedSharding) -> Any:
-    """The compiled step of all arms: (states, hypers, batch, draws, points of each)."""
+    """The compiled step of all arms: (states, hypers, batch, draws, points of each).
+
+    One object for equal arguments, so that JAX compiles it once.
+    """
 
     def mapped(
         states: TrainState,

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, PyTree
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError, one_of
@@ -22,6 +22,7 @@ from diffusion_jax.training.arms import Arm, make_arms, score_losses
 from diffusion_jax.training.draws import Draws, draw
 from diffusion_jax.training.few_steps import Teacher
 from diffusion_jax.training.groups import EXECUTIONS, OneByOne, Together
+from diffusion_jax.training.hyper import Hyper
 from diffusion_jax.training.inputs import first_history
 from diffusion_jax.training.learned_schedule import first_params
 from diffusion_jax.training.runs import DataFacts
@@ -177,15 +178,7 @@ def first_states(
         UserError: the pictures do not fit the network.
     """
     whole = devices.replicated(program.mesh)
-    creators = _by_program(
-        program.arms,
-        lambda arm: jax.jit(
-            lambda params: TrainState.create(
-                params, arm.hyper.optimizer, first_history(arm.hyper.aim)
-            ),
-            out_shardings=whole,
-        ),
-    )
+    create = jax.jit(_first_state, out_shardings=whole)
     params = _by_program(program.arms, lambda arm: _first_params(arm, config, facts))
     params |= {name: own for name, arm in program.arms.items() if (own := arm.inherited)}
     params = {name: first_params(arm.hyper.aim, params[name]) for name, arm in program.arms.items()}
@@ -194,12 +187,18 @@ def first_states(
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole)
 
     shapes = {
-        name: jax.tree.map(placed, jax.eval_shape(creators[name], params[name]))
-        for name in creators
+        name: jax.tree.map(placed, jax.eval_shape(create, params[name], arm.hyper))
+        for name, arm in program.arms.items()
     }
     return shapes, lambda: {
-        name: creators[name](devices.replicate(params[name], program.mesh)) for name in creators
+        name: create(devices.replicate(params[name], program.mesh), arm.hyper)
+        for name, arm in program.arms.items()
     }
+
+
+def _first_state(params: PyTree[Any], hyper: Hyper) -> TrainState:
+    """Compiled once for all arms that share a step."""
+    return TrainState.create(params, hyper.optimizer, first_history(hyper.aim))
 
 
 def _by_program(arms: dict[str, Arm], make: Callable[[Arm], T]) -> dict[str, T]:

@@ -150,7 +150,7 @@ def test_seeds_that_were_not_run_are_left_out_of_the_pairs() -> None:
 def test_more_seeds_need_less_and_more_arms_need_more() -> None:
     assert critical(2) > critical(3) > critical(10)
     assert critical(5, 59) > critical(5, 7) > critical(5)
-    assert critical(1) == pytest.approx(replicates.stats.norm.isf(0.025))
+    assert critical(1) == pytest.approx(stats.norm.isf(0.025))
 
 
 def test_a_direction_that_is_none_is_refused() -> None:
