@@ -17,7 +17,7 @@ def get_config() -> ConfigDict:
     config.sampling.steps = (2, 3)
     config.sampling.count = 8
     config.sampling.headline_count = 8
-    config.sampling.batch_size = 8
+    config.sampling.batch_size = 32
     config.sampling.metrics = ("exact_match", "kernel")
     return config
 

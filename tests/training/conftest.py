@@ -24,5 +24,10 @@ def config(tmp_path: Path) -> ConfigDict:
 @pytest.fixture
 def one_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trains on the first of the eight devices only."""
+    on_one_device(monkeypatch)
+
+
+def on_one_device(patch: pytest.MonkeyPatch) -> None:
+    """As the fixture `one_device`, for fixtures of a whole module."""
     whole = devices.data_mesh
-    monkeypatch.setattr(devices, "data_mesh", lambda d=None: whole(d or jax.devices()[:1]))
+    patch.setattr(devices, "data_mesh", lambda d=None: whole(d or jax.devices()[:1]))
