@@ -21,13 +21,13 @@ from diffusion_jax.sampling.denoisers import JumpDenoiser
 from diffusion_jax.sampling.grids import Uniform
 from diffusion_jax.sampling.guidance import guidance
 from diffusion_jax.sampling.solvers import solvers
-from diffusion_jax.training import devices
 from diffusion_jax.training.arms import arm_settings, objectives
 from diffusion_jax.training.loop import train
 from diffusion_jax.training.stopped import Stopped
 from diffusion_jax.training.trained import TrainedArm, load_arms
 from tests.training import points_config
 from tests.training.at_step import AtStep
+from tests.training.conftest import on_one_device
 
 # Settings that make a step cheap.
 SPECS = {
@@ -40,9 +40,8 @@ OBJECTIVES = {name: SPECS.get(name, f"{name}()") for name in fewstep}
 @pytest.fixture(autouse=True, scope="module")
 def _one_device() -> Iterator[None]:
     """Also for what is trained once for all tests."""
-    whole = devices.data_mesh
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(devices, "data_mesh", lambda d=None: whole(d or jax.devices()[:1]))
+        on_one_device(patch)
         yield
 
 
@@ -50,6 +49,7 @@ def config(folder: Path, **arms: dict[str, str]) -> ConfigDict:
     made = points_config.get_config()
     made.run_dir, made.text = str(folder), "none"
     made.arms = ConfigDict(arms)
+    made.training.checkpoint_every = made.training.steps
     return made
 
 
@@ -77,9 +77,17 @@ def run(tmp_path_factory: pytest.TempPathFactory, teacher: str) -> Path:
     return train(all_arms(folder, teacher)).folder
 
 
+@pytest.fixture(scope="module")
+def arms(run: Path) -> dict[str, TrainedArm]:
+    return load_arms(run)
+
+
+def numbers(arm: TrainedArm) -> list[np.ndarray]:
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(arm.params)]
+
+
 def parameters(folder: Path) -> dict[str, list[np.ndarray]]:
-    arms = load_arms(folder)
-    return {n: [np.asarray(leaf) for leaf in jax.tree.leaves(a.params)] for n, a in arms.items()}
+    return {name: numbers(arm) for name, arm in load_arms(folder).items()}
 
 
 def samples(arm: TrainedArm, solver: str, steps: int, scale: float = 1.0) -> np.ndarray:
@@ -89,8 +97,9 @@ def samples(arm: TrainedArm, solver: str, steps: int, scale: float = 1.0) -> np.
     return generate(sampler, arm.params, arm.objective.prediction, nodes, {}, 4, 0, 4)[0]
 
 
-def test_all_objectives_train_beside_each_other_and_are_sampled_in_few_steps(run: Path) -> None:
-    arms = load_arms(run)
+def test_all_objectives_train_beside_each_other_and_are_sampled_in_few_steps(
+    arms: dict[str, TrainedArm],
+) -> None:
     assert set(arms) == {*fewstep, "plain"}
     drawn = {}
     for name, arm in arms.items():
@@ -103,8 +112,9 @@ def test_all_objectives_train_beside_each_other_and_are_sampled_in_few_steps(run
     assert len({found.tobytes() for found in drawn.values()}) == len(drawn)
 
 
-def test_what_is_no_denoiser_is_refused_by_solvers_that_want_one(run: Path) -> None:
-    arms = load_arms(run)
+def test_what_is_no_denoiser_is_refused_by_solvers_that_want_one(
+    arms: dict[str, TrainedArm],
+) -> None:
     for name, arm in arms.items():
         denoises = name == "plain" or fewstep.make(OBJECTIVES[name]).denoises
         if denoises:
@@ -115,14 +125,15 @@ def test_what_is_no_denoiser_is_refused_by_solvers_that_want_one(run: Path) -> N
 
 
 def test_cut_off_and_continued_they_end_with_the_same_bits(
-    run: Path, teacher: str, tmp_path: Path
+    arms: dict[str, TrainedArm], teacher: str, tmp_path: Path
 ) -> None:
     asked = all_arms(tmp_path / "run", teacher)
     with pytest.raises(Stopped, match="after step 7 of 12"):
         train(asked, AtStep(6, lambda: os.kill(os.getpid(), signal.SIGTERM)))
     train(asked)
-    for name, leaves in parameters(run).items():
-        for one, two in zip(leaves, parameters(tmp_path / "run")[name], strict=True):
+    found = parameters(tmp_path / "run")
+    for name, arm in arms.items():
+        for one, two in zip(numbers(arm), found[name], strict=True):
             np.testing.assert_array_equal(one, two)
 
 
@@ -139,11 +150,13 @@ def test_a_student_starts_from_a_teacher_that_means_the_same(teacher: str, tmp_p
         assert all(jax.tree.leaves(same)) == fewstep.make(name).inherits, name
 
 
-def test_an_arm_beside_others_is_the_arm_alone(run: Path, teacher: str, tmp_path: Path) -> None:
+def test_an_arm_beside_others_is_the_arm_alone(
+    arms: dict[str, TrainedArm], teacher: str, tmp_path: Path
+) -> None:
     for name in ("mean_flow", "reflow"):
-        arms = {name: {"fewstep": OBJECTIVES[name]}}
-        alone = parameters(train(taught(tmp_path / name, teacher, **arms)).folder)[name]
-        for one, two in zip(alone, parameters(run)[name], strict=True):
+        asked = taught(tmp_path / name, teacher, **{name: {"fewstep": OBJECTIVES[name]}})
+        alone = parameters(train(asked).folder)[name]
+        for one, two in zip(alone, numbers(arms[name]), strict=True):
             np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
 
 
@@ -176,9 +189,10 @@ def test_a_guided_teacher_teaches_something_else(teacher: str, tmp_path: Path) -
     assert not all(np.allclose(a, b, atol=1e-4) for a, b in zip(one, two, strict=True))
 
 
-def test_those_that_denoise_are_asked_for_the_noise_in_held_out_pictures(run: Path) -> None:
-    arms, data = load_arms(run), datasets.make("points()")
-    bins = LogSNRBins((-4.0, 0.0, 4.0))
+def test_those_that_denoise_are_asked_for_the_noise_in_held_out_pictures(
+    arms: dict[str, TrainedArm],
+) -> None:
+    data, bins = datasets.make("points()"), LogSNRBins((-4.0, 0.0, 4.0))
     assert np.isfinite(held_out(arms["mean_flow"], data, 4, batch_size=4, bins=bins).mean).all()
     with pytest.raises(UserError, match="a consistency function"):
         held_out(arms["easy_consistency"], data, 4, batch_size=4, bins=bins)
