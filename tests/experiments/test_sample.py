@@ -17,6 +17,7 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.training.loop import train
 from experiments import sample
 from experiments.config_files import load_config
+from tests.training.conftest import on_one_device
 
 PROMPTS = ["a large green circle", "a small red square in the centre"]
 
@@ -32,7 +33,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> ConfigDict:
     config.training.steps, config.training.batch_size = 2, 8
     config.training.checkpoint_every = 1
     config.sampling.steps = (2,)
-    train(config)
+    with pytest.MonkeyPatch.context() as patch:
+        on_one_device(patch)
+        train(config)
     return config
 
 

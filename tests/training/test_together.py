@@ -42,7 +42,7 @@ def trained(config: ConfigDict, folder: Path, **changes: object) -> dict[str, Tr
 @pytest.fixture
 def arms(config: ConfigDict) -> ConfigDict:
     config.arms = ConfigDict(ARMS)
-    config.training.steps = 6
+    config.training.steps = config.training.checkpoint_every = 6
     return config
 
 
