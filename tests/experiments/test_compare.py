@@ -12,6 +12,8 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.sampling.solvers import solvers
 from experiments import compare
 
+pytestmark = pytest.mark.usefixtures("one_device")
+
 
 def tiny(folder: Path) -> ConfigDict:
     config = quickstart.get_config()
