@@ -62,7 +62,8 @@ def wilson(right: Bool[np.ndarray, "n"]) -> tuple[float, float, float]:
     n, rate = len(right), float(right.mean())
     centre = (n * rate + Z95**2 / 2) / (n + Z95**2)
     reach = Z95 * math.sqrt(n * rate * (1 - rate) + Z95**2 / 4) / (n + Z95**2)
-    return rate, max(centre - reach, 0.0), min(centre + reach, 1.0)
+    # Ends that are 0 and 1 in exact arithmetic are so here.
+    return rate, centre - reach if rate > 0 else 0.0, centre + reach if rate < 1 else 1.0
 
 
 def two_sided(value: float, error: float) -> float:
