@@ -8,6 +8,8 @@ import hypothesis
 import jaxtyping
 import pytest
 
+from tests.annotations import checked
+
 # JAX is not imported yet (neither module above does). It and the processes that tests start read
 # its settings from the environment.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -23,13 +25,8 @@ os.environ["XLA_FLAGS"] = " ".join(
     [os.environ.get("XLA_FLAGS", ""), EIGHT_DEVICES, QUICK_TO_COMPILE]
 )
 
-# With more programs than this, JAX forgets some of those that it has counted.
-MANY_PIECES = 10_000
-
-# From here on the annotations in diffusion_jax are checked on every call. As for mypy, an int will
-# do where a float is asked for.
-TYPE_CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
-jaxtyping.install_import_hook("diffusion_jax", TYPE_CHECKER)
+# From here on the annotations in diffusion_jax are checked on every call.
+jaxtyping.install_import_hook("diffusion_jax", f"{checked.__module__}.{checked.__name__}")
 
 # The first example of a property compiles, so a deadline would measure only that.
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
@@ -37,17 +34,12 @@ hypothesis.settings.load_profile("repeatable")
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _compiled_programs_go_in_time() -> Iterator[None]:
-    """Drops them after a file if they are many: Linux lets a process map 65,530 pieces of memory.
-
-    Where the pieces cannot be counted, after each file.
-    """
+def _compiled_programs_go_with_their_module() -> Iterator[None]:
+    """Drops compiled programs after each file: a process may only map so many (65,530 pieces)."""
     yield
     import jax
 
-    pieces = Path("/proc/self/maps")
-    if not pieces.exists() or pieces.read_bytes().count(b"\n") > MANY_PIECES:
-        jax.clear_caches()
+    jax.clear_caches()
 
 
 @pytest.fixture(autouse=True)

@@ -25,6 +25,13 @@ process_of = functools.cache(schedules.make)
 steps_of = jax.jit(lambda nodes: nodes.steps)
 
 
+@functools.cache
+def ends_of(schedule: str) -> tuple[np.ndarray, np.ndarray]:
+    """The least noisy and the noisiest time."""
+    process = process_of(schedule)
+    return np.asarray(process.t_min), np.asarray(process.t_max)
+
+
 def served(grid: str, schedule: str, steps: int) -> Nodes | None:
     """The nodes, or None where the grid says clearly that it has no such nodes."""
     try:
@@ -59,7 +66,7 @@ def test_nodes_go_from_noise_to_clean_data(grid: str, steps: int) -> None:
         assert up.sum() == rises(grids.make(grid)), spec
         assert (np.diff(time[noisy])[~up[: noisy.stop]] < 0).all(), f"a time twice: {spec}"
         assert (np.diff(ratio)[~up] < 0).all(), f"a level twice: {spec}"
-        low, high = (np.asarray(end, time.dtype) for end in (process.t_min, process.t_max))
+        low, high = (end.astype(time.dtype) for end in ends_of(spec))
         assert low <= time[noisy].min(), spec
         assert time[0] <= high, spec
         for values in (alpha, sigma, nodes.rate.alpha, nodes.rate.sigma):
