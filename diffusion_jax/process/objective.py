@@ -12,7 +12,7 @@ from diffusion_jax.process.posterior import chain_step
 from diffusion_jax.process.preconditioning import input_scale, noise_label
 from diffusion_jax.process.predictions import Prediction, predictions
 from diffusion_jax.process.schedules import Schedule, schedules
-from diffusion_jax.process.times import Times, log_snr_slope, times
+from diffusion_jax.process.times import Times, at_quantile, times
 from diffusion_jax.process.weightings import Weighting, weightings
 from diffusion_jax.struct import Scalar, pytree
 
@@ -77,10 +77,8 @@ class Objective:
 
     def at(self, u: Float[Array, "batch"]) -> Points:
         """What a training step needs at the quantiles u of the training times, each by itself."""
-        time = self.times.time(u, self.schedule)
-        level = self.schedule.level(time)
+        time, level, slope = at_quantile(self.times, self.schedule, u)
         a, b = self.prediction.coefficients(level)
-        slope = log_snr_slope(self.times, self.schedule, u)
         chain = self.loss.chain
         return Points(
             level=level,

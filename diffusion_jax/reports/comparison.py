@@ -28,7 +28,7 @@ from diffusion_jax.evaluation.restoration import Fidelity, interval
 from diffusion_jax.fewstep.denoiser import FewStepPrediction
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.schedules import Schedule
-from diffusion_jax.process.times import log_snr_slope
+from diffusion_jax.process.times import at_quantile
 from diffusion_jax.process.weightings import effective_weight
 from diffusion_jax.reports import content, judged
 from diffusion_jax.reports.pictures import from_noisy
@@ -85,8 +85,7 @@ def _over_time(schedule: Schedule) -> tuple[Array, Array]:
 def _over_training(objective: Objective) -> tuple[Array, Array, Array]:
     """Log-SNR, its slope and the effective weight, at quantiles of the training distribution."""
     u = (jnp.arange(QUANTILES) + 0.5) / QUANTILES
-    slope = log_snr_slope(objective.times, objective.schedule, u)
-    level = objective.schedule.level(objective.times.time(u, objective.schedule))
+    _, level, slope = at_quantile(objective.times, objective.schedule, u)
     weight = objective.weighting.weight(level, objective.prediction, slope)
     effective = effective_weight(weight, level, objective.prediction, slope)
     return level.log_snr, slope, effective

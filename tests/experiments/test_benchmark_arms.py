@@ -7,9 +7,6 @@ import pytest
 from diffusion_jax.errors import UserError
 from diffusion_jax.training import devices
 from experiments import benchmark_arms
-from tests.training.conftest import one_device
-
-__all__ = ["one_device"]
 
 
 @pytest.mark.usefixtures("one_device")

@@ -12,8 +12,6 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.sampling.solvers import solvers
 from experiments import compare
 
-pytestmark = pytest.mark.usefixtures("one_device")
-
 
 def tiny(folder: Path) -> ConfigDict:
     config = quickstart.get_config()
@@ -30,6 +28,7 @@ def tiny(folder: Path) -> ConfigDict:
     return config
 
 
+@pytest.mark.usefixtures("one_device")
 def test_from_a_config_to_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tiny(tmp_path / "run")
     compare.compare(config)
@@ -166,6 +165,7 @@ def test_too_little_to_measure_by_is_refused_before_training(tmp_path: Path) -> 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("one_device")
 def test_networks_trained_for_few_steps_join_the_comparison(tmp_path: Path) -> None:
     config = tiny(tmp_path / "run")
     config.arms = {

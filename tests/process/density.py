@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.process.times import log_snr_slope, times
+from diffusion_jax.process.times import at_quantile, times
 
 COUNT = 1000  # the shape that other tests use too, so that they share compiled operations
 
@@ -22,11 +22,11 @@ def table(schedule: str, distribution: str) -> dict[str, np.ndarray]:
         # Operation by operation, as all schedules share the compiled ones.
         u = jnp.asarray((np.arange(COUNT) + 0.5) / COUNT)
         process, drawn = schedules.make(schedule), times.make(distribution)
-        time = drawn.time(u, process)
-        log_snr = np.asarray(process.level(time).log_snr)
+        time, level, slope = at_quantile(drawn, process, u)
+        log_snr = np.asarray(level.log_snr)
         return {
             "time": np.asarray(time),
             "log_snr": log_snr,
-            "slope": np.asarray(log_snr_slope(drawn, process, u)),
+            "slope": np.asarray(slope),
             "difference": np.abs(np.gradient(log_snr, np.asarray(u))),
         }

@@ -13,7 +13,7 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.process.objective import Objective, denoising_loss
 from diffusion_jax.process.predictions import predictions, split
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.process.times import log_snr_slope, times
+from diffusion_jax.process.times import at_quantile, log_snr_slope, times
 from diffusion_jax.process.weightings import effective_weight, weightings
 from tests.members import ONE_SCHEDULE_EACH, PREDICTIONS, TIMES, WEIGHTINGS, optimized
 from tests.process.density import table
@@ -142,8 +142,7 @@ def test_weights_are_positive_and_finite(schedule: str, double: bool) -> None:
             prediction: predictions.make(prediction, schedule=process, sigma_data=0.5)
             for prediction in ("x0", "v", "velocity")
         }
-        level = process.level(uniform.time(u, process))
-        slope = log_snr_slope(uniform, process, u)
+        _, level, slope = at_quantile(uniform, process, u)
         # The schedule is asked once for all: what differs is how it is weighted.
         for weighting, kind in zip(WEIGHTINGS, itertools.cycle(kinds.values())):
             made = weightings.make(weighting, schedule=process, sigma_data=0.5)

@@ -3,7 +3,7 @@
 Each file here is a member of the family, or a few that share their formulas.
 """
 
-from diffusion_jax.process.times.base import Times, log_snr_slope, times
+from diffusion_jax.process.times.base import Times, at_quantile, log_snr_slope, times
 from diffusion_jax.process.times.loss_aware import LossAware
 from diffusion_jax.process.times.stratified import Antithetic, LowDiscrepancy
 from diffusion_jax.process.times.uniform import Uniform
@@ -15,6 +15,7 @@ __all__ = [
     "LowDiscrepancy",
     "Times",
     "Uniform",
+    "at_quantile",
     "log_snr_slope",
     "times",
 ]

@@ -6,11 +6,13 @@ p(log_snr) = 1/|d log_snr/du|.
 """
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import Schedule, log_snr_range
 from diffusion_jax.registry import Registry
 from diffusion_jax.struct import Scalar
@@ -61,7 +63,18 @@ def log_snr_slope(
     [17.03, 17.03]
     """
 
-    def log_snr(quantile: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        return schedule.level(distribution.time(quantile, schedule)).log_snr
+    return at_quantile(distribution, schedule, u)[2]
 
-    return jnp.abs(jax.jvp(log_snr, (u,), (jnp.ones_like(u),))[1])
+
+def at_quantile(
+    distribution: Times, schedule: Schedule, u: Float[Array, "*shape"]
+) -> tuple[Float[Array, "*shape"], Level, Float[Array, "*shape"]]:
+    """Time, level and `log_snr_slope` at quantile u, for little more than the price of one."""
+
+    def log_snr(quantile: Float[Array, "*shape"]) -> Any:
+        time = distribution.time(quantile, schedule)
+        level = schedule.level(time)
+        return level.log_snr, (time, level)
+
+    _, slope, (time, level) = jax.jvp(log_snr, (u,), (jnp.ones_like(u),), has_aux=True)
+    return time, level, jnp.abs(slope)
