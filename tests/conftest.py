@@ -1,5 +1,6 @@
 """What every test starts from: eight CPU devices, checked shapes, one compilation cache."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,17 @@ jaxtyping.install_import_hook("diffusion_jax", f"{checked.__module__}.{checked._
 # The first example of a property compiles, so a deadline would measure only that.
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("repeatable")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Looks for no garbage among the modules that are imported here, now and later: all stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="module")
