@@ -203,11 +203,12 @@ def generate(
         check_start(nodes, sampler.solver, sampler.guide.prediction)
     nodes = _visited(sampler.posterior, nodes) if sampler.posterior else nodes
     keys = sample_keys(jax.random.key(seed), count)
+    told = {name: np.asarray(values) for name, values in condition.items()}
     batches, paths, counts = [], [], []
     for first in range(0, count, batch_size):
         # The last batch is filled up by repeating samples, so that all have one shape.
         rows = np.arange(first, first + batch_size) % count
-        part = {name: np.asarray(values)[rows] for name, values in condition.items()}
+        part = {name: values[rows] for name, values in told.items()}
         here = sampler.of(rows)
         samples, path, counted = _run(here, params, prediction, nodes, keys[rows], part, traced)
         batches.append(np.asarray(samples))

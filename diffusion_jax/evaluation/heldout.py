@@ -240,7 +240,7 @@ def ask(
     """
     count = len(pictures)
     x0, levels = to_unit(pictures), bins.levels(seed, count)
-    keys = _keys(np.uint32(seed), count, len(bins.widths) + 1)
+    keys = _keys(jax.random.key(seed), count, len(bins.widths) + 1)
     batch_size = min(batch_size, count)
     found, ends = [], []
     for first in range(0, count, batch_size):
@@ -319,8 +319,8 @@ def _read_errors(
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
-def _keys(seed: Any, count: int, columns: int) -> Key[Array, "count columns"]:
-    rows = sample_keys(jax.random.key(seed), count)
+def _keys(key: Key[Array, ""], count: int, columns: int) -> Key[Array, "count columns"]:
+    rows = sample_keys(key, count)
     return jax.vmap(lambda key: jax.random.split(key, columns))(rows)
 
 

@@ -68,7 +68,7 @@ def test_errors_are_those_of_training_times_the_factor_between_targets(
     x0 = jnp.stack([example["image"] / np.float32(127.5) - 1 for example in examples])
     condition = {"label": jnp.array([example["label"] for example in examples])}
     log_snr = BINS.levels(3, 5)
-    keys = heldout._keys(3, 5, 3)
+    keys = heldout._keys(jax.random.key(3), 5, 3)
 
     for k in range(2):
         level = objective.schedule.level(objective.schedule.time(jnp.float32(log_snr[:, k])))
@@ -159,7 +159,7 @@ def test_the_bound_of_an_exact_denoiser_is_the_entropy_of_the_data() -> None:
 
 def test_the_ends_alone_are_the_prior_and_a_posterior_with_equal_odds() -> None:
     pictures = jnp.array([[7, 8, 200]], jnp.uint8)
-    keys = heldout._keys(0, 1, 1)[:, 0]
+    keys = heldout._keys(jax.random.key(0), 1, 1)[:, 0]
     found = end_terms(pictures, keys, jnp.float32(-2.0), jnp.float32(9.0))
     x0 = np.array([7, 8, 200]) / 127.5 - 1
     alpha, sigma = (1 / (1 + np.exp(2))) ** 0.5, (1 / (1 + np.exp(-2))) ** 0.5

@@ -207,7 +207,7 @@ def test_one_and_a_thousand_steps_are_finite_or_refused(spec: str) -> None:
         with pytest.raises(UserError, match=why):
             check_start(everywhere()[way], solver)
     ways = [way for way in everywhere() if way not in not_for_it]
-    for way in ways[::13]:
+    for way in ways:
         check_start(everywhere()[way], solver)
     # Those that choose steps of their own may take many in a padded one.
     of = [[way for way in ways if way[2] == steps] for steps in (1, 1000)]

@@ -55,8 +55,7 @@ def spaced(process: Schedule, skip: str, start: float, end: float, steps: int) -
         return np.linspace(start, end, steps + 1)
     if skip == "time_quadratic":
         return np.linspace(start**0.5, end**0.5, steps + 1) ** 2
-    level = at_times(process, np.array([start, end])).level
-    ends = 2 * (np.log(level.alpha) - np.log(level.sigma))
+    ends = np.asarray(at_times(process, np.array([start, end])).level.log_snr)
     times = times_of(process, np.linspace(*ends, steps + 1))
     return np.concatenate([[start], times[1:-1], [end]])
 

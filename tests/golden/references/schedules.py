@@ -43,10 +43,6 @@ def _level(schedule: Schedule, time: Any) -> tuple[Level, Level]:
     return jax.tree.map(np.asarray, (nodes.level, nodes.rate))
 
 
-def _log_snr(level: Level) -> np.ndarray:
-    return 2 * (np.log(level.alpha) - np.log(level.sigma))
-
-
 @checks("dpm_solver", "schedules")
 @checks("unipc", "schedules")
 def half_log_snr(case: Case) -> Comparisons:
@@ -70,7 +66,7 @@ def half_log_snr(case: Case) -> Comparisons:
     yield same("log alpha", np.log(level.alpha), case["log_alpha"], rtol=1e-10, atol=1e-14)
     yield same("alpha", level.alpha, case["alpha"], rtol=1e-10)
     yield same("sigma", level.sigma, case["sigma"], rtol=1e-8)
-    yield same("lambda", _log_snr(level) / 2, case["lam"], rtol=1e-8, atol=1e-9)
+    yield same("lambda", np.asarray(level.log_snr) / 2, case["lam"], rtol=1e-8, atol=1e-9)
     time = times_of(schedule, 2 * case["lam_query"])
     yield same("time of lambda", time, case["t_of_lam"], rtol=1e-8, atol=1e-9)
 
@@ -199,7 +195,7 @@ def gamma(case: Case) -> Comparisons:
         schedule = monotone(*parameters)
     t = case["t"]
     level, _ = _level(schedule, t)
-    yield same("gamma", -_log_snr(level), case["gamma"], rtol=tolerance, atol=1e-10)
+    yield same("gamma", -np.asarray(level.log_snr), case["gamma"], rtol=tolerance, atol=1e-10)
     slope = -np.asarray(_slope(schedule, t))
     yield same("slope", slope, np.broadcast_to(case["dgamma_dt"], t.shape), rtol=1e-8)
     yield same("SNR", (level.alpha / level.sigma) ** 2, case["snr"], rtol=1e-8)
@@ -266,7 +262,7 @@ def _coefficients(prediction: Prediction, level: Level) -> tuple[Array, Array]:
 def _edms_vp(case: Case, schedule: Schedule, count: int) -> Comparisons:
     level, _ = _level(schedule, case["t"])
     yield same("sigma(t)", level.sigma / level.alpha, case["sigma_of_t"], rtol=1e-8)
-    again = times_of(schedule, _log_snr(level))
+    again = times_of(schedule, np.asarray(level.log_snr))
     yield same("t(sigma(t))", again, case["sigma_roundtrip"], rtol=1e-7)
     label = (count - 1) * times_of(schedule, -2 * np.log(case["sigma"]))
     yield same("c_noise", label, case["c_noise"], rtol=1e-8)
