@@ -51,6 +51,8 @@ def get_config() -> ConfigDict:
     config.training.log_every = 50
     config.training.checkpoint_every = 500
     config.training.keep = 2  # checkpoints
+    # Steps whose checkpoints are never removed, as is that of an earlier network that guides.
+    config.training.keep_steps = ()
 
     config.sampling = ConfigDict()
     config.sampling.solvers = ("dpmpp_2m",)

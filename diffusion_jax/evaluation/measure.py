@@ -26,6 +26,7 @@ from diffusion_jax.sampling.sample import check_start, check_variance
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.thresholds import Threshold, thresholds
 from diffusion_jax.training.arms import arm_settings
+from diffusion_jax.training.kept import kept_steps
 from diffusion_jax.training.progress import Progress
 from diffusion_jax.training.runs import DataFacts
 from diffusion_jax.training.trained import TrainedArm
@@ -193,12 +194,7 @@ def _check_guide(guide: Guidance, config: ConfigDict) -> None:
         )
     if arm:
         one_of(arm, arm_settings(config), "arm of sampling.guidance")
-    every, last = config.training.checkpoint_every, config.training.steps
-    if step is not None and step != last and (step > last or step % every):
-        raise UserError(
-            f"sampling.guidance asks for the checkpoint of step {step}, and this run makes one "
-            f"every {every} steps, the last at {last}."
-        )
+    kept_steps(config)
 
 
 def _check_memory(guide: Guidance, takers: Mapping[str, Solver]) -> None:

@@ -25,6 +25,7 @@ from diffusion_jax.sweeps.trials import Trial, key_of, make_trials, training_set
 from diffusion_jax.training import devices
 from diffusion_jax.training.arms import FIELDS, check_brought, few_step, make_arms, objectives
 from diffusion_jax.training.arrange import agreed
+from diffusion_jax.training.kept import kept_steps
 from diffusion_jax.training.lock import waited
 from diffusion_jax.training.runs import DataFacts, as_plain, from_plain, is_run
 
@@ -256,7 +257,7 @@ def _units(
     for key, trial in needed.items():
         if key not in done:
             groups.setdefault(_shared(trial, data[trial.config.data]), {})[key] = trial
-    made = [_make_unit(folder, group, execution) for group in groups.values()]
+    made = [_make_unit(folder, group, execution, trials) for group in groups.values()]
     for unit in made if devices.is_primary() else ():
         document = {"config": as_plain(unit.config), "keys": dict(unit.keys)}
         save(json.dumps(document, indent=2) + "\n", unit.folder / UNIT)
@@ -273,11 +274,17 @@ def _shared(trial: Trial, data: Dataset) -> Hashable:
     return key_of({k: v for k, v in settings.items() if k not in FIELDS}), arm.program
 
 
-def _make_unit(folder: Path, group: Mapping[str, Trial], execution: str) -> Unit:
+def _make_unit(
+    folder: Path, group: Mapping[str, Trial], execution: str, trials: Sequence[Trial]
+) -> Unit:
     """A unit of new trainings; each arm has the fields in which it differs from the first."""
     first = next(iter(group.values())).config
     config = ConfigDict(first.to_dict())
-    config.training.update({"execution": execution, "diverged": "drop"})
+    # However its arms are sampled, the networks that guide them are there.
+    kept = {n for each in trials if each.training_key in group for n in kept_steps(each.config)}
+    config.training.update(
+        {"execution": execution, "diverged": "drop", "keep_steps": tuple(sorted(kept))}
+    )
     keys: dict[str, str] = {}
     base = training_settings(first)
     for key, trial in group.items():

@@ -15,7 +15,6 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -27,6 +26,7 @@ from diffusion_jax.training import devices
 from diffusion_jax.training.draws import Draws
 from diffusion_jax.training.groups import Batch, Group, States, Together
 from diffusion_jax.training.inputs import Inputs
+from diffusion_jax.training.memory import array_bytes, compiled_bytes
 from diffusion_jax.training.program import Program
 
 FILE = "execution.json"
@@ -138,7 +138,7 @@ def _fitting(
         part = names[:at_once]
         needed = bytes_needed(program, program.together(part), states, batch, draws)
         # The states of the other parts wait on the device meanwhile.
-        waiting = sum(_size(states[name]) for name in names[at_once:])
+        waiting = sum(array_bytes(states[name]) for name in names[at_once:])
         if needed + waiting <= SHARE * room:
             break
         at_once = (at_once + 1) // 2
@@ -149,22 +149,9 @@ def bytes_needed(
     program: Program, group: Together, states: States, batch: Batch, draws: Draws
 ) -> int:
     """Bytes that a step of the group takes on each device, as the compiler counts them."""
-    points = [program.points[name](draws.u) for name in group.names]
-    joined = group.join(states)
-    lowered = group.step.lower(joined, group.hyper, batch, draws, points)
-    counted = lowered.compile().memory_analysis()
-    if counted is None:
-        return 0
-    return int(
-        counted.argument_size_in_bytes
-        + counted.output_size_in_bytes
-        - counted.alias_size_in_bytes
-        + counted.temp_size_in_bytes
-    )
-
-
-def _size(tree: Any) -> int:
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+    points = {name: program.points[name](draws.u) for name in group.names}
+    ((lowered, _),) = group.lowered(group.join(states), batch, draws, points)
+    return compiled_bytes(lowered)
 
 
 def _seconds(

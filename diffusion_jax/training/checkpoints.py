@@ -9,6 +9,7 @@ they were.
 import dataclasses
 import json
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -51,12 +52,13 @@ class Checkpoints:
         run_folder: the run folder.
         keep: how many of the newest to keep; 0 to read only, which any process can do alone, also
             while another trains.
+        always: steps whose checkpoints are kept besides.
 
     Raises:
         UserError: no room for the folder, or none to read.
     """
 
-    def __init__(self, run_folder: Path, keep: int):
+    def __init__(self, run_folder: Path, keep: int, always: Iterable[int] = ()):
         import orbax.checkpoint as ocp  # slow to import
 
         self.folder = Path(run_folder).absolute() / FOLDER
@@ -65,7 +67,7 @@ class Checkpoints:
             raise UserError(f"{self.folder} is a file, where the folder of checkpoints should be.")
         if keep == 0 and not self.folder.is_dir():
             raise UserError(f"{run_folder} has no checkpoint yet: train it first.")
-        options = _writing(keep) if keep else _reading()
+        options = _writing(keep, tuple(always)) if keep else _reading()
         with disk_errors(self.folder):
             self._manager = ocp.CheckpointManager(self.folder, options=options)
 
@@ -240,23 +242,26 @@ class Checkpoints:
         return f"Checkpoint {folder} is damaged ({reason}). {remedy}"
 
 
-def check_room(path: Path, states: States) -> None:
-    """Raises UserError unless there is room on disk for a checkpoint.
+def check_room(path: Path, states: States, count: int = 1) -> None:
+    """Raises UserError unless there is room on disk for checkpoints.
 
     Args:
-        path: where it will be.
+        path: where they will be.
         states: arm -> state, of arrays or `jax.ShapeDtypeStruct`.
+        count: of checkpoints.
     """
-    needed = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(states))
+    needed = count * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(states))
     if free_room(path) < needed:
         raise UserError(no_room(path, needed))
 
 
-def _writing(keep: int) -> Any:
+def _writing(keep: int, always: tuple[int, ...]) -> Any:
     import orbax.checkpoint as ocp
+    from orbax.checkpoint.checkpoint_managers import preservation_policy as policy
 
+    kept = policy.AnyPreservationPolicy([policy.LatestN(keep), policy.CustomSteps(always)])
     return ocp.CheckpointManagerOptions(
-        max_to_keep=keep, enable_async_checkpointing=True, cleanup_tmp_directories=True
+        preservation_policy=kept, enable_async_checkpointing=True, cleanup_tmp_directories=True
     )
 
 

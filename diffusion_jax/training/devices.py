@@ -53,7 +53,12 @@ def free_memory() -> int:
     stats = jax.local_devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:
         return int(stats["bytes_limit"])
-    return int(psutil.virtual_memory().available) // len(jax.local_devices())
+    return host_memory() // len(jax.local_devices())
+
+
+def host_memory() -> int:
+    """Bytes that this process may take of the machine's memory, what it holds included."""
+    return int(psutil.virtual_memory().available + psutil.Process().memory_info().rss)
 
 
 def is_primary() -> bool:

@@ -6,7 +6,7 @@ network and device (see `training.arrange`).
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -43,6 +43,15 @@ class Group(Protocol):
     def split(self, joined: PyTree[Any]) -> States:
         """The states of its arms; `joined` stays usable."""
 
+    def lowered(
+        self,
+        joined: PyTree[Any],
+        batch: Batch,
+        draws: Draws,
+        points: Mapping[str, Points | None],
+    ) -> Iterator[tuple[Any, PyTree[Any]]]:
+        """The programs of `update`, not compiled yet, each with the states that it is given."""
+
     def update(
         self,
         joined: PyTree[Any],
@@ -60,11 +69,11 @@ class OneByOne:
 
     Attributes:
         hypers: arm -> its own settings.
-        step: compiled; consumes the state.
+        step: a compiled `TrainStep`; consumes the state.
     """
 
     hypers: Mapping[str, Hyper]
-    step: TrainStep
+    step: Any
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -75,6 +84,17 @@ class OneByOne:
 
     def split(self, joined: States) -> States:
         return dict(joined)
+
+    def lowered(
+        self,
+        joined: States,
+        batch: Batch,
+        draws: Draws,
+        points: Mapping[str, Points | None],
+    ) -> Iterator[tuple[Any, PyTree[Any]]]:
+        for name, hyper in self.hypers.items():
+            inputs = Inputs(batch, draws, points[name])
+            yield self.step.lower(joined[name], hyper, inputs), joined[name]
 
     def update(
         self,
@@ -122,6 +142,16 @@ class Together:
 
     def split(self, joined: TrainState) -> States:
         return dict(zip(self.names, self._unstack(joined, len(self.names)), strict=True))
+
+    def lowered(
+        self,
+        joined: TrainState,
+        batch: Batch,
+        draws: Draws,
+        points: Mapping[str, Points | None],
+    ) -> Iterator[tuple[Any, PyTree[Any]]]:
+        own = [points[name] for name in self.names]
+        yield self.step.lower(joined, self.hyper, batch, draws, own), joined
 
     def update(
         self,

@@ -9,7 +9,8 @@ goes on from its last checkpoint and ends with the same numbers, bit for bit on 
 as one that was not.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -24,11 +25,13 @@ from diffusion_jax.training import devices
 from diffusion_jax.training.checkpoints import Checkpoint, Checkpoints, check_room
 from diffusion_jax.training.groups import States
 from diffusion_jax.training.journal import TOLD, Journal
+from diffusion_jax.training.kept import kept_steps
 from diffusion_jax.training.lock import locked
+from diffusion_jax.training.memory import TooLarge
 from diffusion_jax.training.metrics import MetricsLog
 from diffusion_jax.training.program import Program, first_states
 from diffusion_jax.training.progress import Progress
-from diffusion_jax.training.runs import DataFacts, Run, is_run
+from diffusion_jax.training.runs import DataFacts, Run, clear, is_run
 from diffusion_jax.training.stopped import Stopped
 from diffusion_jax.training.stopping import StopSignals
 from diffusion_jax.training.teachers import load_teachers
@@ -63,18 +66,33 @@ def train(config: ConfigDict, progress: Progress | None = None, watch: Watch | N
     program = Program.build(config, facts, mesh, load_teachers(config, facts, mesh))
     shapes, make_states = first_states(program, config, facts)
     stream = _open_stream(config, data)
+    kept = kept_steps(config)
     with _alone_in(config.run_dir):
-        if not is_run(config.run_dir):
-            check_room(Path(config.run_dir), shapes)
+        new = not is_run(config.run_dir)
+        if new:
+            _check_room(config, shapes, kept)
         run = Run.create(config, facts)
-        with Checkpoints(run.folder, config.training.keep) as checkpoints:
-            begin = checkpoints.restore(shapes) or Checkpoint(0, make_states(), {})
-            if begin.step < config.training.steps:
-                if begin.step:
-                    stream.restore(begin.position["data"])
-                shown = progress if progress and devices.is_primary() else Progress(quiet=True)
-                _loop(run, program, stream, begin, checkpoints, shown, watch)
+        try:
+            with Checkpoints(run.folder, config.training.keep, kept) as checkpoints:
+                begin = checkpoints.restore(shapes) or Checkpoint(0, make_states(), {})
+                if begin.step < config.training.steps:
+                    if begin.step:
+                        stream.restore(begin.position["data"])
+                    shown = progress if progress and devices.is_primary() else Progress(quiet=True)
+                    _loop(run, program, stream, begin, checkpoints, shown, watch)
+        except TooLarge:
+            if new and devices.is_primary():
+                clear(run.folder)
+            raise
     return run
+
+
+def _check_room(config: ConfigDict, shapes: States, kept: Collection[int]) -> None:
+    """Raises UserError unless all checkpoints that will lie side by side fit on the disk."""
+    options = config.training
+    saved = math.ceil(options.steps / options.checkpoint_every)
+    # The oldest is removed once the newest is whole.
+    check_room(Path(config.run_dir), shapes, min(saved, options.keep + 1 + len(kept)))
 
 
 def _alone_in(run_dir: str) -> AbstractContextManager[None]:

@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import json
 import operator
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,12 +43,15 @@ BEFORE: dict[str, Any] = {
     "fewstep": "none",
     "teacher": "",
     "teacher_guidance": "none",
-    "training": {"execution": "apart", "diverged": "stop"},
+    "training": {"execution": "apart", "diverged": "stop", "keep_steps": ()},
 }
 # Of these, what a run may be continued with.
 CHANGEABLE = tuple(
     f"training.{name}"
-    for name in ("steps", "log_every", "checkpoint_every", "keep", "execution", "diverged")
+    for name in (
+        *("steps", "log_every", "checkpoint_every", "keep", "keep_steps"),
+        *("execution", "diverged"),
+    )
 )
 
 
@@ -197,6 +201,17 @@ def _remove(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # it holds a lock, which will remove it
         folder.rmdir()
+
+
+def clear(folder: Path) -> None:
+    """Removes a run of which nothing has been trained, so that the folder serves another."""
+    for path in folder.iterdir():
+        if path.name == LOCK:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _refuse_foreign(folder: Path) -> None:

@@ -7,6 +7,7 @@ from jaxtyping import PyTree
 from diffusion_jax.training.arrange import arrange
 from diffusion_jax.training.draws import Draws
 from diffusion_jax.training.groups import Batch, Group, States
+from diffusion_jax.training.memory import check_steps
 from diffusion_jax.training.program import Program
 from diffusion_jax.training.runs import Run
 from diffusion_jax.training.step import Metrics
@@ -27,9 +28,16 @@ class Team:
 
     @staticmethod
     def gather(run: Run, program: Program, states: States, batch: Batch, draws: Draws) -> "Team":
-        """Makes the groups that the run's config asks for, see `arrange`."""
+        """Makes the groups that the run's config asks for, see `arrange`.
+
+        Raises:
+            TooLarge: a step does not fit into memory.
+        """
         chosen = arrange(program, states, batch, draws, run.config.training.execution, run.folder)
-        return Team(program, [group for each in chosen for group in each.groups(program)], states)
+        team = Team(program, [group for each in chosen for group in each.groups(program)], states)
+        points = {name: program.points[name](draws.u) for name in program.arms}
+        check_steps(team._groups, team._joined, batch, draws, points)
+        return team
 
     def update(self, batch: Batch, draws: Draws, dropped: frozenset[str]) -> dict[str, Metrics]:
         """One step of every arm but those dropped; arm -> metrics."""

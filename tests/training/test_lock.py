@@ -65,7 +65,7 @@ def test_a_file_in_the_way_is_named(tmp_path: Path, name: str) -> None:
 def test_no_room_for_a_checkpoint_is_noticed_before_training(
     config: ConfigDict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path, states: object) -> None:
+    def full(path: Path, states: object, count: int) -> None:
         raise UserError(f"No room on disk for {path}")
 
     monkeypatch.setattr(loop, "check_room", full)

@@ -1,0 +1,78 @@
+"""Memory that training steps take, as the compiler counts it, before the first is taken."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+from jaxtyping import PyTree
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.process.objective import Points
+from diffusion_jax.training import devices
+from diffusion_jax.training.draws import Draws
+from diffusion_jax.training.groups import Batch, Group
+
+
+class TooLarge(UserError):
+    """A step does not fit into memory; none has been taken."""
+
+
+def compiled_bytes(lowered: Any) -> int:
+    """Bytes that a program takes on each device: what it is given, what it returns, and between.
+
+    Compiled here, it is not compiled again where it is called. 0 where the compiler does not tell.
+    """
+    counted = lowered.compile().memory_analysis()
+    if counted is None:
+        return 0
+    return int(
+        counted.argument_size_in_bytes
+        + counted.output_size_in_bytes
+        - counted.alias_size_in_bytes
+        + counted.temp_size_in_bytes
+    )
+
+
+def array_bytes(tree: PyTree[Any]) -> int:
+    """Bytes of all arrays, or of `jax.ShapeDtypeStruct`."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def gigabytes(count: float) -> str:
+    """
+    >>> gigabytes(2_340_000_000)
+    '2.34 GB'
+    """
+    return f"{count / 1e9:.3g} GB"
+
+
+def check_steps(
+    groups: Sequence[Group],
+    joined: Sequence[PyTree[Any]],
+    batch: Batch,
+    draws: Draws,
+    points: Mapping[str, Points | None],
+) -> None:
+    """Refuses steps that do not fit into memory, before one is taken.
+
+    Args:
+        groups: of all arms.
+        joined: their states, one for each group.
+        batch: any batch, on the devices.
+        draws: of any step.
+        points: arm -> its noise levels of that step.
+
+    Raises:
+        TooLarge: the largest step takes more than there is, beside the states of all arms.
+    """
+    held = sum(map(array_bytes, joined))
+    room = devices.free_memory()
+    for group, own in zip(groups, joined, strict=True):
+        for lowered, used in group.lowered(own, batch, draws, points):
+            needed = compiled_bytes(lowered) + held - array_bytes(used)
+            if needed > room:
+                raise TooLarge(
+                    f"A training step of {', '.join(group.names[:3])} needs {gigabytes(needed)} of "
+                    f"memory on each device, and {gigabytes(room)} are there: take a smaller "
+                    "training.batch_size, more training.microbatches, or a smaller network."
+                )
