@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import datasets
 from diffusion_jax.errors import UserError
-from diffusion_jax.training import loop
+from diffusion_jax.training import lock, loop
 from diffusion_jax.training.lock import LOCK, locked
 from diffusion_jax.training.loop import train
 from diffusion_jax.training.runs import DataFacts, Run
@@ -46,6 +46,24 @@ def test_a_lock_ends_with_its_process_however_that_ends(tmp_path: Path) -> None:
     with locked(folder):
         assert (folder / LOCK).read_text().startswith("process ")
     assert list(folder.iterdir()) == []
+
+
+def test_a_lock_file_deleted_by_hand_lets_nobody_in(config: ConfigDict) -> None:
+    with locked(Path(config.run_dir)):
+        (Path(config.run_dir) / LOCK).unlink()
+        with pytest.raises(UserError, match="is being trained by another process: wait for it"):
+            train(config)
+        assert list(Path(config.run_dir).iterdir()) == []
+    with locked(Path(config.run_dir)):
+        assert (Path(config.run_dir) / LOCK).exists()
+
+
+def test_where_only_files_can_be_locked_the_file_counts(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(lock, "_hold_folder", lambda folder, held: None)
+    with locked(tmp_path):
+        with pytest.raises(UserError, match=r"is being trained by process \d+ on "):
+            with locked(tmp_path):
+                pass
 
 
 def test_a_folder_made_for_nothing_is_removed(tmp_path: Path) -> None:
