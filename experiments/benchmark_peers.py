@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.files import user_path
 from experiments import plain
 from experiments.peers.problem import PROBLEMS, STEPS, Problem
 
@@ -59,7 +60,7 @@ def measure(name: str, peers: str, rounds: int) -> list[Timing]:
 
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         save(weights(PROBLEMS[name]), Path(folder, "weights.npz"))
-        pythons = {OURS: sys.executable} | dict.fromkeys(PEERS, peers)
+        pythons = {OURS: sys.executable} | dict.fromkeys(PEERS, str(user_path(peers)))
         workers = {
             library: stack.enter_context(_worker(python, library, name, Path(folder)))
             for library, python in pythons.items()

@@ -50,8 +50,7 @@ def main(words: list[str]) -> None:
     if options.family:
         found = {options.family: found[one_of(options.family, found, "family")]}
     if options.markdown:
-        save(markdown(found), options.markdown)
-        print(options.markdown)
+        print(save(markdown(found), options.markdown))
     elif options.names:
         print(names(found))
     else:

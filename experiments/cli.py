@@ -6,6 +6,7 @@ mistakes answered in one line.
 `--config` takes a config file, or a run folder, whose config it then is.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -17,7 +18,8 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.files import is_disk_full
+from diffusion_jax.files import check_here, is_disk_full
+from diffusion_jax.streams import keep_writing
 from diffusion_jax.training.stopped import Stopped
 from experiments import command_line
 
@@ -41,10 +43,12 @@ def run(main: Callable[[ConfigDict], Any], default: str = "configs/quickstart.py
     for signum in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(signum) != signal.SIG_IGN:  # as `nohup` and background jobs ask for
             signal.signal(signum, _end)
+    keep_writing()
     try:
         if command_line.asks_for_help(sys.argv):
             print(command_line.help_text(sys.argv, default))
             return
+        check_here()
         words, config = command_line.read(sys.argv, default)
         app.run(lambda _: _start(main, config), words, flags_parser=command_line.parse)
     except Stopped as stopped:
@@ -63,7 +67,8 @@ def _end(signum: int, frame: object) -> NoReturn:
     a library is interrupted might swallow an exception.
     """
     show_cursor = b"\r\n\x1b[?25h" if sys.stderr.isatty() else b""  # which progress bars hide
-    os.write(2, show_cursor + b"Interrupted.\n")
+    with contextlib.suppress(OSError):  # nobody listens
+        os.write(2, show_cursor + b"Interrupted.\n")
     os._exit(128 + signum)
 
 

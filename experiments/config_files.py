@@ -2,6 +2,7 @@
 
 import difflib
 import importlib.util
+import os
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from ml_collections import ConfigDict
 
 from configs import base
 from diffusion_jax.errors import UserError
+from diffusion_jax.files import user_path
 from experiments import config_fields
 
 MAKE_ONE = " A run folder is made by python -m experiments.train or .compare."
@@ -28,7 +30,8 @@ def load_config(name: str) -> ConfigDict:
         UserError: there is none, its file has an error, or it is not a config as
             `configs/base.py` is one.
     """
-    config = _from_run(name) if Path(name).is_dir() else _from_file(*name.partition(":")[::2])
+    is_run = os.path.isdir(os.path.expanduser(name))
+    config = _from_run(name) if is_run else _from_file(*name.partition(":")[::2])
     config_fields.check(config, name)
     return config
 
@@ -42,10 +45,11 @@ def load_sweep(path: str) -> Any:
     from diffusion_jax.sweeps import Sweep
 
     name, _, argument = path.partition(":")
-    get_sweep = getattr(_import_file(Path(name)), "get_sweep", None)
+    file = user_path(name)
+    get_sweep = getattr(_import_file(file), "get_sweep", None)
     if not callable(get_sweep):
         raise UserError(f"Sweep file {name} does not define get_sweep().")
-    sweep = _guarded(Path(name), get_sweep, *([argument] if argument else []))
+    sweep = _guarded(file, get_sweep, *([argument] if argument else []))
     if not isinstance(sweep, Sweep):
         kind = type(sweep).__name__
         raise UserError(f"Sweep file {name}: get_sweep() must return a Sweep, not {kind}.")
@@ -56,7 +60,7 @@ def _from_run(folder: str) -> ConfigDict:
     from diffusion_jax.training.runs import Run  # imports JAX
 
     saved = Run.load(folder).config
-    saved.run_dir = folder
+    saved.run_dir = str(user_path(folder))
     for field, default in base.get_config().sampling.items():
         if field not in saved.sampling:  # the run is older than this field
             saved.sampling[field] = default
@@ -64,10 +68,11 @@ def _from_run(folder: str) -> ConfigDict:
 
 
 def _from_file(path: str, argument: str) -> ConfigDict:
-    get_config = getattr(_import_file(Path(path)), "get_config", None)
+    file = user_path(path)
+    get_config = getattr(_import_file(file), "get_config", None)
     if not callable(get_config):
         raise UserError(f"Config file {path} does not define get_config().")
-    config = _guarded(Path(path), get_config, *([argument] if argument else []))
+    config = _guarded(file, get_config, *([argument] if argument else []))
     if not isinstance(config, ConfigDict):
         kind = type(config).__name__
         raise UserError(f"Config file {path}: get_config() must return a ConfigDict, not {kind}.")

@@ -69,8 +69,7 @@ def main(words: list[str]) -> None:
     with jax.enable_x64(True):
         rows = measure(options.solver, options.schedule)
     if options.markdown:
-        save(markdown(rows), options.markdown)
-        print(options.markdown)
+        print(save(markdown(rows), options.markdown))
     else:
         _print(rows)
 

@@ -44,12 +44,10 @@ class Teller:
 
 def main(config: ConfigDict) -> None:
     """Writes the lesson, and prints where it is."""
-    from pathlib import Path
-
-    from diffusion_jax.files import check_target
+    from diffusion_jax.files import check_target, user_path
     from diffusion_jax.reports import lesson
 
-    folder = Path(OUT.value or "runs/explain")
+    folder = user_path(OUT.value or "runs/explain")
     check_target(folder / "explain.html")
     print(lesson.write(explain(config), folder))
 

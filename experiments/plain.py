@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.files import check_here
+from diffusion_jax.streams import keep_writing
 
 
 class Parser(argparse.ArgumentParser):
@@ -24,7 +26,9 @@ class Parser(argparse.ArgumentParser):
 
 def run(main: Callable[[list[str]], None]) -> None:
     """Runs a command on the words of the command line; a mistake ends it with status 1."""
+    keep_writing()
     try:
+        check_here()
         main(sys.argv[1:])
     except UserError as error:
         sys.exit(" ".join(str(error).split()))

@@ -77,17 +77,16 @@ def _captions(config: ConfigDict) -> list[str]:
 
 def _restoration(config: ConfigDict, shape: tuple[int, ...]) -> Any:
     """What of a test picture is seen, and how that is followed; None for samples of anything."""
-    from pathlib import Path
-
     import jax.numpy as jnp
 
     from diffusion_jax.data.folder.pictures import load_pictures
     from diffusion_jax.evaluation.restoration import Restoration
+    from diffusion_jax.files import user_path
     from diffusion_jax.sampling.inverse import Mask
 
     if not MASK.value:
         return Restoration.make(config, shape)
-    white = load_pictures([Path(MASK.value)], shape[0], 1)[0] > 127
+    white = load_pictures([user_path(MASK.value)], shape[0], 1)[0] > 127
     told = config.copy_and_resolve_references()
     if told.sampling.posterior == "none":
         told.sampling.posterior = "diffpir"

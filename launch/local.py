@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.files import check_here
+from diffusion_jax.streams import keep_writing
 from launch.launcher import Job, split_command
 from launch.this_machine import Local
 
@@ -48,7 +50,9 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    keep_writing()
     try:
+        check_here()
         sys.exit(main(sys.argv[1:]))
     except UserError as error:
-        sys.exit(str(error))
+        sys.exit(" ".join(str(error).split()))

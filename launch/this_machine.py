@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from diffusion_jax.errors import UserError
 from launch import processes
 from launch.launcher import Job, Placement, launchers
 from launch.processes import Child
@@ -35,7 +36,7 @@ class Local:
 
     def run(self, job: Job) -> int:
         """Starts the processes, forwards signals to them, and waits for all of them."""
-        logs = Path(tempfile.mkdtemp(prefix="launch_"))
+        logs = _log_folder()
         children: list[Child] = []
         try:
             for index, environment in enumerate(environments(job.processes)):
@@ -72,6 +73,13 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
+
+
+def _log_folder() -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix="launch_"))
+    except OSError as error:
+        raise UserError(f"No folder for logs: {error.strerror}. Set TMPDIR to one.") from error
 
 
 def _failed_alike(children: list[Child]) -> bool:

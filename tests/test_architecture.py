@@ -28,7 +28,10 @@ FLOORS = (
     "experiments",
     "launch",
 )
-FOUNDATION = {"annotations", "describe", "errors", "files", "registry", "struct", "__init__"}
+FOUNDATION = {
+    *("annotations", "describe", "errors", "files", "registry", "streams", "struct"),
+    "__init__",
+}
 MATHEMATICS = {"process", "oracles", "sampling", "fewstep"}
 # diffrax is jax too: adaptive solvers of ordinary differential equations.
 MATHEMATICS_MAY_IMPORT = {"jax", "jaxtyping", "diffrax", LIBRARY} | sys.stdlib_module_names

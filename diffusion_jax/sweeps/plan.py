@@ -18,7 +18,7 @@ from diffusion_jax.data.dataset import Dataset, datasets
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.evaluation.measure import Plan as SamplingPlan
 from diffusion_jax.evaluation.measure import Way
-from diffusion_jax.files import save
+from diffusion_jax.files import save, user_path
 from diffusion_jax.sweeps.costs import Cost, Costs
 from diffusion_jax.sweeps.sweep import Sweep
 from diffusion_jax.sweeps.trials import Trial, key_of, make_trials, training_settings
@@ -135,7 +135,7 @@ def make_plan(
         UserError: an arm cannot work, its name tells which; the folder holds something else.
     """
     whole, trials = make_trials(config, sweep)
-    folder = Path(config.run_dir)
+    folder = user_path(config.run_dir)
     if not config.run_dir or is_run(folder):
         what = "is empty" if not config.run_dir else f"{folder} holds a run, not a sweep"
         raise UserError(f"run_dir {what}: name a folder, e.g. --config.run_dir=runs/sweep.")

@@ -6,6 +6,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.files import user_path
 from diffusion_jax.sampling.guidance import guidance
 from diffusion_jax.training.checkpoints import FOLDER
 
@@ -33,7 +34,7 @@ def kept_steps(config: ConfigDict) -> tuple[int, ...]:
 def check_step(config: ConfigDict, step: Any, what: str) -> None:
     """Raises UserError, which begins with `what`, if a run has no checkpoint of a step to come."""
     every, last = config.training.checkpoint_every, config.training.steps
-    made = saved_steps(Path(config.run_dir))
+    made = saved_steps(user_path(config.run_dir))
     if step in made:
         return
     if not isinstance(step, int) or not 1 <= step <= last or (step % every and step != last):

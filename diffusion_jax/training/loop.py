@@ -12,7 +12,6 @@ as one that was not.
 import math
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -21,6 +20,7 @@ from ml_collections import ConfigDict
 from diffusion_jax.data.dataset import Dataset, datasets
 from diffusion_jax.data.pipeline import BatchIterator, batches
 from diffusion_jax.errors import UserError
+from diffusion_jax.files import user_path
 from diffusion_jax.training import devices
 from diffusion_jax.training.checkpoints import Checkpoint, Checkpoints, check_room
 from diffusion_jax.training.groups import States
@@ -92,14 +92,14 @@ def _check_room(config: ConfigDict, shapes: States, kept: Collection[int]) -> No
     options = config.training
     saved = math.ceil(options.steps / options.checkpoint_every)
     # The oldest is removed once the newest is whole.
-    check_room(Path(config.run_dir), shapes, min(saved, options.keep + 1 + len(kept)))
+    check_room(user_path(config.run_dir), shapes, min(saved, options.keep + 1 + len(kept)))
 
 
 def _alone_in(run_dir: str) -> AbstractContextManager[None]:
     """Keeps other trainings out; of several processes that train together, one does so for all."""
     if not run_dir:
         raise UserError("run_dir is empty: name a folder, e.g. --config.run_dir=runs/mine.")
-    return locked(Path(run_dir)) if devices.is_primary() else nullcontext()
+    return locked(user_path(run_dir)) if devices.is_primary() else nullcontext()
 
 
 def _loop(

@@ -1,9 +1,12 @@
 """Tells the person who waits what is going on and how long it still takes."""
 
 import contextlib
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
+
+from diffusion_jax.streams import Forgiving
 
 
 @runtime_checkable
@@ -30,6 +33,11 @@ class Progress:
         """The same, of a part of the work that is told before every title."""
         return Progress(self._quiet, f"{self._prefix}{prefix}")
 
+    def say(self, line: str) -> None:
+        """Tells one line."""
+        if not self._quiet:
+            _console().print(f"{self._prefix}{line}", highlight=False, soft_wrap=True)
+
     @contextlib.contextmanager
     def phase(
         self, title: str, total: int, done: int = 0, unit: str = "steps"
@@ -45,9 +53,7 @@ class Progress:
         Yields:
             A function to call after each unit.
         """
-        from rich.console import Console
-
-        console, title = Console(stderr=True), self._prefix + title
+        console, title = _console(), self._prefix + title
         if self._quiet:
             yield lambda note, units=1: None
         elif console.is_terminal:
@@ -56,6 +62,13 @@ class Progress:
                 yield lambda note, units=1: bar.update(task, advance=units, note=note)
         else:
             yield _lines(console, title, total, done, unit)
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    output: Any = Forgiving(sys.stderr)  # whoever watches may leave without ending the work
+    return Console(file=output)
 
 
 def _bar(console: Any) -> Any:

@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.errors import UserError
-from diffusion_jax.files import TEMPORARY, save
+from diffusion_jax.files import TEMPORARY, save, user_path
 from diffusion_jax.training import environment
 from diffusion_jax.training.devices import is_primary
 from diffusion_jax.training.lock import LOCK
@@ -97,7 +97,7 @@ class Run:
             UserError: the folder holds something else, or a run with other settings or data; or
                 there is no room. Nothing has been changed then.
         """
-        folder = Path(config.run_dir)
+        folder = user_path(config.run_dir)
         plain = as_plain(config)
         if (folder / CONFIG).exists():
             _refuse_other(folder, plain, facts)
@@ -130,7 +130,7 @@ class Run:
         Raises:
             UserError: it does not exist, is no run folder, or its files cannot be read.
         """
-        folder = Path(folder)
+        folder = user_path(folder)
         if not folder.is_dir():
             raise UserError(f"No run folder {folder}. Make one with python -m experiments.train.")
         if not (folder / CONFIG).exists():
@@ -162,7 +162,7 @@ def _read_facts(folder: Path) -> DataFacts:
 
 def is_run(folder: str | Path) -> bool:
     """Whether a folder is a run folder."""
-    return (Path(folder) / CONFIG).exists()
+    return (user_path(folder) / CONFIG).exists()
 
 
 def as_plain(config: ConfigDict) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from diffusion_jax.data.folder.pictures import MODES, load_pictures
 from diffusion_jax.data.memory import MemorySource, Pictures
 from diffusion_jax.data.tokenizer import Tokenizer, split_words
 from diffusion_jax.errors import UserError
+from diffusion_jax.files import user_path
 
 
 @datasets.register("folder")
@@ -38,7 +38,7 @@ def folder(path: str, size: int = 32, channels: int = 3, held_out: float = 0.1) 
             f"Data set 'folder': size={size}, channels={channels}; give a size of 1 or more, "
             "and 1 or 3 channels."
         )
-    entries = read_metadata(Path(path).expanduser())
+    entries = read_metadata(user_path(path))
     train = [entry for entry in entries if _rank(entry.caption) >= held_out]
     test = [entry for entry in entries if _rank(entry.caption) < held_out]
     if not train or not test:

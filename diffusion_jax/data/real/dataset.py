@@ -1,7 +1,5 @@
 """Fashion-MNIST, MNIST and CIFAR-10 under their names, with captions from their classes."""
 
-from pathlib import Path
-
 import numpy as np
 
 from diffusion_jax.data.dataset import Dataset, datasets
@@ -10,6 +8,7 @@ from diffusion_jax.data.real.published import CIFAR10, FASHION_MNIST, MNIST
 from diffusion_jax.data.real.raw import RawSet
 from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.errors import UserError
+from diffusion_jax.files import user_path
 
 DATA_DIR = "~/tensorflow_datasets"
 
@@ -65,8 +64,8 @@ def _labelled(raw: RawSet, data_dir: str, manual_dir: str | None, size: int) -> 
             f"Data set {raw.name!r}: size={size} cannot be had by adding equal borders to "
             f"pictures of {raw.shape[0]}; give {raw.shape[0]} or {raw.shape[0] + 4}."
         )
-    manual = Path(manual_dir).expanduser() if manual_dir else None
-    builder = prepare(raw, Path(data_dir).expanduser(), manual)
+    manual = user_path(manual_dir) if manual_dir else None
+    builder = prepare(raw, user_path(data_dir), manual)
     captions = tuple(f"a picture of {phrase}" for phrase in raw.phrases)
 
     def source(split: str) -> MemorySource:
