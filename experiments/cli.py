@@ -103,7 +103,7 @@ def _start(main: Callable[[ConfigDict], Any], config: ConfigDict) -> None:
 
     sys.unraisablehook = _report_unraisable
 
-    from diffusion_jax.training.devices import start_processes  # imports JAX
+    from diffusion_jax.training.processes import start_processes  # imports JAX
 
     start_processes()
     main(config)

@@ -4,8 +4,9 @@ A *job* is one Python command run by several processes that together are one JAX
 *launcher* is a place to run jobs. It is a frozen dataclass in the registry `launchers`, so that
 one string such as `"local(grace=5.0)"` names a place with its settings.
 
-The processes find each other through their *placement*, three environment variables. A scheduler
-that JAX recognises by itself (Slurm, Kubernetes, Cloud TPU) needs none of them.
+The processes find each other through their *placement*, three environment variables. Where they are
+set, they alone count. Slurm steps (`srun`), OpenMPI and TPU pods need none of them, since JAX asks
+those itself; Kubernetes does. `diffusion_jax.training.processes` has the rules.
 """
 
 import dataclasses
@@ -64,7 +65,7 @@ class Placement:
     process: int
 
     def environment(self) -> dict[str, str]:
-        """The environment variables that `diffusion_jax.training.devices` reads."""
+        """The environment variables that `diffusion_jax.training.processes` reads."""
         return {
             "JAX_COORDINATOR_ADDRESS": self.coordinator,
             "JAX_NUM_PROCESSES": str(self.processes),

@@ -11,6 +11,12 @@ import pytest
 
 from tests.annotations import checked
 
+# Whatever started the tests, each process of theirs is alone unless a test says otherwise.
+LAUNCHERS = ("SLURM_", "OMPI_", "PMI_", "MV2_", "TPU_", "MEGASCALE_", "WORLD_", "SKYPILOT_")
+ALONE = (*LAUNCHERS, "JOB_COMPLETION_", "JAX_COORDINATOR_", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+for _name in [name for name in os.environ if name.startswith(ALONE)]:
+    del os.environ[_name]
+
 # JAX is not imported yet (neither module above does). It and the processes that tests start read
 # its settings from the environment.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")

@@ -4,7 +4,6 @@ Everything is written for the global batch; `jax.jit` does the rest. The state i
 device, so a run can go on with another number of devices.
 """
 
-import os
 from typing import Any, TypeVar
 
 import jax
@@ -17,35 +16,6 @@ from diffusion_jax.errors import UserError
 
 T = TypeVar("T")
 AXIS = "data"
-SECONDS_A_DAY = 24 * 60 * 60
-
-
-def start_processes() -> None:
-    """Joins the other processes of this job, if a launcher started several.
-
-    Reads `JAX_COORDINATOR_ADDRESS` (host:port), `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID`. Call it
-    before anything else touches JAX's devices.
-
-    Raises:
-        UserError: only some of the three are set, or the numbers are none.
-    """
-    names = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
-    values = [os.environ.get(name) for name in names]
-    if values == [None, None, None] or jax.distributed.is_initialized():
-        return
-    missing = [name for name, value in zip(names, values, strict=True) if value is None]
-    if missing:
-        raise UserError(f"To run as one of several processes, set {', '.join(missing)} too.")
-    address, count, index = map(str, values)
-    if not (count.isdigit() and index.isdigit() and int(index) < int(count)):
-        raise UserError(
-            f"JAX_PROCESS_ID must be a number below JAX_NUM_PROCESSES, got {index!r} of {count!r}."
-        )
-    if int(count) > 1:
-        # The first to end waits for the others: process 0 may draw samples long after training.
-        jax.distributed.initialize(
-            address, int(count), int(index), shutdown_timeout_seconds=SECONDS_A_DAY
-        )
 
 
 def free_memory() -> int:

@@ -21,7 +21,7 @@ from diffusion_jax.data.dataset import Dataset, datasets
 from diffusion_jax.data.pipeline import BatchIterator, batches
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import user_path
-from diffusion_jax.training import devices
+from diffusion_jax.training import devices, processes
 from diffusion_jax.training.checkpoints import Checkpoint, Checkpoints, check_room
 from diffusion_jax.training.groups import States
 from diffusion_jax.training.journal import TOLD, Journal
@@ -60,6 +60,7 @@ def train(config: ConfigDict, progress: Progress | None = None, watch: Watch | N
             full.
         Stopped: SIGTERM or SIGINT came; the state has been saved.
     """
+    joined = processes.check_joined()
     data = datasets.make(config.data)
     facts = DataFacts.of(data)
     mesh = devices.data_mesh()
@@ -79,6 +80,7 @@ def train(config: ConfigDict, progress: Progress | None = None, watch: Watch | N
                     if begin.step:
                         stream.restore(begin.position["data"])
                     shown = progress if progress and devices.is_primary() else Progress(quiet=True)
+                    shown.say(joined)
                     _loop(run, program, stream, begin, checkpoints, shown, watch)
         except TooLarge:
             if new and devices.is_primary():
