@@ -12,12 +12,15 @@ The first rule that fits the environment decides, and is told:
 Source: the environment variables that the schedulers' manuals and JAX's `jax.distributed` name.
 """
 
+import contextlib
 import dataclasses
 import os
 import re
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -47,7 +50,7 @@ STRANGERS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Placement:
+class Place:
     """Where a process stands among its peers.
 
     Attributes:
@@ -64,7 +67,7 @@ class Placement:
     joining: Mapping[str, Any] | None = None
 
 
-def placement(environment: Environment) -> Placement:
+def placement(environment: Environment) -> Place:
     """Which rule holds in an environment, and what it says.
 
     Args:
@@ -86,8 +89,8 @@ def placement(environment: Environment) -> Placement:
             return found
     _refuse_strangers(environment)
     if "SLURM_JOB_ID" in environment and _number(environment, "SLURM_NTASKS", 1) > 1:
-        return Placement("no Slurm step: srun starts all tasks of the job")
-    return Placement("no launcher of several is found")
+        return Place("no Slurm step: srun starts all tasks of the job")
+    return Place("no launcher of several is found")
 
 
 def start_processes() -> None:
@@ -103,25 +106,64 @@ def start_processes() -> None:
     here = placement(os.environ)
     if here.joining is None:
         return
-    if not here.process:
-        count = here.processes or "all"
-        print(f"Waiting for {count} processes ({here.rule}).", file=sys.stderr, flush=True)
+    with _ended_by_signals():
+        if not here.process:
+            count = here.processes or "all"
+            print(f"Waiting for {count} processes ({here.rule}).", file=sys.stderr, flush=True)
+        _join(here, here.joining)
+    _check(here)
+
+
+def _join(here: Place, joining: Mapping[str, Any]) -> None:
+    # In the end JAX would abort, with the stack traces of two languages.
+    patience = threading.Timer(SECONDS_TO_JOIN, _give_up, (here,))
+    patience.daemon = True
+    patience.start()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of schedulers that JAX tries in vain
             jax.distributed.initialize(
                 num_processes=here.processes,
                 process_id=here.process,
-                initialization_timeout=SECONDS_TO_JOIN,
+                initialization_timeout=2 * SECONDS_TO_JOIN,
                 # The first to end waits for the others: process 0 may draw samples long after
                 # training.
                 shutdown_timeout_seconds=SECONDS_A_DAY,
-                **here.joining,
+                **joining,
             )
     except Exception as error:  # JAX has a dozen kinds
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(".: ")
         raise UserError(f"{_name(here)} cannot find the others ({reason}). {REMEDY}") from error
-    _check(here)
+    finally:
+        patience.cancel()
+
+
+def _give_up(here: Place) -> None:
+    """Ends the process, from a thread of its own, as the main one waits inside JAX."""
+    waited = f"has waited {SECONDS_TO_JOIN / 60:.0f} minutes for the others in vain"
+    advice = "Start all of them, where they can reach the first."
+    print(f"{_name(here)} {waited}. {advice}", file=sys.stderr, flush=True)
+    os._exit(1)
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """While entered, SIGINT and SIGTERM end the process as the system does.
+
+    While JAX waits, no Python runs, so that a handler in Python would be heard half an hour later.
+    """
+    previous = {}
+    if threading.current_thread() is threading.main_thread():
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(signum)
+            if callable(handler):
+                previous[signum] = handler
+                signal.signal(signum, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
 
 
 def check_joined() -> str:
@@ -156,12 +198,12 @@ def _rule_of(count: int) -> str:
     return here.rule if here.processes in (None, count) else OWN_CALL
 
 
-def _name(here: Placement) -> str:
+def _name(here: Place) -> str:
     who = "This process" if here.process is None else f"Process {here.process} of {here.processes}"
     return f"{who} ({here.rule})"
 
 
-def _check(here: Placement) -> None:
+def _check(here: Place) -> None:
     """Raises UserError unless as many have come as were promised."""
     promised = (here.processes, here.process)
     found = (jax.process_count(), jax.process_index())
@@ -169,7 +211,7 @@ def _check(here: Placement) -> None:
         raise UserError(f"{_name(here)} has become process {found[1]} of {found[0]}. {REMEDY}")
 
 
-def _three_variables(environment: Environment) -> Placement | None:
+def _three_variables(environment: Environment) -> Place | None:
     missing = [name for name in (ADDRESS, COUNT, INDEX) if name not in environment]
     if len(missing) == 3:
         return None
@@ -180,14 +222,14 @@ def _three_variables(environment: Environment) -> Placement | None:
         raise UserError(f"{INDEX} must be a number below {COUNT}, got {index!r} of {count!r}.")
     rule = f"{ADDRESS}, {COUNT}, {INDEX}"
     if int(count) == 1:
-        return Placement(rule)
+        return Place(rule)
     if not re.fullmatch(r"\S+:\d+", address):
         raise UserError(f"{ADDRESS} must be host:port of process 0, got {address!r}.")
     joining = {"coordinator_address": address, "cluster_detection_method": "deactivate"}
-    return Placement(rule, int(count), int(index), joining)
+    return Place(rule, int(count), int(index), joining)
 
 
-def _open_mpi(environment: Environment) -> Placement | None:
+def _open_mpi(environment: Environment) -> Place | None:
     # Before Slurm, whose steps are those of MPI's helpers where `mpirun` starts processes there.
     count = _number(environment, "OMPI_COMM_WORLD_SIZE", 1)
     if count == 1:
@@ -195,10 +237,10 @@ def _open_mpi(environment: Environment) -> Placement | None:
     index = _number(environment, "OMPI_COMM_WORLD_RANK")
     alone = environment.get("OMPI_COMM_WORLD_LOCAL_SIZE") == "1"
     joining = {"cluster_detection_method": "ompi", **_devices(environment, alone)}
-    return Placement("OpenMPI", count, index, joining)
+    return Place("OpenMPI", count, index, joining)
 
 
-def _slurm(environment: Environment) -> Placement | None:
+def _slurm(environment: Environment) -> Place | None:
     step = environment.get("SLURM_STEP_ID", environment.get("SLURM_STEPID", ""))
     tasks = "SLURM_STEP_NUM_TASKS" if "SLURM_STEP_NUM_TASKS" in environment else "SLURM_NTASKS"
     is_step = bool(step) or {"SLURM_STEP_NODELIST", "SLURM_STEP_NUM_TASKS"} & environment.keys()
@@ -210,7 +252,7 @@ def _slurm(environment: Environment) -> Placement | None:
     index = _number(environment, "SLURM_PROCID")
     alone = bool(re.fullmatch(r"1(\(x\d+\))?", environment.get("SLURM_STEP_TASKS_PER_NODE", "")))
     joining = {"cluster_detection_method": "slurm", **_devices(environment, alone)}
-    return Placement("Slurm step", count, index, joining)
+    return Place("Slurm step", count, index, joining)
 
 
 def _devices(environment: Environment, alone: bool) -> dict[str, Any]:
@@ -228,21 +270,21 @@ def _devices(environment: Environment, alone: bool) -> dict[str, Any]:
     return {"local_device_ids": everything} if hides else {}
 
 
-def _tpu(environment: Environment) -> Placement | None:
+def _tpu(environment: Environment) -> Place | None:
     names = environment.get("TPU_PROCESS_ADDRESSES", environment.get("TPU_WORKER_HOSTNAMES", ""))
     hosts = len([name for name in names.split(",") if name.strip()])
     several_slices = any(name.startswith("MEGASCALE_") for name in environment)
     if hosts and (not several_slices or "MEGASCALE_NUM_SLICES" in environment):
         slices = _number(environment, "MEGASCALE_NUM_SLICES", 1)
         if hosts * slices == 1:
-            return Placement("a TPU slice of one host")
+            return Place("a TPU slice of one host")
         index = _number(environment, "TPU_WORKER_ID")
         index += hosts * (_number(environment, "MEGASCALE_SLICE_ID") if slices > 1 else 0)
-        return Placement("TPU pod", hosts * slices, index, {})
+        return Place("TPU pod", hosts * slices, index, {})
     # On machines with TPUs, JAX leaves the first of these in the environment, and the second on
     # all others. Only the machine's metadata knows its peers.
     on_tpu = "TPU_ML_PLATFORM" in environment and "TPU_SKIP_MDS_QUERY" not in environment
-    return Placement("TPU pod", None, None, {}) if several_slices or on_tpu else None
+    return Place("TPU pod", None, None, {}) if several_slices or on_tpu else None
 
 
 def _refuse_strangers(environment: Environment) -> None:

@@ -1,6 +1,7 @@
 """Which processes work together: environments of every launcher, and processes that are real."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -182,6 +183,35 @@ def test_a_failure_to_join_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(UserError, match="cannot find the others .*timed out after") as raised:
         start(SLURM, monkeypatch)
     assert "\n" not in str(raised.value)
+
+
+def test_a_process_that_waits_for_others_can_be_ended() -> None:
+    deaf = "import signal; signal.signal(signal.SIGTERM, lambda *_: None)\n"
+    waiting = subprocess.Popen(
+        [sys.executable, "-c", deaf + JOIN],
+        cwd=ROOT,
+        env=os.environ | environments(2)[0],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert waiting.stderr is not None and waiting.stderr.readline().startswith("Waiting for 2 ")
+    waiting.terminate()
+    assert waiting.wait(timeout=60) == -signal.SIGTERM
+    waiting.stderr.close()
+
+
+def test_a_process_that_waits_in_vain_says_so_in_one_line() -> None:
+    patch = "from diffusion_jax.training import processes; processes.SECONDS_TO_JOIN = 1\n"
+    done = subprocess.run(
+        [sys.executable, "-c", patch + JOIN],
+        cwd=ROOT,
+        env=os.environ | environments(2)[1],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("Process 1 of 2 (") and "in vain" in done.stderr
 
 
 JOIN = (
