@@ -11,7 +11,8 @@ import jax
 import pytest
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.training.processes import check_joined, placement, start_processes
+from diffusion_jax.training.placement import placement
+from diffusion_jax.training.processes import check_joined, start_processes
 from launch.this_machine import environments, free_port
 from tests.training.commands import ROOT
 
