@@ -9,7 +9,8 @@ from ml_collections import ConfigDict
 from diffusion_jax import files
 from diffusion_jax.data.dataset import datasets
 from diffusion_jax.errors import UserError
-from diffusion_jax.training.runs import DataFacts, Run
+from diffusion_jax.training.runs import DataFacts, Run, is_run
+from experiments.config_files import load_config
 
 
 @pytest.fixture
@@ -128,3 +129,14 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(UserError, match=r"No room on disk for .*note"):
         files.save("new", path)
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_tilde_in_run_dir_is_the_home_folder(
+    config: ConfigDict, facts: DataFacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    config.run_dir = "~/run"
+    assert Run.create(config, facts).folder == Run.of(config).folder == tmp_path / "run"
+    assert is_run("~/run") and load_config("~/run").run_dir == str(tmp_path / "run")
+    assert not Path("~").exists()
