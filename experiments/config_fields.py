@@ -78,7 +78,15 @@ def _check_type(value: Any, right: Any, where: str, field: str) -> None:
     if isinstance(right, ConfigDict):
         fitting, words = isinstance(value, ConfigDict), "a ConfigDict"
     else:
-        wanted: Any = tuple[type(right[0]), ...] if isinstance(right, tuple) else type(right)  # type: ignore[misc]
+        wanted = _wanted(right)
         fitting, words = fits(value, wanted), in_words(wanted, "")
     if not fitting:
         raise UserError(f"{where}: {field} must be {words}, not {value!r}.")
+
+
+def _wanted(right: Any) -> Any:
+    """The type of a field, by its default; a tuple that may be empty is one of steps."""
+    if not isinstance(right, tuple):
+        return type(right)
+    item: Any = type(right[0]) if right else int
+    return tuple[item, ...]
