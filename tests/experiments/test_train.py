@@ -101,6 +101,26 @@ def test_help_is_given_where_there_is_no_run(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", ["experiments.train", "experiments.catalog", "launch.local"])
+def test_a_current_folder_that_is_gone_is_told_in_one_line(tmp_path: Path, command: str) -> None:
+    here = tmp_path / "gone"
+    here.mkdir()
+    done = subprocess.run(
+        ["sh", "-c", 'rmdir "$0" && exec "$@"', here, sys.executable, "-m", command],
+        cwd=here,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    told = "The current folder has been removed: change to another (cd).\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", told)
+
+
+def test_a_name_that_no_file_can_have_is_told_in_one_line() -> None:
+    line = mistake("-m", "experiments.train", f"--config={'x' * 300}")
+    assert "has a name of more than 255 bytes in it" in line and len(line) < 200
+
+
 def test_a_fault_of_the_program_keeps_its_trace() -> None:
     status, _, err = run("-c", "from experiments import cli; cli.run(lambda config: 1 / 0)")
     assert status == 1 and "Traceback" in err and "ZeroDivisionError" in err
