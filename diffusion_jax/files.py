@@ -30,7 +30,7 @@ def user_path(path: str | Path) -> Path:
         raise UserError(f"The path {shown} has a NUL character in it.")
     try:
         found = Path(text).expanduser()
-        if any(len(os.fsencode(part)) > LONGEST_NAME for part in found.parts):
+        if any(len(part.encode()) > LONGEST_NAME for part in found.parts):
             raise UserError(f"The path {shown} has a name of more than {LONGEST_NAME} bytes in it.")
         found.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -38,7 +38,7 @@ def user_path(path: str | Path) -> Path:
     except RuntimeError as error:
         raise UserError(f"The path {shown} begins with a user who has no home folder.") from error
     except UnicodeEncodeError as error:
-        raise UserError(f"The path {shown} has letters that no file name can have.") from error
+        raise UserError(f"The path {shown} is not UTF-8 text.") from error
     except OSError as error:
         raise UserError(f"Cannot use the path {shown}: {error.strerror}.") from error
     return found

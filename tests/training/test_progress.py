@@ -19,3 +19,9 @@ def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress(quiet=True).phase("Training", total=1) as advance:
         advance("")
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_line_is_told_of_its_part(capsys: pytest.CaptureFixture[str]) -> None:
+    Progress().within("Group 1: ").say("Processes: 1.")
+    Progress(quiet=True).say("nothing")
+    assert capsys.readouterr() == ("", "Group 1: Processes: 1.\n")
