@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.pipeline import batches
 from diffusion_jax.errors import UserError
-from diffusion_jax.files import save
+from diffusion_jax.files import from_null, save, to_json
 from diffusion_jax.registry import parse
 from diffusion_jax.sweeps.trials import Trial, key_of
 from diffusion_jax.training import devices
@@ -70,10 +70,13 @@ class Costs:
         self._path = folder / FILE
         try:
             document = json.loads(self._path.read_text(encoding="utf-8"))
-            self._found = {key: Cost(**row) for key, row in document.items()}
+            self._found = {
+                key: Cost(**{**row, "flops": from_null(row["flops"])})
+                for key, row in document.items()
+            }
         except FileNotFoundError:
             self._found = {}
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise UserError(f"{self._path} is damaged: delete it.") from None
 
     def of(self, trial: Trial, data: Dataset) -> Cost:
@@ -83,7 +86,7 @@ class Costs:
             self._found[key] = measure(trial.config, data)
             if devices.is_primary():
                 rows = {key: dataclasses.asdict(cost) for key, cost in self._found.items()}
-                save(json.dumps(rows, indent=2) + "\n", self._path)
+                save(to_json(rows, indent=2), self._path)
         return self._found[key]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.files import save
+from diffusion_jax.files import from_null, save, to_json
 
 FOLDER = "measured"
 CURVE = "curve.jsonl"
@@ -26,7 +26,7 @@ class Number:
         steps: its steps.
         nfe: denoiser evaluations that a sample cost.
         metric: spec of the metric.
-        value: the number.
+        value: the number; NaN where samples or errors were not finite.
         count: samples or pictures that it was measured on.
         error: standard error over them, None if unknown.
     """
@@ -51,7 +51,9 @@ class Outcome:
         bins: error in the noise of each held-out picture in each bin.
         bits: bound on the bits per dimension of each held-out picture.
         right: way and attribute -> whether each sample is as its caption says.
-        pictures: the first samples in the way that arms are judged by.
+        pictures: the first samples in the way that arms are judged by; none where some samples
+            were not finite.
+        not_finite: way, or "held-out pictures" -> how many of them were not finite.
     """
 
     diverged: int | None
@@ -65,6 +67,7 @@ class Outcome:
     pictures: UInt8[np.ndarray, "shown ..."] = dataclasses.field(
         default_factory=lambda: np.zeros((0, 1, 1, 3), np.uint8)
     )
+    not_finite: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,9 +109,10 @@ def store(outcome: Outcome, unit: Path, key: str) -> None:
     document = {
         "diverged": outcome.diverged,
         "edges": outcome.edges,
+        "not_finite": outcome.not_finite,
         "numbers": [dataclasses.asdict(number) for number in outcome.numbers],
     }
-    save(json.dumps(document, indent=1) + "\n", numbers)
+    save(to_json(document, indent=1), numbers)
 
 
 def load(unit: Path, key: str) -> Outcome | None:
@@ -122,11 +126,14 @@ def load(unit: Path, key: str) -> Outcome | None:
         return None
     try:
         document: dict[str, Any] = json.loads(numbers.read_text(encoding="utf-8"))
-        rows = tuple(Number(**row) for row in document["numbers"])
+        rows = tuple(
+            Number(**{**row, "value": from_null(row["value"])}) for row in document["numbers"]
+        )
         with np.load(arrays, allow_pickle=False) as file:
             right = {n.partition(":")[2]: file[n] for n in file.files if n.startswith("right:")}
             own = (file["bins"], file["bits"], right, file["pictures"])
-        return Outcome(document["diverged"], rows, tuple(document["edges"]), *own)
+        lost = document.get("not_finite", {})  # runs of before have none
+        return Outcome(document["diverged"], rows, tuple(document["edges"]), *own, lost)
     except Exception as error:  # whatever numpy and zip make of damaged files
         raise UserError(f"{numbers} is damaged: delete it to measure again.") from error
 
@@ -135,14 +142,14 @@ def add_to_curve(unit: Path, step: int, losses: Mapping[str, float]) -> None:
     """Adds a point of every arm; a step that was seen before is replaced."""
     rows = [row for row in _rows(unit) if row["step"] < step]
     rows += [{"step": step, "arm": arm, "loss": loss} for arm, loss in losses.items()]
-    save("".join(json.dumps(row) + "\n" for row in rows), unit / CURVE)
+    save("".join(to_json(row) for row in rows), unit / CURVE)
 
 
 def curve(unit: Path, arm: str) -> Curve:
     """The curve of an arm of a unit; empty if there is none."""
     rows = [row for row in _rows(unit) if row["arm"] == arm]
     steps = np.array([row["step"] for row in rows], int)
-    return Curve(steps, np.array([row["loss"] for row in rows], float))
+    return Curve(steps, np.array([from_null(row["loss"]) for row in rows], float))
 
 
 def _rows(unit: Path) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.files import disk_errors, save
+from diffusion_jax.files import disk_errors, from_null, save, to_json
 
 FILE = "metrics.jsonl"
 Values = dict[str, dict[str, float]]
@@ -87,7 +87,7 @@ class _Rows:
         self._file = (folder / FILE).open("a", encoding="utf-8")
 
     def write(self, step: int, arm: str, values: dict[str, float]) -> None:
-        self._file.write(json.dumps({"step": step, "arm": arm, **values}) + "\n")
+        self._file.write(to_json({"step": step, "arm": arm, **values}))
         self._file.flush()
 
     def sync(self) -> None:
@@ -129,7 +129,7 @@ def _truncate(path: Path, step: int) -> None:
     """Removes the rows of steps after `step`, and a last row that was cut off."""
     if path.exists():
         kept = [row for row in _whole_rows(path) if row["step"] <= step]
-        save("".join(json.dumps(row) + "\n" for row in kept), path)
+        save("".join(to_json(row) for row in kept), path)
 
 
 def _whole_rows(path: Path) -> list[dict[str, Any]]:
@@ -148,11 +148,12 @@ def _whole_rows(path: Path) -> list[dict[str, Any]]:
 def read_metrics(folder: Path) -> dict[str, dict[str, list[float]]]:
     """Reads `metrics.jsonl` of a run folder as curves: arm -> column -> values.
 
-    Columns are `step`, `loss` and `grad_norm`. Empty where nothing has been logged.
+    Columns are `step`, `loss` and `grad_norm`. Empty where nothing has been logged; NaN where a
+    number was not finite.
     """
     curves: dict[str, dict[str, list[float]]] = {}
     for row in _whole_rows(Path(folder) / FILE):
         columns = curves.setdefault(row.pop("arm"), {})
         for name, value in row.items():
-            columns.setdefault(name, []).append(value)
+            columns.setdefault(name, []).append(from_null(value))
     return curves
