@@ -37,7 +37,9 @@ def test_an_outcome_without_a_number_is_read_as_it_was(tmp_path: Path) -> None:
     outcomes.store(Outcome(None, (row,), not_finite={"ddim, 4": 3}), tmp_path, "key")
     outcomes.add_to_curve(tmp_path, 5, {"a": math.inf})
     for path in (*tmp_path.rglob("*.json"), *tmp_path.rglob("*.jsonl")):
-        for text in path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]:
+        for text in (
+            path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
+        ):
             strictly(text)
     found = outcomes.load(tmp_path, "key")
     assert found is not None and math.isnan(found.numbers[0].value)

@@ -18,6 +18,7 @@ Source: Gretton et al. 2012, eq. 3 (MMD); Bińkowski et al. 2018 (KID), section 
 
 import dataclasses
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -28,6 +29,7 @@ from diffusion_jax.evaluation.paired import Z95, Difference, two_sided
 
 Features = Float[np.ndarray, "_ dim"]
 LEAST = 2  # of either set
+TABLE = 2**22  # kernels of pairs held at once, 32 MiB
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +69,8 @@ def features(pictures: UInt8[np.ndarray, "count ..."]) -> Features:
 def kernel_distance(samples: Features, data: Features) -> KernelDistance:
     """The unbiased squared kernel distance between two sets.
 
+    Pairs are looked at in blocks: memory beyond the features is a few times `TABLE` numbers.
+
     Args:
         samples: (n, dim), n at least 2.
         data: (m, dim), m at least 2.
@@ -84,12 +88,12 @@ def kernel_distance(samples: Features, data: Features) -> KernelDistance:
             f"a kernel distance needs at least {LEAST} samples and {LEAST} pictures of the data."
         )
     within_samples, within_data = _others(samples), _others(data)
-    across = kernel(samples, data)
-    value = within_samples.mean() + within_data.mean() - 2 * across.mean()
+    of_samples, of_data = _across(samples, data)
+    value = within_samples.mean() + within_data.mean() - 2 * of_samples.mean()
     return KernelDistance(
         float(value),
-        _centred(2 * within_samples - 2 * across.mean(axis=1)),
-        _centred(2 * within_data - 2 * across.mean(axis=0)),
+        _centred(2 * within_samples - 2 * of_samples),
+        _centred(2 * within_data - 2 * of_data),
     )
 
 
@@ -99,7 +103,17 @@ def distance_difference(first: Distance, second: Distance) -> Difference:
     Args:
         first: of n samples.
         second: of n samples drawn from the same noise and captions in the same order.
+
+    Raises:
+        UserError: they are of different numbers of samples or of data.
     """
+    pairs = (
+        (first.sample_influence, second.sample_influence, "samples"),
+        (first.data_influence, second.data_influence, "pictures of the data"),
+    )
+    for one, other, what in pairs:
+        if len(one) != len(other):
+            raise UserError(f"Distances of {len(one)} and {len(other)} {what} are no pair.")
     value = first.value - second.value
     error = _error(
         first.sample_influence - second.sample_influence,
@@ -108,10 +122,29 @@ def distance_difference(first: Distance, second: Distance) -> Difference:
     return Difference(value, value - Z95 * error, value + Z95 * error, two_sided(value, error))
 
 
+def _blocks(rows: int, columns: int) -> Iterator[slice]:
+    """Rows of a table of which about `TABLE` values are held at once."""
+    size = max(TABLE // max(columns, 1), 1)
+    return (slice(start, start + size) for start in range(0, rows, size))
+
+
 def _others(x: Features) -> Float[np.ndarray, "n"]:
     """The mean kernel of each row with all the others."""
-    table = kernel(x, x)
-    return (table.sum(axis=1) - np.diag(table)) / (len(x) - 1)
+    found = np.empty(len(x))
+    for block in _blocks(len(x), len(x)):
+        table = kernel(x[block], x)
+        found[block] = table.sum(axis=1) - np.diag(table, block.start)
+    return found / (len(x) - 1)
+
+
+def _across(x: Features, y: Features) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "m"]]:
+    """The mean kernel of each row of x with all of y, and the other way round."""
+    own, theirs = np.empty(len(x)), np.zeros(len(y))
+    for block in _blocks(len(x), len(y)):
+        table = kernel(x[block], y)
+        own[block] = table.mean(axis=1)
+        theirs += table.sum(axis=0)
+    return own, theirs / len(x)
 
 
 def _centred(values: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:

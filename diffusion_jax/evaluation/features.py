@@ -17,17 +17,24 @@ from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.pipeline import to_unit
 from diffusion_jax.errors import within
 from diffusion_jax.evaluation.distance import Features, features
+from diffusion_jax.evaluation.measurement import NotMeasured
 from diffusion_jax.registry import Registry
 
 Extractor = Callable[[UInt8[np.ndarray, "count height width channels"]], Features]
 
 FITTED = 2000  # training pictures that principal components are taken from
 CHUNK = 256  # pictures looked at at once
+COLUMNS = 2048  # values of each picture looked at at once, while components are sought
+RANK = 1e-10  # components with less than this share of the largest variance have none
 
 
 @runtime_checkable
 class FeatureMap(Protocol):
     """A kind of features, made for a data set from its training pictures alone."""
+
+    def dim(self, data: Dataset) -> int:
+        """How many features a picture has; fewer where training pictures do not differ so much."""
+        ...
 
     def fit(self, data: Dataset) -> Extractor:
         """What turns (count, height, width, channels) bytes into (count, dim) float64."""
@@ -48,6 +55,9 @@ class Pixels:
     array([[-1.,  1.]])
     """
 
+    def dim(self, data: Dataset) -> int:
+        return _values(data)
+
     def fit(self, data: Dataset) -> Extractor:
         return features
 
@@ -62,7 +72,7 @@ class Principal:
     covariance of some hundred samples.
 
     Attributes:
-        count: of components; fewer where pictures have fewer.
+        count: of components; fewer where pictures have fewer, or where fewer differences are.
 
     Source: Pearson 1901; Hotelling 1933.
     """
@@ -72,17 +82,58 @@ class Principal:
     def __post_init__(self) -> None:
         within(self, 1, float("inf"), "count")
 
+    def dim(self, data: Dataset) -> int:
+        return min(self.count, _values(data), max(min(FITTED, len(data.train)) - 1, 0))
+
     def fit(self, data: Dataset) -> Extractor:
         examples = data.train.__getitems__(range(min(FITTED, len(data.train))))
-        x = features(np.stack([example["image"] for example in examples]))
-        mean, dim = x.mean(axis=0), x.shape[1]
-        leading = (max(dim - self.count, 0), dim - 1)
-        axes = linalg.eigh(np.cov(x, rowvar=False), subset_by_index=leading)[1][:, ::-1]
+        pictures = np.stack([example["image"] for example in examples])
+        mean, axes = _principal(pictures.reshape(len(pictures), -1), self.dim(data))
+        if not axes.shape[1]:
+            raise NotMeasured("training pictures that are all the same have no principal component")
 
         def extract(pictures: UInt8[np.ndarray, "count ..."]) -> Features:
-            return (features(pictures) - mean) @ axes
+            chunks = np.split(pictures, range(CHUNK, len(pictures), CHUNK))
+            return np.concatenate([(features(chunk) - mean) @ axes for chunk in chunks])
 
         return extract
+
+
+def _principal(
+    pictures: UInt8[np.ndarray, "n values"], count: int
+) -> tuple[Float[np.ndarray, "values"], Float[np.ndarray, "values axes"]]:
+    """Mean, and the directions of most variance; fewer than `count` if the others have none.
+
+    The smaller of two matrices that have the same eigenvalues is decomposed, that of pixels or
+    that of pictures, and it is made pixels by pixels, so that memory is bounded by it and by the
+    pictures' bytes.
+    """
+    n, values = pictures.shape
+    if not count:
+        return np.zeros(values), np.zeros((values, 0))
+    blocks = [slice(start, start + COLUMNS) for start in range(0, values, COLUMNS)]
+
+    def centred(block: slice) -> Float[np.ndarray, "n _"]:
+        x = features(pictures[:, block])
+        return x - x.mean(axis=0)
+
+    mean = np.concatenate([features(pictures[:, block]).mean(axis=0) for block in blocks])
+    if values <= n:
+        x = np.concatenate([centred(block) for block in blocks], axis=1)
+        matrix = x.T @ x
+    else:
+        matrix = np.zeros((n, n))
+        for block in blocks:
+            x = centred(block)
+            matrix += x @ x.T
+    leading = (len(matrix) - count, len(matrix) - 1)
+    found, vectors = linalg.eigh(matrix, subset_by_index=leading)
+    kept = found > RANK * max(found[-1], 0)
+    squares, vectors = found[kept][::-1], vectors[:, kept][:, ::-1]
+    if values <= n:
+        return mean, vectors
+    lengths = np.sqrt(squares)
+    return mean, np.concatenate([centred(block).T @ vectors / lengths for block in blocks])
 
 
 @feature_maps.register("random_convolutions")
@@ -116,15 +167,23 @@ class RandomConvolutions:
         inputs = [channels, *[self.width] * (self.layers - 1)]
         return [rng.normal(size=(3, 3, n, self.width)) * np.sqrt(2 / (9 * n)) for n in inputs]
 
+    def dim(self, data: Dataset) -> int:
+        return self.width * self.layers
+
     def fit(self, data: Dataset) -> Extractor:
         weights = [jnp.asarray(w, jnp.float32) for w in self.weights(data.channels)]
 
         def extract(pictures: UInt8[np.ndarray, "count ..."]) -> Features:
-            chunks = np.split(to_unit(pictures), range(CHUNK, len(pictures), CHUNK))
-            found = [np.asarray(_layer_means(weights, jnp.asarray(chunk))) for chunk in chunks]
+            chunks = np.split(pictures, range(CHUNK, len(pictures), CHUNK))
+            found = [_layer_means(weights, jnp.asarray(to_unit(chunk))) for chunk in chunks]
             return np.concatenate(found).astype(np.float64)
 
         return extract
+
+
+def _values(data: Dataset) -> int:
+    """Of a picture."""
+    return data.size**2 * data.channels
 
 
 @jax.jit

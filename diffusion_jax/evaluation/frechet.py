@@ -29,6 +29,7 @@ Matrix = Float[np.ndarray, "dim dim"]
 LEAST = 4  # of either set, two in each half
 PER_FEATURE = 4  # samples that the extrapolation wants
 RANK = 1e-10  # eigenvalues below this share of the largest count as 0
+MATRICES = 10  # of covariances, and made of them, at once
 
 
 class FrechetDistance(Distance):

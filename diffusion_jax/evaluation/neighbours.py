@@ -3,35 +3,127 @@
 For a picture x let d(x) be the distance to its nearest training picture. A model that draws new
 pictures has samples whose d is distributed as that of held-out real pictures; a model that repeats
 what it saw has samples with smaller d. Copies are samples whose nearest training picture is less
-than a third as far as their second nearest.
+than a third as far as the nearest *other* one. Training pictures whose bytes differ by at most
+`ALIKE`, root mean square, are not others of each other: a set that holds a picture twice, or saved
+again with losses, would hide copies of it.
+
+Training pictures come chunk by chunk, so that memory is that of the points and one chunk.
 
 Source: Meehan, Chaudhuri, Dasgupta 2020, "A non-parametric test to detect data-copying in
 generative models" (comparison with held-out data); Yoon et al. 2023, "Diffusion probabilistic
 models generalize when they fail to memorize", section 3 (the ratio of one third).
 """
 
+import dataclasses
+from collections.abc import Iterable
+
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, UInt8
 
 from diffusion_jax.evaluation.distance import Features
 
 COPY = 1 / 3
-CHUNK = 256  # pictures compared with all of training at a time, to bound memory
+ALIKE = 4.0  # values of a byte
+ROWS = 256  # points compared with a chunk at a time, to bound memory
+
+Pictures = UInt8[np.ndarray, "_ height width channels"]
+Chunk = tuple[Features, Pictures]  # features of some training pictures, and the pictures
 
 
-def nearest_two(points: Features, train: Features) -> Float[np.ndarray, "n 2"]:
-    """Euclidean distances to the nearest and the second nearest of `train`.
+@dataclasses.dataclass(frozen=True)
+class Nearest:
+    """The nearest training picture of each of n points.
 
-    >>> nearest_two(np.array([[0.0]]), np.array([[5.0], [1.0], [-3.0]]))
-    array([[1., 3.]])
+    Attributes:
+        distance: (n,) Euclidean, of features; inf where there is none.
+        pictures: (n, height, width, channels) bytes of the nearest.
     """
-    squares = (train**2).sum(1)
-    found = []
-    for start in range(0, len(points), CHUNK):
-        part = points[start : start + CHUNK]
-        table = (part**2).sum(1)[:, None] - 2 * part @ train.T + squares
-        pair = np.argpartition(table, 1, axis=1)[:, :2]
-        # Again from the differences: those of large squares lose the digits of small distances.
-        exact = np.linalg.norm(part[:, None] - train[pair], axis=2)
-        found.append(np.sort(exact, axis=1))
-    return np.concatenate(found)
+
+    distance: Float[np.ndarray, "n"]
+    pictures: Pictures
+
+
+def nearest(points: Features, train: Iterable[Chunk]) -> Nearest:
+    """The nearest training picture of each point.
+
+    Args:
+        points: (n, dim).
+        train: features and pictures, chunk by chunk, one or more.
+
+    >>> bytes_ = np.uint8([[[[1]]], [[[2]]], [[[3]]]])
+    >>> found = nearest(np.array([[0.0]]), [(np.array([[5.0], [1.0], [-3.0]]), bytes_)])
+    >>> found.distance, found.pictures.ravel()
+    (array([1.]), array([2], dtype=uint8))
+    """
+    distance, kept = np.full(len(points), np.inf), None
+    for features, pictures in train:
+        if kept is None:
+            kept = np.zeros((len(points), *pictures.shape[1:]), np.uint8)
+        for start in range(0, len(points), ROWS):
+            rows = slice(start, start + ROWS)
+            found, index = _least(points[rows], features)
+            closer = found < distance[rows]
+            distance[rows][closer] = found[closer]
+            kept[rows][closer] = pictures[index[closer]]
+    assert kept is not None, "there is a chunk"
+    return Nearest(distance, kept)
+
+
+def nearest_other(
+    points: Features, first: Nearest, train: Iterable[Chunk]
+) -> Float[np.ndarray, "n"]:
+    """Distances to the nearest training picture that is not the nearest one over again.
+
+    Args:
+        points: (n, dim).
+        first: their nearest.
+        train: as `nearest` had it.
+
+    Returns:
+        (n,) Euclidean, of features; inf where all training pictures are alike.
+    """
+    distance = np.full(len(points), np.inf)
+    for features, pictures in train:
+        for start in range(0, len(points), ROWS):
+            rows = slice(start, start + ROWS)
+            alike = _alike(first.pictures[rows], pictures)
+            found, _ = _least(points[rows], features, alike)
+            distance[rows] = np.minimum(distance[rows], found)
+    return distance
+
+
+def all_alike(chunks: Iterable[Pictures]) -> bool:
+    """Whether no picture is another one than the first."""
+    first = None
+    for pictures in chunks:
+        first = pictures[:1] if first is None else first
+        if not _alike(first, pictures).all():
+            return False
+    return True
+
+
+def _least(
+    points: Float[np.ndarray, "n dim"],
+    train: Float[np.ndarray, "m dim"],
+    without: Bool[np.ndarray, "n m"] | None = None,
+) -> tuple[Float[np.ndarray, "n"], np.ndarray]:
+    """The distance to the nearest row of `train` and its index; inf where all are left out."""
+    # Moved to the middle, as squares of large numbers lose the digits of small distances.
+    middle = points.mean(axis=0)
+    own, theirs = points - middle, train - middle
+    table = (theirs**2).sum(axis=1) - 2 * own @ theirs.T
+    if without is not None:
+        table[without] = np.inf
+    index = table.argmin(axis=1)
+    # Again from the differences, for the same reason.
+    found = np.linalg.norm(own - theirs[index], axis=1)
+    none = np.isinf(table[np.arange(len(points)), index])
+    return np.where(none, np.inf, found), index
+
+
+def _alike(first: Pictures, second: Pictures) -> Bool[np.ndarray, "n m"]:
+    """Which pictures differ by no more than `ALIKE`, root mean square."""
+    a, b = (each.reshape(len(each), -1).astype(np.float32) for each in (first, second))
+    # Products of bytes are whole numbers; float32 carries their sum within a part in 10^5.
+    squares = (a**2).sum(axis=1)[:, None] - 2 * a @ b.T + (b**2).sum(axis=1)
+    return np.asarray(squares <= ALIKE**2 * a.shape[1])

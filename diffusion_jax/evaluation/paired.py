@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import Bool
 from scipy import special
 
+from diffusion_jax.errors import UserError
+
 Z95 = 1.959964  # two-sided 95% quantile of the standard normal distribution
 
 
@@ -38,12 +40,17 @@ def rate_difference(first: Bool[np.ndarray, "n"], second: Bool[np.ndarray, "n"])
         first: whether the first arm is right, case by case.
         second: the same of the second arm.
 
+    Raises:
+        UserError: there are no cases, or different numbers of them.
+
     Source: McNemar 1947; Bonett & Price 2012 for the interval.
 
     >>> rate_difference(np.array([True, True, False, True]), np.array([True, False, False, True]))
     Difference(value=0.25, low=-0.38..., high=0.71..., p_value=1.0)
     """
     n = len(first)
+    if n != len(second) or not n:
+        raise UserError(f"Rates of {n} and {len(second)} cases are no pair.")
     b, c = int(np.sum(first & ~second)), int(np.sum(~first & second))
     p_value = min(2 * float(special.bdtr(min(b, c), b + c, 0.5)), 1.0)
     centre = (b - c) / (n + 2)
@@ -54,11 +61,16 @@ def rate_difference(first: Bool[np.ndarray, "n"], second: Bool[np.ndarray, "n"])
 def wilson(right: Bool[np.ndarray, "n"]) -> tuple[float, float, float]:
     """A success rate with Wilson's 95% interval: (rate, low, high).
 
+    Raises:
+        UserError: there are no cases.
+
     Source: Wilson 1927.
 
     >>> [round(value, 3) for value in wilson(np.arange(10) < 9)]
     [0.9, 0.596, 0.982]
     """
+    if not len(right):
+        raise UserError("There is no rate of no cases.")
     n, rate = len(right), float(right.mean())
     centre = (n * rate + Z95**2 / 2) / (n + Z95**2)
     reach = Z95 * math.sqrt(n * rate * (1 - rate) + Z95**2 / 4) / (n + Z95**2)

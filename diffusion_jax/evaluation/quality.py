@@ -6,6 +6,7 @@ those that were trained on. Real pictures with the captions of the samples, put 
 samples, give what a perfect model would get (`floor`).
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Literal, Protocol, runtime_checkable
@@ -13,35 +14,21 @@ from typing import ClassVar, Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from diffusion_jax.evaluation import frechet
+from diffusion_jax.evaluation import distance, frechet
 from diffusion_jax.evaluation.distance import Distance, kernel_distance
 from diffusion_jax.evaluation.features import FeatureMap, Pixels, Principal
 from diffusion_jax.evaluation.frechet import frechet_distance
+from diffusion_jax.evaluation.measurement import Measurement, NotMeasured
 from diffusion_jax.evaluation.neighbours import COPY
 from diffusion_jax.evaluation.paired import Z95, wilson
-from diffusion_jax.evaluation.real import Pictures, Real
+from diffusion_jax.evaluation.real import REFERENCE, Pictures, Real, reference_count
 from diffusion_jax.registry import Registry
 
 RESAMPLED = 1000  # draws of a bootstrap
 SEED = 0  # of the bootstrap
+ENDLESS = 0.02  # share of its draws that may have no end, beyond that of the 95% interval
+DIFFERENT = "two different training pictures are needed"
 PIXELS, PRINCIPAL = Pixels(), Principal()
-
-
-@dataclasses.dataclass(frozen=True)
-class Measurement:
-    """A measured number with its 95% interval over draws of samples.
-
-    Attributes:
-        value: the estimate.
-        low: lower end of the interval.
-        high: upper end.
-        count: number of samples.
-    """
-
-    value: float
-    low: float
-    high: float
-    count: int
 
 
 @runtime_checkable
@@ -55,10 +42,20 @@ class Metric(Protocol):
     unit: ClassVar[str]
     better: ClassVar[Literal["higher", "lower"]]
 
-    def __call__(
-        self, pictures: Pictures, captions: Sequence[str], real: Real
-    ) -> Measurement | None:
-        """Measures samples; None where the data set, or so few samples, do not allow it."""
+    def needs(self, count: int, real: Real) -> str | None:
+        """What is missing to measure so many samples, as part of a sentence; None if nothing is.
+
+        It may be asked before anything is trained: no samples are looked at, and of real pictures
+        few.
+        """
+        ...
+
+    def __call__(self, pictures: Pictures, captions: Sequence[str], real: Real) -> Measurement:
+        """Measures samples, if nothing is missing.
+
+        Raises:
+            NotMeasured: the pictures themselves do not allow it.
+        """
         ...
 
 
@@ -76,11 +73,12 @@ class ExactMatch:
 
     unit, better = "%", "higher"
 
-    def __call__(
-        self, pictures: Pictures, captions: Sequence[str], real: Real
-    ) -> Measurement | None:
+    def needs(self, count: int, real: Real) -> str | None:
+        return None if real.data.check else "the data set has no checker"
+
+    def __call__(self, pictures: Pictures, captions: Sequence[str], real: Real) -> Measurement:
         if real.data.check is None:
-            return None
+            raise NotMeasured("the data set has no checker")
         right = real.data.check(pictures, captions)["all"]
         return Measurement(*wilson(right), len(right))
 
@@ -105,14 +103,13 @@ class Frechet:
 
     unit, better = "", "lower"
 
-    def __call__(
-        self, pictures: Pictures, captions: Sequence[str], real: Real
-    ) -> Measurement | None:
+    def needs(self, count: int, real: Real) -> str | None:
+        wanted = frechet.PER_FEATURE * self.features.dim(real.data) if self.extrapolated else 0
+        return _too_few(count, real, max(wanted, frechet.LEAST), self.features)
+
+    def __call__(self, pictures: Pictures, captions: Sequence[str], real: Real) -> Measurement:
         samples = real.extractor(self.features)(pictures)
-        reference = real.features(self.features, "reference")
-        wanted = frechet.PER_FEATURE * samples.shape[1] if self.extrapolated else frechet.LEAST
-        if min(len(samples), len(reference)) < wanted:
-            return None
+        reference = real.reference(self.features)
         return _of(frechet_distance(samples, reference, self.extrapolated), len(samples))
 
 
@@ -133,11 +130,12 @@ class Kernel:
 
     unit, better = "", "lower"
 
+    def needs(self, count: int, real: Real) -> str | None:
+        return _too_few(count, real, distance.LEAST, self.features)
+
     def __call__(self, pictures: Pictures, captions: Sequence[str], real: Real) -> Measurement:
         samples = real.extractor(self.features)(pictures)
-        return _of(
-            kernel_distance(samples, real.features(self.features, "reference")), len(samples)
-        )
+        return _of(kernel_distance(samples, real.reference(self.features)), len(samples))
 
 
 @metrics.register("neighbour_ratio")
@@ -158,20 +156,36 @@ class NeighbourRatio:
 
     unit, better = "", "higher"
 
+    def needs(self, count: int, real: Real) -> str | None:
+        if count < distance.LEAST:
+            return f"{count} sample has no median with an interval: {distance.LEAST} are needed"
+        if len(real.data.test) - reference_count(real.data) < distance.LEAST:
+            return f"{distance.LEAST} test pictures with captions of samples are needed"
+        return None if self.features.dim(real.data) else DIFFERENT
+
     def __call__(self, pictures: Pictures, captions: Sequence[str], real: Real) -> Measurement:
-        ours = real.nearest(self.features, pictures)[:, 0]
-        theirs = real.nearest(self.features, real.pictures)[:, 0]
+        ours = real.nearest(self.features, pictures).distance
+        theirs = real.nearest(self.features, real.pictures).distance
         rng = np.random.default_rng(SEED)
-        drawn = _medians(ours, rng) / _medians(theirs, rng)
-        value = np.median(ours) / np.median(theirs)
+        above, below = _medians(ours, rng), _medians(theirs, rng)
+        if not np.median(theirs) or (below == 0).mean() > ENDLESS:
+            raise NotMeasured(
+                f"of {len(theirs)} test pictures with the samples' captions, "
+                f"{int((theirs == 0).sum())} are training pictures, so that there is no distance "
+                "of unseen ones"
+            )
+        drawn = np.where(below > 0, above / np.where(below > 0, below, 1), np.inf)
         low, high = np.quantile(drawn, (0.025, 0.975))
+        value = np.median(ours) / np.median(theirs)
         return Measurement(float(value), float(low), float(high), len(ours))
 
 
 @metrics.register("copies")
 @dataclasses.dataclass(frozen=True)
 class Copies:
-    """The share of samples whose nearest training picture is under a third as far as the second.
+    """The share of samples whose nearest training picture is under a third as far as the next one.
+
+    Pictures that the training set has several times are one, see `evaluation.neighbours.ALIKE`.
 
     Attributes:
         features: what distances are measured on.
@@ -183,10 +197,36 @@ class Copies:
 
     unit, better = "%", "lower"
 
+    def needs(self, count: int, real: Real) -> str | None:
+        if not self.features.dim(real.data) or real.train_is_one_picture:
+            return DIFFERENT
+        return None
+
     def __call__(self, pictures: Pictures, captions: Sequence[str], real: Real) -> Measurement:
-        nearest = real.nearest(self.features, pictures)
-        copied = nearest[:, 0] < COPY * nearest[:, 1]
+        nearest = real.nearest(self.features, pictures).distance
+        copied = nearest < COPY * real.nearest_other(self.features, pictures)
         return Measurement(*wilson(copied), len(copied))
+
+
+def measure(metric: Metric, pictures: Pictures, captions: Sequence[str], real: Real) -> Measurement:
+    """Measures samples.
+
+    Args:
+        metric: by which.
+        pictures: the samples.
+        captions: what each was asked for.
+        real: what they are held against.
+
+    Raises:
+        NotMeasured: the data set, the pictures or so few samples do not allow it.
+    """
+    missing = metric.needs(len(pictures), real)
+    if missing:
+        raise NotMeasured(missing)
+    found = metric(pictures, captions, real)
+    if not np.isfinite([found.value, found.low, found.high]).all():
+        raise NotMeasured("the result is not finite")
+    return found
 
 
 def quality(
@@ -195,7 +235,7 @@ def quality(
     real: Real,
     specs: Iterable[str] = DEFAULT,
 ) -> Mapping[str, Measurement]:
-    """Measures samples by each metric that the data set allows.
+    """Measures samples by each metric that the pictures allow; the others are left out.
 
     Args:
         pictures: the samples.
@@ -212,13 +252,29 @@ def quality(
     >>> [(name, each.value, each.count) for name, each in found.items()]
     [('exact_match', 1.0, 16), ('copies', 0.0, 16)]
     """
-    found = {spec: metrics.make(spec)(pictures, captions, real) for spec in specs}
-    return {spec: each for spec, each in found.items() if each is not None}
+    found = {}
+    for spec in specs:
+        with contextlib.suppress(NotMeasured):
+            found[spec] = measure(metrics.make(spec), pictures, captions, real)
+    return found
 
 
 def floor(real: Real, specs: Iterable[str] = DEFAULT) -> Mapping[str, Measurement]:
     """What real pictures with the captions of the samples get, as a perfect model would."""
     return quality(real.pictures, real.captions, real, specs)
+
+
+def _too_few(count: int, real: Real, least: int, features: FeatureMap) -> str | None:
+    """Why a distance to test pictures cannot be measured, or None."""
+    reference = reference_count(real.data)
+    if count < least:
+        return f"{least} samples are needed, and there are {count}"
+    if reference < least:
+        return (
+            f"{least} test pictures to measure distances to are needed, and there are {reference} "
+            f"(half of {len(real.data.test)}, at most {REFERENCE:,})"
+        )
+    return None if features.dim(real.data) else DIFFERENT
 
 
 def _of(found: Distance, count: int) -> Measurement:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -9,12 +10,19 @@ from jaxtyping import Float, UInt8
 from diffusion_jax.data.dataset import Dataset, Example, Source
 from diffusion_jax.evaluation.distance import Features
 from diffusion_jax.evaluation.features import Extractor, FeatureMap
-from diffusion_jax.evaluation.neighbours import nearest_two
+from diffusion_jax.evaluation.neighbours import (
+    Chunk,
+    Nearest,
+    all_alike,
+    nearest,
+    nearest_other,
+)
 
 Pictures = UInt8[np.ndarray, "count height width channels"]
 
 REFERENCE = 1000  # test pictures that distances are measured to
 MEMORY = 60_000  # training pictures that samples are held against
+CHUNK_VALUES = 2**22  # of training pictures at once, of which float64 takes 32 MiB
 
 
 def reference_count(data: Dataset) -> int:
@@ -67,33 +75,54 @@ class Real:
         return self._extractors[features]
 
     @functools.cached_property
-    def _features(self) -> dict[tuple[FeatureMap, str], Features]:
+    def _reference(self) -> dict[FeatureMap, Features]:
         return {}
 
-    def features(self, features: FeatureMap, which: str) -> Features:
-        """Of "reference" pictures, those that distances are measured to, or of "train"."""
-        if (features, which) not in self._features:
-            self._features[features, which] = self.extractor(features)(self._pictures(which))
-        return self._features[features, which]
+    def reference(self, features: FeatureMap) -> Features:
+        """Of the test pictures that distances are measured to."""
+        if features not in self._reference:
+            pictures = _first(self.data.test, reference_count(self.data))
+            self._reference[features] = self.extractor(features)(pictures)
+        return self._reference[features]
+
+    @property
+    def train_count(self) -> int:
+        """How many training pictures samples are held against."""
+        return min(MEMORY, len(self.data.train))
+
+    def train(self) -> Iterator[Pictures]:
+        """Those training pictures, in chunks of about `CHUNK_VALUES` values."""
+        size = max(CHUNK_VALUES // (self.data.size**2 * self.data.channels), 1)
+        for start in range(0, self.train_count, size):
+            stop = min(start + size, self.train_count)
+            examples = self.data.train.__getitems__(range(start, stop))
+            yield np.stack([example["image"] for example in examples])
 
     @functools.cached_property
-    def _nearest(self) -> dict[tuple[FeatureMap, int], Float[np.ndarray, "count 2"]]:
+    def train_is_one_picture(self) -> bool:
+        """Whether training pictures are all alike, see `neighbours.ALIKE`; reads but two often."""
+        return all_alike(self.train())
+
+    @functools.cached_property
+    def _nearest(self) -> dict[tuple[FeatureMap, int], Nearest]:
         return {}
 
-    def nearest(self, features: FeatureMap, pictures: Pictures) -> Float[np.ndarray, "count 2"]:
-        """Distances of pictures to the two nearest of training, sought once for all metrics."""
+    def nearest(self, features: FeatureMap, pictures: Pictures) -> Nearest:
+        """The nearest training pictures, sought once for all metrics."""
         key = features, hash(pictures.tobytes())
         if key not in self._nearest:
-            rows = self.extractor(features)(pictures)
-            self._nearest[key] = nearest_two(rows, self.features(features, "train"))
+            extract = self.extractor(features)
+            self._nearest[key] = nearest(extract(pictures), self._train_chunks(extract))
         return self._nearest[key]
 
-    def _pictures(self, which: str) -> Pictures:
-        if which == "reference":
-            return _first(self.data.test, reference_count(self.data))
-        return _first(self.data.train, MEMORY)
+    def nearest_other(self, features: FeatureMap, pictures: Pictures) -> Float[np.ndarray, "count"]:
+        """Distances to the nearest training pictures that are not the nearest over again."""
+        extract, first = self.extractor(features), self.nearest(features, pictures)
+        return nearest_other(extract(pictures), first, self._train_chunks(extract))
+
+    def _train_chunks(self, extract: Extractor) -> Iterator[Chunk]:
+        return ((extract(pictures), pictures) for pictures in self.train())
 
 
 def _first(source: Source, count: int) -> Pictures:
-    found = source.__getitems__(range(min(count, len(source))))
-    return np.stack([example["image"] for example in found])
+    return np.stack([example["image"] for example in source.__getitems__(range(count))])

@@ -5,10 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from diffusion_jax.data.dataset import datasets
+from diffusion_jax.data.dataset import Dataset, datasets
+from diffusion_jax.data.memory import MemorySource, Pictures
+from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.errors import UserError
 from diffusion_jax.evaluation.features import feature_maps
-from diffusion_jax.evaluation.quality import DEFAULT, Metric, floor, metrics, quality
+from diffusion_jax.evaluation.measurement import NotMeasured
+from diffusion_jax.evaluation.quality import DEFAULT, Metric, floor, measure, metrics, quality
 from diffusion_jax.evaluation.real import Real
 
 COUNT = 128
@@ -52,28 +55,90 @@ def test_real_pictures_get_what_a_perfect_model_would(real: Real) -> None:
         assert found[name].low < 0 < found[name].high
 
 
-def test_copies_and_near_ones_are_told_by_their_distances(
-    real: Real, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Points on a line in place of features: every number can be read off."""
+def data_of(train: np.ndarray, test: np.ndarray) -> Dataset:
+    """A data set of these pictures, all called "a"."""
 
-    @dataclasses.dataclass(frozen=True)
-    class Line:
-        def fit(self, data):  # type: ignore[no-untyped-def]
-            return lambda pictures: pictures.reshape(len(pictures), -1)[:, :1].astype(float)
+    def source(pictures: np.ndarray) -> MemorySource:
+        count = len(pictures)
+        held = Pictures(pictures, np.zeros(count, np.int64), ["a"] * count)
+        return MemorySource(count, lambda: held)
 
-    def row(*values: int) -> np.ndarray:
-        return np.array(values, np.uint8).reshape(-1, 1, 1, 1)
+    words = Tokenizer.of(["a"])
+    size, channels = train.shape[2:]
+    return Dataset("made", source(train), source(test), size, channels, ("p",), words, ("a",))
 
-    given = {"train": row(0, 100, 200), "reference": row(50)}
-    monkeypatch.setattr(Real, "_pictures", lambda self, which: given[which])
-    fresh = Real(real.data, 4)
-    monkeypatch.setitem(fresh.__dict__, "pictures", row(20, 30, 40, 30))  # 20 to 40 from training
+
+def drawn(count: int, seed: int, size: int = 4) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+
+
+def row(*values: int) -> np.ndarray:
+    return np.array(values, np.uint8).reshape(-1, 1, 1, 1)
+
+
+def test_copies_and_near_ones_are_told_by_their_distances() -> None:
+    """Pictures of one pixel: every number can be read off."""
+    test = row(0, 0, 0, 0, 20, 30, 40, 30)  # the last four are 20 to 40 from training
+    real = Real(data_of(row(0, 100, 200), test), 4)
     samples = row(0, 110, 30, 40)  # 0, 10, 30 and 40 from it
-    ratio = metrics["neighbour_ratio"](features=Line())(samples, (), fresh)
-    assert ratio is not None and ratio.value == pytest.approx(20 / 30)
-    copies = metrics["copies"](features=Line())(samples, (), fresh)
-    assert copies is not None and copies.value == 0.5  # the second nearest of 110 is 90 away
+    ratio = metrics["neighbour_ratio"]()(samples, (), real)
+    assert ratio.value == pytest.approx(20 / 30)
+    copies = metrics["copies"]()(samples, (), real)
+    assert copies.value == 0.5  # the second nearest of 110 is 90 away
+
+
+@pytest.mark.parametrize("again", [1, 5])
+def test_copies_of_pictures_that_the_set_has_several_times_are_copies(again: int) -> None:
+    train = np.repeat(drawn(40, 0), again, axis=0)
+    real = Real(data_of(train, drawn(40, 1)), 16)
+    found = quality(train[:16], ("a",) * 16, real, ("copies", "neighbour_ratio"))
+    assert found["copies"].value == 1 and found["neighbour_ratio"].value == 0
+    found = quality(drawn(16, 2), ("a",) * 16, real, ("copies", "neighbour_ratio"))
+    assert found["copies"].value == 0 and 0.8 < found["neighbour_ratio"].value < 1.2
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 16, 64])
+@pytest.mark.parametrize(
+    ("train", "test"), [(1, 1), (1, 2), (1, 9), (2, 3), (3, 1), (3, 4), (50, 5), (50, 140)]
+)
+def test_every_metric_is_measured_or_says_what_is_missing(
+    count: int, train: int, test: int
+) -> None:
+    """However few there are, of different pictures and of equal ones."""
+    several = drawn(train, 0)
+    for pictures in (several, np.repeat(several[:1], train, axis=0)):
+        for others in (drawn(test, 1), np.repeat(pictures[:1], test, axis=0)):
+            real = Real(data_of(pictures, others), count)
+            for samples in (drawn(count, 2), np.repeat(others[:1], count, axis=0)):
+                for spec in metrics:
+                    try:
+                        found = measure(metrics.make(spec), samples, ("a",) * count, real)
+                    except NotMeasured:
+                        continue
+                    assert np.isfinite([found.low, found.value, found.high]).all()
+                    assert found.low <= found.value <= found.high
+
+
+def test_what_is_missing_is_known_before_there_are_samples() -> None:
+    few = Real(data_of(drawn(1, 0), drawn(1, 1)), 1)
+    missing = {spec: metrics.make(spec).needs(1, few) or "" for spec in metrics}
+    assert "no checker" in missing["exact_match"]
+    assert "4 samples are needed, and there are 1" in missing["frechet"]
+    assert "2 samples are needed, and there are 1" in missing["kernel"]
+    assert "2 test pictures to measure distances to are needed, and there are 0 (half of 1" in (
+        metrics.make("kernel").needs(2, few) or ""
+    )
+    assert "1 sample has no median" in missing["neighbour_ratio"]
+    assert "two different training pictures" in missing["copies"]
+    enough = Real(data_of(drawn(40, 0), drawn(200, 1)), 100)
+    assert not any(metrics.make(s).needs(100, enough) for s in metrics if s != "exact_match")
+
+
+def test_unseen_pictures_that_were_trained_on_are_no_measure_of_new_ones() -> None:
+    train = drawn(40, 0)
+    real = Real(data_of(train, train), 16)
+    with pytest.raises(NotMeasured, match="of 16 test pictures .* 16 are training pictures"):
+        measure(metrics.make("neighbour_ratio"), drawn(16, 2), ("a",) * 16, real)
 
 
 def test_a_data_set_without_a_checker_has_no_rate(real: Real) -> None:
