@@ -18,7 +18,6 @@ what is new.
 
 import dataclasses
 import datetime
-import json
 import shlex
 import sys
 import time
@@ -78,14 +77,14 @@ def compare(config: ConfigDict) -> None:
     """Trains, samples, reports; the last line printed is the report's path."""
     from diffusion_jax.data.dataset import datasets
     from diffusion_jax.evaluation.measure import Plan, measure
-    from diffusion_jax.files import save
+    from diffusion_jax.files import save, to_json
     from diffusion_jax.reports import comparison, page
     from diffusion_jax.training.arms import make_arms, objectives
     from diffusion_jax.training.devices import is_primary
     from diffusion_jax.training.loop import train
     from diffusion_jax.training.progress import Progress
     from diffusion_jax.training.runs import DataFacts
-    from diffusion_jax.training.trained import load_arms, load_guides
+    from diffusion_jax.training.trained import load_arms, load_guides, sound
 
     start = time.monotonic()
     # Before anything is trained: can all of it be sampled?
@@ -100,8 +99,8 @@ def compare(config: ConfigDict) -> None:
     if not is_primary():
         return
     arms = load_arms(run.folder)
-    guides = load_guides(run.folder, arms, plan.guidance.guided_by)
-    held_out = _held_out(plan, arms, data, progress)
+    guides = load_guides(run.folder, sound(arms), plan.guidance.guided_by)
+    held_out = _held_out(plan, sound(arms), data, progress)
     found = comparison.Measured(
         config,
         plan,
@@ -114,12 +113,16 @@ def compare(config: ConfigDict) -> None:
     )
     report = comparison.report(found)
     rows = {
+        "baseline": report.baseline,
+        "diverged": {arm.name: arm.diverged for arm in report.arms if arm.diverged is not None},
+        "warnings": report.warnings,
+        "not_measured": report.not_measured,
         "results": [dataclasses.asdict(row) for row in report.results],
         "paired": [dataclasses.asdict(row) for row in report.paired],
         "quality": [dataclasses.asdict(row) for row in report.quality],
         "held_out": {name: found.plain() for name, found in held_out.items()},
     }
-    save(json.dumps(rows, indent=2) + "\n", run.folder / "results.json")
+    save(to_json(rows, indent=2), run.folder / "results.json")
     print(page.write(report, run.folder / "report.html"))
 
 

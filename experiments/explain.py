@@ -121,11 +121,12 @@ def _network(config: ConfigDict) -> Teller:
     from diffusion_jax.networks.score_network import null_condition
     from diffusion_jax.sampling.guidance import guidance
     from diffusion_jax.training.runs import Run
-    from diffusion_jax.training.trained import load_arms, load_guides
+    from diffusion_jax.training.trained import load_arms, load_guides, sound
 
     run = Run.of(config)
     condition = encode(run.facts, [_prompt()] * PICTURES)
-    name, trained = next(iter(load_arms(run.folder, (ARM.value,) if ARM.value else ()).items()))
+    arms = load_arms(run.folder, (ARM.value,) if ARM.value else ())
+    name, trained = next(iter(sound(arms).items()))
     spec = config.sampling.guidance
     guided_by = guidance.make(spec).guided_by
     other = load_guides(run.folder, {name: trained}, guided_by).get(name)

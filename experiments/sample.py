@@ -11,8 +11,9 @@
 Writes one sheet of pictures, a row per prompt and arm. The first solver and the largest number of
 steps of the run's config are used; without a prompt, the data set's own captions. Sample i of a
 seed is the same picture however many are drawn. With an operator, they are restorations of test
-picture --picture from what the operator shows of it. With a mask, that is where the mask is white;
-the posterior is then diffpir, if the config names none.
+picture --picture from what the operator shows of it. With a mask, what is white there is painted
+anew and what is black is kept, as is usual for inpainting; the posterior is then diffpir, if the
+config names none. Arms that diverged are left out.
 """
 
 import dataclasses
@@ -29,7 +30,9 @@ flags.adopt_module_key_flags(options)
 COUNT = flags.DEFINE_integer(
     "count", 8, "pictures per prompt and arm", lower_bound=1, upper_bound=1000
 )
-MASK = flags.DEFINE_string("mask", "", "a picture, white where the test picture is seen")
+MASK = flags.DEFINE_string(
+    "mask", "", "a picture, white where the test picture is painted anew, black where it is kept"
+)
 SEED = flags.DEFINE_integer("seed", 0, "of the noise", lower_bound=0, upper_bound=2**31 - 1)
 
 
@@ -41,7 +44,7 @@ def main(config: ConfigDict) -> None:
     from diffusion_jax.files import check_target
     from diffusion_jax.training.progress import Progress
     from diffusion_jax.training.runs import Run
-    from diffusion_jax.training.trained import load_arms, load_guides
+    from diffusion_jax.training.trained import load_arms, load_guides, sound
 
     run = Run.of(config)
     path = check_target(OUT.value or run.folder / "samples.png")
@@ -55,7 +58,8 @@ def main(config: ConfigDict) -> None:
     else:
         prompts, picture = PROMPT.value or _captions(config), None
     condition = encode(run.facts, [prompt for prompt in prompts for _ in range(COUNT.value)])
-    arms = load_arms(run.folder, (ARM.value,) if ARM.value else ())
+    found = load_arms(run.folder, (ARM.value,) if ARM.value else ())
+    arms = sound(found)
     guides = load_guides(run.folder, arms, plan.guidance.guided_by)
     plan.check({name: arm.objective for name, arm in arms.items()})
 
@@ -64,6 +68,9 @@ def main(config: ConfigDict) -> None:
         for name, arm in arms.items():
             rows.append(_draw(plan, arm, run.facts.shape, condition, guides.get(name), picture))
             advance(name)
+    for name, arm in found.items():
+        if name not in arms:
+            print(f"{name}: left out, it diverged at step {arm.diverged} of its training")
     _write_sheet(path, rows, tuple(arms), prompts)
     _say_what_is_right(config, rows, tuple(arms), prompts)
     print(path)
@@ -79,18 +86,18 @@ def _restoration(config: ConfigDict, shape: tuple[int, ...]) -> Any:
     """What of a test picture is seen, and how that is followed; None for samples of anything."""
     import jax.numpy as jnp
 
-    from diffusion_jax.data.folder.pictures import load_pictures
+    from diffusion_jax.evaluation.masks import load_mask
     from diffusion_jax.evaluation.restoration import Restoration
     from diffusion_jax.files import user_path
     from diffusion_jax.sampling.inverse import Mask
 
     if not MASK.value:
         return Restoration.make(config, shape)
-    white = load_pictures([user_path(MASK.value)], shape[0], 1)[0] > 127
+    kept = load_mask(user_path(MASK.value), shape)
     told = config.copy_and_resolve_references()
     if told.sampling.posterior == "none":
         told.sampling.posterior = "diffpir"
-    return Restoration.make(told, shape, Mask(jnp.asarray(white, jnp.float32)))
+    return Restoration.make(told, shape, Mask(jnp.asarray(kept, jnp.float32)))
 
 
 def _draw(
@@ -100,7 +107,7 @@ def _draw(
     import jax.numpy as jnp
 
     from diffusion_jax.data.pipeline import to_bytes
-    from diffusion_jax.evaluation.generate import generate
+    from diffusion_jax.evaluation.generate import check_finite, generate
 
     count, way, given = len(condition["label"]), plan.headline, None
     if plan.restoration:
@@ -115,6 +122,7 @@ def _draw(
         SEED.value,
         min(plan.batch_size, count),
     )
+    check_finite(samples, f" of arm {arm.arm.name!r}")
     return to_bytes(samples)
 
 

@@ -139,7 +139,12 @@ def to_unit(images: UInt8[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"
 def to_bytes(images: Float32[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
     """[-1, 1] to bytes, clipped and rounded: the inverse of `to_unit`.
 
+    Raises:
+        UserError: a value is not finite, for which no byte stands.
+
     >>> to_bytes(np.float32([-1.2, 0.0, 1.0]))
     array([  0, 128, 255], dtype=uint8)
     """
+    if not np.isfinite(images).all():
+        raise UserError("Pictures with values that are not finite cannot be written as bytes.")
     return np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8)

@@ -6,7 +6,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.attention import perturbed
@@ -151,6 +151,29 @@ def _run(
     frames = jnp.concatenate([start[None, :traced], x])
     path = frames, jnp.concatenate([denoised, x[-1:]])
     return end, path, None if counted is None else counted[-1]
+
+
+def finite_rows(samples: Float[np.ndarray, "count ..."]) -> Bool[np.ndarray, "count"]:
+    """Which samples have finite values alone."""
+    return np.asarray(np.isfinite(samples).reshape(len(samples), -1).all(axis=1))
+
+
+def check_finite(samples: Float[np.ndarray, "count ..."], whose: str = "") -> None:
+    """Refuses samples that are not finite.
+
+    Args:
+        samples: as `generate` drew them.
+        whose: in words, such as " of arm 'cosine'".
+
+    Raises:
+        UserError: some are not.
+    """
+    lost = int((~finite_rows(samples)).sum())
+    if lost:
+        raise UserError(
+            f"{lost} of {len(samples)} samples{whose} are not finite: use a smaller scale in "
+            "sampling.guidance, more steps, or another of sampling.solvers."
+        )
 
 
 def _visited(posterior: Posterior, nodes: Nodes) -> Nodes:

@@ -111,6 +111,11 @@ class HeldOut:
         return len(self.per_picture)
 
     @property
+    def lost(self) -> int:
+        """How many pictures have an error that is not finite."""
+        return int((~np.isfinite(self.per_picture).all(axis=1)).sum())
+
+    @property
     def mean(self) -> Float[np.ndarray, "bins"]:
         """Over the pictures, of each bin."""
         return self.per_picture.mean(axis=0, dtype=np.float64)
@@ -138,6 +143,7 @@ class HeldOut:
             "bits_per_dim": bits,
             "bits_standard_error": error,
             "count": self.count,
+            "not_finite": self.lost,
         }
 
     @property
@@ -187,8 +193,9 @@ def held_out(
         bins: of the log-SNR.
 
     Raises:
-        UserError: there are not as many test pictures, or see `check_denoises`.
+        UserError: the arm diverged, there are not as many test pictures, or see `check_denoises`.
     """
+    arm.check_sound()
     check_denoises(arm.arm.name, arm.objective)
     if not 1 <= count <= len(data.test):
         raise UserError(

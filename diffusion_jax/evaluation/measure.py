@@ -5,14 +5,20 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, UInt8
 from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.pipeline import to_bytes
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.evaluation.conditions import encode
-from diffusion_jax.evaluation.generate import Path, Sampler, check_attention, generate
+from diffusion_jax.evaluation.generate import (
+    Path,
+    Sampler,
+    check_attention,
+    finite_rows,
+    generate,
+)
 from diffusion_jax.evaluation.quality import Metric, metrics
 from diffusion_jax.evaluation.real import captioned_pictures
 from diffusion_jax.evaluation.restoration import Restoration
@@ -29,7 +35,7 @@ from diffusion_jax.training.arms import arm_settings
 from diffusion_jax.training.kept import kept_steps
 from diffusion_jax.training.progress import Progress
 from diffusion_jax.training.runs import DataFacts
-from diffusion_jax.training.trained import TrainedArm
+from diffusion_jax.training.trained import TrainedArm, sound
 
 # Offset of the sampling seed, so that no sample starts from a noise that training has used.
 SAMPLING = 1_000_003
@@ -220,9 +226,10 @@ class Cell:
         arm: its name.
         way: solver and step count.
         captions: what was asked for, n.
-        pictures: (n, height, width, channels).
+        pictures: (n, height, width, channels); grey in the place of a sample that is not finite.
+        finite: (n,) which samples are. Unless all are, nothing may be measured of them.
         right: attribute -> (n,) whether it is as the caption says, with "all"; empty where the
-            data set has no checker.
+            data set has no checker, or some samples are not finite.
         path: the way from noise to the first `TRACED` pictures.
         evaluations: of the denoiser per sample; of an adaptive solver, their mean.
         truth: the pictures that samples restore, or None where they are drawn freely.
@@ -232,10 +239,16 @@ class Cell:
     way: Way
     captions: tuple[str, ...]
     pictures: UInt8[np.ndarray, "n height width channels"]
+    finite: Bool[np.ndarray, " n"]
     right: Mapping[str, Bool[np.ndarray, " n"]]
     path: Path
     evaluations: float
     truth: UInt8[np.ndarray, "n height width channels"] | None = None
+
+    @property
+    def lost(self) -> int:
+        """How many samples are not finite."""
+        return int((~self.finite).sum())
 
 
 def measure(
@@ -247,6 +260,8 @@ def measure(
 ) -> Iterator[Cell]:
     """Samples every arm in every way: sample i has the same caption and noise in all of them.
 
+    Arms that diverged are left out.
+
     Args:
         plan: what to draw.
         arms: by name.
@@ -254,6 +269,7 @@ def measure(
         progress: shows how far it is.
         guides: arm -> the network that guides it, for guidance that needs one.
     """
+    arms = sound(arms)
     facts, examples = DataFacts.of(data), captioned_pictures(data, plan.headline_count)
     asked = [example["caption"] for example in examples]
     truth = np.stack([example["image"] for example in examples])
@@ -274,13 +290,23 @@ def measure(
                 min(plan.batch_size, plan.count),
                 TRACED,
             )
-            pictures = to_bytes(samples)
-            right = data.check(pictures, captions) if data.check else {}
+            finite = finite_rows(samples)
+            pictures = _with_gaps(samples, finite)
+            right = data.check(pictures, captions) if data.check and finite.all() else {}
             done(f"{name}, {way.solver}, {way.steps} steps", _work(plan, way))
             counted = path.evaluations
             spent = plan.evaluations(way) if counted is None else counted.mean()
             restored = truth[:count] if given is not None else None
-            yield Cell(name, way, captions, pictures, right, path, float(spent), restored)
+            yield Cell(name, way, captions, pictures, finite, right, path, float(spent), restored)
+
+
+def _with_gaps(
+    samples: Float[np.ndarray, "n *shape"], finite: Bool[np.ndarray, " n"]
+) -> UInt8[np.ndarray, "n *shape"]:
+    """Samples as bytes, grey in the place of those that are not finite."""
+    clean = np.zeros_like(samples)
+    clean[finite] = samples[finite]
+    return to_bytes(clean)
 
 
 def _work(plan: Plan, way: Way) -> int:

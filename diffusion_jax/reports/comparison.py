@@ -14,6 +14,7 @@ from diffusion_jax.data.dataset import Dataset, Example
 from diffusion_jax.data.pipeline import to_bytes
 from diffusion_jax.errors import UserError
 from diffusion_jax.evaluation.distance import (
+    Features,
     KernelDistance,
     distance_difference,
     features,
@@ -23,7 +24,8 @@ from diffusion_jax.evaluation.generate import Path as ReversePath
 from diffusion_jax.evaluation.heldout import HeldOut
 from diffusion_jax.evaluation.measure import Cell, Plan, Way
 from diffusion_jax.evaluation.paired import Z95, rate_difference, wilson
-from diffusion_jax.evaluation.real import captioned_pictures, reference_count
+from diffusion_jax.evaluation.quality import Kernel
+from diffusion_jax.evaluation.real import Real, captioned_pictures, reference_count
 from diffusion_jax.evaluation.restoration import Fidelity, interval
 from diffusion_jax.fewstep.denoiser import FewStepPrediction
 from diffusion_jax.process.objective import Objective
@@ -31,15 +33,15 @@ from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.process.times import at_quantile
 from diffusion_jax.process.weightings import effective_weight
 from diffusion_jax.reports import content, judged
+from diffusion_jax.reports.failures import baseline, warnings
 from diffusion_jax.reports.pictures import from_noisy
 from diffusion_jax.sampling.guidance import Contrast
 from diffusion_jax.training.metrics import read_metrics
-from diffusion_jax.training.trained import TrainedArm
+from diffusion_jax.training.trained import TrainedArm, sound
 
 Curve = Float[np.ndarray, " levels"]
 CURVE = 256  # points of a schedule's curve
 QUANTILES = 4096  # of a training distribution, enough for a smooth density
-LEAST = 4  # test pictures
 PAIRED_METHOD = (
     "Every arm saw the same training pictures, noise and uniform times, and its samples have the "
     "same captions and start from the same noise. Rates: McNemar's exact test, adjusted Wald "
@@ -109,7 +111,7 @@ class Measured:
         config: of the run.
         plan: how samples were drawn.
         data: the data set.
-        arms: the trained arms.
+        arms: the trained arms, those that diverged too.
         cells: samples, way by way and arm by arm.
         losses: arm -> training curve.
         provenance: how to run it again.
@@ -127,11 +129,14 @@ class Measured:
 
 
 def check_data(data: Dataset) -> None:
-    """Raises UserError if there are too few test pictures to measure a distance to."""
-    if len(data.test) < LEAST:
+    """Raises UserError if there is no test picture, whose caption samples could have.
+
+    With a few, what cannot be measured is left out, and the report says so.
+    """
+    if not len(data.test):
         raise UserError(
-            f"Data set {data.name!r} has {len(data.test)} test pictures; a comparison needs at "
-            f"least {LEAST}, half to measure distances to and half for their floor."
+            f"Data set {data.name!r} has no test pictures; a comparison needs at least one, and "
+            "four for distances to real pictures."
         )
 
 
@@ -141,32 +146,55 @@ def report(found: Measured) -> content.Report:
     The floor of the distance is that of real pictures with the very captions of the samples.
     """
     plan, data = found.plan, found.data
-    real = data.test.__getitems__(range(reference_count(data)))
-    reference = features(_pictures(real))
-    others = features(_pictures(captioned_pictures(data, plan.headline_count)))
-    # Of as many samples everywhere, so that all rows have the same captions and the same chance.
-    distances = {
-        (cell.arm, cell.way): kernel_distance(features(cell.pictures[: plan.count]), reference)
-        for cell in found.cells
-    }
-    axis = common_axis([arm.objective for arm in found.arms.values()])
+    # A single test picture gives its caption, and is shown for want of others.
+    real = data.test.__getitems__(range(max(reference_count(data), 1)))
+    missing = Kernel().needs(plan.count, Real(data, plan.count))
+    distances = {} if missing else _distances(found)
+    axis = common_axis([arm.objective for arm in sound(found.arms).values()])
+    rows, not_measured = judged.quality_rows(plan, data, found.cells)
+    if missing:
+        not_measured["Kernel distance in every way"] = missing
     return content.Report(
         title="Which arm paints better?" if len(found.arms) > 1 else "How well does it paint?",
         question=_question(found),
         protocol=_protocol(found),
         arms=tuple(_arm(found, name, axis) for name in found.arms),
         log_snr_axis=axis,
-        results=tuple(_result(found, cell, distances[cell.arm, cell.way]) for cell in found.cells),
+        results=tuple(
+            _result(found, cell, distances.get((cell.arm, cell.way))) for cell in found.cells
+        ),
         paired=_paired(found, distances),
         paired_method=PAIRED_METHOD,
         headline=_setting(found, plan.headline),
         samples=_samples(found),
         real=content.RealPictures(_pictures(real[: judged.SHOWN]), _captions(real[: judged.SHOWN])),
         ceiling=_ceiling(data, real),
-        distance=_distance(plan, len(real), kernel_distance(others[: plan.count], reference)),
+        distance=None if missing else _distance(plan, data),
         provenance=found.provenance,
-        quality=judged.quality_rows(plan, data, found.cells) + judged.bits_row(found.held_out),
+        quality=rows + judged.bits_row(found.held_out),
+        baseline=baseline(found.config, found.arms),
+        warnings=warnings(found.config, found.arms, found.cells, found.held_out),
+        not_measured=not_measured,
     )
+
+
+def _distances(found: Measured) -> dict[tuple[str, Way], KernelDistance]:
+    """Of every arm in every way, if all its samples are finite.
+
+    Of as many samples everywhere, so that all rows have the same captions and the same chance.
+    """
+    reference = _reference(found.data)
+    return {
+        (cell.arm, cell.way): kernel_distance(
+            features(cell.pictures[: found.plan.count]), reference
+        )
+        for cell in found.cells
+        if not cell.lost
+    }
+
+
+def _reference(data: Dataset) -> Features:
+    return features(_pictures(data.test.__getitems__(range(reference_count(data)))))
 
 
 def loss_curves(run_folder: Path) -> dict[str, content.Losses]:
@@ -193,11 +221,14 @@ def _setting(found: Measured, way: Way) -> content.Setting:
 
 def _arm(found: Measured, name: str, axis: Curve) -> content.Arm:
     arm = found.arms[name]
+    settings = {field: str(value) for field, value in arm.arm.settings.items()}
+    if arm.diverged is not None:
+        return content.Arm(name, settings, losses=found.losses.get(name), diverged=arm.diverged)
     wanted = (name, found.plan.headline)
     path = next(cell.path for cell in found.cells if (cell.arm, cell.way) == wanted)
     return content.Arm(
         name,
-        {field: str(value) for field, value in arm.arm.settings.items()},
+        settings,
         schedule_curves(arm.objective, axis),
         found.losses.get(name),
         _trajectory(path),
@@ -205,7 +236,10 @@ def _arm(found: Measured, name: str, axis: Curve) -> content.Arm:
     )
 
 
-def _trajectory(path: ReversePath) -> content.Trajectory:
+def _trajectory(path: ReversePath) -> content.Trajectory | None:
+    """None where some of it is not finite."""
+    if not (np.isfinite(path.x).all() and np.isfinite(path.denoised).all()):
+        return None
     level = path.level.like(jnp.asarray(path.x))
     return content.Trajectory(
         np.asarray(path.level.log_snr, np.float64),
@@ -214,7 +248,10 @@ def _trajectory(path: ReversePath) -> content.Trajectory:
     )
 
 
-def _result(found: Measured, cell: Cell, distance: KernelDistance) -> content.Result:
+def _result(found: Measured, cell: Cell, distance: KernelDistance | None) -> content.Result:
+    if cell.lost:
+        setting = _setting(found, cell.way)
+        return content.Result(cell.arm, setting, len(cell.pictures), not_finite=cell.lost)
     by_attribute = {name: float(ok.mean()) for name, ok in cell.right.items() if name != "all"}
     fidelity = Fidelity.of(cell.pictures, cell.truth) if cell.truth is not None else None
     return content.Result(
@@ -223,10 +260,16 @@ def _result(found: Measured, cell: Cell, distance: KernelDistance) -> content.Re
         len(cell.pictures),
         content.Estimate(*wilson(cell.right["all"])) if cell.right else None,
         by_attribute,
-        _estimate(distance),
-        content.Estimate(*interval(fidelity.psnr)) if fidelity else None,
-        content.Estimate(*interval(fidelity.rmse)) if fidelity else None,
+        _estimate(distance) if distance else None,
+        _mean(fidelity.psnr) if fidelity else None,
+        _mean(fidelity.rmse) if fidelity else None,
     )
+
+
+def _mean(values: Float[np.ndarray, " n"]) -> content.Estimate:
+    """With an interval, unless it is of one picture."""
+    mean, low, high = interval(values)
+    return content.Estimate(mean, low, high) if len(values) > 1 else content.Estimate(mean)
 
 
 def _estimate(distance: KernelDistance) -> content.Estimate:
@@ -237,21 +280,26 @@ def _estimate(distance: KernelDistance) -> content.Estimate:
 def _paired(
     found: Measured, distances: Mapping[tuple[str, Way], KernelDistance]
 ) -> tuple[content.Paired, ...]:
-    """Every other arm against the first, in every way and by every measure."""
-    baseline = next(iter(found.arms))
+    """Every other arm against the baseline, in every way and by every measure.
+
+    Where some samples of either are not finite there is no difference.
+    """
+    base = baseline(found.config, found.arms)
     cells = {(cell.arm, cell.way): cell for cell in found.cells}
     rows = []
     for (name, way), cell in cells.items():
-        if name == baseline:
+        against = cells[base, way]
+        if name == base or cell.lost or against.lost:
             continue
-        against = cells[baseline, way]
-        gaps = {"distance": distance_difference(distances[name, way], distances[baseline, way])}
+        gaps = {}
+        if distances:
+            gaps["distance"] = distance_difference(distances[name, way], distances[base, way])
         if cell.right:
             gaps["rate"] = rate_difference(cell.right["all"], against.right["all"])
         rows += [
             content.Paired(
                 name,
-                baseline,
+                base,
                 _setting(found, way),
                 len(cell.pictures) if measure == "rate" else found.plan.count,
                 measure,
@@ -274,6 +322,7 @@ def _samples(found: Measured) -> content.Samples:
             for cell in cells
         },
         judged.beside(found.plan, cells[0]),
+        {cell.arm: frozenset(np.flatnonzero(~cell.finite).tolist()) for cell in cells},
     )
 
 
@@ -283,14 +332,17 @@ def _ceiling(data: Dataset, real: Sequence[Example]) -> content.Estimate | None:
     return content.Estimate(*wilson(data.check(_pictures(real), _captions(real))["all"]))
 
 
-def _distance(plan: Plan, count: int, floor: KernelDistance) -> content.Distance:
+def _distance(plan: Plan, data: Dataset) -> content.Distance:
+    reference = _reference(data)
+    others = features(_pictures(captioned_pictures(data, plan.count)))
     return content.Distance(
         "Kernel distance",
-        f"Squared kernel distance of the first {plan.count} samples to {count:,} test pictures "
+        f"Squared kernel distance of the first {plan.count} samples to {len(reference):,} test "
+        "pictures "
         "(unbiased MMD² with KID's cubic kernel, on pixel values, not on Inception features). 0 is "
         "the same distribution; chance can take it below, and shifts all rows alike, since their "
         "captions are the same.",
-        _estimate(floor),
+        _estimate(kernel_distance(others, reference)),
     )
 
 

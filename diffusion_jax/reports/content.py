@@ -6,6 +6,7 @@ and a figure can be drawn again without running anything again.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -28,6 +29,12 @@ class Estimate:
     value: float
     low: float | None = None
     high: float | None = None
+
+    @staticmethod
+    def of(value: float, low: float, high: float) -> "Estimate":
+        """With an interval if both of its ends are finite, as those of one sample are not."""
+        known = math.isfinite(low) and math.isfinite(high)
+        return Estimate(value, low, high) if known else Estimate(value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +134,7 @@ class Arm:
         trajectory: its reverse process, or None; for the same captions and the same starting
             noise in every arm: those of the first N `Samples`.
         noise_errors: on held-out pictures, the same for all arms, or None.
+        diverged: the training step at which its numbers were no longer finite; it has no results.
     """
 
     name: str
@@ -135,6 +143,7 @@ class Arm:
     losses: Losses | None = None
     trajectory: Trajectory | None = None
     noise_errors: NoiseErrors | None = None
+    diverged: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,6 +176,7 @@ class Result:
         distance: distance to the data (`Report.distance` says which), or None.
         psnr: of restored pictures, to the true ones, in decibels; None where nothing is restored.
         rmse: of the same, root of the mean square error in values of a byte.
+        not_finite: how many of the samples were not; if any, there is no number.
     """
 
     arm: str
@@ -177,6 +187,7 @@ class Result:
     distance: Estimate | None = None
     psnr: Estimate | None = None
     rmse: Estimate | None = None
+    not_finite: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,8 +201,9 @@ class Quality:
         better: "higher" or "lower".
         count: number of pictures of each arm.
         by_arm: arm -> value with its interval; without those that it says nothing of, as bits per
-            dimension of consistency functions.
-        floor: what real pictures with the same captions get; None for measures of networks.
+            dimension of consistency functions, or that `Report.not_measured` gives a reason for.
+        floor: what real pictures with the same captions get; None for measures of networks, and
+            where it cannot be measured.
     """
 
     metric: str
@@ -241,6 +253,7 @@ class Samples:
             there is no attribute "all" among them.
         beside: what -> (N, H, W, C) other pictures to be shown with them, such as what was seen
             of each.
+        missing: arm name -> indices of samples that were not finite, which have no picture.
     """
 
     setting: Setting
@@ -250,6 +263,7 @@ class Samples:
         default_factory=dict
     )
     beside: Mapping[str, Pictures] = dataclasses.field(default_factory=dict)
+    missing: Mapping[str, frozenset[int]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -316,7 +330,7 @@ class Report:
         question: one or two sentences: what is compared, on which data.
         protocol: what -> how, in order; short lines, e.g. {"Data": "shapes, one object,
             16×16", "Samples": "500 held-out captions, guidance 2"}.
-        arms: in the order of the legend; the first is the baseline.
+        arms: in the order of the legend.
         log_snr_axis: (L,) the common axis of densities and weights, rising.
         results: the table.
         paired: differences from the baseline.
@@ -329,6 +343,9 @@ class Report:
         distance: which distance the table holds, or None.
         provenance: how to run it again.
         quality: the arms by every measure, at the headline setting.
+        baseline: name of the arm that others are held against; "" for the first.
+        warnings: sentences that must be read before all else: what diverged or is not finite.
+        not_measured: measure -> why it, or some of it, is missing, as part of a sentence.
     """
 
     title: str
@@ -346,3 +363,6 @@ class Report:
     distance: Distance | None
     provenance: Provenance
     quality: tuple[Quality, ...] = ()
+    baseline: str = ""
+    warnings: tuple[str, ...] = ()
+    not_measured: Mapping[str, str] = dataclasses.field(default_factory=dict)

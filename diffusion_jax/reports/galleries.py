@@ -109,7 +109,7 @@ def _card(arms: Sequence[Arm | SweepArm], samples: Samples, index: int) -> Card:
     shown = [
         _shown(number, arm.name, caption, samples.pictures[arm.name][index], wrong)
         for number, arm in enumerate(arms)
-        if arm.name in samples.pictures
+        if arm.name in samples.pictures and index not in samples.missing.get(arm.name, ())
         for wrong in [_wrong(samples.right.get(arm.name, {}), index)]
     ]
     marks = {picture.mark for picture in shown}

@@ -10,42 +10,79 @@ from ml_collections import ConfigDict
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.evaluation.heldout import HeldOut
 from diffusion_jax.evaluation.measure import Cell, Plan
+from diffusion_jax.evaluation.measurement import NotMeasured
 from diffusion_jax.evaluation.paired import Z95
-from diffusion_jax.evaluation.quality import Measurement, floor, quality
+from diffusion_jax.evaluation.quality import Metric, measure
 from diffusion_jax.evaluation.real import Real
 from diffusion_jax.reports import content
 
 SHOWN = 24  # samples of each arm on the page
 
 
-def quality_rows(plan: Plan, data: Dataset, cells: Sequence[Cell]) -> tuple[content.Quality, ...]:
-    """The arms by every metric that the config names, and what real pictures get."""
-    real, asked = Real(data, plan.headline_count), plan.metrics
-    found = {
-        cell.arm: quality(cell.pictures, cell.captions, real, asked)
-        for cell in cells
-        if cell.way == plan.headline
-    }
-    return tuple(
-        content.Quality(
-            spec,
-            (inspect.getdoc(type(asked[spec])) or "").split("\n")[0],
-            asked[spec].unit,
-            asked[spec].better,
-            plan.headline_count,
-            {arm: _estimate(measured[spec]) for arm, measured in found.items()},
-            _estimate(least),
-        )
-        for spec, least in floor(real, asked).items()
-    )
+def quality_rows(
+    plan: Plan, data: Dataset, cells: Sequence[Cell]
+) -> tuple[tuple[content.Quality, ...], dict[str, str]]:
+    """The arms by every metric that the config names, and what real pictures get.
+
+    Returns:
+        The rows, and for metrics that say nothing of some or all arms the reasons.
+    """
+    real, rows, missing = Real(data, plan.headline_count), [], {}
+    judged = [cell for cell in cells if cell.way == plan.headline and not cell.lost]
+    for spec, metric in plan.metrics.items():
+        found, reasons = {}, []
+        for cell in judged:
+            one = _measured(metric, cell.pictures, cell.captions, real)
+            if isinstance(one, content.Estimate):
+                found[cell.arm] = one
+            else:
+                reasons.append((cell.arm, one))
+        if reasons:
+            missing[spec] = _told(reasons, len(judged))
+        if found:
+            least = _measured(metric, real.pictures, real.captions, real)
+            rows.append(
+                content.Quality(
+                    spec,
+                    (inspect.getdoc(type(metric)) or "").split("\n")[0],
+                    metric.unit,
+                    metric.better,
+                    plan.headline_count,
+                    found,
+                    least if isinstance(least, content.Estimate) else None,
+                )
+            )
+    return tuple(rows), missing
 
 
-def _estimate(found: Measurement) -> content.Estimate:
-    return content.Estimate(found.value, found.low, found.high)
+def _measured(
+    metric: Metric,
+    pictures: UInt8[np.ndarray, "n height width channels"],
+    captions: Sequence[str],
+    real: Real,
+) -> content.Estimate | str:
+    """What a metric says of pictures, or why it says nothing."""
+    try:
+        found = measure(metric, pictures, captions, real)
+    except NotMeasured as error:
+        return str(error)
+    return content.Estimate.of(found.value, found.low, found.high)
+
+
+def _told(reasons: Sequence[tuple[str, str]], arms: int) -> str:
+    """Why there is no number: once, if it is the same of all arms."""
+    different = {reason for _, reason in reasons}
+    if len(different) == 1 and len(reasons) == arms:
+        return different.pop()
+    return "; ".join(f"of arm {arm}: {reason}" for arm, reason in reasons)
 
 
 def bits_row(held_out: Mapping[str, HeldOut]) -> tuple[content.Quality, ...]:
-    """Bits per dimension of held-out pictures; no row where none were looked at."""
+    """Bits per dimension of held-out pictures; no row where none were looked at.
+
+    Arms with errors that are not finite are left out.
+    """
+    held_out = {name: found for name, found in held_out.items() if not found.lost}
     if not held_out:
         return ()
     low, *_, high = next(iter(held_out.values())).bins.edges
@@ -71,7 +108,7 @@ def noise_errors(found: HeldOut) -> content.NoiseErrors:
 
 
 def _normal(value: float, error: float) -> content.Estimate:
-    return content.Estimate(value, value - Z95 * error, value + Z95 * error)
+    return content.Estimate.of(value, value - Z95 * error, value + Z95 * error)
 
 
 def beside(plan: Plan, cell: Cell) -> dict[str, UInt8[np.ndarray, "n height width channels"]]:

@@ -46,6 +46,7 @@ def render(report: Report) -> str:
         report=report,
         verdict=verdict.judge(report),
         arms=legend(report.arms),
+        notes=_notes(report),
         sections=_sections(parts),
         marked=any(shown.mark for card in cards for shown in card.pictures),
         some_mixed=any(card.mixed for card in cards),
@@ -112,6 +113,19 @@ def said(setting: Setting) -> str:
     return f"Drawn with {setting.solver}{steps}{evaluations}."
 
 
+def _notes(report: Report) -> list[str]:
+    """What the legend says beside each arm's name."""
+    base = report.baseline or report.arms[0].name
+    return [
+        f"diverged at step {arm.diverged:,}"
+        if arm.diverged is not None
+        else "baseline"
+        if arm.name == base and len(report.arms) > 1
+        else ""
+        for arm in report.arms
+    ]
+
+
 def _floor(report: Report) -> str:
     floor = report.distance.floor if report.distance else None
     return "" if floor is None else formats.number(floor.value)
@@ -127,7 +141,7 @@ def _measured(report: Report) -> list[tuple[str, str]]:
             floor = f" Real pictures with the same captions get {shown(each.floor.value)}."
         what = f"{each.better} is better, {each.count:,} pictures: {each.explanation}{floor}"
         said.append((each.metric, what))
-    return said
+    return said + [(name, f"not measured: {why}.") for name, why in report.not_measured.items()]
 
 
 def _film_captions(report: Report) -> tuple[str, ...]:

@@ -1,14 +1,16 @@
 """From what a sweep has measured to what its page says."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from diffusion_jax.evaluation.real import captioned_pictures, reference_count
+from diffusion_jax.evaluation.quality import metrics
+from diffusion_jax.evaluation.real import Real, captioned_pictures, reference_count
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.reports import content
 from diffusion_jax.reports.comparison import common_axis, schedule_curves
+from diffusion_jax.reports.formats import listed
 from diffusion_jax.reports.sweep_comparisons import compare
 from diffusion_jax.reports.sweep_content import (
     BinLoss,
@@ -30,7 +32,7 @@ from diffusion_jax.sweeps import outcomes
 from diffusion_jax.sweeps.plan import Plan
 from diffusion_jax.sweeps.sweep import fields_of
 from diffusion_jax.sweeps.trials import Trial
-from diffusion_jax.sweeps.unit import SEED, SHOWN, WATCHED
+from diffusion_jax.sweeps.unit import HELD_OUT_PICTURES, SEED, SHOWN, WATCHED
 from diffusion_jax.sweeps.work import Failure
 from diffusion_jax.training.arms import objectives
 from diffusion_jax.training.arrange import chosen
@@ -44,7 +46,7 @@ def report(plan: Plan, failures: Sequence[Failure], provenance: content.Provenan
     """
     found = read(plan)
     rows = measurements(plan, found)
-    metrics = metric_list(rows)
+    measured_by = metric_list(rows)
     aims = {f.trial.arm: _objective(f.trial) for f in reversed(found)}
     axis = common_axis(list(aims.values()))
     whole = [f for f in found if f.outcome and f.outcome.diverged is None]
@@ -59,10 +61,10 @@ def report(plan: Plan, failures: Sequence[Failure], provenance: content.Provenan
         baseline=plan.sweep.baseline,
         seeds=tuple(sorted({f.trial.seed for f in found})),
         budget=plan.sweep.budget,
-        metrics=metrics,
-        headline=_headline(plan, metrics, rows),
+        metrics=measured_by,
+        headline=_headline(plan, measured_by, rows),
         measurements=rows,
-        comparisons=compare(rows, metrics, plan.sweep.baseline),
+        comparisons=compare(rows, measured_by, plan.sweep.baseline),
         protocol=_protocol(plan),
         plan=(*plan.describe(), *_executions(plan), *(f"Failed: {f.reason}" for f in failures)),
         provenance=provenance,
@@ -139,6 +141,8 @@ def _status(own: Sequence[Found], failures: Sequence[Failure]) -> str:
             states[f.trial.seed] = f"failed: {reasons[f.folder]}" if failed else "missing"
         elif f.outcome.diverged is not None:
             states[f.trial.seed] = f"diverged at step {f.outcome.diverged}"
+        elif f.outcome.not_finite:
+            states[f.trial.seed] = _not_finite(f.outcome.not_finite)
     if not states:
         return "done"
     if len(set(states.values())) == 1 and len(states) == len(own):
@@ -146,8 +150,20 @@ def _status(own: Sequence[Found], failures: Sequence[Failure]) -> str:
     return "; ".join(f"seed {seed} {state}" for seed, state in states.items())
 
 
-def _headline(plan: Plan, metrics: Sequence[Metric], rows: Sequence[Measurement]) -> Headline:
-    names = [metric.name for metric in metrics]
+def _not_finite(lost: Mapping[str, int]) -> str:
+    """
+    >>> _not_finite({"ddim, 4": 3, "held-out pictures": 1})
+    'not finite: 3 samples with ddim, 4 steps and 1 of held-out pictures'
+    """
+    told = [
+        f"{count} of {what}" if what == HELD_OUT_PICTURES else f"{count} samples with {what} steps"
+        for what, count in lost.items()
+    ]
+    return f"not finite: {listed(told)}"
+
+
+def _headline(plan: Plan, measured_by: Sequence[Metric], rows: Sequence[Measurement]) -> Headline:
+    names = [metric.name for metric in measured_by]
     wanted = (plan.sweep.judged_by, *plan.trials[0].config.sampling.metrics, *names)
     name = next(each for each in wanted if each in names)
     sampled = any(row.metric == name and row.way for row in rows)
@@ -177,8 +193,22 @@ def _protocol(plan: Plan) -> dict[str, str]:
         "and starts from the same noise in every arm",
         **_restoration(plan),
         "Held-out pictures": f"picture, noise and levels of seed {SEED} are the same in every arm",
+        **_not_measured(plan),
         "Samples shown": f"of training seed {min(trial.seed for trial in trials)}",
     }
+
+
+def _not_measured(plan: Plan) -> dict[str, str]:
+    """Which metrics so few samples or pictures do not allow, and why."""
+    reasons = {}
+    for trial in plan.trials:
+        options = trial.config.sampling
+        real = Real(plan.data[trial.config.data], max(options.count, options.headline_count))
+        for spec in options.metrics:
+            if spec not in reasons:
+                reasons[spec] = metrics.make(spec).needs(real.count, real)
+    told = [f"{spec}: {reason}" for spec, reason in reasons.items() if reason]
+    return {"Not measured": "; ".join(told)} if told else {}
 
 
 def _restoration(plan: Plan) -> dict[str, str]:
@@ -215,7 +245,7 @@ def _curves(plan: Plan, found: Sequence[Found]) -> Iterator[Curve]:
 def _samples(plan: Plan, whole: Sequence[Found]) -> content.Samples | None:
     """Of the first seed; None if the arms are of different data."""
     seed = min(trial.seed for trial in plan.trials)
-    shown = [f for f in whole if f.trial.seed == seed and f.outcome]
+    shown = [f for f in whole if f.trial.seed == seed and f.outcome and len(f.outcome.pictures)]
     if len(plan.data) > 1 or not shown:
         return None
     (data,) = plan.data.values()
@@ -243,7 +273,7 @@ def _real(plan: Plan) -> content.RealPictures | None:
     if len(plan.data) > 1:
         return None
     (data,) = plan.data.values()
-    examples = data.test.__getitems__(range(min(SHOWN, reference_count(data))))
+    examples = data.test.__getitems__(range(min(SHOWN, max(reference_count(data), 1))))
     return content.RealPictures(
         np.stack([example["image"] for example in examples]),
         tuple(example["caption"] for example in examples),

@@ -135,9 +135,11 @@ def _paired_error(f: Found, base: Found, number: Number) -> float | None:
     """Standard error of the difference from the baseline, sample by sample; None if unknown."""
     pair = [_by_sample(each, number, f) for each in (f, base)]
     lengths = {0 if each is None else len(each) for each in pair}
-    if len(lengths) > 1 or lengths == {0}:
+    if len(lengths) > 1 or max(lengths) < 2:
         return None
     difference = np.subtract(*(np.asarray(each, np.float64) for each in pair))
+    if not np.isfinite(difference).all():
+        return None
     return float(difference.std(ddof=1) / np.sqrt(len(difference)))
 
 

@@ -131,11 +131,12 @@ def _row(report: Report, name: str, cells: list[Cell], strong: bool) -> Row:
 
 def _setting_cells(source: Result | Paired) -> list[Cell]:
     setting = source.setting
+    lost = source.not_finite if isinstance(source, Result) else 0
     return [
         Cell(setting.solver, setting.solver, numeric=False),
         Cell(str(setting.steps), setting.steps),
         Cell(str(setting.nfe), setting.nfe),
-        Cell(f"{source.count:,}", source.count),
+        Cell(f"{source.count:,}", source.count, f"{lost:,} not finite" if lost else ""),
     ]
 
 

@@ -36,8 +36,9 @@ def judge(report: Report) -> Verdict:
     The measure is the exact-match rate where a checker gave one, else the distance.
     """
     results = {r.arm: r for r in report.results if r.setting == report.headline}
+    warning = " ".join(report.warnings)
     if not results:
-        return Verdict("Nothing was measured at the headline setting.")
+        return Verdict("Nothing was measured at the headline setting.", warning=warning)
     measure = "rate" if any(r.rate for r in results.values()) else "distance"
     pairs = [
         pair
@@ -45,7 +46,7 @@ def judge(report: Report) -> Verdict:
         if pair.setting == report.headline and pair.measure == measure
     ]
     lead = _compare(pairs, results) if pairs else _describe(results, report)
-    return Verdict(lead, tuple(_details(pairs, results, report)))
+    return Verdict(lead, tuple(_details(pairs, results, report)), warning)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -106,8 +107,11 @@ def _compare(pairs: list[Paired], results: dict[str, Result]) -> str:
 
 
 def _describe(results: dict[str, Result], report: Report) -> str:
+    if all(result.not_finite for result in results.values()):
+        return "No arm has a number where arms are judged."
+    results = {arm: result for arm, result in results.items() if not result.not_finite}
     told = [f"{arm}{_in_brackets(result)}" for arm, result in results.items()]
-    if len(report.arms) == 1:
+    if len(results) == 1:
         return f"One arm was measured: {told[0]}."
     return (
         f"Measured: {formats.listed(told)}. No paired differences were computed, so this report "

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from diffusion_jax.evaluation.generate import check_finite
 from diffusion_jax.process.schedules import Schedule, log_snr_range
 from diffusion_jax.reports import pictures
 from diffusion_jax.reports.content import Forward, Trajectory
@@ -74,7 +75,8 @@ def reverse(
         last frame stands that frame.
 
     Raises:
-        UserError: the solver cannot start from the grid's first level.
+        UserError: the solver cannot start from the grid's first level, or some pictures are not
+            finite, there or on their way.
     """
     check_start(nodes, solver)
     start = prior(nodes, keys, shape)
@@ -87,6 +89,7 @@ def reverse(
         condition,
         save=lambda state: (state.x, state.denoised),
     )
+    check_finite(np.asarray(jnp.concatenate([x, denoised])).swapaxes(0, 1))
     return Trajectory(
         np.asarray(nodes.level.log_snr),
         _shown(jnp.concatenate([start[None], x]), nodes.level.alpha, nodes.level.sigma),

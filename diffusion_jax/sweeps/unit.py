@@ -1,6 +1,7 @@
 """Does one unit of a sweep: trains its arms, and measures what is to be measured of them."""
 
 import dataclasses
+import math
 from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ from diffusion_jax.evaluation.heldout import denoises, held_out
 from diffusion_jax.evaluation.measure import Cell, measure
 from diffusion_jax.evaluation.measure import Plan as SamplingPlan
 from diffusion_jax.evaluation.paired import Z95
+from diffusion_jax.evaluation.quality import metrics as quality_metrics
 from diffusion_jax.evaluation.quality import quality
 from diffusion_jax.evaluation.real import Real
 from diffusion_jax.evaluation.restoration import Fidelity
@@ -27,6 +29,7 @@ WATCHED = 64  # of them during training
 SEED = 0  # of held-out noise and levels
 SHOWN = 12  # samples that are kept as pictures
 ERROR, BITS = "noise_error", "bits_per_dim"
+HELD_OUT_PICTURES = "held-out pictures"
 PSNR, RMSE = "psnr", "rmse"  # where samples restore pictures
 # They search all training pictures, so they are taken only where arms are judged.
 MEMORISATION = ("neighbour_ratio", "copies")
@@ -93,17 +96,22 @@ def _measure(
     data = real.data
     asked = _held_out(arm, data, sampling.batch_size)
     numbers, right, pictures = list(asked.numbers), {}, None
+    lost = dict(asked.not_finite)
     arms = {arm.arm.name: arm}  # as the run calls it, where its guides are sought
     guides = load_guides(unit.run_folder, arms, sampling.guidance.guided_by)
     for cell in measure(sampling, arms, data, progress, guides):
         numbers += _of_samples(cell, real, _metrics(sampling, cell.way == sampling.headline))
         if cell.right:
             right[way_key(cell.way.solver, cell.way.steps)] = cell.right["all"]
+        if cell.lost:
+            lost[way_key(cell.way.solver, cell.way.steps)] = cell.lost
         if cell.way == sampling.headline:
-            pictures = cell.pictures[:SHOWN]
+            pictures = cell.pictures[: 0 if cell.lost else SHOWN]
             right |= {f"shown, {name}": each[:SHOWN] for name, each in cell.right.items()}
     assert pictures is not None, "the headline is one of the ways"
-    return dataclasses.replace(asked, numbers=tuple(numbers), right=right, pictures=pictures)
+    return dataclasses.replace(
+        asked, numbers=tuple(numbers), right=right, pictures=pictures, not_finite=lost
+    )
 
 
 def _metrics(sampling: SamplingPlan, judged: bool) -> tuple[str, ...]:
@@ -122,15 +130,24 @@ def _held_out(arm: TrainedArm, data: Dataset, batch_size: int) -> Outcome:
         Number("", 0, 0.0, ERROR, float(error.mean()), count, _error(error)),
         Number("", 0, 0.0, BITS, float(found.bits.mean()), count, _error(found.bits)),
     )
-    return Outcome(None, numbers, found.bins.edges, bins, found.bits)
+    lost = {HELD_OUT_PICTURES: found.lost} if found.lost else {}
+    return Outcome(None, numbers, found.bins.edges, bins, found.bits, not_finite=lost)
 
 
-def _error(values: np.ndarray) -> float:
+def _error(values: np.ndarray) -> float | None:
+    """Standard error of a mean; None where there is none."""
+    if len(values) < 2 or not np.isfinite(values).all():
+        return None
     return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def _of_samples(cell: Cell, real: Real, metrics: Sequence[str]) -> list[Number]:
     way = (cell.way.solver, cell.way.steps, cell.evaluations)
+    if cell.lost:  # no number, and neither is it left out, as if it had not been asked for
+        count = len(cell.pictures)
+        asked = [spec for spec in metrics if not quality_metrics.make(spec).needs(count, real)]
+        asked += [PSNR, RMSE] if cell.truth is not None else []
+        return [Number(*way, metric, math.nan, count, None) for metric in asked]
     found = [
         Number(*way, metric, each.value, each.count, (each.high - each.low) / (2 * Z95))
         for metric, each in quality(cell.pictures, cell.captions, real, metrics).items()

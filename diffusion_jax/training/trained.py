@@ -44,6 +44,15 @@ class TrainedArm:
         """
         return with_learned(self.arm.objective, self.params)
 
+    def check_sound(self) -> None:
+        """Raises UserError if the arm diverged: its parameters are no trained ones."""
+        if self.diverged is not None:
+            raise UserError(
+                f"Arm {self.arm.name!r} diverged at step {self.diverged} of its training: there is "
+                "nothing to sample. Name another arm, or train it again in a new run_dir with a "
+                "lower learning_rate, or with clip=1.0."
+            )
+
     @property
     def denoises(self) -> bool:
         """Whether its network estimates E[x_0 | x]; a consistency function does not."""
@@ -68,6 +77,18 @@ class TrainedArm:
         return (own if params is None else dataclasses.replace(own, params=params)).denoiser()
 
 
+def sound(arms: Mapping[str, TrainedArm]) -> dict[str, TrainedArm]:
+    """The arms that did not diverge.
+
+    Raises:
+        UserError: none is left.
+    """
+    found = {name: arm for name, arm in arms.items() if arm.diverged is None}
+    if not found:
+        next(iter(arms.values())).check_sound()
+    return found
+
+
 def load_guides(
     folder: str | Path, arms: Mapping[str, TrainedArm], guided_by: tuple[str, int | None] | None
 ) -> dict[str, TrainedArm]:
@@ -80,14 +101,21 @@ def load_guides(
             for the newest, as `Guidance.guided_by` says; None where there are no guides.
 
     Raises:
-        UserError: no such arm or checkpoint.
+        UserError: no such arm or checkpoint, or a guide that diverged.
     """
     if guided_by is None:
         return {}
     name, step = guided_by
     if step is None and name in arms:
-        return dict.fromkeys(arms, arms[name])
-    found = load_arms(folder, (name,) if name else tuple(arms), step)
+        found = {name: arms[name]}
+    else:
+        found = load_arms(folder, (name,) if name else tuple(arms), step)
+    for guide in found.values():
+        if guide.diverged is not None:
+            raise UserError(
+                f"The guide {guide.arm.name!r} diverged at step {guide.diverged} of its training: "
+                "name another arm, or an earlier checkpoint, in sampling.guidance."
+            )
     return {arm: found[name or arm] for arm in arms}
 
 

@@ -1,0 +1,53 @@
+"""Inpainting masks from files."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
+
+from diffusion_jax.data.folder.pictures import load_pictures
+from diffusion_jax.errors import UserError
+
+WHITE = 128  # the least grey, of 255, that counts as white
+
+
+def load_mask(path: str | Path, shape: tuple[int, ...]) -> Bool[np.ndarray, "height width 1"]:
+    """What of a picture is kept: where the mask is black.
+
+    White is painted anew, as inpainting tools have it. Greys from 128 of 255 on are white; a mask
+    of another size is resized, and must have the picture's proportions.
+
+    Args:
+        path: of a picture in any format that Pillow reads.
+        shape: of the pictures that it masks, (height, width, channels).
+
+    Raises:
+        UserError: it is no picture, of other proportions, all black, or all white.
+    """
+    height, width, _ = shape
+    own = _size(Path(path))
+    if own[0] * height != own[1] * width:
+        raise UserError(
+            f"The mask {path} has {own[0]}×{own[1]} pixels, and pictures have {width}×{height}: "
+            "their proportions must be the same."
+        )
+    white = load_pictures([Path(path)], height, 1)[0] >= WHITE
+    if white.all() or not white.any():
+        colour, whole = ("white", "kept") if white.all() else ("black", "painted anew")
+        raise UserError(
+            f"The mask {path} is all {colour}, so that nothing would be {whole}: white is painted "
+            "anew, black is kept."
+        )
+    return ~white
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Width and height, as the file's head says."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as opened:
+            return opened.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        said = "it is no picture" if isinstance(error, UnidentifiedImageError) else error
+        raise UserError(f"Cannot read the picture {path}: {said}.") from error

@@ -1,0 +1,75 @@
+"""What a comparison must say before all else: which arms and samples have no numbers, and why."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ml_collections import ConfigDict
+
+from diffusion_jax.evaluation.heldout import HeldOut
+from diffusion_jax.evaluation.measure import Cell
+from diffusion_jax.reports.formats import listed
+from diffusion_jax.training.trained import TrainedArm, sound
+
+
+def baseline(config: ConfigDict, arms: Mapping[str, TrainedArm]) -> str:
+    """The arm that others are held against, among those that did not diverge.
+
+    The one that the config names, else the first; where that one diverged, the next that did not.
+    """
+    left = sound(arms)
+    wanted = _wanted(config, arms)
+    return wanted if wanted in left else next(iter(left))
+
+
+def warnings(
+    config: ConfigDict,
+    arms: Mapping[str, TrainedArm],
+    cells: Sequence[Cell],
+    held_out: Mapping[str, HeldOut],
+) -> tuple[str, ...]:
+    """A sentence or two for each arm that has no numbers, or not all.
+
+    Args:
+        config: of the run.
+        arms: all that were trained.
+        cells: samples of those that did not diverge.
+        held_out: arm -> its errors on held-out pictures.
+    """
+    base = baseline(config, arms)
+    return (
+        *_diverged(arms, _wanted(config, arms), base),
+        *_without_samples(cells, base),
+        *(
+            f"{each.lost} of {each.count} held-out pictures of arm {name} have errors that are not "
+            "finite: it has no number of them."
+            for name, each in held_out.items()
+            if each.lost
+        ),
+    )
+
+
+def _wanted(config: ConfigDict, arms: Mapping[str, TrainedArm]) -> str:
+    return str(config.get("baseline", "")) or next(iter(arms))
+
+
+def _diverged(arms: Mapping[str, TrainedArm], wanted: str, base: str) -> Iterator[str]:
+    for name, arm in arms.items():
+        if arm.diverged is not None:
+            instead = f" The baseline is {base} in its place." if name == wanted else ""
+            yield (
+                f"Arm {name} diverged at step {arm.diverged} of its training: it was not sampled, "
+                f"and has no number.{instead}"
+            )
+
+
+def _without_samples(cells: Sequence[Cell], base: str) -> Iterator[str]:
+    for name in dict.fromkeys(cell.arm for cell in cells if cell.lost):
+        told = [
+            f"{cell.lost} of {len(cell.pictures)} with {cell.way.solver}, {cell.way.steps} steps"
+            for cell in cells
+            if cell.arm == name and cell.lost
+        ]
+        compared = "and nothing is compared with it" if name == base else "nor a comparison"
+        yield (
+            f"Samples of arm {name} are not finite, {listed(told)}: it has no number there, "
+            f"{compared}."
+        )
