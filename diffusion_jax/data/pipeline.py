@@ -18,6 +18,7 @@ from diffusion_jax.errors import UserError
 Batch = dict[str, np.ndarray]
 """{"image": float32 (b, h, w, c) in [-1, 1], "tokens": int32 (b, l), "label": int32 (b,)}"""
 
+ENDLESS = 2**62  # examples, far more than are ever taken
 AHEAD = 4  # batches prepared while the device computes
 
 
@@ -120,7 +121,9 @@ def batches(
     share = batch_size // process_count
     rows = slice(process_index * share, (process_index + 1) * share)
     load = _Load(source, tokenizer, seed, rows, augment_flip)
-    indices = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat()
+    # Grain counts the batches of an endless repetition in floats, which overflows for batches of 1.
+    epochs = ENDLESS // len(source)
+    indices = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat(epochs)
     loader = indices.batch(batch_size).map_with_index(load)
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=AHEAD)
     identity = {"batch_size": batch_size, "seed": seed, "source": len(source)}

@@ -14,8 +14,9 @@ WHITE = 128  # the least grey, of 255, that counts as white
 def load_mask(path: str | Path, shape: tuple[int, ...]) -> Bool[np.ndarray, "height width 1"]:
     """What of a picture is kept: where the mask is black.
 
-    White is painted anew, as inpainting tools have it. Greys from 128 of 255 on are white; a mask
-    of another size is resized, and must have the picture's proportions.
+    White is painted anew, as inpainting tools have it. Greys from 128 of 255 on are white. A mask
+    of another size must have the picture's proportions; where it is larger, a pixel is white if
+    half of it is.
 
     Args:
         path: of a picture in any format that Pillow reads.
@@ -31,7 +32,8 @@ def load_mask(path: str | Path, shape: tuple[int, ...]) -> Bool[np.ndarray, "hei
             f"The mask {path} has {own[0]}×{own[1]} pixels, and pictures have {width}×{height}: "
             "their proportions must be the same."
         )
-    white = load_pictures([Path(path)], height, 1)[0] >= WHITE
+    grey = load_pictures([Path(path)], own[1], 1)[0, :, :, 0]
+    white = _resized(grey >= WHITE, height, width)[:, :, None]
     if white.all() or not white.any():
         colour, whole = ("white", "kept") if white.all() else ("black", "painted anew")
         raise UserError(
@@ -39,6 +41,15 @@ def load_mask(path: str | Path, shape: tuple[int, ...]) -> Bool[np.ndarray, "hei
             "anew, black is kept."
         )
     return ~white
+
+
+def _resized(
+    white: Bool[np.ndarray, "_ _"], height: int, width: int
+) -> Bool[np.ndarray, "{height} {width}"]:
+    from PIL import Image
+
+    plain = Image.fromarray(white.astype(np.uint8) * 255)
+    return np.asarray(plain.resize((width, height), Image.Resampling.BOX)) >= WHITE - 1
 
 
 def _size(path: Path) -> tuple[int, int]:

@@ -56,6 +56,19 @@ def test_epochs_are_permutations_and_differ():
     assert len({tuple(epoch) for epoch in labels}) == 6
 
 
+def test_batches_of_one_take_the_same_order():
+    singles = np.concatenate([batch["label"] for batch in take(make(batch_size=1), 40)])
+    np.testing.assert_array_equal(
+        singles, np.concatenate([batch["label"] for batch in take(make(), 10)])
+    )
+
+
+def test_what_is_not_finite_has_no_bytes():
+    for value in (np.nan, np.inf, -np.inf):
+        with pytest.raises(UserError, match="not finite"):
+            to_bytes(np.float32([0.0, value]))
+
+
 def test_seeds_differ():
     assert (take(make(seed=1), 3)[2]["label"] != take(make(seed=2), 3)[2]["label"]).any()
 

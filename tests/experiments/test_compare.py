@@ -1,5 +1,6 @@
 """The main job, end to end on a tiny budget, and what it refuses before it trains anything."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import quickstart
+from diffusion_jax.data.dataset import datasets
+from diffusion_jax.data.memory import MemorySource
 from diffusion_jax.errors import UserError
 from diffusion_jax.sampling.solvers import solvers
 from experiments import compare
@@ -157,10 +160,14 @@ def test_a_prediction_that_cannot_start_is_refused_before_training(tmp_path: Pat
     assert not (tmp_path / "run").exists()
 
 
-def test_too_little_to_measure_by_is_refused_before_training(tmp_path: Path) -> None:
+def test_without_a_test_picture_it_is_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = tiny(tmp_path / "run")
-    config.data = "shapes(size=12, count=64, test_count=3)"
-    with pytest.raises(UserError, match="3 test pictures"):
+    data = datasets.make(config.data)
+    empty = dataclasses.replace(data, test=MemorySource(0, lambda: pytest.fail("was read")))
+    monkeypatch.setattr(datasets, "make", lambda spec: empty)
+    with pytest.raises(UserError, match="has no test pictures; a comparison needs at least one"):
         compare.compare(config)
     assert not (tmp_path / "run").exists()
 

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +16,12 @@ from PIL import Image
 from configs import base
 from diffusion_jax.data.dataset import datasets
 from diffusion_jax.errors import UserError
+from diffusion_jax.evaluation import generate
+from diffusion_jax.evaluation.masks import load_mask
+from diffusion_jax.training import trained
 from diffusion_jax.training.loop import train
-from experiments import sample
+from diffusion_jax.training.trained import load_arms
+from experiments import explain, sample
 from experiments.config_files import load_config
 from tests.training.conftest import on_one_device
 
@@ -84,7 +90,7 @@ def test_what_a_mask_shows_of_a_picture_is_kept(
 ) -> None:
     mask, drawn = tmp_path / "mask.png", []
     half = np.zeros((12, 12), np.uint8)
-    half[:, :6] = 255
+    half[:, 6:] = 255  # painted anew; the left half is kept
     Image.fromarray(half).save(mask)
     monkeypatch.setattr(sample, "_write_sheet", lambda path, rows, *more: drawn.extend(rows))
     single = run.copy_and_resolve_references()
@@ -109,6 +115,72 @@ def test_what_a_mask_shows_of_a_picture_is_kept(
     with flagsaver.flagsaver(mask=str(tmp_path / "none.png")):
         with pytest.raises(UserError, match="Cannot read the picture"):
             sample.main(run)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (np.zeros((12, 12)), "is all black, so that nothing would be painted anew: white is"),
+        (np.full((24, 24), 255), "is all white, so that nothing would be kept: white is painted"),
+        (np.full((12, 12), 127), "is all black"),
+        (np.eye(12, 14) * 255, "has 14×12 pixels, and pictures have 12×12"),
+    ],
+)
+def test_masks_that_cannot_be_meant(
+    run: ConfigDict, out: Path, tmp_path: Path, pixels: np.ndarray, message: str
+) -> None:
+    Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "mask.png")
+    with flagsaver.flagsaver(mask=str(tmp_path / "mask.png"), arm="flow"):
+        with pytest.raises(UserError, match=message):
+            sample.main(run)
+    assert not out.exists()
+
+
+def test_a_mask_of_another_size_and_of_greys_is_what_it_looks_like(tmp_path: Path) -> None:
+    greys = np.repeat(np.repeat(np.array([[0, 127], [128, 255]], np.uint8), 12, 0), 12, 1)
+    Image.fromarray(greys).save(tmp_path / "mask.png")
+    kept = load_mask(tmp_path / "mask.png", (12, 12, 3))[..., 0]
+    np.testing.assert_array_equal(kept, np.repeat([[True], [False]], 6, 0).repeat(12, 1))
+
+
+def test_samples_that_are_not_finite_are_no_pictures(
+    run: ConfigDict, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*asked: Any) -> Any:
+        samples, path = plain(*asked)
+        return np.where(np.arange(len(samples)) < 2, np.nan, samples.T).T, path
+
+    plain = generate.generate
+    with monkeypatch.context() as patch:
+        patch.setattr(generate, "generate", broken)
+        with flagsaver.flagsaver(prompt=PROMPTS[:1], arm="flow"):
+            with pytest.raises(UserError, match="2 of 3 samples of arm 'flow' are not finite: use"):
+                sample.main(run)
+    assert not out.exists()
+
+
+def test_an_arm_that_diverged_is_not_drawn(
+    run: ConfigDict, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load(folder: str, names: tuple[str, ...] = (), step: int | None = None) -> Any:
+        arms = load_arms(folder, names, step)
+        return {n: replace(a, diverged=2 if n == "cosine" else None) for n, a in arms.items()}
+
+    monkeypatch.setattr(trained, "load_arms", load)
+    for command in (sample.main, explain.explain):
+        with flagsaver.flagsaver(arm="cosine"):
+            with pytest.raises(UserError, match="'cosine' diverged at step 2 of its training"):
+                command(run)
+    guided = run.copy_and_resolve_references()
+    guided.sampling.guidance = "autoguidance(arm=cosine)"
+    with flagsaver.flagsaver(prompt=PROMPTS[:1]):
+        with pytest.raises(UserError, match="guide 'cosine' diverged at step 2"):
+            sample.main(guided)
+        assert not out.exists()
+        sample.main(run)
+    lines = capsys.readouterr().out.splitlines()
+    assert "cosine: left out, it diverged at step 2 of its training" in lines
+    assert [line.split(":")[0] for line in lines].count("flow") == 1 and out.exists()
 
 
 def test_a_run_that_is_older_than_a_field_of_sampling_has_its_default(run: ConfigDict) -> None:
