@@ -100,7 +100,7 @@ def _measure(
     arms = {arm.arm.name: arm}  # as the run calls it, where its guides are sought
     guides = load_guides(unit.run_folder, arms, sampling.guidance.guided_by)
     for cell in measure(sampling, arms, data, progress, guides):
-        numbers += _of_samples(cell, real, _metrics(sampling, cell.way == sampling.headline))
+        numbers += of_samples(cell, real, _metrics(sampling, cell.way == sampling.headline))
         if cell.right:
             right[way_key(cell.way.solver, cell.way.steps)] = cell.right["all"]
         if cell.lost:
@@ -141,9 +141,14 @@ def _error(values: np.ndarray) -> float | None:
     return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
-def _of_samples(cell: Cell, real: Real, metrics: Sequence[str]) -> list[Number]:
+def of_samples(cell: Cell, real: Real, metrics: Sequence[str]) -> list[Number]:
+    """What samples drawn in one way are like, by each metric that so many allow.
+
+    The numbers are NaN, rather than left out, where some samples are not finite: a mean over the
+    other seeds would be one of survivors.
+    """
     way = (cell.way.solver, cell.way.steps, cell.evaluations)
-    if cell.lost:  # no number, and neither is it left out, as if it had not been asked for
+    if cell.lost:
         count = len(cell.pictures)
         asked = [spec for spec in metrics if not quality_metrics.make(spec).needs(count, real)]
         asked += [PSNR, RMSE] if cell.truth is not None else []
