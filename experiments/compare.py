@@ -77,8 +77,9 @@ def compare(config: ConfigDict) -> None:
     """Trains, samples, reports; the last line printed is the report's path."""
     from diffusion_jax.data.dataset import datasets
     from diffusion_jax.evaluation.measure import Plan, measure
-    from diffusion_jax.files import save, to_json
+    from diffusion_jax.files import save
     from diffusion_jax.reports import comparison, page
+    from diffusion_jax.strict_json import to_json
     from diffusion_jax.training.arms import make_arms, objectives
     from diffusion_jax.training.devices import is_primary
     from diffusion_jax.training.loop import train

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffusion_jax.files import to_json
+from diffusion_jax.strict_json import to_json
 from diffusion_jax.sweeps import outcomes
 from diffusion_jax.sweeps.outcomes import Number, Outcome
 from diffusion_jax.training.metrics import MetricsLog, read_metrics

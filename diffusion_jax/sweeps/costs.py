@@ -13,8 +13,9 @@ from ml_collections import ConfigDict
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.pipeline import batches
 from diffusion_jax.errors import UserError
-from diffusion_jax.files import from_null, save, to_json
+from diffusion_jax.files import save
 from diffusion_jax.registry import parse
+from diffusion_jax.strict_json import from_null, to_json
 from diffusion_jax.sweeps.trials import Trial, key_of
 from diffusion_jax.training import devices
 from diffusion_jax.training.arrange import agreed

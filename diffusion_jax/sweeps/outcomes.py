@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.files import from_null, save, to_json
+from diffusion_jax.files import save
+from diffusion_jax.strict_json import from_null, to_json
 
 FOLDER = "measured"
 CURVE = "curve.jsonl"

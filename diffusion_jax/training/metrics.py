@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.files import disk_errors, from_null, save, to_json
+from diffusion_jax.files import disk_errors, save
+from diffusion_jax.strict_json import from_null, to_json
 
 FILE = "metrics.jsonl"
 Values = dict[str, dict[str, float]]
