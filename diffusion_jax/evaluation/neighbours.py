@@ -15,10 +15,10 @@ models generalize when they fail to memorize", section 3 (the ratio of one third
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from diffusion_jax.evaluation.distance import Features
 
@@ -55,13 +55,13 @@ def nearest(points: Features, train: Iterable[Chunk]) -> Nearest:
     >>> found.distance, found.pictures.ravel()
     (array([1.]), array([2], dtype=uint8))
     """
-    distance, kept = np.full(len(points), np.inf), None
+    middle, distance, kept = points.mean(axis=0), np.full(len(points), np.inf), None
     for features, pictures in train:
         if kept is None:
             kept = np.zeros((len(points), *pictures.shape[1:]), np.uint8)
-        for start in range(0, len(points), ROWS):
-            rows = slice(start, start + ROWS)
-            found, index = _least(points[rows], features)
+        theirs = _Rows.of(features, middle)
+        for rows in _blocks(len(points)):
+            found, index = theirs.least(points[rows] - middle)
             closer = found < distance[rows]
             distance[rows][closer] = found[closer]
             kept[rows][closer] = pictures[index[closer]]
@@ -82,12 +82,12 @@ def nearest_other(
     Returns:
         (n,) Euclidean, of features; inf where all training pictures are alike.
     """
-    distance = np.full(len(points), np.inf)
+    middle, distance = points.mean(axis=0), np.full(len(points), np.inf)
     for features, pictures in train:
-        for start in range(0, len(points), ROWS):
-            rows = slice(start, start + ROWS)
+        theirs = _Rows.of(features, middle)
+        for rows in _blocks(len(points)):
             alike = _alike(first.pictures[rows], pictures)
-            found, _ = _least(points[rows], features, alike)
+            found, _ = theirs.least(points[rows] - middle, alike)
             distance[rows] = np.minimum(distance[rows], found)
     return distance
 
@@ -102,23 +102,39 @@ def all_alike(chunks: Iterable[Pictures]) -> bool:
     return True
 
 
-def _least(
-    points: Float[np.ndarray, "n dim"],
-    train: Float[np.ndarray, "m dim"],
-    without: Bool[np.ndarray, "n m"] | None = None,
-) -> tuple[Float[np.ndarray, "n"], np.ndarray]:
-    """The distance to the nearest row of `train` and its index; inf where all are left out."""
-    # Moved to the middle, as squares of large numbers lose the digits of small distances.
-    middle = points.mean(axis=0)
-    own, theirs = points - middle, train - middle
-    table = (theirs**2).sum(axis=1) - 2 * own @ theirs.T
-    if without is not None:
-        table[without] = np.inf
-    index = table.argmin(axis=1)
-    # Again from the differences, for the same reason.
-    found = np.linalg.norm(own - theirs[index], axis=1)
-    none = np.isinf(table[np.arange(len(points)), index])
-    return np.where(none, np.inf, found), index
+def _blocks(count: int) -> Iterator[slice]:
+    return (slice(start, start + ROWS) for start in range(0, count, ROWS))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rows:
+    """Features, moved to the middle of the points, and their squares.
+
+    Squares of large numbers would lose the digits of small distances.
+    """
+
+    moved: Float[np.ndarray, "m dim"]
+    squares: Float[np.ndarray, "m"]
+
+    @staticmethod
+    def of(features: Float[np.ndarray, "m dim"], middle: Float[np.ndarray, "dim"]) -> "_Rows":
+        moved = features - middle
+        return _Rows(moved, np.einsum("md,md->m", moved, moved))
+
+    def least(
+        self,
+        points: Float[np.ndarray, "n dim"],
+        without: Bool[np.ndarray, "n m"] | None = None,
+    ) -> tuple[Float[np.ndarray, "n"], Int[np.ndarray, "n"]]:
+        """The distance of each point to the nearest row, and its index; inf if all are left out."""
+        table = self.squares - 2 * points @ self.moved.T
+        if without is not None:
+            table[without] = np.inf
+        index = table.argmin(axis=1)
+        # Again from the differences, for the digits' sake.
+        found = np.linalg.norm(points - self.moved[index], axis=1)
+        none = np.isinf(table[np.arange(len(points)), index])
+        return np.where(none, np.inf, found), index
 
 
 def _alike(first: Pictures, second: Pictures) -> Bool[np.ndarray, "n m"]:
