@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from diffusion_jax.data.dataset import datasets
+from diffusion_jax.errors import UserError
 from diffusion_jax.evaluation import generate, measure
+from diffusion_jax.evaluation.heldout import held_out
+from diffusion_jax.reports.failures import baseline
+from diffusion_jax.training.trained import load_arms
 from experiments import compare
 from tests.experiments.test_compare import tiny
 
@@ -52,6 +57,12 @@ def test_an_arm_that_diverged_is_named_and_is_no_baseline(run: ConfigDict) -> No
     for name in ("results", "quality", "held_out", "paired"):
         assert "boom" not in json.dumps(rows[name]), name
     assert {(pair["arm"], pair["baseline"]) for pair in rows["paired"]} == {("flow", "calm")}
+
+    arms = load_arms(run.run_dir)
+    for named, expected in (("flow", "flow"), ("boom", "calm"), ("", "calm")):
+        assert baseline(ConfigDict({"baseline": named}), arms) == expected
+    with pytest.raises(UserError, match=f"'boom' diverged at step {step} of its training"):
+        held_out(arms["boom"], datasets.make(run.data), 4)
 
 
 @pytest.mark.usefixtures("one_device")
