@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from ml_collections import ConfigDict
 
+from diffusion_jax.errors import UserError
 from diffusion_jax.evaluation.quality import metrics
 from diffusion_jax.evaluation.real import Real, captioned_pictures, reference_count
 from diffusion_jax.process.objective import Objective
@@ -37,16 +38,20 @@ from diffusion_jax.sweeps.work import Failure
 from diffusion_jax.training.arms import objectives
 from diffusion_jax.training.arrange import chosen
 
+MOST_TOLD = 6  # arms without a number
+
 
 def report(plan: Plan, failures: Sequence[Failure], provenance: content.Provenance) -> SweepReport:
     """Reads what came of a sweep, compares the arms, and fills in the page.
 
     Raises:
-        UserError: an outcome is damaged.
+        UserError: an outcome is damaged, or no arm has a number.
     """
     found = read(plan)
     rows = measurements(plan, found)
     measured_by = metric_list(rows)
+    if not measured_by:
+        raise UserError(_nothing(found, failures))
     aims = {f.trial.arm: _objective(f.trial) for f in reversed(found)}
     axis = common_axis(list(aims.values()))
     whole = [f for f in found if f.outcome and f.outcome.diverged is None]
@@ -79,6 +84,16 @@ def report(plan: Plan, failures: Sequence[Failure], provenance: content.Provenan
         samples=_samples(plan, whole),
         real=_real(plan),
     )
+
+
+def _nothing(found: Sequence[Found], failures: Sequence[Failure]) -> str:
+    """What became of arms of which none has a number."""
+    arms: dict[str, list[Found]] = {}
+    for f in found:
+        arms.setdefault(f.trial.arm, []).append(f)
+    told = [f"{name} ({_status(own, failures)})" for name, own in arms.items()]
+    shown = "; ".join(told[:MOST_TOLD]) + ("; …" if len(told) > MOST_TOLD else "")
+    return f"No arm of the sweep has a number, so there is no report: {shown}."
 
 
 def _objective(trial: Trial) -> Objective:

@@ -1,6 +1,7 @@
 """A whole sweep: measured, reported, killed, shared between processes."""
 
 import csv
+import dataclasses
 import json
 import math
 import random
@@ -14,7 +15,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.reports import content, sweep_results
+from diffusion_jax.reports import content, sweep_page, sweep_results
 from diffusion_jax.reports.sweep_content import SweepReport
 from diffusion_jax.sweeps import Sweep, axis, choice, listed, outcomes, product, unit
 from diffusion_jax.sweeps.plan import Plan, make_plan
@@ -80,6 +81,49 @@ def test_a_diverged_arm_is_told_and_has_no_number(plan: Plan) -> None:
     assert len(rows) == 2 * 6 and all(math.isnan(row.value) for row in rows)
     told = [pair.verdict for pair in found.comparisons if pair.arm == "boom"]
     assert told == ["no number"] * 6
+
+
+def test_samples_that_are_not_finite_are_told_and_have_no_number(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if three samples of one seed of one arm had not been, where arms are judged."""
+    broken = next(t for t in plan.trials if t.arm == "flow" and t.seed == 0)
+    load, solver = outcomes.load, broken.config.sampling.solvers[0]
+
+    def without(folder: Path, key: str) -> outcomes.Outcome | None:
+        found = load(folder, key)
+        if found is None or key != broken.key:
+            return found
+        rows = tuple(
+            dataclasses.replace(row, value=math.nan) if row.steps == 3 else row
+            for row in found.numbers
+        )
+        lost = {outcomes.way_key(solver, 3): 3}
+        return dataclasses.replace(
+            found, numbers=rows, not_finite=lost, pictures=found.pictures[:0]
+        )
+
+    monkeypatch.setattr(outcomes, "load", without)
+    found = report(plan)
+    status = {arm.name: arm.status for arm in found.arms}
+    assert status["flow"] == f"seed 0 not finite: 3 samples with {solver}, 3 steps"
+    told = {
+        (p.metric, p.way.steps if p.way else 0): p for p in found.comparisons if p.arm == "flow"
+    }
+    assert {way for way, pair in told.items() if pair.verdict == "no number"} == {
+        ("exact_match", 3),
+        ("kernel", 3),
+    }
+    assert found.samples is not None and "flow" not in found.samples.pictures
+    assert status["flow"] in sweep_page.render(found)
+
+
+def test_a_sweep_without_a_number_says_what_became_of_its_arms(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcomes, "load", lambda *_: outcomes.Outcome(diverged=3))
+    with pytest.raises(UserError, match=r"No arm .* cosine \(diverged at step 3\); again"):
+        report(plan)
 
 
 def test_arms_that_differ_in_sampling_alone_share_the_training(plan: Plan) -> None:
