@@ -19,7 +19,7 @@ from diffusion_jax.evaluation.distance import Distance, kernel_distance
 from diffusion_jax.evaluation.features import FeatureMap, Pixels, Principal
 from diffusion_jax.evaluation.frechet import frechet_distance
 from diffusion_jax.evaluation.measurement import Measurement, NotMeasured
-from diffusion_jax.evaluation.neighbours import COPY
+from diffusion_jax.evaluation.neighbours import ALIKE, COPY
 from diffusion_jax.evaluation.paired import Z95, wilson
 from diffusion_jax.evaluation.real import REFERENCE, Pictures, Real, reference_count
 from diffusion_jax.registry import Registry
@@ -198,8 +198,10 @@ class Copies:
     unit, better = "%", "lower"
 
     def needs(self, count: int, real: Real) -> str | None:
-        if not self.features.dim(real.data) or real.train_is_one_picture:
+        if not self.features.dim(real.data) or real.train_count < 2:
             return DIFFERENT
+        if real.train_is_one_picture:
+            return f"{DIFFERENT}, by more than {ALIKE:g} values of a byte"
         return None
 
     def __call__(self, pictures: Pictures, captions: Sequence[str], real: Real) -> Measurement:

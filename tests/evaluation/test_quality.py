@@ -130,6 +130,8 @@ def test_what_is_missing_is_known_before_there_are_samples() -> None:
     )
     assert "1 sample has no median" in missing["neighbour_ratio"]
     assert "two different training pictures" in missing["copies"]
+    faint = Real(data_of(drawn(40, 0) % 4, drawn(40, 1)), 16)
+    assert "by more than 4 values of a byte" in (metrics.make("copies").needs(16, faint) or "")
     enough = Real(data_of(drawn(40, 0), drawn(200, 1)), 100)
     assert not any(metrics.make(s).needs(100, enough) for s in metrics if s != "exact_match")
 
