@@ -1,7 +1,9 @@
+import unicodedata
+
 import numpy as np
 import pytest
 
-from diffusion_jax.data.tokenizer import Tokenizer
+from diffusion_jax.data.tokenizer import Tokenizer, split_words
 from diffusion_jax.errors import UserError
 
 CAPTIONS = ["A small red circle.", "a dog's life, in black-and-white"]
@@ -41,3 +43,34 @@ def test_unknown_word():
 def test_too_many_words():
     with pytest.raises(UserError, match=r"6 words.*at most 5"):
         Tokenizer.of(CAPTIONS).encode("a a a a a a")
+
+
+@pytest.mark.parametrize(
+    ("caption", "words"),
+    [
+        ("हिन्दी में चित्र", ["हिन्दी", "में", "चित्र"]),  # vowel signs and viramas
+        ("தமிழ், ภาษาไทย", ["தமிழ்", "ภาษาไทย"]),
+        ("می\u200cخواهم کتاب", ["می\u200cخواهم", "کتاب"]),  # a joiner within a word
+        ("sun ☀\ufe0f rises", ["sun", "rises"]),  # a mark on what is no letter is no word
+        ("İstanbul'da Größe", ["i̇stanbul'da", "größe"]),
+    ],
+)
+def test_words_keep_their_marks(caption, words):
+    assert split_words(caption) == words
+
+
+def test_ways_to_write_the_same_letters_are_one_word():
+    names = ["Café", "Ångström", "Việt", "한국", "ΐ"]
+    composed, decomposed = (
+        [unicodedata.normalize(form, name) for name in names] for form in ("NFC", "NFD")
+    )
+    assert composed != decomposed
+    tokenizer = Tokenizer.of([" ".join(composed)])
+    ids = tokenizer.encode(" ".join(decomposed))
+    np.testing.assert_array_equal(ids, tokenizer.encode(" ".join(composed)))
+    assert tokenizer.vocabulary_size == len(names) + 1
+
+
+def test_saved_tokenizers_keep_their_numbers():
+    saved = '{"words": ["red", "a", "dog\'s"], "max_tokens": 4}'
+    assert Tokenizer.from_json(saved).encode("A dog's red").tolist() == [2, 3, 1, 0]
