@@ -13,8 +13,8 @@ from tests.data.raw_files import cifar_files, idx_files, write
 
 def folder_files(path):
     entries = [{"file_name": f"{k}.png", "text": f"picture number {k}"} for k in range(20)]
-    for entry in entries:
-        Image.new("RGB", (9, 9), "red").save(path / entry["file_name"])
+    for number, entry in enumerate(entries):
+        Image.new("RGB", (9, 9), (12 * number, 0, 0)).save(path / entry["file_name"])
     (path / "metadata.jsonl").write_text("\n".join(map(json.dumps, entries)))
 
 

@@ -42,14 +42,18 @@ def test_pictures_and_captions_belong_together(path):
         data.tokenizer.encode(example["caption"])
 
 
-def test_the_split_is_by_caption_and_stable(path):
-    data = make(path, held_out=0.4)
+def held_out_captions(path):
+    return make(path, held_out=0.4, split="captions").held_out_captions
+
+
+def test_captions_are_held_out_where_asked_for(path):
+    data = make(path, held_out=0.4, split="captions")
     held_out = set(data.held_out_captions)
     assert {data.test[i]["caption"] for i in range(len(data.test))} == held_out
     assert not held_out & {data.train[i]["caption"] for i in range(len(data.train))}
     entries = [{"file_name": f"deeper/{c}.png", "caption": f"A {c} wall."} for c in COLOURS[::-1]]
     write(path, [*entries, {"file_name": "deeper/red.png", "caption": "one more"}])
-    again = {caption.lower().rstrip(".") for caption in make(path, held_out=0.4).held_out_captions}
+    again = {caption.lower().rstrip(".") for caption in held_out_captions(path)}
     assert again - {"one more"} == held_out
 
 
@@ -95,17 +99,76 @@ def test_labels(path):
         ({"text": "a wall"}, r"line 2: there is no 'file_name'"),
         ({"file_name": "deeper/red.png"}, r"line 2: there is no caption"),
         ({"file_name": "deeper/red.png", "text": " "}, r"line 2: there is no caption"),
+        ({"file_name": "deeper/red.png", "text": "🐱!"}, r"line 2: there is no caption"),
+        ({"file_name": "deeper/red.png", "text": 3}, r"line 2: there is no caption"),
+        ({"file_name": "deeper/red.png", "text": "a \ud83d"}, r"line 2: there is no caption"),
+        ({"file_name": "deeper/red.png", "text": "a " * 1001}, r"line 2: .* 1,001 words"),
+        ({"file_name": "deeper/red.png", "text": "a", "caption": "b"}, r"line 2: .* differ"),
+        ({"file_name": "deeper/red.png", "text": "a", "label": 1}, r"line 1: there is no 'label'"),
+        ("[" * 200_000, r"line 2: this is not JSON .*nested"),
+        ('{"file_name": "deeper/red.png", "text": "a", "x": NaN}', r"line 2: .*NaN"),
+        ('{"file_name": "deeper/red.png", "text": "a", "x": -Infinity}', r"line 2: .*Infinity"),
+        ('{"file_name": "deeper/red.png", "text": "a", "text": "b"}', r"line 2: .*twice"),
+        (
+            '{"file_name": "deeper/red.png", "text": "a", "x": ' + "9" * 5000 + "}",
+            r"line 2: .*JSON",
+        ),
+        (
+            {"file_name": "deeper/../../outside.png", "text": "a"},
+            r"line 2: .*not within the folder",
+        ),
+        ({"file_name": "link.png", "text": "a"}, r"line 2: .*not within the folder"),
+        ({"file_name": "linked/outside.png", "text": "a"}, r"line 2: .*not within the folder"),
+        ({"file_name": "a\0b.png", "text": "a"}, r"line 2: there is no picture"),
+        ({"file_name": "a" * 5000, "text": "a"}, r"line 2: there is no picture"),
+        ({"file_name": "\ud800.png", "text": "a"}, r"line 2: there is no picture"),
         (
             {"file_name": "deeper/no.png", "text": "a wall"},
             r"line 2: there is no picture .*no\.png",
         ),
     ],
 )
-def test_wrong_lines_are_named(path, line, message):
+def test_wrong_lines_are_named(path, line, message, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("elsewhere")
+    for folder in (outside, path.parent):
+        Image.new("RGB", (9, 9)).save(folder / "outside.png")
+    (path / "link.png").symlink_to(outside / "outside.png")
+    (path / "linked").symlink_to(outside)
     write(path, [{"file_name": "deeper/red.png", "text": "a red wall"}, line])
     with pytest.raises(UserError, match=message) as error:
         make(path)
-    assert "\n" not in str(error.value)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ((1, "1"), "line 2: the label '1' is a str"),
+        ((1, True), "line 2: .*not True"),
+        (("a", None), "line 2: there is no 'label'"),
+        ((["a"], ["a"]), r"line 1: .*whole number, not \['a'\]"),
+        ((0.5, 0.5), "line 1: .*whole number, not 0.5"),
+        (("a", " "), "line 2: the label is empty"),
+        (("Cat", "cat"), "line 2: .*'Cat' and 'cat' differ in case"),
+        (("caf\u00e9", "cafe\u0301"), "line 2: .*differ in case"),
+    ],
+)
+def test_wrong_labels_are_named(path, labels, message):
+    names = zip(COLOURS, labels, strict=False)
+    write(path, [{"file_name": f"deeper/{c}.png", "text": c, "label": own} for c, own in names])
+    with pytest.raises(UserError, match=message):
+        make(path)
+
+
+def test_lines_end_with_line_feeds_alone_and_a_mark_may_come_first(path):
+    captions = ["one\u2028two", "one\u2029two", "one\x85two", "one\x0btwo"]
+    lines = [
+        json.dumps({"file_name": f"deeper/{c}.png", "text": text}, ensure_ascii=False)
+        for c, text in zip(COLOURS, captions, strict=False)
+    ]
+    (path / "metadata.jsonl").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    data = make(path, held_out=0.4)
+    assert set(data.prompts) == set(captions) and len(data.train) + len(data.test) == 4
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", None])
@@ -133,5 +196,8 @@ def test_empty_splits(path):
 
 
 def test_wrong_channels(path):
-    with pytest.raises(UserError, match="channels=4"):
-        make(path, channels=4)
+    for settings in ({"channels": 5}, {"channels": 0}):
+        with pytest.raises(UserError, match="channels=[05].*1, 2, 3 or 4"):
+            make(path, **settings)
+    with pytest.raises(UserError, match="size=5000.*give a size from 1 to 4096"):
+        datasets.make(f"folder(path={str(path)!r}, size=5000)")

@@ -1,79 +1,182 @@
 """Any folder of captioned pictures as a data set."""
 
+import dataclasses
+import functools
 import hashlib
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool, UInt8
 
-from diffusion_jax.data.dataset import Dataset, datasets
+from diffusion_jax.data.dataset import Dataset, Example, datasets
 from diffusion_jax.data.folder.metadata import FILE, Entry, read_metadata
-from diffusion_jax.data.folder.pictures import MODES, load_pictures
-from diffusion_jax.data.memory import MemorySource, Pictures
+from diffusion_jax.data.folder.pictures import MODES, read_pictures
+from diffusion_jax.data.folder.split import by_pictures, rank
 from diffusion_jax.data.tokenizer import Tokenizer, split_words
-from diffusion_jax.errors import UserError
+from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.files import user_path
+
+LARGEST = 4096
+PICTURES, CAPTIONS = "pictures", "captions"
 
 
 @datasets.register("folder")
-def folder(path: str, size: int = 32, channels: int = 3, held_out: float = 0.1) -> Dataset:
+def folder(
+    path: str, size: int = 32, channels: int = 3, held_out: float = 0.1, split: str = PICTURES
+) -> Dataset:
     """Pictures with captions in a `metadata.jsonl` (the ImageFolder convention).
 
     Every line of that file is like `{"file_name": "a.png", "text": "a red circle"}`; a field
     `label` may name the picture's class. Pictures are cut to a square, resized, and kept in
-    memory, size² × channels bytes each.
+    memory, size² × channels bytes each. They are read when first needed, those of both splits.
 
     Args:
         path: of the folder.
         size: pixels along an edge.
-        channels: 3, or 1 for grey.
-        held_out: share of the captions that are for testing only. Which ones depends on their
-            words alone, so pictures can be added without mixing test into training.
+        channels: 3, or 1 for grey; 4 or 2 for the same with opacity.
+        held_out: share that is for testing only, between 0 and 1.
+        split: what is held out. "pictures": no picture is on both sides, and every class of two
+            pictures or more is on both; captions may be seen in training. "captions": no caption
+            is on both sides; a picture with several may be, and a class may be missing on one. See
+            `data.folder.split`.
 
     Raises:
         UserError: something is wrong with the folder (the message names the line or the file),
             or one of the two splits would be empty.
     """
-    if channels not in MODES or size < 1:
+    one_of(split, (PICTURES, CAPTIONS), "split of the data set 'folder'")
+    if channels not in MODES or not 1 <= size <= LARGEST:
         raise UserError(
-            f"Data set 'folder': size={size}, channels={channels}; give a size of 1 or more, "
-            "and 1 or 3 channels."
+            f"Data set 'folder': size={size}, channels={channels}; give a size from 1 to "
+            f"{LARGEST}, and 1, 2, 3 or 4 channels."
         )
-    entries = read_metadata(user_path(path))
-    train = [entry for entry in entries if _rank(entry.caption) >= held_out]
-    test = [entry for entry in entries if _rank(entry.caption) < held_out]
-    if not train or not test:
-        raise UserError(
-            f"Data set 'folder': held_out={held_out} leaves {len(train)} pictures of {path}/{FILE} "
-            f"to train on and {len(test)} to test with; give another share, or more captions."
-        )
-    class_names = tuple(sorted({entry.label for entry in entries}))
-    unseen = tuple(dict.fromkeys(entry.caption for entry in test))
-
-    def source(part: Sequence[Entry]) -> MemorySource:
-        return MemorySource(len(part), lambda: _load(part, size, channels, class_names))
-
+    where = user_path(path)
+    entries = read_metadata(where)
+    captions = tuple(dict.fromkeys(entry.caption for entry in entries))
+    unseen = tuple(c for c in captions if split == CAPTIONS and _rank(c) < held_out)
+    by_words = None
+    if split == CAPTIONS:
+        held = frozenset(unseen)
+        by_words = np.array([entry.caption in held for entry in entries])
+        _check_sides(where, held_out, by_words)
+    elif not 0 < held_out < 1:
+        _check_sides(where, held_out, np.full(len(entries), held_out >= 1))
+    files = Files(where, entries, size, channels, held_out, by_words)
     return Dataset(
         name="folder",
-        train=source(train),
-        test=source(test),
+        train=Side(files, False),
+        test=Side(files, True),
         size=size,
         channels=channels,
-        class_names=class_names,
-        tokenizer=Tokenizer.of(entry.caption for entry in entries),
-        prompts=unseen,
+        class_names=files.class_names,
+        tokenizer=Tokenizer.of(captions),
+        prompts=unseen or captions,
         held_out_captions=unseen,
     )
 
 
 def _rank(caption: str) -> float:
     """A number in [0, 1) that depends on the caption's words alone."""
-    digest = hashlib.sha256(" ".join(split_words(caption)).encode()).digest()
-    return int.from_bytes(digest[:7], "big") / 2**56
+    return rank(hashlib.sha256(" ".join(split_words(caption)).encode()).hexdigest())
 
 
-def _load(
-    entries: Sequence[Entry], size: int, channels: int, class_names: tuple[str, ...]
-) -> Pictures:
-    images = load_pictures([entry.path for entry in entries], size, channels)
-    labels = np.array([class_names.index(entry.label) for entry in entries], np.int64)
-    return Pictures(images, labels, [entry.caption for entry in entries])
+def _check_sides(path: Path, held_out: float, side: Bool[np.ndarray, " n"]) -> None:
+    train, test = int(np.sum(~side)), int(np.sum(side))
+    if not (train and test):
+        raise UserError(
+            f"Data set 'folder': held_out={held_out} leaves {train} pictures of {path}/{FILE} "
+            f"to train on and {test} to test with; give another share, or more that differ."
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """The pictures of a folder, read once for both sides of the split.
+
+    Attributes:
+        path: of the folder.
+        entries: n pictures with their captions and labels.
+        size: pixels along an edge.
+        channels: of a picture.
+        held_out: share for testing.
+        by_words: which entries are for testing, where captions say; else None.
+    """
+
+    path: Path
+    entries: tuple[Entry, ...]
+    size: int
+    channels: int
+    held_out: float
+    by_words: Bool[np.ndarray, " n"] | None
+
+    @functools.cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """The labels, in the order of the alphabet."""
+        return tuple(sorted({entry.label for entry in self.entries}))
+
+    @functools.cached_property
+    def _read(self) -> tuple[UInt8[np.ndarray, "n size size channels"], list[str]]:
+        # Several lines for one file are read once.
+        paths = list(dict.fromkeys(entry.path for entry in self.entries))
+        pictures, digests = read_pictures(paths, self.size, self.channels)
+        if len(paths) == len(self.entries):
+            return pictures, digests
+        rows = {path: row for row, path in enumerate(paths)}
+        found = [rows[entry.path] for entry in self.entries]
+        return pictures[found], [digests[row] for row in found]
+
+    @property
+    def pictures(self) -> UInt8[np.ndarray, "n size size channels"]:
+        """The picture of each entry."""
+        return self._read[0]
+
+    @property
+    def digests(self) -> list[str]:
+        """The SHA-256 of each entry's file."""
+        return self._read[1]
+
+    @functools.cached_property
+    def test(self) -> Bool[np.ndarray, " n"]:
+        """Which entries are for testing."""
+        if self.by_words is not None:
+            return self.by_words
+        test = by_pictures(self.entries, self.digests, self.pictures, self.held_out)
+        _check_sides(self.path, self.held_out, test)
+        return test
+
+
+@dataclasses.dataclass(frozen=True)
+class Side:
+    """The examples of one side of the split: a source."""
+
+    files: Files
+    test: bool
+
+    @functools.cached_property
+    def _rows(self) -> list[int]:
+        return [int(row) for row in np.flatnonzero(self.files.test == self.test)]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Example:
+        row = self._rows[index]
+        entry = self.files.entries[row]
+        return {
+            "image": self.files.pictures[row],
+            "caption": entry.caption,
+            "label": self.files.class_names.index(entry.label),
+        }
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Example]:
+        """Several examples at once."""
+        return [self[index] for index in indices]
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A digest of the files, captions and labels, in their order."""
+        rows = ((self.files.digests[row], self.files.entries[row]) for row in self._rows)
+        told = [(digest, entry.caption, entry.label) for digest, entry in rows]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()

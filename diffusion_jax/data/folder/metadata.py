@@ -4,14 +4,19 @@
 """
 
 import dataclasses
+import functools
 import json
+import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from diffusion_jax.data.tokenizer import normal, split_words
 from diffusion_jax.errors import UserError
 
 FILE = "metadata.jsonl"
 CAPTION = ("text", "caption")  # the names under which a caption is found
+LONGEST = 1000  # words of a caption
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,42 +37,130 @@ class Entry:
 def read_metadata(folder: Path) -> tuple[Entry, ...]:
     """The entries of a folder's metadata.jsonl, in its order.
 
+    A line ends with a line feed and nothing else; an empty one is skipped. The text is UTF-8, with
+    or without a byte order mark. A caption has a word at least. Labels are all words or all whole
+    numbers, of every line or of none; two may not differ in case, spacing or Unicode's normal form
+    alone. Pictures lie within the folder, also when symbolic links are followed.
+
     Raises:
         UserError: the file is missing or empty, or one of its lines is wrong; the message
             names the line.
     """
     path = folder / FILE
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_bytes().decode("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"Cannot read {path} ({getattr(error, 'strerror', None) or 'it is not UTF-8 text'}). "
             "It should hold a line like "
             '{"file_name": "a.png", "text": "a red circle"} for every picture.'
         ) from error
-    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    numbered = [(f"{path}, line {n}", line) for n, line in enumerate(lines, 1) if line.strip()]
     if not numbered:
         raise UserError(f"{path} names no pictures.")
-    return tuple(_entry(folder, line, f"{path}, line {number}") for number, line in numbered)
+    inside = _Inside(folder)
+    told = [(where, _fields(line, where)) for where, line in numbered]
+    labels = _labels((where, fields.get("label")) for where, fields in told)
+    return tuple(
+        Entry(inside.picture(fields, where), _caption(fields, where), label)
+        for (where, fields), label in zip(told, labels, strict=True)
+    )
 
 
-def _entry(folder: Path, line: str, where: str) -> Entry:
+def _fields(line: str, where: str) -> dict[str, Any]:
     try:
-        fields = json.loads(line)
+        fields = json.loads(line, object_pairs_hook=_unique, parse_constant=_no_number)
+    except RecursionError:
+        raise UserError(f"{where}: this is not JSON (it is nested too deeply).") from None
     except ValueError as error:
         raise UserError(f"{where}: this is not JSON ({error}).") from error
-    if not isinstance(fields, dict) or not isinstance(fields.get("file_name"), str):
+    if not isinstance(fields, dict):
         raise UserError(f"{where}: there is no 'file_name'.")
-    caption = _caption(fields)
-    if caption is None:
+    return fields
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} is named twice")
+    return fields
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+class _Inside:
+    """Finds pictures in a folder, and nothing outside of it."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._root = os.path.realpath(folder)
+        self._real = functools.cache(os.path.realpath)  # of the folders that pictures lie in
+
+    def picture(self, fields: dict[str, Any], where: str) -> Path:
+        name = fields.get("file_name")
+        if not isinstance(name, str):
+            raise UserError(f"{where}: there is no 'file_name'.")
+        picture = self._folder / name
+        try:
+            found = picture.is_file()
+            real = os.path.join(self._real(picture.parent), picture.name)
+            real = os.path.realpath(real) if os.path.islink(real) else real
+        except (OSError, ValueError):  # too long, or with characters that no file's name has
+            found = False
+        if not found:
+            shown = ascii(str(picture)) if len(name) > 250 or not name.isprintable() else picture
+            raise UserError(f"{where}: there is no picture {str(shown)[:300]}.")
+        if os.path.commonpath([real, self._root]) != self._root:
+            raise UserError(f"{where}: {picture} is not within the folder, but is {real}.")
+        return picture
+
+
+def _caption(fields: dict[str, Any], where: str) -> str:
+    given = [fields[name] for name in CAPTION if fields.get(name) not in (None, "")]
+    if len(given) == 2 and given[0] != given[1]:
+        raise UserError(f"{where}: 'text' and 'caption' differ; leave out one of them.")
+    caption = given[0] if given else None
+    words = split_words(caption) if isinstance(caption, str) and _is_text(caption) else []
+    if not isinstance(caption, str) or not words:
         raise UserError(f"{where}: there is no caption in words under 'text' or 'caption'.")
-    picture = folder / fields["file_name"]
-    if not picture.is_file():
-        raise UserError(f"{where}: there is no picture {picture}.")
-    return Entry(picture, caption, str(fields.get("label", Entry.label)))
+    if len(words) > LONGEST:
+        raise UserError(f"{where}: the caption has {len(words):,} words, more than {LONGEST:,}.")
+    return caption
 
 
-def _caption(fields: dict[str, Any]) -> str | None:
-    captions = [fields[name] for name in CAPTION if name in fields]
-    good = [caption for caption in captions if isinstance(caption, str) and caption.strip()]
-    return good[0] if good else None
+def _is_text(text: str) -> bool:
+    """Whether it is made of characters, not of the halves of some."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _labels(given: Iterable[tuple[str, Any]]) -> list[str]:
+    """The labels of all lines, each as a class's name."""
+    places, labels = zip(*given, strict=True)
+    if all(label is None for label in labels):
+        return [Entry.label] * len(labels)
+    written: dict[str, str] = {}
+    for where, label in zip(places, labels, strict=True):
+        problem = _problem(label, labels[0])
+        first = written.setdefault(normal(" ".join(str(label).split())), str(label))
+        if not problem and first != str(label):
+            problem = f"the labels {first!r} and {label!r} differ in case or spacing alone"
+        if problem:
+            raise UserError(f"{where}: {problem}.")
+    return list(map(str, labels))
+
+
+def _problem(label: Any, first: Any) -> str:
+    """What keeps a label from being one, the first being such a one; "" if nothing does."""
+    if label is None:
+        return "there is no 'label', and other lines have one"
+    if not isinstance(label, (str, int)) or isinstance(label, bool):
+        return f"the label must be a word or a whole number, not {label!r}"[:200]
+    if type(label) is not type(first):
+        return f"the label {label!r} is a {type(label).__name__}, and the first is not"
+    if isinstance(label, str) and not (label.strip() and _is_text(label)):
+        return "the label is empty"
+    return ""
