@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -38,6 +40,15 @@ class MemorySource:
     @functools.cached_property
     def _pictures(self) -> Pictures:
         return self.load()
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A digest of pictures, captions and labels, in their order."""
+        pictures = self._pictures
+        told = json.dumps([list(pictures.captions), np.asarray(pictures.labels).tolist()])
+        digest = hashlib.sha256(told.encode())
+        digest.update(np.ascontiguousarray(pictures.images))
+        return digest.hexdigest()
 
     def __len__(self) -> int:
         return self.count

@@ -24,12 +24,14 @@ from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import TEMPORARY, save, user_path
+from diffusion_jax.registry import parse
 from diffusion_jax.training import environment
 from diffusion_jax.training.devices import is_primary
 from diffusion_jax.training.lock import LOCK
 
 CONFIG, TOKENIZER, DATA = "config.json", "tokenizer.json", "data.json"
 ENVIRONMENT = "environment.json"
+FINGERPRINT = "fingerprint"
 
 # What training depends on. Other settings (how to sample, how to report) may change at any time.
 DECISIVE = (
@@ -63,16 +65,24 @@ class DataFacts:
         tokenizer: reads captions.
         shape: of a picture, (height, width, channels); (features,) for vectors.
         class_names: what labels stand for.
+        fingerprint: of what is trained on, where the source tells one; "" in older runs.
     """
 
     tokenizer: Tokenizer
     shape: tuple[int, ...]
     class_names: tuple[str, ...]
+    fingerprint: str = ""
 
     @staticmethod
     def of(data: Dataset) -> "DataFacts":
         """The facts of a data set."""
-        return DataFacts(data.tokenizer, data.train[0]["image"].shape, data.class_names)
+        shape = data.train[0]["image"].shape
+        fingerprint = getattr(data.train, "fingerprint", "")
+        return DataFacts(data.tokenizer, shape, data.class_names, fingerprint)
+
+    def fits(self, there: "DataFacts") -> bool:
+        """Whether a run with the facts `there` was trained on this data, as far as it says."""
+        return there == (self if there.fingerprint else dataclasses.replace(self, fingerprint=""))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +153,18 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(plain, dict):
         raise UserError(f"{folder / CONFIG} is damaged: it holds no config.")
     training = BEFORE["training"] | plain.get("training", {})
-    return {**BEFORE, **plain, "training": training}
+    data = plain.get("data", "")
+    if FINGERPRINT not in _read_json(folder / DATA):
+        data = _by_captions(data)
+    return {**BEFORE, **plain, "training": training, "data": data}
+
+
+def _by_captions(data: str) -> str:
+    """The data of a run that is older than the split of folders by pictures."""
+    spec = parse(data, "data set")
+    if spec.name != "folder" or "split" in spec.settings:
+        return data
+    return f"{data.rstrip().removesuffix(')').rstrip().removesuffix(',')}, split='captions')"
 
 
 def _read_facts(folder: Path) -> DataFacts:
@@ -157,7 +178,7 @@ def _read_facts(folder: Path) -> DataFacts:
         shape, class_names = tuple(map(operator.index, data["shape"])), tuple(data["class_names"])
     except (KeyError, TypeError):
         raise UserError(f"{folder / DATA} is damaged: shape or class_names is missing.") from None
-    return DataFacts(tokenizer, shape, class_names)
+    return DataFacts(tokenizer, shape, class_names, str(data.get(FINGERPRINT, "")))
 
 
 def is_run(folder: str | Path) -> bool:
@@ -189,7 +210,7 @@ def _write(folder: Path, plain: dict[str, Any], facts: DataFacts) -> None:
     starts.append(environment.describe())
     save(json.dumps(starts, indent=2) + "\n", folder / ENVIRONMENT)
     save(facts.tokenizer.to_json() + "\n", folder / TOKENIZER)
-    data = {"shape": facts.shape, "class_names": facts.class_names}
+    data = {"shape": facts.shape, "class_names": facts.class_names, FINGERPRINT: facts.fingerprint}
     save(json.dumps(data) + "\n", folder / DATA)
     # Last, as it makes the folder a run folder.
     save(json.dumps(plain, indent=2) + "\n", folder / CONFIG)
@@ -239,10 +260,10 @@ def _refuse_other(folder: Path, plain: dict[str, Any], facts: DataFacts) -> None
         old, new = there.get(key), here.get(key)
         if old != new:
             raise UserError(f"{folder} holds a run with {key} = {old!r}, not {new!r}. {advice}")
-    if Run.load(folder).facts != facts:
+    if not facts.fits(Run.load(folder).facts):
         raise UserError(
-            f"{folder} holds a run on pictures of another shape or captions with other words: "
-            f"the data set has changed. {advice}"
+            f"{folder} holds a run on other training pictures, or captions or classes with other "
+            f"words: the data set has changed. {advice}"
         )
 
 

@@ -1,5 +1,6 @@
 """The run folder: what it holds, and what it refuses."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -140,3 +141,30 @@ def test_a_tilde_in_run_dir_is_the_home_folder(
     assert Run.create(config, facts).folder == Run.of(config).folder == tmp_path / "run"
     assert is_run("~/run") and load_config("~/run").run_dir == str(tmp_path / "run")
     assert not Path("~").exists()
+
+
+def test_other_training_pictures_are_refused(config: ConfigDict, facts: DataFacts) -> None:
+    seen = dataclasses.replace(facts, fingerprint="abc")
+    folder = Run.create(config, seen).folder
+    assert Run.create(config, seen).facts == Run.load(folder).facts == seen
+    with pytest.raises(UserError, match="other training pictures.*the data set has changed"):
+        Run.create(config, dataclasses.replace(facts, fingerprint="abd"))
+
+
+def test_runs_that_are_older_than_the_split_by_pictures_keep_theirs(
+    config: ConfigDict, facts: DataFacts
+) -> None:
+    seen = dataclasses.replace(facts, fingerprint="abc")
+    before, kept = "folder(path='pictures')", "folder(path='pictures', split='captions')"
+    config.data = before
+    folder = Run.create(config, seen).folder
+    assert Run.load(folder).config.data == before
+    told = json.loads((folder / "data.json").read_text())
+    older = {name: told[name] for name in ("shape", "class_names")}
+    (folder / "data.json").write_text(json.dumps(older))
+    assert Run.load(folder).config.data == kept
+    with pytest.raises(UserError, match=r"data = .*split='captions'.*, not .*\(path='pictures'\)"):
+        Run.create(config, seen)
+    config.data = kept
+    Run.create(config, seen)
+    assert Run.load(folder).config.data == kept
