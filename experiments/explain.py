@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError, nearest, one_of
 from experiments import cli, options
-from experiments.options import ARM, OUT, PROMPT, test_picture
+from experiments.options import ARM, LABEL, OUT, PROMPT, test_picture
 
 flags.adopt_module_key_flags(options)
 STEPS = flags.DEFINE_integer("steps", 32, "of the reverse process", lower_bound=2, upper_bound=1000)
@@ -112,25 +112,26 @@ def explain(config: ConfigDict) -> Any:
 def _prompt() -> str:
     if len(PROMPT.value) > 1:
         raise UserError(f"A lesson has one --prompt, not {len(PROMPT.value)}.")
-    return PROMPT.value[0] if PROMPT.value else ""
+    return PROMPT.value[0] if PROMPT.value else LABEL.value
 
 
 def _network(config: ConfigDict) -> Teller:
     """The averaged network of a trained arm, guided as the config says."""
-    from diffusion_jax.evaluation.conditions import encode
+    from diffusion_jax.evaluation.conditions import asked
     from diffusion_jax.networks.score_network import null_condition
     from diffusion_jax.sampling.guidance import guidance
     from diffusion_jax.training.runs import Run
     from diffusion_jax.training.trained import load_arms, load_guides, sound
 
     run = Run.of(config)
-    condition = encode(run.facts, [_prompt()] * PICTURES)
     arms = load_arms(run.folder, (ARM.value,) if ARM.value else ())
     name, trained = next(iter(sound(arms).items()))
     spec = config.sampling.guidance
     guided_by = guidance.make(spec).guided_by
     other = load_guides(run.folder, {name: trained}, guided_by).get(name)
     weaker = other.denoiser() if other else _without_attention(guidance.make(spec), run, trained)
+    asking = [arm.arm.network for arm in (trained, other) if arm]
+    condition = asked(run.facts, [_prompt()] * PICTURES, asking, LABEL.value)
     if not (_prompt() or weaker):  # nothing to guide towards
         spec = "none"
     guide = guidance.make(spec)
@@ -149,13 +150,13 @@ def _network(config: ConfigDict) -> Teller:
 
 def _without_attention(guide: Any, run: Any, trained: Any) -> Any:
     """The network without self-attention, for guidance that wants it; else None."""
-    from diffusion_jax.evaluation.conditions import encode
+    from diffusion_jax.evaluation.conditions import nothing
     from diffusion_jax.evaluation.generate import check_attention
     from diffusion_jax.networks.attention import perturbed
 
     if guide.perturbs is None:
         return None
-    check_attention(guide, trained.arm.network, run.facts.shape, encode(run.facts, ("",)))
+    check_attention(guide, trained.arm.network, run.facts.shape, nothing(run.facts))
 
     def weaker(*arguments: Any) -> Any:
         with perturbed(guide.perturbs):
@@ -165,7 +166,7 @@ def _without_attention(guide: Any, run: Any, trained: Any) -> Any:
 
 
 def _oracle(config: ConfigDict, data: Any) -> Teller:
-    """The exact denoiser of some training pictures: of those with the prompt's caption."""
+    """The exact denoiser of some training pictures: of those of the class or caption asked for."""
     import jax.numpy as jnp
     import numpy as np
 
@@ -177,7 +178,10 @@ def _oracle(config: ConfigDict, data: Any) -> Teller:
     spec = arms[one_of(ARM.value, arms, "arm") if ARM.value else next(iter(arms))]["schedule"]
     count = min(len(data.train), ORACLE_PICTURES)
     examples = data.train.__getitems__(range(count))
-    chosen = _with_caption(examples, _prompt())
+    if LABEL.value:
+        label = data.class_names.index(one_of(LABEL.value, data.class_names, "class"))
+        examples = [example for example in examples if example["label"] == label]
+    chosen = _with_caption(examples, _prompt() if PROMPT.value else "")
     points = jnp.asarray(np.stack([e["image"] for e in chosen]), jnp.float32) / 127.5 - 1
     return Teller(
         schedules.make(spec),

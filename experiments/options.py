@@ -9,6 +9,9 @@ from diffusion_jax.errors import UserError
 
 ARM = flags.DEFINE_string("arm", "", "which arm; empty: all of them, or the first")
 PROMPT = flags.DEFINE_multi_string("prompt", [], "what to draw, a caption; empty: any")
+LABEL = flags.DEFINE_string(
+    "label", "", "which class, for arms that read classes; empty: the one that the prompt names"
+)
 OUT = flags.DEFINE_string("out", "", "where to write; empty: under runs/")
 
 PICTURE = flags.DEFINE_integer("picture", 0, "which test picture to start from", lower_bound=0)

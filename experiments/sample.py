@@ -7,9 +7,11 @@
     python -m experiments.sample --config=runs/quickstart --picture=3 --mask=left_half.png
     python -m experiments.sample --config=runs/quickstart --picture=3 \\
         --config.sampling.operator="downsample(factor=4)" --config.sampling.posterior=mmps
+    python -m experiments.sample --config=runs/classes --label="ankle boot"
 
 Writes one sheet of pictures, a row per prompt and arm. The first solver and the largest number of
-steps of the run's config are used; without a prompt, the data set's own captions. Sample i of a
+steps of the run's config are used; without a prompt, captions and classes of test pictures. Arms
+that read classes take a class's name as a prompt, or the one of --label. Sample i of a
 seed is the same picture however many are drawn. With an operator, they are restorations of test
 picture --picture from what the operator shows of it. With a mask, what is white there is painted
 anew and what is black is kept, as is usual for inpainting; the posterior is then diffpir, if the
@@ -24,7 +26,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from experiments import cli, options
-from experiments.options import ARM, OUT, PROMPT, test_picture
+from experiments.options import ARM, LABEL, OUT, PROMPT, test_picture
 
 flags.adopt_module_key_flags(options)
 COUNT = flags.DEFINE_integer(
@@ -33,13 +35,13 @@ COUNT = flags.DEFINE_integer(
 MASK = flags.DEFINE_string(
     "mask", "", "a picture, white where the test picture is painted anew, black where it is kept"
 )
+ROWS, SEARCHED = 4, 64  # test pictures whose captions are asked for, of so many
 SEED = flags.DEFINE_integer("seed", 0, "of the noise", lower_bound=0, upper_bound=2**31 - 1)
 
 
 def main(config: ConfigDict) -> None:
     """Draws the sheet; the last line printed is its path."""
     from diffusion_jax.data.dataset import datasets
-    from diffusion_jax.evaluation.conditions import encode
     from diffusion_jax.evaluation.measure import Plan
     from diffusion_jax.files import check_target
     from diffusion_jax.training.progress import Progress
@@ -49,18 +51,18 @@ def main(config: ConfigDict) -> None:
     run = Run.of(config)
     path = check_target(OUT.value or run.folder / "samples.png")
     plan = Plan.make(config)
+    example = picture = None
     restoration = _restoration(config, run.facts.shape)
     if restoration:
         restoration.check([plan.solvers[plan.headline.solver]])
         plan = dataclasses.replace(plan, restoration=restoration)
         example = test_picture(datasets.make(config.data).test)
-        prompts, picture = PROMPT.value or [example["caption"]], example["image"]
-    else:
-        prompts, picture = PROMPT.value or _captions(config), None
-    condition = encode(run.facts, [prompt for prompt in prompts for _ in range(COUNT.value)])
+        picture = example["image"]
     found = load_arms(run.folder, (ARM.value,) if ARM.value else ())
     arms = sound(found)
     guides = load_guides(run.folder, arms, plan.guidance.guided_by)
+    asking = [arm.arm.network for arm in (*arms.values(), *guides.values())]
+    prompts, condition = _wanted(config, run.facts, asking, example)
     plan.check({name: arm.objective for name, arm in arms.items()})
 
     rows = []
@@ -76,10 +78,28 @@ def main(config: ConfigDict) -> None:
     print(path)
 
 
-def _captions(config: ConfigDict) -> list[str]:
+def _wanted(config: ConfigDict, facts: Any, networks: Sequence[Any], example: Any) -> Any:
+    """What is asked for, in words, and the condition of all pictures, prompt by prompt."""
+    from diffusion_jax.evaluation.conditions import asked, encode
+
+    if PROMPT.value or LABEL.value:
+        prompts = PROMPT.value or [LABEL.value]
+        return prompts, asked(facts, _each(prompts), networks, LABEL.value)
+    examples = [example] if example else _examples(config)
+    return [example["caption"] for example in examples], encode(facts, _each(examples))
+
+
+def _each(wanted: Sequence[Any]) -> list[Any]:
+    return [one for one in wanted for _ in range(COUNT.value)]
+
+
+def _examples(config: ConfigDict) -> list[Any]:
+    """The first test pictures that differ in their captions."""
     from diffusion_jax.data.dataset import datasets
 
-    return list(datasets.make(config.data).prompts[:4])
+    test = datasets.make(config.data).test
+    seen = test.__getitems__(range(min(SEARCHED, len(test))))
+    return list({example["caption"]: example for example in seen[::-1]}.values())[: -ROWS - 1 : -1]
 
 
 def _restoration(config: ConfigDict, shape: tuple[int, ...]) -> Any:

@@ -47,7 +47,7 @@ class MemorySource:
         pictures = self._pictures
         told = json.dumps([list(pictures.captions), np.asarray(pictures.labels).tolist()])
         digest = hashlib.sha256(told.encode())
-        digest.update(np.ascontiguousarray(pictures.images))
+        digest.update(np.ascontiguousarray(pictures.images).data)
         return digest.hexdigest()
 
     def __len__(self) -> int:

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.pipeline import to_bytes
 from diffusion_jax.errors import UserError, one_of
-from diffusion_jax.evaluation.conditions import encode
+from diffusion_jax.evaluation.conditions import encode, nothing
 from diffusion_jax.evaluation.generate import (
     Path,
     Sampler,
@@ -165,7 +165,7 @@ class Plan:
     def check_networks(self, networks: Mapping[str, ScoreNetwork], facts: DataFacts) -> None:
         """Raises UserError if guidance needs what the network of an arm does not have."""
         for network in networks.values():
-            check_attention(self.guidance, network, facts.shape, encode(facts, ("",)))
+            check_attention(self.guidance, network, facts.shape, nothing(facts))
 
     def sampler(
         self,
@@ -284,7 +284,7 @@ def measure(
                 arm.params,
                 arm.objective.prediction,
                 plan.nodes(arm.objective.schedule, way.steps),
-                encode(facts, captions),
+                encode(facts, examples[:count]),
                 count,
                 plan.seed,
                 min(plan.batch_size, plan.count),

@@ -43,6 +43,11 @@ class ScoreNetwork(nn.Module):
     uncertainty: nn.Module | None = None
     labels: int = 1
 
+    @property
+    def reads(self) -> str:
+        """The entry of the condition that it is told, "tokens" or "label"; "" if it is none."""
+        return "" if self.encoder is None else str(self.encoder.reads)
+
     def __call__(
         self,
         x: Float[Array, "batch ..."],

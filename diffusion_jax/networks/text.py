@@ -1,4 +1,9 @@
-"""Captions and classes as vectors: what a score network is told about the picture to draw."""
+"""Captions and classes as vectors: what a score network is told about the picture to draw.
+
+An encoder reads one entry of the condition and says which, as `reads`: "tokens" or "label".
+"""
+
+from typing import ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -52,6 +57,8 @@ class TextEncoder(nn.Module):
     >>> context.tokens.shape, context.mask.shape
     ((1, 5, 8), (1, 5))
     """
+
+    reads: ClassVar[str] = "tokens"
 
     vocabulary_size: int
     width: int = 64
@@ -114,6 +121,8 @@ class LabelEncoder(nn.Module):
         width: features of the vector.
         dtype: dtype of the computation.
     """
+
+    reads: ClassVar[str] = "label"
 
     num_classes: int
     width: int = 64
