@@ -39,11 +39,11 @@ class Dataset:
         train: examples to train on.
         test: examples to compare with; where `held_out_captions` is not empty, of those.
         size: pixels along an edge.
-        channels: 1 or 3.
+        channels: 1 (grey) or 3 (RGB), or 2 or 4, whose last is the opacity.
         class_names: what an example's label stands for.
         tokenizer: knows every word of the captions, of train and test alike.
-        prompts: captions worth sampling; unseen in training where the set holds some out.
-        held_out_captions: captions that occur in `test` and never in `train`.
+        prompts: captions worth sampling; unseen in training where `held_out_captions` says so.
+        held_out_captions: captions that are never in `train`, where the set holds captions out.
         check: reads from pictures whether they show what captions say, if that can be told.
     """
 
@@ -62,6 +62,19 @@ class Dataset:
     def num_classes(self) -> int:
         """Number of different labels."""
         return len(self.class_names)
+
+
+def check_readable(data: Dataset) -> None:
+    """Finds out before it matters whether the pictures of both splits can be read.
+
+    Sources that keep their pictures in memory read all of them; others are asked for their first.
+
+    Raises:
+        UserError: a picture cannot be read; the message names it.
+    """
+    for source in (data.train, data.test):
+        if len(source):
+            source.__getitems__([0])
 
 
 datasets: Registry[Dataset] = Registry("data set")

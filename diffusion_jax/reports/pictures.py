@@ -1,6 +1,7 @@
 """Arrays to pictures: conversion, enlargement, captioned grids, film strips, animations.
 
-Pictures are uint8 (N, H, W, C) with C = 1 (grey) or 3 (RGB); the drawn sheets are Pillow images.
+Pictures are uint8 (N, H, W, C) with C = 1 (grey) or 3 (RGB), or 2 or 4, whose last channel is the
+opacity over white paper; the drawn sheets are Pillow images.
 """
 
 import base64
@@ -54,13 +55,22 @@ def to_image(picture: UInt8[np.ndarray, "height width channels"], side: int = 0)
 
     Enlargement is by a whole factor with nearest neighbours, so that pixels stay pixels.
     """
-    if picture.shape[-1] not in (1, 3):
-        raise UserError(
-            f"A picture of {picture.shape[-1]} channels cannot be drawn: it needs 1 or 3."
-        )
+    channels = picture.shape[-1]
+    if not 1 <= channels <= 4:
+        raise UserError(f"A picture of {channels} channels cannot be drawn: it needs 1 to 4.")
+    if channels in (2, 4):
+        picture = _over_white(picture)
     image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
     factor = max(1, -(-side // min(image.size)))
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+
+
+def _over_white(
+    picture: UInt8[np.ndarray, "height width _"],
+) -> UInt8[np.ndarray, "height width _"]:
+    """What is seen of a picture whose last channel is its opacity."""
+    opacity = picture[..., -1:] / 255
+    return np.rint(255 + opacity * (picture[..., :-1] - 255.0)).astype(np.uint8)
 
 
 def grid(

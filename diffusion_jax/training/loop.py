@@ -23,6 +23,7 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.files import user_path
 from diffusion_jax.training import devices, processes
 from diffusion_jax.training.checkpoints import Checkpoint, Checkpoints, check_room
+from diffusion_jax.training.flip import check_flip
 from diffusion_jax.training.groups import States
 from diffusion_jax.training.journal import TOLD, Journal
 from diffusion_jax.training.kept import kept_steps
@@ -62,6 +63,7 @@ def train(config: ConfigDict, progress: Progress | None = None, watch: Watch | N
     """
     joined = processes.check_joined()
     data = datasets.make(config.data)
+    check_flip(config, data)
     facts = DataFacts.of(data)
     mesh = devices.data_mesh()
     program = Program.build(config, facts, mesh, load_teachers(config, facts, mesh))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffusion_jax.data.dataset import datasets
+from diffusion_jax.data.dataset import check_readable, datasets
 from diffusion_jax.errors import UserError
 
 COLOURS = ("red", "green", "blue", "white", "black", "gold", "plum", "teal", "gray", "pink")
@@ -201,3 +201,16 @@ def test_wrong_channels(path):
             make(path, **settings)
     with pytest.raises(UserError, match="size=5000.*give a size from 1 to 4096"):
         datasets.make(f"folder(path={str(path)!r}, size=5000)")
+
+
+def test_a_broken_picture_of_either_side_is_found(path):
+    data = make(path, held_out=0.4)
+    check_readable(data)
+    for source in (data.train, data.test):
+        (red,) = {example["caption"].split()[1] for example in source.__getitems__([0])}
+        file = path / "deeper" / f"{red}.png"
+        whole = file.read_bytes()
+        file.write_bytes(whole[:45])
+        with pytest.raises(UserError, match=rf"Cannot read the picture .*{red}\.png"):
+            check_readable(make(path, held_out=0.4))
+        file.write_bytes(whole)

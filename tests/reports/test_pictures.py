@@ -33,9 +33,17 @@ def test_enlarged_pixels_stay_pixels(channels: int) -> None:
     np.testing.assert_array_equal(image.reshape(12, 20, channels)[::4, ::4], picture)
 
 
+@pytest.mark.parametrize("channels", [2, 4])
+def test_the_last_of_an_even_number_of_channels_is_opacity(channels: int) -> None:
+    picture = np.full((1, 3, channels), 100, np.uint8)
+    picture[0, :, -1] = (0, 255, 51)
+    seen = np.asarray(pictures.to_image(picture)).reshape(3, -1)
+    assert seen[:, 0].tolist() == [255, 100, 224] and seen.shape[1] == channels - 1
+
+
 def test_channels_that_cannot_be_drawn_are_refused() -> None:
-    with pytest.raises(UserError, match="2 channels"):
-        pictures.to_image(np.zeros((4, 4, 2), np.uint8))
+    with pytest.raises(UserError, match="5 channels"):
+        pictures.to_image(np.zeros((4, 4, 5), np.uint8))
     with pytest.raises(UserError, match="no pictures"):
         pictures.grid(np.zeros((0, 4, 4, 3), np.uint8))
 
