@@ -57,6 +57,7 @@ def cifar10(data_dir: str = DATA_DIR, manual_dir: str | None = None) -> Dataset:
 
 def _labelled(raw: RawSet, data_dir: str, manual_dir: str | None, size: int) -> Dataset:
     from diffusion_jax.data.real.prepare import load, prepare
+    from diffusion_jax.data.real.record import damaged
 
     border = size - raw.shape[0]
     if border < 0 or border % 2:
@@ -71,6 +72,8 @@ def _labelled(raw: RawSet, data_dir: str, manual_dir: str | None, size: int) -> 
     def source(split: str) -> MemorySource:
         def pictures() -> Pictures:
             images, labels = load(builder, split)
+            if problem := raw.problem(images, labels):  # it is older than this check of raw files
+                raise damaged(builder.data_path, problem)
             padded = np.pad(images, ((0, 0), (border // 2,) * 2, (border // 2,) * 2, (0, 0)))
             return Pictures(padded, labels, [captions[label] for label in labels])
 

@@ -4,19 +4,20 @@ A file is two zero bytes, a type byte (8: unsigned bytes), the number of axes, t
 lengths as big-endian 32-bit integers, then the numbers (LeCun, "The MNIST database").
 """
 
-import gzip
 import math
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
+from diffusion_jax.data.real.contents import read_whole
 from diffusion_jax.data.real.raw import Arrays, Paths
 from diffusion_jax.errors import UserError
 
 PREFIX = {"train": "train", "test": "t10k"}
+AXES = (1, 3)  # of labels, of pictures
+MOST = 100_000 * 28**2 + 16  # bytes; the largest published file holds 60,000 pictures
 IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
 
 
@@ -48,20 +49,19 @@ def read(paths: Paths, split: str) -> Arrays:
 
 
 def read_idx(path: Path) -> UInt8[np.ndarray, "..."]:
-    """The array of bytes in an IDX file, which may be compressed with gzip.
+    """The array of bytes in an IDX file of pictures or labels, which gzip may have packed.
 
     Raises:
         UserError: the file is not a whole IDX file of unsigned bytes.
     """
+    content = read_whole(path, MOST)
     try:
-        content = path.read_bytes()
-        if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
         zeros, kind, axes = struct.unpack_from(">HBB", content)
         shape = struct.unpack_from(f">{axes}I", content, 4)
-    except (OSError, EOFError, zlib.error, struct.error) as error:
-        raise UserError(f"Cannot read {path}: {error or 'it is cut short'}.") from error
+    except struct.error as error:
+        raise UserError(f"Cannot read {path}: it is cut short.") from error
     start = 4 + 4 * axes
-    if (zeros, kind) != (0, 8) or len(content) - start != math.prod(shape):
+    whole = axes in AXES and len(content) - start == math.prod(shape)
+    if (zeros, kind) != (0, 8) or not whole:
         raise UserError(f"{path} is not a whole IDX file of unsigned bytes.")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

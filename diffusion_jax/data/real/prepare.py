@@ -5,6 +5,7 @@ downloads the same files with the same checksums through TFDS's download manager
 with NumPy, and stores plain arrays, which TFDS can write and read on its own.
 """
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,22 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download.checksums import UrlInfo
 
+from diffusion_jax.data.real import record
+from diffusion_jax.data.real.contents import digests, published
 from diffusion_jax.data.real.find import find
 from diffusion_jax.data.real.raw import Arrays, Paths, RawSet
 from diffusion_jax.errors import UserError
 
 CHUNK = 1000
+VERSION = "1.0.0"
+SPLITS = ("train", "test")
+RECORDS = ".array_record"  # in the names of the files that hold pictures
 
 
 def prepare(raw: RawSet, data_dir: Path, manual_dir: Path | None) -> tfds.core.DatasetBuilder:
     """Prepares a data set once, atomically; later calls find it prepared.
+
+    It is prepared anew if `manual_dir` holds other raw files than those that it was made from.
 
     Args:
         raw: which.
@@ -30,18 +38,59 @@ def prepare(raw: RawSet, data_dir: Path, manual_dir: Path | None) -> tfds.core.D
             operating systems put them, and then downloaded.
 
     Raises:
-        UserError: the files are nowhere to be had, or damaged, or there is no room for them.
+        UserError: the files are nowhere to be had, or damaged, or there is no room for them, or
+            what is prepared is damaged.
     """
-    builder = _builder(raw, data_dir, None)
-    if builder.data_path.exists():
-        return builder
-    paths = find(raw, data_dir, manual_dir)
     try:
-        _builder(raw, data_dir, paths).download_and_prepare()
+        folder = Path(data_dir) / f"{raw.name}_arrays" / VERSION
+        if not folder.exists() or _outdated(raw, folder, manual_dir):
+            _prepare(raw, data_dir, find(raw, data_dir, manual_dir), folder)
     except OSError as error:
-        if not builder.data_path.exists():  # else another process was faster, which is as good
-            raise UserError(f"Cannot prepare {raw.name} in {data_dir}: {error}.") from error
-    return _builder(raw, data_dir, None)
+        raise UserError(f"Cannot prepare {raw.name} in {data_dir}: {error}.") from error
+    return _open(raw, data_dir, folder)
+
+
+def _outdated(raw: RawSet, folder: Path, manual_dir: Path | None) -> bool:
+    paths = raw.locate(manual_dir) if manual_dir else None
+    return paths is not None and digests(raw, paths) != record.made_from(folder)
+
+
+def _prepare(raw: RawSet, data_dir: Path, paths: Paths | None, folder: Path) -> None:
+    """Prepares a data set beside its folder, and then puts it there."""
+    sources = published(raw) if paths is None else digests(raw, paths)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{raw.name}_", dir=data_dir) as beside:
+        builder = _builder(raw, Path(beside) / "new", paths)
+        builder.download_and_prepare(download_dir=data_dir / "downloads")
+        made = Path(builder.data_path)
+        record.write(made, sources)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists():
+            if record.made_from(folder) == sources:
+                return  # another process was faster, which is as good
+            folder.rename(Path(beside) / "old")
+        made.rename(folder)
+
+
+def _open(raw: RawSet, data_dir: Path, folder: Path) -> tfds.core.DatasetBuilder:
+    """A data set that is prepared.
+
+    Raises:
+        UserError: what is told of it is damaged, or it has no pictures.
+    """
+    record.check(folder, lambda name: RECORDS not in name)
+    try:
+        builder = _builder(raw, data_dir, None)
+        empty = [s for s in SPLITS if s not in builder.info.splits or not _count(builder, s)]
+    except Exception as error:  # whatever the reader of a damaged file stumbles over
+        raise record.damaged(folder, _line(error)) from error
+    if empty:
+        raise record.damaged(folder, f"it has no pictures in {' and '.join(empty)}")
+    return builder
+
+
+def _count(builder: tfds.core.DatasetBuilder, split: str) -> int:
+    return int(builder.info.splits[split].num_examples)
 
 
 def load(builder: tfds.core.DatasetBuilder, split: str) -> Arrays:
@@ -50,19 +99,22 @@ def load(builder: tfds.core.DatasetBuilder, split: str) -> Arrays:
     Raises:
         UserError: the prepared files are damaged.
     """
+    folder = Path(builder.data_path)
+    record.check(folder, lambda name: RECORDS in name and split in name)
     try:
         source = builder.as_data_source(split)
         count = len(source)
         chunks = [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
         examples = [example for chunk in chunks for example in source.__getitems__(chunk)]
+        images = np.stack([example["image"] for example in examples])
+        labels = np.array([example["label"] for example in examples])
     except Exception as error:  # whatever the reader of a damaged file stumbles over
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-        raise UserError(
-            f"The prepared data set in {builder.data_path} is damaged ({reason}). "
-            "Delete that folder; the next run prepares it anew."
-        ) from error
-    images = np.stack([example["image"] for example in examples])
-    return images, np.array([example["label"] for example in examples])
+        raise record.damaged(folder, _line(error)) from error
+    return images, labels
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:160]
 
 
 def _builder(raw: RawSet, data_dir: Path, paths: Paths | None) -> tfds.core.DatasetBuilder:
@@ -72,7 +124,7 @@ def _builder(raw: RawSet, data_dir: Path, paths: Paths | None) -> tfds.core.Data
         """The published files as arrays."""
 
         name = f"{raw.name}_arrays"
-        VERSION = tfds.core.Version("1.0.0")
+        VERSION = tfds.core.Version(VERSION)
         url_infos = known
 
         def _info(self) -> tfds.core.DatasetInfo:
@@ -89,10 +141,10 @@ def _builder(raw: RawSet, data_dir: Path, paths: Paths | None) -> tfds.core.Data
 
         def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
             found = paths or _download(raw, dl_manager)
-            return {split: self._generate_examples(found, split) for split in ("train", "test")}
+            return {split: self._generate_examples(found, split) for split in SPLITS}
 
         def _generate_examples(self, found: Paths, split: str) -> Iterator[tuple[int, Any]]:
-            images, labels = raw.read(found, split)
+            images, labels = raw.read_split(found, split)
             for index, (image, label) in enumerate(zip(images, labels, strict=True)):
                 yield index, {"image": image, "label": label}
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from diffusion_jax.errors import UserError
+
 Paths = Mapping[str, Path]
 """File name -> where it lies on this machine."""
 
@@ -60,3 +62,27 @@ class RawSet:
     read: Callable[[Paths, str], Arrays]
     how: str
     folders: tuple[Path, ...] = ()
+
+    def read_split(self, paths: Paths, split: str) -> Arrays:
+        """The pictures and labels of a split, "train" or "test", as a set of this kind has them.
+
+        Raises:
+            UserError: a file is damaged, or of another set.
+        """
+        images, labels = self.read(paths, split)
+        if problem := self.problem(images, labels):
+            where = " and ".join(str(path) for path in paths.values())
+            raise UserError(f"Data set {self.name!r}: {problem} ({split}, from {where})."[:600])
+        return images, labels
+
+    def problem(self, images: np.ndarray, labels: np.ndarray) -> str:
+        """What keeps pictures and labels from being of this set; "" if nothing does."""
+        if not len(images):
+            return "there are no pictures"
+        if images.shape[1:] != self.shape:
+            return f"pictures are of shape {images.shape[1:]}, not {self.shape}"
+        last = len(self.phrases) - 1
+        if labels.min() < 0 or labels.max() > last:
+            found = labels.max() if labels.max() > last else labels.min()
+            return f"labels above {last}, such as {found}" if found > last else f"label {found}"
+        return ""
