@@ -12,7 +12,7 @@ from diffusion_jax.errors import UserError, nearest
 from diffusion_jax.registry import parse
 from diffusion_jax.sweeps.sweep import Sweep
 from diffusion_jax.training.arms import arm_changes
-from diffusion_jax.training.runs import CHANGEABLE, as_plain, decisive
+from diffusion_jax.training.runs import CHANGEABLE, as_plain, decisive, with_split
 
 # Of a run as a whole: no arm can have its own.
 FIXED = ("run_dir", "arms")
@@ -54,6 +54,8 @@ def training_settings(config: ConfigDict) -> dict[str, Any]:
     """The fields that the outcome of training depends on, its length included."""
     settings = dict(decisive(as_plain(config)))
     aside = {*CHANGEABLE, "arms"} - {"training.steps"}
+    # So that what was measured on another split of a folder is not taken for this.
+    settings["data"] = with_split(settings["data"], "pictures")
     return {key: value for key, value in settings.items() if key not in aside}
 
 

@@ -153,18 +153,25 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(plain, dict):
         raise UserError(f"{folder / CONFIG} is damaged: it holds no config.")
     training = BEFORE["training"] | plain.get("training", {})
-    data = plain.get("data", "")
-    if FINGERPRINT not in _read_json(folder / DATA):
-        data = _by_captions(data)
-    return {**BEFORE, **plain, "training": training, "data": data}
+    plain = {**BEFORE, **plain, "training": training}
+    told = _read_json(folder / DATA)
+    if isinstance(told, dict) and FINGERPRINT not in told and isinstance(plain.get("data"), str):
+        plain["data"] = with_split(plain["data"], "captions")
+    return plain
 
 
-def _by_captions(data: str) -> str:
-    """The data of a run that is older than the split of folders by pictures."""
+def with_split(data: str, split: str) -> str:
+    """The spec of a data set which says how a folder is split, where it did not say.
+
+    Folders were split by captions in runs that have no fingerprint of their data.
+
+    >>> with_split("folder(path='a')", "captions"), with_split("mnist()", "captions")
+    ("folder(path='a', split='captions')", 'mnist()')
+    """
     spec = parse(data, "data set")
     if spec.name != "folder" or "split" in spec.settings:
         return data
-    return f"{data.rstrip().removesuffix(')').rstrip().removesuffix(',')}, split='captions')"
+    return f"{data.rstrip().removesuffix(')').rstrip().removesuffix(',')}, split={split!r})"
 
 
 def _read_facts(folder: Path) -> DataFacts:

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 from ml_collections import ConfigDict
 
+from configs import base
 from diffusion_jax.errors import UserError
 from diffusion_jax.sweeps import Sweep, axis, choice, listed, product
 from diffusion_jax.sweeps.plan import Plan, make_plan
+from diffusion_jax.sweeps.trials import training_settings
 from tests.sweeps import tiny
 
 pytestmark = pytest.mark.usefixtures("one_device")
@@ -142,3 +144,13 @@ def test_few_step_arms_are_planned_like_others(config: ConfigDict) -> None:
     config.sampling.solvers = ("jump",)
     fine = product(axis("fewstep", "none", short="shortcut(finest=4)"), axis("seed", 0))
     assert arms_of(make_plan(config, Sweep(fine))) == [(0, ["none"]), (0, ["short"])]
+
+
+def test_what_was_measured_on_another_split_of_a_folder_is_not_taken_for_this() -> None:
+    keys = []
+    for data in ("folder(path='a')", "folder(path='a', split='pictures')", "shapes()"):
+        config = base.get_config()
+        config.data = data
+        keys.append(training_settings(config))
+    assert keys[0] == keys[1]
+    assert keys[0]["data"] != "folder(path='a')" and keys[2]["data"] == "shapes()"
