@@ -5,7 +5,8 @@
 
 Runs every case under DIR (one folder per reference, with an index.json), prints a table per
 reference, and ends with a line `N agree, N deliberate, N uncovered, N differ`. The exit status is
-0 only if nothing differs.
+0 only if every case agrees or is a deliberate difference, 1 if not, and 2 if there are no cases or
+an index cannot be read.
 """
 
 import argparse
@@ -33,6 +34,7 @@ def main(words: list[str]) -> int:
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
     import jax
 
+    from tests.golden.load import Damaged
     from tests.golden.report import print_table, print_total
     from tests.golden.run import run
 
@@ -40,12 +42,20 @@ def main(words: list[str]) -> int:
         print(f"No recorded cases in {options.folder}: it has no */index.json.", file=sys.stderr)
         return 2
     total: collections.Counter[str] = collections.Counter()
-    with jax.enable_x64(True):
-        for reference, outcomes in run(options.folder, options.only):
-            print_table(reference, outcomes, options.verbose)
-            total.update(found.status for found in outcomes.values())
+    try:
+        with jax.enable_x64(True):
+            for reference, outcomes in run(options.folder, options.only):
+                print_table(reference, outcomes, options.verbose)
+                total.update(found.status for found in outcomes.values())
+    except Damaged as damaged:
+        print(damaged, file=sys.stderr)
+        return 2
+    if not total:
+        named = f" begins with {options.only!r}" if options.only else " is there"
+        print(f"No case of {options.folder}{named}.", file=sys.stderr)
+        return 2
     print_total(total)
-    return 1 if total["differ"] else 0
+    return 1 if total["differ"] or total["uncovered"] else 0
 
 
 if __name__ == "__main__":

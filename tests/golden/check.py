@@ -6,19 +6,22 @@ A check is a generator that takes a case and yields comparisons, found beside re
     def losses(case: Case) -> Comparisons:
         yield same("sigma", ..., case["sigma"], rtol=1e-12)
 
-It agrees if every comparison does, and every setting of the case has been looked at. Where a
-reference is at fault, it ends with `raise Deliberate(FAULT)`, after comparing all that the fault
-leaves alone; where the library has no such thing on purpose, with `raise Uncovered("why")`.
+It agrees if every comparison does. Where a reference is at fault, it ends with
+`raise Deliberate(FAULT)`, after comparing all that the fault leaves alone; where the library has no
+such thing on purpose, with `raise Uncovered("why")`. A case is uncovered, too, if the library
+refuses its settings, if it has a setting that the check does not look at, and if a setting has a
+name that the check does not know (`Known`).
 """
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Never
 
 import numpy as np
 
-from tests.golden.load import Case
+from diffusion_jax.errors import UserError
+from tests.golden.load import Case, Damaged, NotGiven, one_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +105,34 @@ class Uncovered(Exception):
     """A case shows something that the library does not have, and why."""
 
 
+class Known(dict[str, Any]):
+    """What the values of a setting mean here, by their names; with any other a case is uncovered.
+
+    Args:
+        what: the setting.
+        meanings: by name.
+    """
+
+    def __init__(self, what: str, meanings: Mapping[str, Any]):
+        super().__init__(meanings)
+        self.what = what
+
+    def __missing__(self, name: Any) -> Never:
+        listed = ", ".join(map(str, self))
+        raise Uncovered(f"{self.what} {name!r} is not known here; known: {listed}")
+
+
+def known(what: str, value: Any, *names: Any) -> Any:
+    """The value of a setting; raises Uncovered if it is none of those that are known here."""
+    return Known(what, {name: name for name in names})[value]
+
+
+def nothing_more(settings: Mapping[str, Any], *names: str) -> None:
+    """Raises Uncovered if there are settings besides those of the given names."""
+    if more := [name for name in settings if name not in names]:
+        raise Uncovered(f"settings that are not known here: {', '.join(more)}")
+
+
 @dataclasses.dataclass(frozen=True)
 class Outcome:
     """What came of a case: "agree", "deliberate", "uncovered" or "differ", and why."""
@@ -127,22 +158,32 @@ def outcome(case: Case) -> Outcome:
     check = CHECKS.get((case.reference, case.family))
     if check is None:
         return Outcome("uncovered", f"nothing here checks {case.reference}/{case.family}")
-    count, status, why = 0, "agree", ""
+    count, trouble, fault = 0, None, None
     try:
         for comparison in check(case):
             count += 1
-            if trouble := comparison.trouble():
-                return Outcome("differ", trouble)
+            trouble = trouble or comparison.trouble()
     except Deliberate as deliberate:
-        status, why = "deliberate", str(deliberate)
-        if trouble := _is_shown(deliberate.fault):
-            return Outcome("differ", trouble)
-    except Uncovered as uncovered:
-        return Outcome("uncovered", str(uncovered))
+        fault = deliberate.fault
     except Exception as error:
-        return Outcome("differ", f"the check failed: {type(error).__name__}: {error}")
-    if status == "agree" and count == 0:
-        return Outcome("differ", "nothing was compared")
-    if unseen := case.kwargs.unseen():
-        return Outcome("differ", f"settings that no check looked at: {', '.join(unseen)}")
-    return Outcome(status, why)
+        return Outcome("differ", trouble) if trouble else _failed(error)
+    if unseen := case.unseen():
+        also = f" ({trouble})" if trouble else ""
+        return Outcome("uncovered", f"settings that no check looks at: {', '.join(unseen)}{also}")
+    if trouble:
+        return Outcome("differ", trouble)
+    if fault is not None:
+        trouble = _is_shown(fault)
+        return Outcome("differ", trouble) if trouble else Outcome("deliberate", fault.reason)
+    return Outcome("agree") if count else Outcome("differ", "nothing was compared")
+
+
+def _failed(error: Exception) -> Outcome:
+    """What an error means that ended a check."""
+    if isinstance(error, Uncovered):
+        return Outcome("uncovered", str(error))
+    if isinstance(error, UserError):
+        return Outcome("uncovered", f"the library refuses it: {one_line(error)}")
+    if isinstance(error, (Damaged, NotGiven)):
+        return Outcome("differ", str(error))
+    return Outcome("differ", f"the check failed: {type(error).__name__}: {one_line(error)}")

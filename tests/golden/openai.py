@@ -18,19 +18,45 @@ from diffusion_jax.sampling.grids.labels import Sections, Strided
 from diffusion_jax.sampling.guidance.classifier import classifier_guided
 from diffusion_jax.sampling.thresholds import Clip
 from diffusion_jax.struct import pytree, static
+from tests.golden.check import Known
 from tests.golden.diffusers import Thresholded
 from tests.golden.load import Case
 from tests.golden.problems import Problem
 from tests.golden.replay import at_times
 
-SCHEDULES = {"linear": "ddpm_linear", "cosine": "ddpm_cosine"}
-MEANS = {"EPSILON": "epsilon", "START_X": "x0", "PREVIOUS_X": "previous(steps={})"}
-VARIANCES = {
-    "FIXED_SMALL": "small",
-    "FIXED_LARGE": "large",
-    "LEARNED": "learned",
-    "LEARNED_RANGE": "learned_range",
+SCHEDULES = Known("schedule", {"linear": "ddpm_linear", "cosine": "ddpm_cosine"})
+MEANS = Known(
+    "model_mean_type",
+    {"EPSILON": "epsilon", "START_X": "x0", "PREVIOUS_X": "previous(steps={})"},
+)
+VARIANCES = Known(
+    "model_var_type",
+    {
+        "FIXED_SMALL": "small",
+        "FIXED_LARGE": "large",
+        "LEARNED": "learned",
+        "LEARNED_RANGE": "learned_range",
+    },
+)
+# What a run takes where it is told nothing.
+DEFAULTS = {
+    "T": 1000,
+    "schedule": "linear",
+    "respacing": None,
+    "model_mean_type": "EPSILON",
+    "model_var_type": "FIXED_SMALL",
+    "clip_denoised": True,
+    "eta": 0.0,
+    "rescale_timesteps": False,
+    "cond_class": None,
+    "cond_scale": 1.0,
+    "loss_type": "MSE",
 }
+
+
+def asked(case: Case, name: str) -> Any:
+    """A setting of guided-diffusion, or its default."""
+    return case.kwargs.get(name, DEFAULTS[name])
 
 
 def words(respacing: Any) -> str:

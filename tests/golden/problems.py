@@ -12,6 +12,7 @@ from diffusion_jax.oracles import Gaussian, GaussianMixture
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import X0, Prediction, convert
 from diffusion_jax.struct import pytree
+from tests.golden.check import Uncovered
 from tests.golden.load import case
 from tests.golden.padding import rows
 
@@ -61,7 +62,7 @@ def problem(name: str | None) -> Problem:
     if name == "gauss16":
         q, mean, variance = map(jnp.asarray, _constants(name, "Q", "m", "lam"))
         return Rotated(Gaussian(mean @ q, jnp.sqrt(variance)), q)
-    raise KeyError(f"no exact distribution is called {name!r}")
+    raise Uncovered(f"no exact distribution is called {name!r}")
 
 
 @jax.jit

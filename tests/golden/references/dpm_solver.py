@@ -1,6 +1,5 @@
 """DPM-Solver's own code: multistep and single-step runs, guided, adaptive and backwards."""
 
-import functools
 from typing import Any
 
 import jax
@@ -11,42 +10,27 @@ from jaxtyping import Array
 from diffusion_jax.oracles import GaussianMixture
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import X0, Prediction, convert, predictions
-from diffusion_jax.process.schedules import Schedule, schedules
-from diffusion_jax.process.schedules.table import Table
+from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.guidance.classifier import classifier_guided
 from diffusion_jax.sampling.guidance.classifier_free import ClassifierFree
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.thresholds import thresholds
 from diffusion_jax.struct import pytree, static
-from tests.golden.check import Comparison, Comparisons, checks, same
+from tests.golden.check import Comparison, Comparisons, Known, Uncovered, checks, known, same
 from tests.golden.diffusers import Thresholded, outputs
 from tests.golden.load import Case
 from tests.golden.padding import rows
 from tests.golden.problems import Problem, mixture, predicted, problem
 from tests.golden.replay import at_times, replay, times_of
+from tests.golden.spec import spec
+from tests.golden.vp_schedules import entries, of_run
 
 TOLERANCE = 1e-9
-MODELS = {"noise": "epsilon", "x_start": "x0", "v": "v", "score": "score"}
-ESTIMATES = {"dpmsolver": "epsilon", "dpmsolver++": "x0"}
-VARIANTS = {"dpmsolver": "midpoint", "taylor": "taylor"}
-LOWEST = -5.1  # log(alpha/sigma) of the noisiest entry of a table that is kept
+MODELS = Known("model_type", {"noise": "epsilon", "x_start": "x0", "v": "v", "score": "score"})
+ESTIMATES = Known("algorithm_type", {"dpmsolver": "epsilon", "dpmsolver++": "x0"})
+VARIANTS = Known("solver_type", {"dpmsolver": "midpoint", "taylor": "taylor"})
 FEW = 10  # steps below which the last ones are of lower order
-
-
-@functools.cache
-def schedule(name: str) -> Schedule:
-    """The schedule of a case."""
-    if name == "linear_cont":
-        return schedules.make("vp_linear")
-    if name == "sd_disc1000":
-        return Table.from_betas(jnp.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)
-    table = schedules.make(
-        {"linear_disc1000": "ddpm_linear", "cosine_disc1000": "ddpm_cosine"}[name]
-    )
-    log_alpha = np.asarray(table.log_alpha)
-    kept = log_alpha - np.log(-np.expm1(2 * log_alpha)) / 2 >= LOWEST
-    return Table(jnp.asarray(log_alpha[kept]))
 
 
 def spaced(process: Schedule, skip: str, start: float, end: float, steps: int) -> np.ndarray:
@@ -55,6 +39,7 @@ def spaced(process: Schedule, skip: str, start: float, end: float, steps: int) -
         return np.linspace(start, end, steps + 1)
     if skip == "time_quadratic":
         return np.linspace(start**0.5, end**0.5, steps + 1) ** 2
+    known("skip_type", skip, "time_uniform", "time_quadratic", "logSNR")
     ends = np.asarray(at_times(process, np.array([start, end])).level.log_snr)
     times = times_of(process, np.linspace(*ends, steps + 1))
     return np.concatenate([[start], times[1:-1], [end]])
@@ -65,14 +50,21 @@ def unused(case: Case, *names: str) -> None:
     _ = [case.kwargs.get(name) for name in names]
 
 
-def ends(case: Case) -> tuple[float, float]:
+def ends(case: Case, process: Schedule) -> tuple[float, float]:
     """Where a run starts and ends."""
-    process = schedule(case.extra["schedule"])
-    count = process.log_alpha.size if isinstance(process, Table) else 1000
     given = [case.kwargs.get(name) for name in ("t_start", "t_end")]
-    usual = (1 / count, 1.0) if case.family == "inverse" else (1.0, 1 / count)
+    usual = float(process.t_max), 1 / entries(process)
+    usual = usual[::-1] if case.family == "inverse" else usual
     start, end = (u if g is None else g for u, g in zip(usual, given, strict=True))
     return start, end
+
+
+METHODS = ("multistep", "singlestep", "singlestep_fixed", "adaptive")
+
+
+def method_of(case: Case) -> str:
+    """Which kind of steps a run takes."""
+    return str(known("method", case.kwargs.get("method", "multistep"), *METHODS))
 
 
 def sizes(order: int, steps: int, fixed: bool) -> list[int]:
@@ -85,11 +77,11 @@ def sizes(order: int, steps: int, fixed: bool) -> list[int]:
     return [order] * (steps // order) + [rest] * (rest > 0)
 
 
-def grid(case: Case) -> tuple[np.ndarray, np.ndarray]:
+def grid(case: Case, process: Schedule) -> tuple[np.ndarray, np.ndarray]:
     """Our times of all evaluations and the end, and which of them are the run's own steps."""
-    kwargs, process = case.kwargs, schedule(case.extra["schedule"])
-    steps, (start, end) = kwargs.get("steps", 20), ends(case)
-    skip, method = kwargs.get("skip_type", "time_uniform"), kwargs.get("method", "multistep")
+    kwargs, method = case.kwargs, method_of(case)
+    steps, (start, end) = kwargs.get("steps", 20), ends(case, process)
+    skip = kwargs.get("skip_type", "time_uniform")
     unused(case, "atol", "rtol", "return_intermediate")
     if method == "multistep":
         return spaced(process, skip, start, end, steps), np.arange(steps + 1)
@@ -111,7 +103,7 @@ def solver_of(case: Case) -> Solver:
     kwargs = case.kwargs
     order, estimate = kwargs.get("order", 2), ESTIMATES[case.extra["algorithm_type"]]
     variant = VARIANTS[kwargs.get("solver_type", "dpmsolver")]
-    steps, method = kwargs.get("steps", 20), kwargs.get("method", "multistep")
+    steps, method = kwargs.get("steps", 20), method_of(case)
     lower = kwargs.get("lower_order_final", True) and steps < FEW
     if method == "multistep":
         if order == 1:
@@ -127,18 +119,21 @@ def solver_of(case: Case) -> Solver:
 
 def corrected(case: Case, data: Problem) -> Problem:
     """A distribution with what the constructor was told to do with x_0."""
-    constructor = dict(case.extra["ctor"])
-    if not constructor.get("correcting_x0_fn"):
+    told = case.extra.get("ctor") or {}
+    kind, other = told.get("correcting_x0_fn"), told.get("correcting_xt_fn")
+    ratio = told.get("dynamic_thresholding_ratio", 0.995)
+    lowest = told.get("thresholding_max_val", 1.0)
+    if other is not None or kind not in (None, "dynamic_thresholding"):
+        raise Uncovered(f"a function of its own that corrects states: {other or kind!r}")
+    if kind is None:
         return data
-    ratio = constructor.get("dynamic_thresholding_ratio", 0.995)
-    lowest = constructor.get("thresholding_max_val", 1.0)
     return Thresholded(data, thresholds.make(f"dynamic(ratio={ratio}, lowest={lowest})"))
 
 
 def model_of(case: Case, data: Problem) -> Problem:
     """A distribution as the steps see it: only methods that extrapolate x_0 correct it."""
-    corrects = case.extra["algorithm_type"] in ("dpmsolver++", "data_prediction")
-    return corrected(case, data) if corrects else data
+    kept = corrected(case, data)
+    return kept if case.extra["algorithm_type"] in ("dpmsolver++", "data_prediction") else data
 
 
 def ending(case: Case, data: Problem, x: Any, nodes: Nodes) -> np.ndarray:
@@ -171,18 +166,6 @@ def states(case: Case, solver: Solver, nodes: Nodes, data: Problem, outer: Any) 
     off = TOLERANCE * max(1.0, np.abs(case["traj"]).max())
     yield same("states", found, case["traj"][-len(found) :], atol=off)
     yield same("final", end, case["final"], atol=off)
-
-
-@checks("dpm_solver", "sampler", "inverse")
-def sampler(case: Case) -> Comparisons:
-    """A run from noise to data, or back."""
-    times, outer = grid(case)
-    nodes = at_times(schedule(case.extra["schedule"]), times)
-    yield from grids(case, nodes, outer)
-    yield from outputs(case, predictions.make(MODELS[case.extra["model_type"]]))
-    if "orders" in case:
-        yield same("orders", np.diff(outer), case["orders"])
-    yield from states(case, solver_of(case), nodes, problem(case.problem), outer)
 
 
 @pytree
@@ -223,7 +206,7 @@ def _said(data: Guided, kind: Prediction, x: Array, level: Level) -> tuple[Array
 
 def guided_outputs(case: Case, data: Guided) -> Comparisons:
     """What the network and the classifier said, beside the mixture and its component."""
-    x, kind = case["eval_x"], predictions.make(MODELS[case.extra["model_type"]])
+    x, kind = case["eval_x"], predictions.make(MODELS[case.extra.get("model_type", "noise")])
     flat = x.reshape(-1, x.shape[-1])
     levels = (np.repeat(case[f"eval_{name}"], x.shape[1]) for name in ("alpha", "sigma"))
     found = _said(data, kind, rows(flat), Level(*map(rows, levels)))
@@ -241,24 +224,51 @@ def guided_outputs(case: Case, data: Guided) -> Comparisons:
     yield same("number of outputs", len(case["eval_x"]), case.nfe)
 
 
-@checks("dpm_solver", "guided")
-def guided(case: Case) -> Comparisons:
-    """A run with guidance by a classifier, or without one."""
-    guidance = case.extra["guidance"]
-    data = Guided(mixture(), guidance["scale"], guidance["cls"], guidance["type"])
-    yield same("problem", case.problem == "gmm2", True)
-    times, outer = grid(case)
-    nodes = at_times(schedule(case.extra["schedule"]), times)
+GUIDANCE = ("cfg", "classifier-free", "classifier")
+
+
+def data_of(case: Case) -> Problem:
+    """The distribution that stands for a run's network, with its guidance."""
+    guidance = case.extra.get("guidance")
+    if guidance is None or guidance["type"] == "uncond":
+        return problem(case.problem)
+    kind, scale, component = guidance["type"], guidance["scale"], guidance["cls"]
+    known("guidance", kind, *GUIDANCE)
+    if case.problem != "gmm2":
+        raise Uncovered(f"guidance on {case.problem}, which has no classes")
+    whole = mixture()
+    if component not in range(len(whole.weights)):
+        raise Uncovered(f"guidance towards class {component}, which the mixture does not have")
+    return Guided(whole, scale, component, kind)
+
+
+def network(case: Case, data: Problem) -> Comparisons:
+    """What the network said, and what guided it, beside our distribution."""
+    if isinstance(data, Guided):
+        yield from guided_outputs(case, data)
+    else:
+        yield from outputs(case, predictions.make(MODELS[case.extra.get("model_type", "noise")]))
+
+
+@checks("dpm_solver", "sampler", "inverse", "guided", "adaptive")
+def sampler(case: Case) -> Comparisons:
+    """A run from noise to data, or back."""
+    process, data = of_run(case), data_of(case)
+    if method_of(case) == "adaptive":
+        yield from adaptive(case, process, data)
+        return
+    times, outer = grid(case, process)
+    nodes = at_times(process, times)
     yield from grids(case, nodes, outer)
-    yield from guided_outputs(case, data)
+    yield from network(case, data)
+    if "orders" in case:
+        yield same("orders", np.diff(outer), case["orders"])
     yield from states(case, solver_of(case), nodes, data, outer)
 
 
-@checks("dpm_solver", "adaptive")
-def adaptive(case: Case) -> Comparisons:
+def adaptive(case: Case, process: Schedule, data: Problem) -> Comparisons:
     """A run that chooses its own steps, which are the same for all samples."""
     kwargs = case.kwargs
-    yield same("method", kwargs["method"] == "adaptive", True)
     unused(case, "steps", "skip_type", "lower_order_final", "return_intermediate")
     settings = {
         "order": kwargs.get("order", 2),
@@ -268,11 +278,9 @@ def adaptive(case: Case) -> Comparisons:
         "atol": kwargs.get("atol", 0.0078),
         "norm": "largest",
     }
-    words = ", ".join(f"{name}={value}" for name, value in settings.items())
-    solver = solvers.make(f"dpm_solver_adaptive({words})")
-    nodes = at_times(schedule(case.extra["schedule"]), np.array(ends(case)))
-    yield from outputs(case, predictions.make(MODELS[case.extra["model_type"]]))
-    data = problem(case.problem)
+    solver = solvers.make(spec("dpm_solver_adaptive", **settings))
+    nodes = at_times(process, np.array(ends(case, process)))
+    yield from network(case, data)
     found = replay(solver, nodes, model_of(case, data), case["x_init"])
     counted = found.evaluations[-1] + kwargs.get("denoise_to_zero", False)
     yield same("evaluations", counted, np.full(len(case["x_init"]), case.nfe))

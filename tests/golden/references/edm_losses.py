@@ -1,5 +1,8 @@
 """Losses of EDM, EDM2 and k-diffusion's training densities."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import jax
 import numpy as np
 from jaxtyping import Array
@@ -9,10 +12,11 @@ from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.predictions import X0
 from diffusion_jax.process.schedules import Schedule, schedules
 from diffusion_jax.process.times import Times, times
-from tests.golden.check import Comparisons, checks, same
+from tests.golden.check import Comparisons, Uncovered, checks, same
 from tests.golden.load import Case
 from tests.golden.losses import levels, loss_of, mixed, points_at, restated
 from tests.golden.problems import predicted, problem
+from tests.golden.spec import spec
 
 # Whatever the network predicts, the loss of the same estimate of x_0 is the same.
 PREDICTIONS = ("x0", "epsilon", "v", "edm")
@@ -42,6 +46,8 @@ def edm_losses(case: Case) -> Comparisons:
         # Their times run from 1 down to epsilon_t, ours up from the end of the schedule.
         u = 1 - draw * (1 - first)
         yield from _same_losses(case, (schedule, "uniform"), ("error_of", 0.5), u)
+    else:
+        raise Uncovered(f"loss {kind!r} is not known here")
 
 
 @checks("edm2", "losses")
@@ -82,45 +88,85 @@ def _same_losses(
         yield same(f"loss on {prediction}", found, case["loss"].mean(axis=1), rtol=1e-8)
 
 
+# k-diffusion's densities by what is in their functions' names.
+DENSITIES = ("log_normal", "log_logistic", "log_uniform", "v_diffusion", "cosine_interpolated")
+DENSITIES = ("split_log_normal", *DENSITIES)
+
+
+# Settings that only one of them has.
+OWN = {"image_d": "cosine_interpolated", "scale_1": "split_log_normal", "sigma_data": "v_diffusion"}
+
+
+def density(case: Case) -> str:
+    """Which density a case is of: by name, as several have the same settings, all with defaults."""
+    told = [case.extra.get(key) for key in ("density", "function", "cls")] + [case.name]
+    words = "".join(filter(str.isalpha, " ".join(str(word or "") for word in told)))
+    for name in DENSITIES:
+        if name.replace("_", "") in words:
+            return name
+    for setting, name in OWN.items():
+        if setting in case.kwargs:
+            return name
+    raise Uncovered(f"no density is known by the name {case.name!r}")
+
+
 @checks("k_diffusion", "sigma_density")
 def sigma_density(case: Case) -> Comparisons:
-    kwargs, u = case.kwargs, case["u"]
-    low, high = kwargs.get("min_value"), kwargs.get("max_value")
-    if "image_d" in kwargs:
-        member = (
-            f"cosine_interpolated(size={kwargs['image_d']}, "
-            f"noise_size_low={kwargs['noise_d_low']}, noise_size_high={kwargs['noise_d_high']}, "
-            f"sigma_data={kwargs.get('sigma_data', 1.0)}, "
-            f"sigma_min={1e-3 if low is None else low}, sigma_max={1e3 if high is None else high})"
-        )
+    member, u = DRAWN[density(case)](case.kwargs), case["u"]
+    if member.startswith("cosine_interpolated"):
         u = 1 - u  # theirs is less noisy as u grows
-    elif "scale_1" in kwargs:
-        below, above = kwargs["scale_1"], kwargs["scale_2"]
-        member = f"split_log_normal(mode={kwargs['loc']}, std_low={below}, std_high={above})"
+    elif member.startswith("log_normal"):
+        u = 1e-7 + u * (1 - 2e-7)  # so were uniform draws made normal ones in the recording
+    elif member.startswith("split"):
+        below, above = case.kwargs["scale_1"], case.kwargs["scale_2"]
         share, half = below / (below + above), 2 * stats.norm.sf(np.abs(case["n"]))
         u = np.where(u < share, share * half, 1 - (1 - share) * half)
-    elif "sigma_data" in kwargs:
-        data = kwargs["sigma_data"]
-        member = f"cosine(sigma_data={data}, {_bounds(low, high)})"
-    elif "loc" in kwargs and low is None and high is None:
-        member = f"log_normal(mean={kwargs['loc']}, std={kwargs['scale']})"
-        u = 1e-7 + u * (1 - 2e-7)  # so were uniform draws made normal ones in the recording
-    elif "loc" in kwargs:
-        member = (
-            f"log_logistic(mean={kwargs['loc']}, scale={kwargs['scale']}, {_bounds(low, high)})"
-        )
-    else:
-        member = f"log_uniform({_bounds(low, high)})"
-    schedule = schedules.make("edm(sigma_min=1e-30, sigma_max=1e30)")
+    schedule = schedules.make(spec("edm", sigma_min=NONE, sigma_max=1 / NONE))
     sigma = _times(times.make(member), u, schedule)
     yield same("sigma", sigma, case["sigma"], rtol=1e-9)
+
+
+NONE = 1e-150  # stands for a bound of 0, and its inverse for one of infinity
+
+
+def bounds(kwargs: Mapping[str, Any], low: float = 0, high: float = np.inf) -> dict[str, float]:
+    """The least and most sigma, whose defaults are a density's own; a bound may be none."""
+    given = kwargs.get("min_value"), kwargs.get("max_value")
+    low, high = (d if g is None else g for g, d in zip(given, (low, high), strict=True))
+    return {
+        "sigma_min": float(low) or NONE,
+        "sigma_max": 1 / NONE if high == np.inf else float(high),
+    }
+
+
+def cosine_interpolated(kwargs: Mapping[str, Any]) -> str:
+    """Simple diffusion's density, the only one that has bounds by default."""
+    settings = {
+        "size": kwargs["image_d"],
+        "noise_size_low": kwargs["noise_d_low"],
+        "noise_size_high": kwargs["noise_d_high"],
+        "sigma_data": kwargs.get("sigma_data", 1.0),
+    }
+    return spec("cosine_interpolated", **settings, **bounds(kwargs, 1e-3, 1e3))
+
+
+# What each density with its settings is called here.
+DRAWN: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "log_normal": lambda k: spec("log_normal", mean=k.get("loc", 0.0), std=k.get("scale", 1.0)),
+    "log_logistic": lambda k: spec(
+        "log_logistic", mean=k.get("loc", 0.0), scale=k.get("scale", 1.0), **bounds(k)
+    ),
+    "log_uniform": lambda k: spec(
+        "log_uniform", sigma_min=k["min_value"], sigma_max=k["max_value"]
+    ),
+    "v_diffusion": lambda k: spec("cosine", sigma_data=k.get("sigma_data", 1.0), **bounds(k)),
+    "cosine_interpolated": cosine_interpolated,
+    "split_log_normal": lambda k: spec(
+        "split_log_normal", mode=k["loc"], std_low=k["scale_1"], std_high=k["scale_2"]
+    ),
+}
 
 
 @jax.jit
 def _times(drawn: Times, u: Array, schedule: Schedule) -> Array:
     return drawn.time(u, schedule)
-
-
-def _bounds(low: float | None, high: float | None) -> str:
-    """Theirs are 0 and infinity by default."""
-    return f"sigma_min={low or 1e-15}, sigma_max={high if high not in (None, np.inf) else 1e15}"

@@ -16,8 +16,9 @@ from diffusion_jax.process.schedules.rescaled import Rescaled
 from diffusion_jax.sampling.grids import grids
 from diffusion_jax.sampling.guidance.autoguidance import Autoguidance
 from diffusion_jax.sampling.solvers import Solver, solvers
+from diffusion_jax.sampling.solvers.edm import EDMSampler
 from diffusion_jax.struct import Scalar, pytree
-from tests.golden.check import Comparisons, Deliberate, Fault, Uncovered, checks, same
+from tests.golden.check import Comparisons, Deliberate, Fault, Uncovered, checks, known, same
 from tests.golden.diffusers import exploding, outputs
 from tests.golden.load import Case
 from tests.golden.problems import Problem, problem
@@ -54,8 +55,8 @@ def bounds(case: Case, low: float, high: float) -> dict[str, float]:
     """The ends of the grid, by default `low` and `high`, and within what the network knows."""
     given = [case.kwargs.get(name) for name in ("sigma_min", "sigma_max")]
     low, high = (d if g is None else g for g, d in zip(given, (low, high), strict=True))
-    known = case.extra.get("net_sigma_min", 0), case.extra.get("net_sigma_max", np.inf)
-    return {"sigma_min": float(max(low, known[0])), "sigma_max": float(min(high, known[1]))}
+    least, most = case.extra.get("net_sigma_min", 0), case.extra.get("net_sigma_max", np.inf)
+    return {"sigma_min": float(max(low, least)), "sigma_max": float(min(high, most))}
 
 
 def karras(case: Case, ends: Mapping[str, float]) -> np.ndarray:
@@ -88,9 +89,9 @@ def run(case: Case, solver: Solver, clock: Schedule, sigma: np.ndarray) -> Compa
 def edm_sampler(case: Case) -> Comparisons:
     ends = bounds(case, 0.002, 80.0)
     sigma = karras(case, ends)
-    yield same("grid", sigma, case["sigma_steps"], rtol=1e-10)
-    solver = solvers.make(spec("edm", **churned_at(case, sigma)))
-    yield from run(case, solver, solvers.make("edm").clock, sigma)
+    sigma = rounded(case, sigma) if rounds(case) else sigma
+    yield same("grid", sigma, case["sigma_steps"], rtol=FLOAT32 if rounds(case) else 1e-10)
+    yield from run_of(case, solvers.make(spec("edm", **churned_at(case, sigma))), sigma)
 
 
 def vp(case: Case, ends: Mapping[str, float]) -> Schedule:
@@ -107,11 +108,14 @@ def vp(case: Case, ends: Mapping[str, float]) -> Schedule:
 
 
 CURVES = {("vp", "none"): "exploding", ("ve", "vp"): "preserving", ("linear", "vp"): "preserving"}
+SCHEDULES = ("vp", "ve", "linear")
+SCALINGS = ("vp", "none")
 
 
 def clock_of(case: Case, ends: Mapping[str, float]) -> Schedule:
     """The schedule in whose time a run of the ablation is."""
-    kind, scaling = case.kwargs.get("schedule", "linear"), case.kwargs.get("scaling", "none")
+    kind = known("schedule", case.kwargs.get("schedule", "linear"), *SCHEDULES)
+    scaling = known("scaling", case.kwargs.get("scaling", "none"), *SCALINGS)
     names = {"ve": "ve_sqrt", "linear": "edm"}
     inner = vp(case, ends) if kind == "vp" else schedules.make(names[kind])
     curve = CURVES.get((kind, scaling))
@@ -129,7 +133,7 @@ def table(case: Case) -> np.ndarray:
 
 def discretization(case: Case) -> str:
     """How a run of the ablation chooses its times."""
-    return str(case.kwargs.get("discretization", "edm"))
+    return str(known("discretization", case.kwargs.get("discretization", "edm"), *LOWEST))
 
 
 def discretized(case: Case, ends: Mapping[str, float]) -> np.ndarray:
@@ -143,14 +147,14 @@ def discretized(case: Case, ends: Mapping[str, float]) -> np.ndarray:
     if kind == "vp":
         grid = grids.make(spec("uniform", t_end=float(case.kwargs.get("epsilon_s", 1e-3))))
         return noise(grid, vp(case, ends), case)
-    known = table(case)
-    first = int((known < ends["sigma_min"]).sum())  # of the labels within the bounds
-    past = int((known > ends["sigma_max"]).sum())
-    grid = grids.make(f"iddpm(skipped={past}, train_steps={len(known) - first})")
+    levels = table(case)
+    first = int((levels < ends["sigma_min"]).sum())  # of the labels within the bounds
+    past = int((levels > ends["sigma_max"]).sum())
+    grid = grids.make(f"iddpm(skipped={past}, train_steps={len(levels) - first})")
     # Halves are rounded up in the paper, and to even numbers in the code.
-    step, span, last = np.arange(steps), len(known) - first - past - 1, max(steps - 1, 1)
+    step, span, last = np.arange(steps), len(levels) - first - past - 1, max(steps - 1, 1)
     halves = np.floor(step * span / last + 0.5) - np.rint(span / last * step)
-    return np.append(known[first + np.array(grid.labels(steps)) + halves.astype(int)], 0)
+    return np.append(levels[first + np.array(grid.labels(steps)) + halves.astype(int)], 0)
 
 
 LOWEST = {"vp": 0.002, "ve": 0.02, "iddpm": 0.002, "edm": 0.002}
@@ -167,20 +171,35 @@ def ablation_sampler(case: Case) -> Comparisons:
         low, high = (float(value) for value in level.noise_to_signal)
     ends = bounds(case, low, high)
     sigma = discretized(case, ends)
-    rounded = case.extra["round_sigma"] != "identity"
-    if rounded:
-        known = table(case)
-        nearest = np.abs(known - sigma[:-1, None]).argmin(axis=1)
-        sigma = np.append(known[nearest], 0)
-    yield same("grid", sigma, case["sigma_steps"], rtol=FLOAT32 if rounded else 1e-9)
+    sigma = rounded(case, sigma) if rounds(case) else sigma
+    yield same("grid", sigma, case["sigma_steps"], rtol=FLOAT32 if rounds(case) else 1e-9)
 
-    euler = case.kwargs.get("solver", "heun") == "euler"
+    euler = known("solver", case.kwargs.get("solver", "heun"), "euler", "heun") == "euler"
     part = float(case.kwargs.get("alpha", 1))
     solver = solvers.make(
         spec("edm", order=1 if euler else 2, part=part, last="slope", **churned_at(case, sigma))
     )
-    solver = dataclasses.replace(solver, clock=clock_of(case, ends))
-    if not rounded:
+    yield from run_of(case, dataclasses.replace(solver, clock=clock_of(case, ends)), sigma)
+
+
+def rounds(case: Case) -> bool:
+    """Whether the network knows but the noise levels of a table, and a run goes to the nearest."""
+    how = case.extra.get("round_sigma", "identity")
+    return bool(known("round_sigma", how, "identity", "iddpm table") == "iddpm table")
+
+
+def rounded(case: Case, sigma: np.ndarray) -> np.ndarray:
+    """The noise levels of improved DDPM's table that are nearest to those of a grid; the end is 0.
+
+    The table's settings are the network's.
+    """
+    levels = table(case)
+    return np.append(levels[np.abs(levels - sigma[:-1, None]).argmin(axis=1)], 0)
+
+
+def run_of(case: Case, solver: EDMSampler, sigma: np.ndarray) -> Comparisons:
+    """The run over our grid, or over the recorded one where that is of a table that is off."""
+    if not rounds(case):
         yield from run(case, solver, solver.clock, sigma)
         return
     if case.kwargs.get("S_churn", 0) > 0:

@@ -12,7 +12,6 @@ import numpy as np
 from jaxtyping import Array
 
 from diffusion_jax.process.level import Level
-from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.integrate import Integrator
 from diffusion_jax.sampling.likelihood import (
@@ -25,11 +24,12 @@ from diffusion_jax.sampling.solvers import Solver
 from diffusion_jax.sampling.solvers.euler_maruyama import EulerMaruyama
 from diffusion_jax.sampling.solvers.ode import ODE
 from diffusion_jax.sampling.solvers.reverse_diffusion import ReverseDiffusion
-from tests.golden.check import Comparisons, Uncovered, checks, same
+from tests.golden.check import Comparisons, Uncovered, checks, known, same
 from tests.golden.load import Case
 from tests.golden.problems import Problem, problem
 from tests.golden.references.score_sde_pc import process
 from tests.golden.replay import apart, at_times, replay
+from tests.golden.sit import interval, path
 
 # Errors of steps add up along the way.
 SLACK = 100
@@ -92,6 +92,7 @@ def score_sde_ode(case: Case) -> Comparisons:
     kwargs, data = case.kwargs, problem(case.problem)
     name, schedule, settings = process(case)
     denoises, _ = kwargs.get("denoise", False), kwargs.get("method")
+    count = int(kwargs.get("N", 1000))  # of the step that denoises
     rtol, atol = kwargs.get("rtol", 1e-5), kwargs.get("atol", 1e-5)
     nodes = at_times(schedule, np.array([1.0, kwargs.get("eps", 1e-3)]))
     # The largest states are the first ones, of VE as large as its noise.
@@ -103,7 +104,6 @@ def score_sde_ode(case: Case) -> Comparisons:
         yield same("exact end", end, case["ode_exact"], atol=loose)
         yield same("exact end, tightly", tight, case["ode_exact"], atol=1e-6)
     if denoises:
-        count = int(kwargs.get("N", 1000))
         solver, there = _last_step(name, nodes[1:], settings, count)
         mean = lambda x: apart(solver, data, nodes[1:], there, x[None]).x[0]  # noqa: E731
         end, tight = mean(end), mean(tight)
@@ -119,8 +119,10 @@ def score_sde_likelihood(case: Case) -> Comparisons:
     x, probe = jnp.asarray(case["x"]), jnp.asarray(case["probe"])
     prior = settings["sigma_max"] if name == "ve" else 1.0
     yield same("exact", -np.asarray(exactly(data, x, start)), case["nll_nats_exact"], rtol=1e-9)
-    assert kwargs.get("hutchinson_type", "Rademacher") in ("Rademacher", "Gaussian")
-    _, rtol, atol = kwargs.get("method"), kwargs.get("rtol", 1e-5), kwargs.get("atol", 1e-5)
+    probed = kwargs.get("hutchinson_type", "Rademacher")
+    known("hutchinson_type", probed, "Rademacher", "Gaussian")
+    _ = kwargs.get("method"), kwargs.get("N")
+    rtol, atol = kwargs.get("rtol", 1e-5), kwargs.get("atol", 1e-5)
     loose = Integrator(rtol=rtol, atol=atol)
     found = [likelihood(data, x, start, end, probe, how) for how in (TIGHT, loose)]
     # They also estimate the part of the trace that is the same everywhere, and known.
@@ -144,25 +146,23 @@ def k_diffusion(case: Case) -> Comparisons:
     yield same("exact", exactly(data, x, start), case["ll_exact"], rtol=1e-9)
     tight = likelihood(data, x, start, end, probe, TIGHT)
     yield same("tightly", tight.log_density, case["ll_hutch_exact"], atol=1e-6)
-    loose = Integrator(rtol=kwargs["rtol"], atol=kwargs["atol"])
+    rtol, atol = kwargs.get("rtol", 1e-4), kwargs.get("atol", 1e-4)
+    loose = Integrator(rtol=rtol, atol=atol)
     found = likelihood(data, x, start, end, probe, loose)
     # Their tolerance is met on average over the batch, and no better for single samples.
-    slack = 5 * SLACK * max(kwargs["rtol"], kwargs["atol"])
+    slack = 5 * SLACK * max(rtol, atol)
     yield same("likelihood", found.log_density, case["ll"], atol=slack)
-
-
-PATHS = {"Linear": "rectified_flow", "GVP": "trig_flow", "VP": "vp_linear"}
 
 
 @checks("sit", "likelihood")
 def sit_likelihood(case: Case) -> Comparisons:
     kwargs, data = case.kwargs, problem(case.problem)
-    schedule = schedules.make(PATHS[kwargs["path_type"]])
-    last = 0.999 if kwargs["path_type"] == "VP" else 1.0
-    for name in ("prediction", "sampling_method", "num_steps"):
+    schedule, usual = path(kwargs), interval(case)
+    for name in ("sampling_method", "num_steps"):
         _ = kwargs.get(name)  # theirs also returns what is on the way
     # Run backwards, their interval runs from data to noise, as ours does.
-    ends = at_times(schedule, np.array([kwargs.get("t0", 0.0), kwargs.get("t1", last)])).level
+    given = [kwargs.get(name, end) for name, end in zip(("t0", "t1"), usual, strict=True)]
+    ends = at_times(schedule, np.array(given)).level
     start, end = (of_level(ends.alpha[i], ends.sigma[i]) for i in (0, 1))
     x = jnp.asarray(case["x"])
     clean = exactly(data, x, of_level(1, 0))

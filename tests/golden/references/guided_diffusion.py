@@ -12,13 +12,14 @@ from diffusion_jax.process.posterior import posterior
 from diffusion_jax.process.predictions import Prediction
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.solvers.ancestral import Ancestral, MeanShift
-from tests.golden.check import Comparisons, checks, same
+from tests.golden.check import Comparisons, checks, known, same
 from tests.golden.load import Case
 from tests.golden.openai import (
     ROUNDING,
     VARIANCES,
     Chain,
     ClassGradient,
+    asked,
     dit_schedule,
     kept,
     sampled,
@@ -32,10 +33,10 @@ from tests.golden.replay import nodes_at, replay
 def p_sample(case: Case) -> Comparisons:
     chain = yield from _chain(case)
     yield from _evaluations(case, chain)
-    _ = case.kwargs["eta"]  # handed to the loop, which has no use for it here
-    kind = VARIANCES[case.kwargs["model_var_type"]]
+    _ = asked(case, "eta")  # handed to the loop, which has no use for it here
+    kind = VARIANCES[asked(case, "model_var_type")]
     # A predicted mean is taken as it is: clipping x_0 leaves it alone.
-    clip = case.kwargs["clip_denoised"] and case.kwargs["model_mean_type"] != "PREVIOUS_X"
+    clip = asked(case, "clip_denoised") and asked(case, "model_mean_type") != "PREVIOUS_X"
     data = told(
         sampled(problem(case.problem), clip=clip),
         kind,
@@ -45,7 +46,7 @@ def p_sample(case: Case) -> Comparisons:
     solver: Solver = Ancestral("learned" if kind.startswith("learned") else kind)
     gradient = _gradient(case)
     if gradient is not None:
-        solver = MeanShift(gradient, float(case.kwargs["cond_scale"]), solver, _last(case, chain))
+        solver = MeanShift(gradient, float(asked(case, "cond_scale")), solver, _last(case, chain))
     yield from _states(case, chain, solver, data)
 
 
@@ -53,12 +54,11 @@ def p_sample(case: Case) -> Comparisons:
 def ddim_sample(case: Case) -> Comparisons:
     chain = yield from _chain(case)
     yield from _evaluations(case, chain)
-    gradient, scale = _gradient(case), float(case.kwargs["cond_scale"])
-    clip = case.kwargs["clip_denoised"]
+    gradient, scale = _gradient(case), float(asked(case, "cond_scale"))
+    clip = asked(case, "clip_denoised")
     data = sampled(problem(case.problem), clip, gradient, scale)
-    # DDIM has no use for a variance.
-    yield same("variance", case.kwargs["model_var_type"] in VARIANCES, True)
-    eta = case.kwargs["eta"]
+    _ = VARIANCES[asked(case, "model_var_type")]  # DDIM has no use for a variance
+    eta = asked(case, "eta")
     yield from _states(case, chain, solvers.make(f"ddim(eta={eta})"), data)
 
 
@@ -67,10 +67,9 @@ def ddim_reverse(case: Case) -> Comparisons:
     """The same step upwards, from the least noisy entry to a last one without signal."""
     chain = yield from _chain(case)
     yield from _evaluations(case, chain, upwards=True)
-    yield same("variance", case.kwargs["model_var_type"] in VARIANCES, True)
-    yield same("eta", case.kwargs["eta"], 0)
-    clip, gradient = case.kwargs["clip_denoised"], _gradient(case)
-    data = sampled(problem(case.problem), clip, gradient, float(case.kwargs["cond_scale"]))
+    _ = VARIANCES[asked(case, "model_var_type")], known("eta", asked(case, "eta"), 0)
+    clip, gradient = asked(case, "clip_denoised"), _gradient(case)
+    data = sampled(problem(case.problem), clip, gradient, float(asked(case, "cond_scale")))
     nodes = nodes_at(np.append(chain.levels.alpha, 0.0), np.append(chain.levels.sigma, 1.0))
     states = replay(solvers.make("ddim"), nodes, data, case["x_init"])
     yield same("trajectory", states.x, case["traj"][1:], atol=1e-9)
@@ -79,10 +78,10 @@ def ddim_reverse(case: Case) -> Comparisons:
 
 def _chain(case: Case) -> Any:
     """The chain that a case's settings mean, held against the recorded one."""
-    trained = case.kwargs.get("T", 1000)
-    labels = kept(case.kwargs.get("respacing"), trained)
+    trained = asked(case, "T")
+    labels = kept(asked(case, "respacing"), trained)
     yield same("labels", labels, case["timestep_map"])
-    chain = Chain.of(case.kwargs.get("schedule", "linear"), trained, labels)
+    chain = Chain.of(asked(case, "schedule"), trained, labels)
     yield same(
         "alphas_cumprod", chain.levels.alpha**2, case["alphas_cumprod"], rtol=1e-8, atol=ROUNDING
     )
@@ -131,24 +130,24 @@ def _evaluations(case: Case, chain: Chain, upwards: bool = False) -> Comparisons
     yield same("NFE", chain.steps, case.nfe)
     yield same("alpha", alpha, case["eval_alpha"], rtol=1e-10, atol=ROUNDING)
     yield same("sigma", sigma, case["eval_sigma"], rtol=1e-10)
-    scale = 1000 / chain.trained if case.kwargs["rescale_timesteps"] else 1
+    scale = 1000 / chain.trained if asked(case, "rescale_timesteps") else 1
     yield same("label", chain.labels[order] * scale, case["eval_t"], rtol=1e-12)
-    prediction = chain.prediction(case.kwargs["model_mean_type"])
+    prediction = chain.prediction(asked(case, "model_mean_type"))
     found = _output(case, prediction, alpha, sigma)
     yield same("output", found, case["eval_out"], rtol=1e-8, atol=1e-9)
 
 
 def _gradient(case: Case) -> ClassGradient | None:
-    component = case.kwargs["cond_class"]
+    component = asked(case, "cond_class")
     if component is None:
-        _ = case.kwargs["cond_scale"]  # without effect
+        _ = asked(case, "cond_scale")  # without effect
         return None
     return ClassGradient(problem(case.problem), jnp.asarray(component))
 
 
 def _last(case: Case, chain: Chain) -> Any:
     """The variance by which the last step's mean is shifted."""
-    kind = VARIANCES[case.kwargs["model_var_type"]]
+    kind = VARIANCES[asked(case, "model_var_type")]
     if kind == "small":
         return 0.0
     if kind == "learned":
@@ -172,11 +171,11 @@ def _states(case: Case, chain: Chain, solver: Solver, data: Problem) -> Comparis
     states = replay(solver, nodes_at(*chain.down), data, case["x_init"], case.get("noise"))
     yield same("trajectory", states.x, case["traj"][1:], atol=1e-9)
     # Theirs is from before a classifier shifts the mean, and clipped also where that is unused.
-    if case.kwargs["cond_class"] is None and not case.kwargs["clip_denoised"]:
+    if asked(case, "cond_class") is None and not asked(case, "clip_denoised"):
         yield same("x_0", states.denoised, case["pred_xstart"], atol=1e-8)
     if "cond_grad" in case:
         level = Level(*(jnp.asarray(case[f"eval_{n}"][:, None]) for n in ("alpha", "sigma")))
         gradient = np.asarray(_each(_gradient(case), jnp.asarray(case["eval_x"]), level))
-        scale = case.kwargs["cond_scale"]
+        scale = asked(case, "cond_scale")
         yield same("gradient", scale * gradient, case["cond_grad"], rtol=1e-7, atol=1e-8)
     yield same("final", states.x[-1], case["final"], atol=1e-9)

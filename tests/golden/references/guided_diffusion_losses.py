@@ -18,19 +18,28 @@ from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.process.times.uniform import Discrete
 from diffusion_jax.process.weightings.plain import Simple
 from diffusion_jax.sampling.bound import Bound, variational_bound
-from tests.golden.check import Comparisons, checks, same
+from tests.golden.check import Comparisons, checks, known, same
 from tests.golden.load import Case
 from tests.golden.losses import levels, loss_of, mixed
-from tests.golden.openai import ROUNDING, VARIANCES, Chain, kept, sampled, told
+from tests.golden.openai import ROUNDING, VARIANCES, Chain, asked, kept, sampled, told
 from tests.golden.problems import Problem, predicted, problem
+
+
+LOSSES = ("MSE", "RESCALED_MSE", "KL", "RESCALED_KL")
+
+
+def chain_of(case: Case) -> Chain:
+    """The chain that a case's settings mean."""
+    trained = asked(case, "T")
+    return Chain.of(asked(case, "schedule"), trained, kept(asked(case, "respacing"), trained))
 
 
 @checks("guided_diffusion", "losses")
 def training_losses(case: Case) -> Comparisons:
-    kwargs = case.kwargs
-    _ = kwargs.get("rescale_timesteps")  # labels alone
-    chain = Chain.of(kwargs["schedule"], kwargs["T"], kept(kwargs["respacing"], kwargs["T"]))
-    kind, name = VARIANCES[kwargs["model_var_type"]], kwargs["loss_type"]
+    _ = case.kwargs.get("rescale_timesteps")  # labels alone
+    chain = chain_of(case)
+    kind = VARIANCES[asked(case, "model_var_type")]
+    name = known("loss_type", asked(case, "loss_type"), *LOSSES)
     learns, rescaled = kind.startswith("learned"), name.startswith("RESCALED")
     variational = losses.make(f"variational(kind={kind}, steps={chain.steps})")
     if name.endswith("KL"):
@@ -40,7 +49,7 @@ def training_losses(case: Case) -> Comparisons:
         loss = losses.make(f"hybrid(kind={kind}, part={part}, steps={chain.steps})")
     else:
         loss = Squared()
-    prediction = chain.prediction(kwargs["model_mean_type"])
+    prediction = chain.prediction(asked(case, "model_mean_type"))
     times, u = Discrete(chain.steps), (case["t"] + 0.5) / chain.steps
 
     def found(loss: Loss, output: Array) -> np.ndarray:
@@ -83,15 +92,14 @@ def _bound(
 
 @checks("guided_diffusion", "vlb")
 def calc_bpd_loop(case: Case) -> Comparisons:
-    kwargs = case.kwargs
-    _ = kwargs.get("rescale_timesteps")  # labels alone
-    chain = Chain.of(kwargs["schedule"], kwargs["T"], kept(kwargs["respacing"], kwargs["T"]))
+    _ = case.kwargs.get("rescale_timesteps")  # labels alone
+    chain = chain_of(case)
     yield same("labels", chain.labels, case["timestep_map"])
     signal = chain.levels.alpha**2
     yield same("alphas_cumprod", signal, case["alphas_cumprod"], rtol=1e-8, atol=ROUNDING)
-    kind = VARIANCES[kwargs["model_var_type"]]
+    kind = VARIANCES[asked(case, "model_var_type")]
     sigma = chain.down[1][:-1]
-    exact = sampled(problem(case.problem), kwargs["clip_denoised"])
+    exact = sampled(problem(case.problem), asked(case, "clip_denoised"))
     data = told(exact, kind, sigma, case.get("var_pred"))
     x0, noise = jnp.asarray(case["x_start"]), jnp.asarray(case["noise"])
     variance = "learned" if kind.startswith("learned") else kind
@@ -107,7 +115,7 @@ def calc_bpd_loop(case: Case) -> Comparisons:
     # The network's own prediction, before anything is clipped.
     alpha = chain.down[0][:-1]
     x = alpha[:, None, None] * case["x_start"] + sigma[:, None, None] * case["noise"]
-    prediction = chain.prediction(kwargs["model_mean_type"])
+    prediction = chain.prediction(asked(case, "model_mean_type"))
     at = alpha[:, None], sigma[:, None]
     found = predicted(problem(case.problem), prediction, x, *at)
     yield same("output", found, case["eval_out"], rtol=1e-7, atol=1e-9)

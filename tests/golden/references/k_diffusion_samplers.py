@@ -14,7 +14,7 @@ from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.solvers.ancestral_sigma import DPM2Ancestral, TwoEvaluations
 from diffusion_jax.sampling.solvers.dpmpp_sde import shared_part
 from diffusion_jax.sampling.solvers.rescaled import down_and_up
-from tests.golden.check import Comparisons, Deliberate, Fault, checks, same
+from tests.golden.check import Comparisons, Deliberate, Fault, Known, checks, same
 from tests.golden.diffusers import exploding, outputs
 from tests.golden.load import Case
 from tests.golden.problems import problem
@@ -38,10 +38,10 @@ def noisy(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return {"eta": kwargs.get("eta", 1.0), "s_noise": kwargs.get("s_noise", 1.0)}
 
 
-VARIANTS = {"midpoint": "midpoint", "heun": "taylor"}
+VARIANTS = Known("solver_type", {"midpoint": "midpoint", "heun": "taylor"})
 
 # What each sampler with its settings is called here.
-SAMPLERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+SPECS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "sample_euler": lambda k: spec("edm", order=1, **churned(k)),
     "sample_heun": lambda k: spec("edm", **churned(k)),
     "sample_dpm_2": lambda k: spec("dpm_2", **churned(k)),
@@ -58,6 +58,17 @@ SAMPLERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
         "dpmpp_3m_sde", variant="taylor", released=True, **noisy(k)
     ),
 }
+SAMPLERS = Known("sampler", SPECS)
+
+
+GRIDS = Known(
+    "grid",
+    {
+        "karras": lambda k, ends: spec("karras", rho=k.get("rho", 7.0), **ends),
+        "exponential": lambda k, ends: spec("log_snr", **ends),
+        "polyexponential": lambda k, ends: spec("polyexponential", rho=k.get("rho", 1.0), **ends),
+    },
+)
 
 
 def noise_grid(name: str, n: int, given: Mapping[str, Any]) -> np.ndarray:
@@ -69,11 +80,7 @@ def noise_grid(name: str, n: int, given: Mapping[str, Any]) -> np.ndarray:
     else:
         ends = {"sigma_min": given["sigma_min"], "sigma_max": given["sigma_max"]}
         schedule = spec("edm", **ends)
-        grid = {
-            "karras": spec("karras", rho=given.get("rho", 7.0), **ends),
-            "exponential": spec("log_snr", **ends),
-            "polyexponential": spec("polyexponential", rho=given.get("rho", 1.0), **ends),
-        }[name]
+        grid = GRIDS[name](given, ends)
     level = compiled(grids.make(grid), schedules.make(schedule), n).level
     return np.asarray(level.sigma) / np.asarray(level.alpha)
 
@@ -173,8 +180,7 @@ def ends_of(case: Case) -> tuple[float, float]:
 @checks("k_diffusion", "dpm_fast_adaptive")
 def dpm_fast_adaptive(case: Case) -> Comparisons:
     yield from outputs(case, predictions.make("x0"))
-    fast = case.extra["sampler"] == "sample_dpm_fast"
-    yield from (dpm_fast(case) if fast else dpm_adaptive(case))
+    yield from Known("sampler", DPM_SOLVERS)[case.extra["sampler"]](case)
 
 
 def dpm_fast(case: Case) -> Comparisons:
@@ -237,3 +243,6 @@ def dpm_adaptive(case: Case) -> Comparisons:
     state = replay(solver, nodes, problem(case.problem), case["x_init"], draws)
     yield same("evaluations", state.evaluations[-1].max(), asked)
     yield same("final", state.x[-1], case["final"], atol=1e-6)
+
+
+DPM_SOLVERS = {"sample_dpm_fast": dpm_fast, "sample_dpm_adaptive": dpm_adaptive}

@@ -16,7 +16,7 @@ from diffusion_jax.process.times import times
 from diffusion_jax.process.weightings import weightings
 from diffusion_jax.sampling.grids import grids
 from diffusion_jax.sampling.solvers.rescaled import down_and_up
-from tests.golden.check import Comparisons, checks, same
+from tests.golden.check import Comparisons, Known, checks, same
 from tests.golden.load import Case
 from tests.golden.losses import levels, loss_of, mixed, points_at
 from tests.golden.replay import at_times, times_of
@@ -28,8 +28,9 @@ _to_x0 = jax.jit(to_x0)
 
 @checks("k_diffusion", "ancestral_step")
 def ancestral_step(case: Case) -> Comparisons:
-    ends = [jnp.asarray(case[name]) for name in ("sigma_from", "sigma_to", "eta")]
-    down, up = down_and_up(*ends)
+    ends = [jnp.asarray(case[name]) for name in ("sigma_from", "sigma_to")]
+    eta = case["eta"] if "eta" in case else case.kwargs.get("eta", 1.0)
+    down, up = down_and_up(*ends, jnp.asarray(eta))
     yield same("down", down, case["sigma_down"], rtol=CLOSE, atol=1e-14)
     yield same("up", up, case["sigma_up"], rtol=CLOSE, atol=1e-14)
 
@@ -44,6 +45,7 @@ class Wrapper:
         weighting: spec of what its error is weighted by.
         sigma_data: by which inputs are scaled.
         entries: how many levels the network knows; None if all.
+        rounds: whether it is told the nearest of them.
     """
 
     schedule: Schedule
@@ -51,6 +53,7 @@ class Wrapper:
     weighting: str = "simple"
     sigma_data: float = 1.0
     entries: int | None = None
+    rounds: bool = False
 
     def label(self, sigma: np.ndarray) -> np.ndarray:
         """Our time of the level, or the number of the entry, least noise first from 0."""
@@ -70,11 +73,10 @@ class Wrapper:
         return objective, np.log(sigma / low) / np.log(high / low)
 
 
-WEIGHTINGS = {
-    "karras": "edm",
-    "snr": "snr",
-    "soft-min-snr": "soft_min_snr(gamma={gamma})",
-}
+WEIGHTINGS = Known(
+    "weighting",
+    {"karras": "edm", "snr": "snr", "soft-min-snr": "soft_min_snr(gamma={gamma})"},
+)
 
 
 def _wrapper(case: Case) -> Wrapper:
@@ -84,9 +86,10 @@ def _wrapper(case: Case) -> Wrapper:
         count = kwargs.get("N", len(case["alphas_cumprod"]))
         # A network that predicts eps has no c_skip.
         prediction = "v" if "c_skip" in case else "epsilon"
-        return Wrapper(LogSnrTable(table, count), prediction, entries=count)
-    if "sigma_data" in kwargs:
-        data = kwargs["sigma_data"]
+        rounds = bool(kwargs.get("quantize", False))
+        return Wrapper(LogSnrTable(table, count), prediction, entries=count, rounds=rounds)
+    if "t_interp" not in case:  # only EDM's networks are told sigma itself
+        data = kwargs.get("sigma_data", 1.0)
         weighting = WEIGHTINGS[kwargs.get("weighting", "karras")].format(gamma=data**-2)
         schedule = schedules.make("edm(sigma_min=1e-9, sigma_max=1e9)")
         return Wrapper(schedule, "edm", weighting, data)
@@ -152,7 +155,10 @@ def _scalings(case: Case, wrapper: Wrapper) -> Comparisons:
 
 def _told(wrapper: Wrapper, sigma: np.ndarray) -> np.ndarray:
     """What the network is told of the level: sigma itself by the wrapper of EDM's networks."""
-    return sigma if wrapper.prediction == "edm" else wrapper.label(sigma)
+    if wrapper.prediction == "edm":
+        return sigma
+    label = wrapper.label(sigma)
+    return np.rint(label) if wrapper.rounds else label
 
 
 def _loss(case: Case, wrapper: Wrapper) -> Comparisons:

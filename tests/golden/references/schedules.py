@@ -16,10 +16,12 @@ from diffusion_jax.process.schedules import Schedule, schedules
 from diffusion_jax.process.schedules.learned import MonotoneNetwork
 from diffusion_jax.process.schedules.table import Table
 from diffusion_jax.sampling.solvers.diffusion import coefficient, half_squared_diffusion
-from tests.golden.check import Comparisons, checks, same
+from tests.golden.check import Comparisons, Known, checks, known, same
 from tests.golden.load import Case
 from tests.golden.losses import restated
 from tests.golden.replay import at_times, times_of
+from tests.golden.sit import path
+from tests.golden.vp_schedules import told
 
 
 def monotone(offset: np.ndarray, slope: np.ndarray, *hidden: np.ndarray) -> MonotoneNetwork:
@@ -47,20 +49,14 @@ def _level(schedule: Schedule, time: Any) -> tuple[Level, Level]:
 @checks("unipc", "schedules")
 def half_log_snr(case: Case) -> Comparisons:
     """NoiseScheduleVP: lambda is half the log-SNR."""
-    kwargs, last = case.kwargs, float(case["T"])
-    if kwargs.get("schedule") == "linear":
-        ends = kwargs["continuous_beta_0"], kwargs["continuous_beta_1"]
-        schedule = schedules.make("vp_linear(beta_min={}, beta_max={})".format(*ends))
-    elif kwargs.get("schedule") == "discrete":
+    schedule, last = told(case), float(case["T"])
+    if "t_array" in case:
         # Only here may entries of little signal be cut off: time goes on to 1 all the same.
-        schedule = Table(jnp.asarray(case["log_alpha_array"]))
         yield same("knots", schedule._times, np.ravel(case["t_array"]), rtol=1e-12)
-        if "betas" in case:
-            kept = len(case["log_alpha_array"])
-            whole = Table.from_betas(jnp.asarray(case["betas"]))
-            yield same("log alpha", whole.log_alpha[:kept], case["log_alpha_array"], rtol=1e-10)
-    else:
-        schedule = schedules.make(f"iddpm_cosine(t_max={last})")
+    if "log_alpha_array" in case and "betas" in case:
+        knots = np.ravel(case["log_alpha_array"])
+        whole = Table.from_betas(jnp.asarray(np.ravel(case["betas"])))
+        yield same("log alpha of betas", whole.log_alpha[: len(knots)], knots, rtol=1e-10)
     yield same("last time", schedule.t_max, last)
     level, _ = _level(schedule, case["t"])
     yield same("log alpha", np.log(level.alpha), case["log_alpha"], rtol=1e-10, atol=1e-14)
@@ -83,12 +79,12 @@ def sde_lib(case: Case) -> Comparisons:
     steps = int(kwargs.get("N", 1000))
     low, high = kwargs.get("sigma_min", 0.01), kwargs.get("sigma_max", 50.0)
     first, last = kwargs.get("beta_min", 0.1), kwargs.get("beta_max", 20.0)
-    spec = {
+    specs = {
         "vp": f"vp_linear(beta_min={first}, beta_max={last})",
         "subvp": f"sub_vp(beta_min={first}, beta_max={last})",
         "ve": f"ve(sigma_min={low}, sigma_max={high})",
-    }[kind]
-    schedule = schedules.make(spec)
+    }
+    schedule = schedules.make(Known("sde", specs)[kind])
     level, slope = _level(schedule, case["t"])
     yield same("alpha", level.alpha, case["mean_coeff"], rtol=1e-10)
     yield same("sigma", level.sigma, case["std"], rtol=1e-9)
@@ -123,15 +119,10 @@ def sde_lib(case: Case) -> Comparisons:
     yield same("noise of a step", added, case["G"], rtol=1e-8)
 
 
-# Their name of a path: ours. Their time runs from noise to data.
-PATHS = {"Linear": "rectified_flow", "GVP": "trig_flow", "VP": "vp_linear"}
-
-
 @checks("sit", "paths")
 def paths(case: Case) -> Comparisons:
-    # The path is told by the case's name alone.
-    path = next(ours for theirs, ours in PATHS.items() if case.name.split("_")[0] == theirs)
-    schedule = schedules.make(path)
+    # The path may be told by the case's name alone.
+    schedule = path({"path_type": case.kwargs.get("path_type", case.name.split("_")[0])})
     nodes = at_times(schedule, 1 - case["t"])
     level, slope = jax.tree.map(np.asarray, (nodes.level, nodes.rate))
     x = case["x"]
@@ -178,8 +169,9 @@ UNSEEN_BY_GAMMA += ("sm_pdrop",)
 @checks("vdm", "gamma")
 def gamma(case: Case) -> Comparisons:
     kwargs = case.kwargs
-    yield same("settings", sum(kwargs[name] is None for name in UNSEEN_BY_GAMMA), 0)
+    _ = [kwargs.get(name) for name in UNSEEN_BY_GAMMA]
     kind, low, high = (kwargs[name] for name in ("gamma_type", "gamma_min", "gamma_max"))
+    known("gamma_type", kind, "fixed", "learnable_scalar", "learnable_nnet")
     schedule: Schedule = schedules.make(f"linear_log_snr(log_snr_min={-high}, log_snr_max={-low})")
     tolerance = 1e-10
     if kind == "learnable_scalar":
@@ -212,12 +204,13 @@ def _slope(schedule: Schedule, time: Array) -> Array:
 
 
 # EDM's names of preconditionings: the schedule, what the network predicts, and its sigma_data.
-PRECONDITIONINGS = {
+SPECS = {
     "VPPrecond": ("vp_linear(beta_min={beta_min}, beta_max={beta_max})", "epsilon"),
     "VEPrecond": ("ve_sqrt", "scaled_score"),
     "iDDPMPrecond": ("ddpm_cosine(steps={M}, offset={C_2}, largest_beta={beta})", "epsilon"),
     "EDMPrecond": ("edm", "edm(sigma_data={sigma_data})"),
 }
+PRECONDITIONINGS = Known("cls", SPECS)
 
 
 @checks("edm", "schedules")

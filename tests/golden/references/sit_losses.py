@@ -1,19 +1,20 @@
 """SiT's losses. Their time runs from noise to data, so velocities have the other sign."""
 
 from diffusion_jax.process.objective import Objective
-from tests.golden.check import Comparisons, checks, same
+from tests.golden.check import Comparisons, Known, checks, known, same
 from tests.golden.load import Case
 from tests.golden.losses import levels, loss_of, mixed
 from tests.golden.problems import predicted, problem
+from tests.golden.sit import PATHS
 
-PATHS = {"Linear": "rectified_flow", "GVP": "cosine", "VP": "vp_linear"}
-NAMES = {"velocity": "velocity", "noise": "epsilon", "score": "score"}
+NAMES = Known("prediction", {"velocity": "velocity", "noise": "epsilon", "score": "score"})
 
 
 @checks("sit", "losses")
 def sit_losses(case: Case) -> Comparisons:
     kwargs = case.kwargs
-    prediction, weight = NAMES[kwargs["prediction"]], kwargs.get("loss_weight")
+    prediction = NAMES[kwargs.get("prediction", "velocity")]
+    weight = known("loss_weight", kwargs.get("loss_weight"), None, "velocity", "likelihood")
     _ = kwargs.get("train_eps"), kwargs.get("sample_eps")  # t0 and t1 are recorded
     schedule = PATHS[kwargs["path_type"]]
     weighting = "error_of" if weight is None else "error_of(prediction=velocity)"

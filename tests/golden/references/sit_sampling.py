@@ -16,32 +16,15 @@ from diffusion_jax.sampling.solvers.heun import Heun
 from diffusion_jax.sampling.solvers.midpoint import Midpoint
 from diffusion_jax.sampling.solvers.runge_kutta import RungeKutta
 from diffusion_jax.sampling.solvers.stochastic_heun import StochasticHeun
-from tests.golden.check import Comparisons, Deliberate, Fault, Uncovered, checks, same
+from tests.golden.check import Comparisons, Deliberate, Fault, Known, Uncovered, checks, known, same
 from tests.golden.load import Case
 from tests.golden.problems import predicted, problem
 from tests.golden.references.flows import SLACK, flow
 from tests.golden.replay import at_times, replay, with_clean
+from tests.golden.sit import interval, path
 
-PATHS = {"Linear": "rectified_flow", "GVP": "trig_flow", "VP": "vp_linear"}
-# Away from the ends of the interval, where a path or what the network predicts has none.
-MARGIN = 1e-3
 # sigma for clean data, where the flow is the limit of what it is close by.
 NEAR = 1e-8
-
-
-def _interval(case: Case, sde: bool, last_size: float) -> tuple[float, float]:
-    """Their first and last time."""
-    kwargs = case.kwargs
-    path, prediction = kwargs["path_type"], kwargs["prediction"]
-    end = 1 - last_size if sde and last_size else 1 - MARGIN
-    if path == "VP":
-        return 0.0, end
-    if prediction == "velocity" and not sde:
-        return 0.0, 1.0
-    start = MARGIN if prediction != "velocity" else 0.0
-    if prediction == "velocity" and not last_size:
-        end = 1.0
-    return start, end
 
 
 def _nodes(schedule: Schedule, theirs: np.ndarray) -> Nodes:
@@ -53,12 +36,10 @@ def _nodes(schedule: Schedule, theirs: np.ndarray) -> Nodes:
 
 def _network(case: Case, schedule: Schedule) -> Comparisons:
     """What their network gives, at the times that our schedules reach."""
-    kinds: dict[str, Prediction] = {
-        "velocity": Velocity(schedule),
-        "score": Score(),
-        "noise": Epsilon(),
-    }
-    kind = case.kwargs["prediction"]
+    kinds: dict[str, Prediction] = Known(
+        "prediction", {"velocity": Velocity(schedule), "score": Score(), "noise": Epsilon()}
+    )
+    kind = case.kwargs.get("prediction", "velocity")
     reached = (case["eval_t"] <= 1 - 1e-6) & (case["eval_t"] >= 0)
     if kind != "velocity":
         reached &= case["eval_alpha"] > 0
@@ -86,11 +67,11 @@ ADAPTIVE = ("dopri5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun")
 @checks("sit", "ode")
 def sit_ode(case: Case) -> Comparisons:
     kwargs, data = case.kwargs, problem(case.problem)
-    schedule = schedules.make(PATHS[kwargs["path_type"]])
+    schedule = path(kwargs)
     if kwargs.get("reverse", False):
         raise Uncovered("a run from data to noise whose velocity is that of the other direction")
     count = kwargs.get("num_steps", 50)
-    times = np.linspace(*_interval(case, sde=False, last_size=0), count)
+    times = np.linspace(*interval(case), count)
     yield same("times", times, case["t_grid"], atol=1e-12)
     yield from _network(case, schedule)
     x, nodes = case["x_init"], _nodes(schedule, times)
@@ -102,7 +83,7 @@ def sit_ode(case: Case) -> Comparisons:
         yield same("exact end", tight[-1], case["ode_exact"], atol=1e-6)
         return
     if method not in ODES:
-        raise Uncovered(f"we have no {method}, a multistep method in the schedule's own time")
+        raise Uncovered(f"sampling_method {method!r}, which the library does not have")
     solver, every = ODES[method]
     if every > 1:  # a step of ours is between two nodes of one of theirs
         parts = np.arange(every) / every
@@ -126,22 +107,25 @@ def _refused() -> None:
 
 
 INFINITE = Fault("with SBDM it starts where g² is infinite, and gives NaN; ours refuses", _refused)
+SDES = Known("sampling_method", {"Euler": EulerMaruyama, "Heun": StochasticHeun})
 FORMS = {"inccreasing-decreasing": "increasing_decreasing", "SBDM": "sbdm"}
 
 
 @checks("sit", "sde")
 def sit_sde(case: Case) -> Comparisons:
     kwargs, data = case.kwargs, problem(case.problem)
-    schedule = schedules.make(PATHS[kwargs["path_type"]])
+    schedule = path(kwargs)
     last, size = kwargs.get("last_step", "Mean"), kwargs.get("last_step_size", 0.04)
     size = 0.0 if last is None else size
     count = kwargs.get("num_steps", 250)
-    times = np.linspace(*_interval(case, sde=True, last_size=size), count)
+    times = np.linspace(*interval(case, sde=True, last_size=size), count)
     yield same("times", times, case["t_grid"], atol=1e-12)
     yield from _network(case, schedule)
     form = kwargs.get("diffusion_form", "SBDM")
-    kind = {"Euler": EulerMaruyama, "Heun": StochasticHeun}[kwargs.get("sampling_method", "Euler")]
-    ending = "none" if last is None else last.lower()
+    kind = SDES[kwargs.get("sampling_method", "Euler")]
+    ending = (
+        "none" if last is None else known("last_step", last, "Mean", "Tweedie", "Euler").lower()
+    )
     solver = kind(FORMS.get(form, form), kwargs.get("diffusion_norm", 1.0), ending)
     nodes, x = _nodes(schedule, times), case["x_init"]
     if solver.needs_signal and nodes.level.alpha[0] < NEAR:

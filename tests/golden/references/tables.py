@@ -13,14 +13,13 @@ from diffusion_jax.process.schedules.table import Table
 from diffusion_jax.process.schedules.zero_terminal_snr import ZeroTerminalSnr
 from diffusion_jax.sampling.grids import grids
 from diffusion_jax.sampling.grids.labels import AtLabels
-from tests.golden.check import Comparisons, checks, same
+from tests.golden.check import Comparisons, Known, checks, same
 from tests.golden.load import Case
-from tests.golden.openai import ROUNDING, dit_schedule, words
+from tests.golden.openai import ROUNDING, SCHEDULES, asked, dit_schedule, words
 from tests.golden.padding import rows
+from tests.golden.references.k_diffusion_samplers import noise_grid
 from tests.golden.replay import at_times
 from tests.sampling.exact import compiled
-
-OPENAI = {"linear": "ddpm_linear", "cosine": "ddpm_cosine"}
 
 
 def entries(schedule: Schedule, count: int) -> Level:
@@ -36,7 +35,7 @@ def betas_of(signal: np.ndarray) -> np.ndarray:
 @checks("guided_diffusion", "schedules")
 def beta_schedules(case: Case) -> Comparisons:
     count = case.kwargs["num_diffusion_timesteps"]
-    schedule = schedules.make(f"{OPENAI[case.kwargs['schedule_name']]}(steps={count})")
+    schedule = schedules.make(f"{SCHEDULES[case.kwargs['schedule_name']]}(steps={count})")
     level = entries(schedule, count)
     signal = level.alpha**2
     before, after = np.append(1.0, signal[:-1]), np.append(signal[1:], 0.0)
@@ -86,7 +85,7 @@ def respaced(case: Case, wanted: str, schedule: str, count: int) -> Comparisons:
     assert isinstance(grid, AtLabels)
     labels = np.array(grid.labels(steps)[::-1])
     yield same("labels", labels, case["timestep_map"])
-    whole = schedules.make(f"{OPENAI[schedule]}(steps={count})")
+    whole = schedules.make(f"{SCHEDULES[schedule]}(steps={count})")
     level = jax.tree.map(np.asarray, compiled(grid, whole, steps).level)
     alpha, sigma = level.alpha[::-1], level.sigma[::-1]
     signal = alpha[1:] ** 2
@@ -101,10 +100,8 @@ def respaced(case: Case, wanted: str, schedule: str, count: int) -> Comparisons:
 
 @checks("guided_diffusion", "respacing")
 def guided_respacing(case: Case) -> Comparisons:
-    kwargs = case.kwargs
-    yield from respaced(
-        case, words(kwargs["respacing"]), kwargs.get("schedule", "linear"), kwargs.get("T", 1000)
-    )
+    wanted = words(asked(case, "respacing"))
+    yield from respaced(case, wanted, asked(case, "schedule"), asked(case, "T"))
 
 
 @checks("dit", "respacing")
@@ -116,12 +113,13 @@ def dit_respacing(case: Case) -> Comparisons:
     yield from respaced(case, words(kwargs["timestep_respacing"]), dit_schedule(case), count)
 
 
-DIFFUSERS = {
+SPECS = {
     "linear": "ddpm_linear(steps={count}, beta_min={per_1000[0]}, beta_max={per_1000[1]})",
     "scaled_linear": "scaled_linear(steps={count}, beta_min={ends[0]}, beta_max={ends[1]})",
     "squaredcos_cap_v2": "ddpm_cosine(steps={count})",
     "sigmoid": "sigmoid_beta(steps={count}, beta_min={ends[0]}, beta_max={ends[1]})",
 }
+DIFFUSERS = Known("beta_schedule", SPECS)
 
 
 @checks("diffusers", "forward_process")
@@ -174,22 +172,5 @@ def training_sigmas(case: Case) -> Comparisons:
 
 @checks("k_diffusion", "schedules")
 def k_diffusion_schedules(case: Case) -> Comparisons:
-    kwargs, steps = case.kwargs, case.kwargs["n"]
-    if kwargs["name"] == "vp":
-        first, rise = kwargs["beta_min"], kwargs["beta_d"]
-        spec, grid = (
-            f"vp_linear(beta_min={first}, beta_max={first + rise})",
-            f"uniform(t_end={kwargs['eps_s']})",
-        )
-    else:
-        low, high = kwargs["sigma_min"], kwargs["sigma_max"]
-        spec = f"edm(sigma_min={low / 2}, sigma_max={2 * high})"
-        ends = f"sigma_min={low}, sigma_max={high}"
-        grid = {
-            "karras": f"karras(rho={kwargs.get('rho', 7.0)}, {ends})",
-            "exponential": f"log_snr({ends})",
-            "polyexponential": f"polyexponential(rho={kwargs.get('rho', 1.0)}, {ends})",
-        }[kwargs["name"]]
-    nodes = compiled(grids.make(grid), schedules.make(spec), steps)
-    found = np.asarray(nodes.level.sigma) / np.asarray(nodes.level.alpha)
+    found = noise_grid(case.kwargs["name"], case.kwargs["n"], case.kwargs)
     yield same("sigmas", found, case["sigmas"], rtol=1e-9)

@@ -2,53 +2,34 @@
 
 import functools
 
-import jax.numpy as jnp
 import numpy as np
 
 from diffusion_jax.process.level import Level
-from diffusion_jax.process.predictions import predictions
-from diffusion_jax.process.schedules import Schedule, schedules
-from diffusion_jax.process.schedules.table import Table
+from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers.unipc import UniPC
-from tests.golden.check import Comparisons, Deliberate, Fault, checks, same
-from tests.golden.diffusers import outputs
+from tests.golden.check import Comparisons, Deliberate, Fault, Known, Uncovered, checks, same
 from tests.golden.load import Case
-from tests.golden.problems import problem
-from tests.golden.references.dpm_solver import MODELS, ending, model_of, unused
-from tests.golden.replay import at_times, replay, times_of
+from tests.golden.references.dpm_solver import (
+    data_of,
+    ending,
+    ends,
+    model_of,
+    network,
+    spaced,
+    unused,
+)
+from tests.golden.replay import at_times, replay
+from tests.golden.vp_schedules import of_run
 
 TOLERANCE = 1e-9
-LAST_TIME = 1e-3  # where runs end
-ESTIMATES = {"data_prediction": "x0", "noise_prediction": "epsilon"}
-SPECS = {
-    "linear_cont": "vp_linear",
-    "linear_disc1000": "ddpm_linear",
-    "cosine_cont": "iddpm_cosine",
-    "cosine_disc1000": "ddpm_cosine",
-}
-
-
-@functools.cache
-def schedule(name: str) -> Schedule:
-    """The schedule of a case."""
-    if name == "sd_disc1000":
-        return Table.from_betas(jnp.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)
-    return schedules.make(SPECS[name])
+ESTIMATES = Known("algorithm_type", {"data_prediction": "x0", "noise_prediction": "epsilon"})
 
 
 def times(case: Case, process: Schedule) -> np.ndarray:
     """Our times of the steps."""
-    kwargs = case.kwargs
-    steps, skip = kwargs.get("steps", 20), kwargs.get("skip_type", "time_uniform")
-    given, usual = (kwargs.get("t_start"), kwargs.get("t_end")), (float(process.t_max), LAST_TIME)
-    start, end = (u if g is None else g for u, g in zip(usual, given, strict=True))
-    if skip == "time_uniform":
-        return np.linspace(start, end, steps + 1)
-    if skip == "time_quadratic":
-        return np.linspace(start**0.5, end**0.5, steps + 1) ** 2
-    ends = np.asarray(at_times(process, np.array([start, end])).level.log_snr)
-    return times_of(process, np.linspace(*ends, steps + 1))
+    steps, skip = case.kwargs.get("steps", 20), case.kwargs.get("skip_type", "time_uniform")
+    return spaced(process, skip, *ends(case, process), steps)
 
 
 def solver_of(case: Case) -> UniPC:
@@ -67,15 +48,16 @@ def grid(case: Case, nodes: Nodes) -> Comparisons:
     yield same("lambda", np.log(alpha / sigma), case["grid_lambda"], rtol=1e-9, atol=1e-10)
 
 
-@checks("unipc", "sampler")
+@checks("unipc", "sampler", "guided")
 def sampler(case: Case) -> Comparisons:
     """A run from noise to data."""
-    process, data, solver = schedule(case.extra["schedule"]), problem(case.problem), solver_of(case)
-    yield same("method", case.kwargs.get("method", "multistep") == "multistep", True)
+    process, data, solver = of_run(case), data_of(case), solver_of(case)
+    if (method := case.kwargs.get("method", "multistep")) != "multistep":
+        raise Uncovered(f"method {method!r}, which its authors' code has not either")
     unused(case, "atol", "rtol", "solver_type", "corrector", "return_intermediate")
     nodes = at_times(process, times(case, process))
     yield from grid(case, nodes)
-    yield from outputs(case, predictions.make(MODELS[case.extra.get("model_type", "noise")]))
+    yield from network(case, data)
     steps, denoises = len(nodes.time) - 1, case.kwargs.get("denoise_to_zero", False)
     # At the end it asks once more there for x_0, and does not correct.
     yield same("evaluations", solver.evaluations(steps) + denoises, case.nfe)
@@ -116,7 +98,7 @@ def implied_weights(case: Case, index: int) -> tuple[np.ndarray, np.ndarray, flo
     if case.extra["algorithm_type"] == "data_prediction":
         kept = sigma[there] / sigma[here]
         integral = (traj[there] - kept * traj[here]) / alpha[there]
-        data = model_of(case, problem(case.problem))
+        data = model_of(case, data_of(case))
         values = np.stack([data.denoise(x[r], Level(alpha[r], sigma[r])) for r in rows])
         places = lam[there] - lam[rows]
     else:
