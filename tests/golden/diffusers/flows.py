@@ -10,18 +10,20 @@ import numpy as np
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import Schedule, schedules
 from diffusion_jax.sampling.grids import Nodes
-from tests.golden.check import Comparisons, Deliberate, Fault, same
+from tests.golden.check import Comparisons, Deliberate, Fault, Known, same
 from tests.golden.diffusers.settings import Config, given, steps_of
 from tests.golden.diffusers.spacing import inverse, noise_grid, ratios, respaced, respacing
 from tests.golden.load import Case
 from tests.golden.replay import at_times
+
+SHIFTS = Known("time_shift_type", {"exponential": np.exp, "linear": float})
 
 
 def flow_schedule(config: Mapping[str, Any], shift: str, mu: float | None) -> Schedule:
     """The flow with its shift, which is fixed, as `shift`, or grows with the size of pictures."""
     by = config[shift]
     if config["use_dynamic_shifting"]:
-        by = {"exponential": np.exp, "linear": float}[config["time_shift_type"]](mu)
+        by = SHIFTS[config["time_shift_type"]](mu)
     return schedules.make(f"rectified_flow(shift={by})")
 
 

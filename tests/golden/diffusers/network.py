@@ -10,20 +10,21 @@ from diffusion_jax.process.predictions import Prediction, predictions
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.thresholds import Threshold, thresholded, thresholds
 from diffusion_jax.struct import pytree
-from tests.golden.check import Comparisons, same
+from tests.golden.check import Comparisons, Known, same
 from tests.golden.diffusers.settings import Config, pass_over
 from tests.golden.load import Case
 from tests.golden.problems import Problem, predicted, problem
 
+NAMES = Known("prediction_type", {"epsilon": "epsilon", "sample": "x0", "v_prediction": "v"})
+
 
 def prediction(case: Case) -> Prediction:
     """What the network of a run predicts."""
-    names = {"epsilon": "epsilon", "sample": "x0", "v_prediction": "v"}
     kind = Config(case)["prediction_type"]
     if kind == "flow_prediction":
         flow = schedules.make("rectified_flow")
         return predictions.make("velocity", schedule=flow)
-    return predictions.make(names[kind])
+    return predictions.make(NAMES[kind])
 
 
 def outputs(

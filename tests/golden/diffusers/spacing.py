@@ -14,7 +14,7 @@ from diffusion_jax.process.schedules.table import Table, ddpm_cosine, ddpm_linea
 from diffusion_jax.process.schedules.zero_terminal_snr import ZeroTerminalSnr
 from diffusion_jax.sampling.grids import Nodes, grids
 from diffusion_jax.sampling.grids.labels import AtLabels
-from tests.golden.check import Comparisons, Fault, same
+from tests.golden.check import Comparisons, Fault, Known, known, same
 from tests.golden.diffusers.settings import Config, given, steps_of
 from tests.golden.load import Case
 from tests.golden.replay import at_times, nodes_at
@@ -26,6 +26,9 @@ def schedule(config: Mapping[str, Any]) -> Schedule:
     """The schedule through a scheduler's table, where label i has time (i + 1)/T."""
     made = _table(config)
     return ZeroTerminalSnr(made) if config["rescale_betas_zero_snr"] else made
+
+
+TABLES = Known("beta_schedule", {"scaled_linear": scaled_linear, "sigmoid": sigmoid_beta})
 
 
 def _table(config: Mapping[str, Any]) -> Table:
@@ -41,7 +44,7 @@ def _table(config: Mapping[str, Any]) -> Table:
         return Table(jnp.asarray(-6 * np.arange(1, count + 1) / count))
     if kind == "laplace":
         return _laplace(count)
-    return {"scaled_linear": scaled_linear, "sigmoid": sigmoid_beta}[kind](count, start, end)
+    return TABLES[kind](count, start, end)
 
 
 def _laplace(count: int) -> Table:
@@ -83,6 +86,9 @@ def train_steps(case: Case) -> int:
     return int(told or Config(case)["num_train_timesteps"])
 
 
+LAID_OUT = ("linspace", "leading", "trailing")
+
+
 def labels(case: Case, extra: int = 0) -> np.ndarray:
     """The integer labels at which a scheduler asks its network, noisiest first (last, if inverse).
 
@@ -93,7 +99,8 @@ def labels(case: Case, extra: int = 0) -> np.ndarray:
     config, listed = Config(case), given(case, "set_timesteps", "timesteps")
     if listed is not None:
         return np.asarray(listed)
-    steps, spacing, count = steps_of(case), config["timestep_spacing"], train_steps(case)
+    steps, count = steps_of(case), train_steps(case)
+    spacing = known("timestep_spacing", config["timestep_spacing"], *LAID_OUT)
     last = count - _clipped(config)
     settings = {"train_steps": last}
     if spacing == "leading":
@@ -142,6 +149,9 @@ def ratios(config: Mapping[str, Any]) -> np.ndarray:
     return np.sqrt(1 - alpha**2) / alpha if blind.any() else np.asarray(level.sigma) / alpha
 
 
+INTERPOLATED = ("linear", "log_linear")
+
+
 def noise_grid(case: Case) -> np.ndarray:
     """sigma/alpha at every node of a run, (steps + 1,), whose last is where it ends.
 
@@ -158,7 +168,7 @@ def noise_grid(case: Case) -> np.ndarray:
     low, high = (whole[0], whole[-1]) if dpm else (found[-1], found[0])
     low = low if config["sigma_min"] is None else config["sigma_min"]
     high = high if config["sigma_max"] is None else config["sigma_max"]
-    if config["interpolation_type"] == "log_linear":
+    if known("interpolation_type", config["interpolation_type"], *INTERPOLATED) == "log_linear":
         found = respaced({"use_exponential_sigmas": True}, whole[0], whole[-1], steps + 1, found)
     moved = respaced(config, low, high, steps, found)
     if inverse(case):
@@ -167,7 +177,8 @@ def noise_grid(case: Case) -> np.ndarray:
         moved = moved[::-1] if steps > 1 else np.array([low])  # which is laid out from there
         return np.append(moved, moved[-1])
     stays = respacing(config) and case.family.startswith(("DEIS", "SASolver"))
-    ends = {"zero": 0.0, "sigma_min": moved[-1] if stays else whole[0]}
+    last = {"zero": 0.0, "sigma_min": moved[-1] if stays else whole[0]}
+    ends = Known("final_sigmas_type", last)
     return np.append(moved, ends[config["final_sigmas_type"]])
 
 

@@ -12,7 +12,16 @@ from diffusion_jax.sampling.grids import Nodes, grids
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.solvers.dpm_sde import DPMpp3MSDE
 from diffusion_jax.sampling.solvers.exponential import between, derivatives, psi
-from tests.golden.check import Comparisons, Deliberate, Fault, checks, same
+from tests.golden.check import (
+    Comparisons,
+    Deliberate,
+    Fault,
+    Known,
+    checks,
+    known,
+    nothing_more,
+    same,
+)
 from tests.golden.diffusers import (
     Config,
     data,
@@ -40,6 +49,8 @@ TOLERANCE = 1e-9
 FEW = 15  # steps below which the last ones are of lower order
 VARIANTS = {"midpoint": "midpoint", "heun": "taylor"}  # they take all others for "midpoint"
 ESTIMATES = {"dpmsolver": "epsilon", "dpmsolver++": "x0"}
+KINDS = {name: name for plain in ESTIMATES for name in (plain, f"sde-{plain}")}
+ALGORITHMS = Known("algorithm_type", {**KINDS, "deis": "dpmsolver++"})  # as they take it, too
 NAMES = {"dpmsolver": "dpm_solver", "dpmsolver++": "dpmpp"}
 
 
@@ -75,7 +86,7 @@ def single_step(case: Case) -> Solver:
     order, steps = asked(case, "solver_order", 2), steps_of(case)
     clean = Config(case)["final_sigmas_type"] == "zero"
     lower = asked(case, "lower_order_final", False) or steps % order > 0
-    algorithm = asked(case, "algorithm_type", "dpmsolver++")
+    algorithm = ALGORITHMS[asked(case, "algorithm_type", "dpmsolver++")]
     plain = algorithm.removeprefix("sde-")
     settings = {
         "size": order,
@@ -119,7 +130,7 @@ def at_labels(case: Case, sigmas: np.ndarray) -> np.ndarray:
 def states(case: Case, solver: Solver, ours: Nodes) -> Comparisons:
     """Our run beside the recorded one, and what it cost."""
     steps = len(ours.time) - 1
-    yield same("settings of a step", len(case.kwargs["step"]), 0)
+    nothing_more(case.kwargs["step"])
     yield same("evaluations", solver.evaluations(steps), case.nfe)
     found = replay(solver, ours, data(case), case["x_init"], case.get("noise")).x
     if isinstance(solver, DPMpp3MSDE) and steps > 4:
@@ -187,11 +198,11 @@ def dpm_solver(case: Case) -> Comparisons:
     if "Single" in case.family:
         yield from states(case, single_step(case), ours)
         return
-    algorithm = asked(case, "algorithm_type", "dpmsolver++")
+    algorithm = ALGORITHMS[asked(case, "algorithm_type", "dpmsolver++")]
     solver = multistep(case, algorithm)
     if algorithm.startswith("sde") and (np.diff(sigmas) > 0).any():
         yield same("evaluations", solver.evaluations(len(at)), case.nfe)
-        yield same("settings of a step", len(case.kwargs["step"]), 0)
+        nothing_more(case.kwargs["step"])
         data(case)
         raise Deliberate(Fault(BACKWARDS, functools.partial(_shown_not_a_number, case)))
     yield from states(case, solver, ours)
@@ -208,12 +219,16 @@ EDM = {"sigma_min": 0.002, "sigma_max": 80.0, "sigma_data": 0.5, "sigma_schedule
 COSINE = {"sigma_min": 0.3, "sigma_max": 500.0, "sigma_data": 1.0, "sigma_schedule": "exponential"}
 
 
+ENDS = ("zero", "sigma_min")
+SIGNS = Known("prediction_type", {"epsilon": 1.0, "v_prediction": -1.0})
+
+
 def edm_outputs(case: Case, sigma_data: float, kind: str) -> Comparisons:
     """EDM's prediction beside the network's outputs; what they call v has its sign."""
     sigma = case["eval_sigma"][:, None]
     x = case["eval_x"] * np.hypot(sigma, sigma_data)[..., None]
     target = predictions.make(f"edm(sigma_data={sigma_data})")
-    sign = {"epsilon": 1.0, "v_prediction": -1.0}[kind]
+    sign = SIGNS[kind]
     found = sign * predicted(problem(case.problem), target, x, 1.0, sigma)
     yield same("network's output", found, case["eval_out"], rtol=1e-9, atol=1e-9)
 
@@ -226,13 +241,14 @@ def edm(case: Case) -> Comparisons:
     low, high, steps = config["sigma_min"], config["sigma_max"], steps_of(case)
     asked(case, "num_train_timesteps", 1000)  # labels are of sigma alone
     rho, ends = asked(case, "rho", 7.0), {"sigma_min": float(low), "sigma_max": float(high)}
-    karras = asked(case, "sigma_schedule", config["sigma_schedule"]) == "karras"
+    laid_out = asked(case, "sigma_schedule", config["sigma_schedule"])
+    karras = known("sigma_schedule", laid_out, "karras", "exponential") == "karras"
     made = grids.make(spec("karras", rho=rho, **ends) if karras else spec("log_snr", **ends))
     sigma = np.asarray(compiled(made, schedules.make(spec("edm", **ends)), steps).level.sigma)[:-1]
     if steps == 1 and not karras:
         sigma = np.array([low])  # its list is laid out from the other end
-    last = low if asked(case, "final_sigmas_type", "zero") == "sigma_min" else 0.0
-    sigmas = np.append(sigma, last)
+    ends_at = known("final_sigmas_type", asked(case, "final_sigmas_type", "zero"), *ENDS)
+    sigmas = np.append(sigma, low if ends_at == "sigma_min" else 0.0)
     yield same("sigmas", sigmas, case["sigmas"], rtol=1e-10)
     given = np.arctan(sigma) * 2 / np.pi if cosine else np.log(sigma) / 4
     yield same("labels", given, case["timesteps"], rtol=1e-9)
@@ -242,5 +258,5 @@ def edm(case: Case) -> Comparisons:
     asked(case, "sigma_min", low)
     yield from edm_outputs(case, asked(case, "sigma_data", config["sigma_data"]), kind)
     default = "sde-dpmsolver++" if cosine else "dpmsolver++"
-    algorithm = asked(case, "algorithm_type", default)
+    algorithm = ALGORITHMS[asked(case, "algorithm_type", default)]
     yield from states(case, multistep(case, algorithm), exploding(sigmas))

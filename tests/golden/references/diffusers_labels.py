@@ -12,7 +12,7 @@ from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.inversion import invert, upwards
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.solvers.ddim import DDIM
-from tests.golden.check import Comparisons, Deliberate, Fault, checks, same
+from tests.golden.check import Comparisons, Deliberate, Fault, checks, known, nothing_more, same
 from tests.golden.diffusers import (
     Config,
     data,
@@ -58,7 +58,7 @@ def start(case: Case) -> Comparisons:
     yield same("labels", labels(case), case["timesteps"])
     yield from recorded_prediction(case)
     yield same("scale of the start", 1.0, case["init_noise_sigma"])
-    assert set(case.kwargs["step"]) <= {"eta", "use_clipped_model_output"}
+    nothing_more(case.kwargs["step"], "eta", "use_clipped_model_output")
 
 
 NOT_A_NUMBER = Fault(
@@ -91,9 +91,13 @@ def first_estimate(case: Case) -> Any:
     return data(case).denoise(jnp.asarray(case["x_init"]), level)
 
 
+VARIANCES = ("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log")
+VARIANCES = (*VARIANCES, "learned", "learned_range")
+
+
 @checks("diffusers", "DDPMScheduler")
 def ddpm(case: Case) -> Comparisons:
-    kind = Config(case)["variance_type"]
+    kind = known("variance_type", Config(case)["variance_type"], *VARIANCES)
     yield from start(case)
     if kind == "fixed_large_log":
         yield same("first estimate", first_estimate(case), case["pred_x0"][0], atol=TOLERANCE)

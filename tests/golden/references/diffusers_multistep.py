@@ -7,7 +7,16 @@ import numpy as np
 
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers import Solver, solvers
-from tests.golden.check import Comparisons, Deliberate, Fault, checks, same
+from tests.golden.check import (
+    Comparisons,
+    Deliberate,
+    Fault,
+    Known,
+    checks,
+    known,
+    nothing_more,
+    same,
+)
 from tests.golden.diffusers import (
     Config,
     data,
@@ -22,15 +31,10 @@ from tests.golden.diffusers import (
 )
 from tests.golden.load import Case
 from tests.golden.problems import problem
-from tests.golden.references.diffusers_dpm import at_labels
+from tests.golden.references.diffusers_dpm import ESTIMATES, at_labels
 from tests.golden.replay import replay
 
 TOLERANCE = 1e-9
-
-
-def plain(case: Case) -> Comparisons:
-    """Nothing was asked for that changes a single step."""
-    yield same("settings of a step", len(case.kwargs["step"]), 0)
 
 
 def sigma_nodes(case: Case) -> Nodes:
@@ -58,7 +62,7 @@ def run(case: Case, solver: Solver, ours: Nodes) -> Any:
 
 def common(case: Case, solver: Solver, ours: Nodes) -> Comparisons:
     """All but the states: settings, levels, outputs of the network and their number."""
-    yield from plain(case)
+    nothing_more(case.kwargs["step"])
     yield from table(case)
     yield from grid(case, ours)
     yield from recorded_prediction(case)
@@ -72,11 +76,17 @@ def _shown_not_a_number(case: Case) -> None:
     assert not np.isfinite(case["final"]).any(), "its sample is finite"
 
 
+# It takes names of others' solvers for its own.
+OTHERS = ("midpoint", "heun", "logrho")
+VARIANTS = Known("solver_type", {"bh1": "bh1", "bh2": "bh2", **dict.fromkeys(OTHERS, "bh2")})
+
+
 @checks("diffusers", "UniPCMultistepScheduler")
 def unipc(case: Case) -> Comparisons:
     """A run of UniPC; its states are predicted ones."""
     config = Config(case)
-    degree, variant = config.get("solver_order", 2), config.get("solver_type", "bh2")
+    degree, variant = config.get("solver_order", 2), VARIANTS[config.get("solver_type", "bh2")]
+    known("solver_p", config.get("solver_p"), None)  # another scheduler, as the predictor
     estimate = "x0" if config.get("predict_x0", True) else "epsilon"
     uncorrected = tuple(config.get("disable_corrector", ()))
     last = "falling" if config.get("lower_order_final", True) else "full"
@@ -108,11 +118,8 @@ FEW = 15  # steps below which DEIS lowers the order of the last ones
 def deis(case: Case) -> Comparisons:
     """A run of DEIS."""
     config = Config(case)
-    method = config.get("algorithm_type", "deis")
-    yield same("method", method in ("deis", "dpmsolver", "dpmsolver++"), True)
-    # It takes names of others' solvers for its own.
-    known = ("logrho", "midpoint", "heun", "bh1", "bh2")
-    yield same("variable", config.get("solver_type", "logrho") in known, True)
+    known("algorithm_type", config.get("algorithm_type", "deis"), "deis", *ESTIMATES)
+    known("solver_type", config.get("solver_type", "logrho"), *VARIANTS)
     lower = config.get("lower_order_final", True) and steps_of(case) < FEW
     degree, last = config.get("solver_order", 2), "falling" if lower else "full"
     solver = solvers.make(f"deis(degree={degree}, variable=log_rho, last={last})")
@@ -141,7 +148,9 @@ def sa_solver(case: Case) -> Comparisons:
     """A run of SA-Solver; its states are predicted ones."""
     config = Config(case)
     predictor, corrector = config.get("predictor_order", 2), config.get("corrector_order", 2)
-    x0 = config.get("algorithm_type", "data_prediction") == "data_prediction"
+    algorithm = config.get("algorithm_type", "data_prediction")
+    known("algorithm_type", algorithm, "data_prediction", "noise_prediction")
+    x0 = algorithm == "data_prediction"
     # A line through two values is integrated approximately for x_0 only.
     estimate = "estimate=x0, rule=h" if x0 else "estimate=epsilon, rule=exact"
     last = "falling" if config.get("lower_order_final", True) else "full"

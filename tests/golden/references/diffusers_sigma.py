@@ -16,7 +16,7 @@ from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import grids
 from diffusion_jax.sampling.solvers import Solver, solvers
-from tests.golden.check import Comparison, Comparisons, Deliberate, Fault, checks, same
+from tests.golden.check import Comparison, Comparisons, Deliberate, Fault, checks, known, same
 from tests.golden.diffusers import (
     Config,
     data,
@@ -32,6 +32,7 @@ from tests.golden.diffusers import (
     table,
 )
 from tests.golden.load import Case
+from tests.golden.references.diffusers_dpm import ENDS, SIGNS
 from tests.golden.references.k_diffusion_samplers import on_one_path
 from tests.golden.replay import replay
 from tests.golden.spec import spec
@@ -116,7 +117,7 @@ def replayed(case: Case, solver: Solver, sigma: np.ndarray) -> Comparisons:
 def labelled(case: Case, sigma: np.ndarray) -> Iterator[Comparison]:
     """The time labels that the network is asked with at the nodes."""
     config, asked = Config(case), case["timesteps"][:: calls_per_step(case)]
-    if config["timestep_type"] == "continuous":
+    if known("timestep_type", config["timestep_type"], "discrete", "continuous") == "continuous":
         yield same("labels", np.log(sigma[:-1]) / 4, asked, rtol=1e-9)
         return
     respaced = any(config[f"use_{name}_sigmas"] for name in ("karras", "exponential", "beta"))
@@ -166,14 +167,15 @@ def edm_euler(case: Case) -> Comparisons:
     config, steps = case.kwargs["config"], steps_of(case)
     config.get("num_train_timesteps")  # labels are of sigma alone
     ends = {"sigma_min": config.get("sigma_min", 0.002), "sigma_max": config.get("sigma_max", 80.0)}
-    karras = config.get("sigma_schedule", "karras") == "karras"
+    laid_out = config.get("sigma_schedule", "karras")
+    karras = known("sigma_schedule", laid_out, "karras", "exponential") == "karras"
     rho = config.get("rho", 7.0)
     grid = spec("karras", rho=rho, **ends) if karras else spec("log_snr", **ends)
     nodes = compiled(grids.make(grid), schedules.make(spec("edm", **ends)), steps)
     sigma = np.array(nodes.level.noise_to_signal)
     if steps == 1 and not karras:
         sigma[0] = ends["sigma_min"]  # its list is laid out from the other end
-    if config.get("final_sigmas_type", "zero") == "sigma_min":
+    if known("final_sigmas_type", config.get("final_sigmas_type", "zero"), *ENDS) == "sigma_min":
         sigma[-1] = sigma[-2]
     yield same("grid", sigma, case["sigmas"], rtol=1e-10)
     start = np.hypot(ends["sigma_max"], 1)
@@ -183,7 +185,7 @@ def edm_euler(case: Case) -> Comparisons:
     sigma_data = config.get("sigma_data", 0.5)
     kind = predictions.make(spec("edm", sigma_data=sigma_data))
     # What they call v has the sign of v.
-    sign = {"epsilon": 1.0, "v_prediction": -1.0}[config.get("prediction_type", "epsilon")]
+    sign = SIGNS[config.get("prediction_type", "epsilon")]
     scale = np.asarray(input_scale(exploding(sigma[:-1]).level, sigma_data))
     yield from outputs(case, kind, sign, scale)
     yield from run(case, sigma, scale)

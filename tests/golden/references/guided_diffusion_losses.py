@@ -24,7 +24,6 @@ from tests.golden.losses import levels, loss_of, mixed
 from tests.golden.openai import ROUNDING, VARIANCES, Chain, asked, kept, sampled, told
 from tests.golden.problems import Problem, predicted, problem
 
-
 LOSSES = ("MSE", "RESCALED_MSE", "KL", "RESCALED_KL")
 
 

@@ -1,5 +1,7 @@
 """Tables of discrete noise levels, and which of their entries are kept."""
 
+from collections import ChainMap
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,11 +11,11 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.process.posterior import posterior
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import Schedule, schedules
-from diffusion_jax.process.schedules.table import Table
-from diffusion_jax.process.schedules.zero_terminal_snr import ZeroTerminalSnr
 from diffusion_jax.sampling.grids import grids
 from diffusion_jax.sampling.grids.labels import AtLabels
-from tests.golden.check import Comparisons, Known, checks, same
+from tests.golden.check import Comparisons, checks, same
+from tests.golden.diffusers import schedule as scheduled
+from tests.golden.diffusers.settings import COMMON
 from tests.golden.load import Case
 from tests.golden.openai import ROUNDING, SCHEDULES, asked, dit_schedule, words
 from tests.golden.padding import rows
@@ -113,30 +115,10 @@ def dit_respacing(case: Case) -> Comparisons:
     yield from respaced(case, words(kwargs["timestep_respacing"]), dit_schedule(case), count)
 
 
-SPECS = {
-    "linear": "ddpm_linear(steps={count}, beta_min={per_1000[0]}, beta_max={per_1000[1]})",
-    "scaled_linear": "scaled_linear(steps={count}, beta_min={ends[0]}, beta_max={ends[1]})",
-    "squaredcos_cap_v2": "ddpm_cosine(steps={count})",
-    "sigmoid": "sigmoid_beta(steps={count}, beta_min={ends[0]}, beta_max={ends[1]})",
-}
-DIFFUSERS = Known("beta_schedule", SPECS)
-
-
 @checks("diffusers", "forward_process")
 def forward_process(case: Case) -> Comparisons:
-    kwargs = case.kwargs
-    count = kwargs.get("num_train_timesteps", 1000)
-    ends = kwargs.get("beta_start", 0.0001), kwargs.get("beta_end", 0.02)
-    trained = kwargs.get("trained_betas")
-    per_1000 = [end * count / 1000 for end in ends]
-    kind = kwargs.get("beta_schedule", "linear")
-    schedule: Schedule = (
-        schedules.make(DIFFUSERS[kind].format(count=count, ends=ends, per_1000=per_1000))
-        if trained is None
-        else Table.from_betas(jnp.asarray(trained))
-    )
-    if kwargs.get("rescale_betas_zero_snr", False):
-        schedule = ZeroTerminalSnr(schedule)
+    config = ChainMap(case.kwargs, COMMON)  # type: ignore[arg-type]
+    count, schedule = config["num_train_timesteps"], scheduled(config)
     signal = entries(schedule, count).alpha ** 2
     yield same("betas", betas_of(signal), case["betas"], rtol=1e-8, atol=1e-12)
     yield same("alphas_cumprod", signal, case["alphas_cumprod"], rtol=1e-10, atol=1e-16)
