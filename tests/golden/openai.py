@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 from typing import Any
 
 import jax
@@ -18,7 +19,7 @@ from diffusion_jax.sampling.grids.labels import Sections, Strided
 from diffusion_jax.sampling.guidance.classifier import classifier_guided
 from diffusion_jax.sampling.thresholds import Clip
 from diffusion_jax.struct import pytree, static
-from tests.golden.check import Known
+from tests.golden.check import Known, Uncovered
 from tests.golden.diffusers import Thresholded
 from tests.golden.load import Case
 from tests.golden.problems import Problem
@@ -61,9 +62,10 @@ def asked(case: Case, name: str) -> Any:
 
 def words(respacing: Any) -> str:
     """A respacing as it is written on the command line; theirs also take a list of counts."""
-    if isinstance(respacing, list):
-        return ",".join(map(str, respacing))
-    return str(respacing or "")
+    written = ",".join(map(str, respacing)) if isinstance(respacing, list) else str(respacing or "")
+    if not re.fullmatch(r"(ddim\d+|\d+(, ?\d+)*)?", written):
+        raise Uncovered(f"respacing {written!r} is not known here")
+    return written
 
 
 # They take betas from 1 and multiply, which rounds what little signal is left at the end.

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from diffusion_jax.process.schedules import Schedule, schedules
-from tests.golden.check import Known
+from tests.golden.check import Known, known
 from tests.golden.load import Case
 
 PATHS = Known("path_type", {"Linear": "rectified_flow", "GVP": "trig_flow", "VP": "vp_linear"})
+PREDICTIONS = ("velocity", "noise", "score")
 # Of the interval of times, whose ends a path or what the network predicts may not have.
 MARGIN = 1e-3
 
@@ -25,7 +26,8 @@ def interval(case: Case, sde: bool = False, last_size: float = 0.0) -> tuple[flo
         sde: whether it is one of the SDE.
         last_size: how long its last step is, which starts where the others end; 0 if there is none.
     """
-    kwargs, velocity = case.kwargs, case.kwargs.get("prediction", "velocity") == "velocity"
+    kwargs = case.kwargs
+    velocity = known("prediction", kwargs.get("prediction", "velocity"), *PREDICTIONS) == "velocity"
     _ = kwargs.get("train_eps")  # of training
     margin = kwargs.get("sample_eps")
     margin = MARGIN if margin is None else margin

@@ -161,6 +161,7 @@ def paths(case: Case) -> Comparisons:
 
 
 # Settings of VDM's network, which its schedule does not see.
+GAMMAS = ("fixed", "learnable_scalar", "learnable_nnet")
 UNSEEN_BY_GAMMA = ("vocab_size", "sample_softmax", "antithetic_time_sampling", "sm_n_timesteps")
 UNSEEN_BY_GAMMA += ("with_fourier_features", "with_attention", "sm_n_embd", "sm_n_layer")
 UNSEEN_BY_GAMMA += ("sm_pdrop",)
@@ -171,7 +172,7 @@ def gamma(case: Case) -> Comparisons:
     kwargs = case.kwargs
     _ = [kwargs.get(name) for name in UNSEEN_BY_GAMMA]
     kind, low, high = (kwargs[name] for name in ("gamma_type", "gamma_min", "gamma_max"))
-    known("gamma_type", kind, "fixed", "learnable_scalar", "learnable_nnet")
+    known("gamma_type", kind, *GAMMAS)
     schedule: Schedule = schedules.make(f"linear_log_snr(log_snr_min={-high}, log_snr_max={-low})")
     tolerance = 1e-10
     if kind == "learnable_scalar":

@@ -115,7 +115,8 @@ FORMS = {"inccreasing-decreasing": "increasing_decreasing", "SBDM": "sbdm"}
 def sit_sde(case: Case) -> Comparisons:
     kwargs, data = case.kwargs, problem(case.problem)
     schedule = path(kwargs)
-    last, size = kwargs.get("last_step", "Mean"), kwargs.get("last_step_size", 0.04)
+    last = known("last_step", kwargs.get("last_step", "Mean"), None, "Mean", "Tweedie", "Euler")
+    size = kwargs.get("last_step_size", 0.04)
     size = 0.0 if last is None else size
     count = kwargs.get("num_steps", 250)
     times = np.linspace(*interval(case, sde=True, last_size=size), count)

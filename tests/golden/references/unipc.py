@@ -64,7 +64,8 @@ def sampler(case: Case) -> Comparisons:
     found = replay(solver, nodes, model_of(case, data), case["x_init"])
     # Without any signal to speak of, x grows a thousandfold where eps is what is extrapolated.
     off = TOLERANCE * max(1.0, np.abs(case["traj"]).max(), np.abs(case["eval_x"]).max())
-    at_fault = case.extra["variant"] == "vary_coeff" and solver.degree > 1
+    # Only a third step is corrected with more values than a line has, if it is not the last.
+    at_fault = case.extra["variant"] == "vary_coeff" and solver.degree > 1 and steps > 2
     whole = 2 if at_fault else steps  # the first step has a line to correct with, as order 1 has
     yield same(
         "corrected", found.corrected[:whole], case["traj"][:whole], rtol=TOLERANCE, atol=TOLERANCE

@@ -22,11 +22,11 @@ from diffusion_jax.process.schedules import Schedule, schedules
 from diffusion_jax.process.times import times
 from diffusion_jax.process.weightings import weightings
 from diffusion_jax.sampling.solvers import solvers
-from tests.golden.check import Comparisons, checks, same
+from tests.golden.check import Comparisons, checks, known, same
 from tests.golden.load import Case
 from tests.golden.losses import levels, loss_of, mixed, restated
 from tests.golden.problems import predicted
-from tests.golden.references.schedules import monotone
+from tests.golden.references.schedules import GAMMAS, monotone
 from tests.golden.replay import at_times, replay
 
 MEAN, STD = 0.1, 0.5  # of the normal data whose denoiser stands for the network
@@ -35,7 +35,7 @@ NETWORK = ("with_fourier_features", "with_attention", "sm_n_embd", "sm_n_layer",
 
 def _schedule(case: Case) -> Schedule:
     """The schedule that a case's parameters of gamma are."""
-    kind = case.kwargs["gamma_type"]
+    kind = known("gamma_type", case.kwargs["gamma_type"], *GAMMAS)
     low, high = case.kwargs["gamma_min"], case.kwargs["gamma_max"]
     if kind == "learnable_nnet":
         names = ("l1/bias", "l1/kernel", "l2/kernel", "l2/bias", "l3/kernel")
@@ -94,7 +94,7 @@ def _start(case: Case) -> Any:
 @checks("vdm", "loss")
 def loss(case: Case) -> Comparisons:
     objective, u, x0 = yield from _start(case)
-    yield same("score", case.extra["score"] == "gauss", True)
+    known("score", case.extra["score"], "gauss")
     dims, eps = x0.shape[1], _flat(case["eps"])
     level = levels(objective, u)
     x = mixed(level, x0, eps)
