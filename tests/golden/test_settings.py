@@ -3,7 +3,6 @@
 The numbers of each case here are made in numpy from the paper's formula, not by the library.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,33 +12,9 @@ import pytest
 from scipy import special
 
 from tests.golden.check import Outcome
-from tests.golden.load import case as committed
-from tests.golden.run import run
+from tests.golden.synthetic import Arrays, found, mixture, write
 
 pytestmark = pytest.mark.usefixtures("x64")
-Arrays = dict[str, Any]
-
-
-def write(folder: Path, reference: str, entry: dict[str, Any], arrays: Arrays) -> Path:
-    """Adds a case to a recording."""
-    (folder / reference).mkdir(parents=True, exist_ok=True)
-    index = folder / reference / "index.json"
-    cases = json.loads(index.read_text())["cases"] if index.exists() else []
-    made = {name: np.asarray(values, float) for name, values in arrays.items()}
-    told = {name: [list(values.shape), "float64"] for name, values in made.items()}
-    file = f"{len(cases)}.npz"
-    cases.append({"kwargs": {}, "file": file, "prefix": "", "arrays": told} | entry)
-    np.savez(folder / reference / file, **made)
-    index.write_text(json.dumps({"cases": cases}))
-    return folder
-
-
-def found(folder: Path, reference: str, entry: dict[str, Any], arrays: Arrays) -> Outcome:
-    """What comes of a single case."""
-    only = "/".join((reference, entry["family"], entry["id"]))
-    ((_, outcomes),) = run(write(folder, reference, entry, arrays), only)
-    (came,) = outcomes.values()
-    return came
 
 
 U = (np.arange(9) + 0.5) / 9
@@ -107,17 +82,6 @@ class TestSigmaGrids:
         told = found(tmp_path, "k_diffusion", entry, {"sigmas": [1, 0]})
         assert told.status == "uncovered"
         assert "'laplace'" in told.why and "karras" in told.why
-
-
-def mixture(x: np.ndarray, alpha: float, sigma: float) -> np.ndarray:
-    """E[x_0 | x] of the mixture on which the references ran."""
-    recorded = committed("problems", "gmm2", "check")
-    weights, means, stds = (recorded[name] for name in ("weights", "means", "stds"))
-    variance = alpha**2 * stds**2 + sigma**2
-    off = x[:, None] - alpha * means
-    log_r = np.log(weights) - np.log(variance) - (off**2).sum(axis=-1) / 2 / variance
-    shares = special.softmax(log_r, axis=1)[..., None]
-    return (shares * (means + alpha * (stds**2 / variance)[:, None] * off)).sum(axis=1)
 
 
 Steps = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]

@@ -124,9 +124,7 @@ def sit_sde(case: Case) -> Comparisons:
     yield from _network(case, schedule)
     form = kwargs.get("diffusion_form", "SBDM")
     kind = SDES[kwargs.get("sampling_method", "Euler")]
-    ending = (
-        "none" if last is None else known("last_step", last, "Mean", "Tweedie", "Euler").lower()
-    )
+    ending = "none" if last is None else last.lower()
     solver = kind(FORMS.get(form, form), kwargs.get("diffusion_norm", 1.0), ending)
     nodes, x = _nodes(schedule, times), case["x_init"]
     if solver.needs_signal and nodes.level.alpha[0] < NEAR:
