@@ -1,11 +1,14 @@
-"""This library's MLP and U-Net in PyTorch, as functions of the same weights.
+"""This library's MLP, U-Net and DiT in PyTorch, as functions of the same weights.
 
 Layers are called as functions, without modules, which costs PyTorch less than its usual way.
 """
 
+import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -17,9 +20,20 @@ NORM_EPS = 1e-6
 
 def network(spec_name: str, weights: Weights) -> Callable[[Any, Any], Any]:
     """(c_in x, noise label (batch,)) -> prediction; pictures have their channels first."""
-    params = {name: _layout(value) for name, value in weights.items()}
-    call = {"mlp": _mlp, "unet": _unet}[spec_name]
+    params, call = parameters(weights), forward(spec_name)
     return lambda x, label: call(params, x, label)
+
+
+def forward(spec_name: str, head_width: int = 32) -> Callable[[Params, Any, Any], Any]:
+    """The same as a function of the parameters too, which may want gradients."""
+    if spec_name == "mlp":
+        return _mlp
+    return functools.partial({"unet": _unet, "dit": _dit}[spec_name], head_width=head_width)
+
+
+def parameters(weights: Weights) -> Params:
+    """The weights as tensors."""
+    return {name: _layout(value) for name, value in weights.items()}
 
 
 def _layout(value: Any) -> Any:
@@ -47,7 +61,7 @@ def _group_norm(p: Params, name: str, x: Any) -> Any:
 def _embedding(p: Params, label: Any) -> Any:
     name = "backbone/NoiseEmbedding_0"
     width = p[f"{name}/Dense_0/bias"].shape[0]
-    frequencies = 0.5 * 32.0 ** torch.linspace(0, 1, width // 2)
+    frequencies = 0.5 * 32.0 ** torch.linspace(0, 1, width // 2, device=label.device)
     angles = label[:, None] * frequencies
     features = torch.cat([torch.sin(angles), torch.cos(angles)], dim=-1)
     hidden = F.silu(_dense(p, f"{name}/Dense_0", features))
@@ -64,23 +78,27 @@ def _mlp(p: Params, x: Any, label: Any) -> Any:
     return _dense(p, "backbone/zero_out", h)
 
 
-def _unet(p: Params, x: Any, label: Any) -> Any:
+def _unet(p: Params, x: Any, label: Any, head_width: int) -> Any:
     embedding = _embedding(p, label)
     levels = 1 + max(int(name.split("_")[1]) for name in _stages(p) if name.startswith("down"))
     blocks = sum(name.startswith("down_0_") for name in _stages(p))
+
+    def stage(name: str, h: Any) -> Any:
+        return _stage(p, f"backbone/{name}", h, embedding, head_width)
+
     h = _conv(p, "backbone/stem", x)
     skips = []
     for level in range(levels):
         if level:
             h = F.avg_pool2d(h, 2)
         for i in range(blocks):
-            h = _stage(p, f"backbone/down_{level}_{i}", h, embedding)
+            h = stage(f"down_{level}_{i}", h)
             skips.append(h)
-    h = _stage(p, "backbone/middle", h, embedding)
+    h = stage("middle", h)
     for level in reversed(range(levels)):
         for i in range(blocks):
             h = torch.cat([h, skips.pop()], dim=1)
-            h = _stage(p, f"backbone/up_{level}_{i}", h, embedding)
+            h = stage(f"up_{level}_{i}", h)
         if level:
             h = F.interpolate(h, scale_factor=2, mode="nearest")
     h = F.silu(_group_norm(p, "backbone/GroupNorm_0", h))
@@ -91,9 +109,11 @@ def _stages(p: Params) -> set[str]:
     return {name.split("/")[1] for name in p}
 
 
-def _stage(p: Params, name: str, h: Any, embedding: Any) -> Any:
+def _stage(p: Params, name: str, h: Any, embedding: Any, head_width: int) -> Any:
     h = _residual(p, f"{name}/residual", h, embedding)
-    return _attention(p, f"{name}/attention", h) if f"{name}/attention/self_norm/scale" in p else h
+    if f"{name}/attention/self_norm/scale" not in p:
+        return h
+    return _grid_attention(p, f"{name}/attention", h, head_width)
 
 
 def _residual(p: Params, name: str, h: Any, embedding: Any) -> Any:
@@ -108,18 +128,66 @@ def _residual(p: Params, name: str, h: Any, embedding: Any) -> Any:
     return h + hidden
 
 
-def _attention(p: Params, name: str, h: Any, head_width: int = 32) -> Any:
-    batch, channels, height, width = h.shape
-    heads = max(1, channels // head_width)
+def _grid_attention(p: Params, name: str, h: Any, head_width: int) -> Any:
+    channels = h.shape[1]
     x = h.flatten(2).transpose(1, 2)
     norm = [p[f"{name}/self_norm/{part}"] for part in ("scale", "bias")]
     cells = F.layer_norm(x, (channels,), *norm, eps=NORM_EPS)
-
-    def project(part: str) -> Any:
-        rows = _dense(p, f"{name}/self/{part}", cells)
-        return rows.reshape(batch, height * width, heads, -1).transpose(1, 2)
-
-    query, key, value = (project(part) for part in ("query", "key", "value"))
-    mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(x.shape)
+    mixed = _attention(p, f"{name}/self", cells, head_width)
     x = x + _dense(p, f"{name}/self/zero_out", mixed)
     return x.transpose(1, 2).reshape(h.shape)
+
+
+def _attention(p: Params, name: str, x: Any, head_width: int) -> Any:
+    """Up to the last linear map."""
+    batch, rows, width = x.shape
+    heads = max(1, width // head_width)
+
+    def project(part: str) -> Any:
+        return _dense(p, f"{name}/{part}", x).reshape(batch, rows, heads, -1).transpose(1, 2)
+
+    query, key, value = (project(part) for part in ("query", "key", "value"))
+    return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(x.shape)
+
+
+def _dit(p: Params, x: Any, label: Any, head_width: int) -> Any:
+    batch, channels, rows, columns = x.shape
+    width, features = p["backbone/patches/kernel"].shape
+    patch = math.isqrt(features // channels)
+    rows, columns = rows // patch, columns // patch
+    embedding = _embedding(p, label)
+    cells = x.reshape(batch, channels, rows, patch, columns, patch).permute(0, 2, 4, 3, 5, 1)
+    h = _dense(p, "backbone/patches", cells.reshape(batch, rows * columns, features))
+    h = h + _positions(rows, columns, width).to(h)
+    depth = sum(name.endswith("expand/kernel") for name in p)
+    for i in range(depth):
+        h = _dit_block(p, f"backbone/block_{i}", h, embedding, head_width)
+    shift, scale = _dense(p, "backbone/zero_modulation", embedding)[:, None].chunk(2, dim=-1)
+    h = _dense(p, "backbone/zero_out", _plain_norm(h) * (1 + scale) + shift)
+    h = h.reshape(batch, rows, columns, patch, patch, channels).permute(0, 5, 1, 3, 2, 4)
+    return h.reshape(x.shape)
+
+
+def _dit_block(p: Params, name: str, h: Any, embedding: Any, head_width: int) -> Any:
+    steer = _dense(p, f"{name}/zero_modulation", embedding)[:, None].chunk(6, dim=-1)
+    mixed = _attention(p, f"{name}/self", _plain_norm(h) * (1 + steer[1]) + steer[0], head_width)
+    h = h + steer[2] * _dense(p, f"{name}/self/out", mixed)
+    hidden = _dense(p, f"{name}/expand", _plain_norm(h) * (1 + steer[4]) + steer[3])
+    return h + steer[5] * _dense(p, f"{name}/contract", F.gelu(hidden, approximate="tanh"))
+
+
+def _plain_norm(h: Any) -> Any:
+    return F.layer_norm(h, h.shape[-1:], eps=NORM_EPS)
+
+
+@functools.cache
+def _positions(rows: int, columns: int, width: int) -> Any:
+    """Sines and cosines of row and column, (rows * columns, width)."""
+
+    def sines(length: int) -> Any:
+        frequencies = 1e4 ** -np.linspace(0, 1, width // 4, endpoint=False)
+        angles = np.arange(length)[:, None] * frequencies
+        return np.concatenate([np.sin(angles), np.cos(angles)], axis=-1)
+
+    both = [np.repeat(sines(rows), columns, axis=0), np.tile(sines(columns), (rows, 1))]
+    return torch.from_numpy(np.concatenate(both, axis=-1).astype(np.float32))
