@@ -8,28 +8,25 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError, nearest
 from diffusion_jax.fewstep import FewStep, fewstep
 from diffusion_jax.fewstep.denoiser import FewStepPrediction
-from diffusion_jax.networks.score_network import Condition, ScoreNetwork, build, drop_condition
-from diffusion_jax.process.objective import Objective, Points, denoising_loss
+from diffusion_jax.networks.score_network import ScoreNetwork, build
+from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.process.times import LossAware
 from diffusion_jax.process.times.uniform import Uniform
 from diffusion_jax.process.weightings.plain import Simple
 from diffusion_jax.registry import parse
 from diffusion_jax.training.ema import averages
-from diffusion_jax.training.few_steps import FewSteps, Teacher, few_step_losses
+from diffusion_jax.training.few_steps import FewSteps, Teacher
 from diffusion_jax.training.hyper import Hyper
-from diffusion_jax.training.inputs import Inputs, losses_at_levels
 from diffusion_jax.training.learned_schedule import check_learned, learns
 from diffusion_jax.training.optimizers import optimizers
 from diffusion_jax.training.runs import DataFacts
-from diffusion_jax.training.state import TrainState
-from diffusion_jax.training.step import SampleLosses
 
 OBJECTIVE = ("schedule", "prediction", "times", "weighting", "sigma_data", "loss")
 NETWORK = ("network", "text")
@@ -223,37 +220,3 @@ def _arm(
         aim if isinstance(aim.times, LossAware) or learns(aim) else None,
     )
     return Arm(name, settings, aim, network, hyper)
-
-
-def score_losses(network: ScoreNetwork) -> SampleLosses:
-    """The loss of each picture as a function of the network's parameters.
-
-    Args:
-        network: called with the caption of each row, or without where `draws.drop` says so.
-
-    Returns:
-        `(params, state, hyper, Inputs) -> (B,)`.
-    """
-
-    def losses(
-        params: PyTree[Any], state: TrainState, hyper: Hyper, inputs: Inputs
-    ) -> Float[Array, " batch"]:
-        batch, draws, loss = inputs.batch, inputs.draws, hyper.loss
-        told: Condition = {"tokens": batch["tokens"], "label": batch["label"]}
-        condition = drop_condition(draws.drop, told)
-        if hyper.few_steps is not None:
-            x0 = batch["image"]
-            return few_step_losses(network, hyper.few_steps, params, state, x0, condition, draws)
-        rngs = {"dropout": draws.key[0]}
-
-        def at(params: PyTree[Any], points: Points) -> Float[Array, " batch"]:
-            def predict(x: Float[Array, "batch ..."], label: Float[Array, " batch"]) -> Any:
-                method = "with_uncertainty" if loss.uncertain else None
-                arguments = (x, label, condition, False)
-                return network.apply({"params": params}, *arguments, rngs=rngs, method=method)
-
-            return denoising_loss(predict, points, batch["image"], draws.eps, loss)
-
-        return losses_at_levels(at, params, hyper, inputs)
-
-    return losses

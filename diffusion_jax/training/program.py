@@ -18,7 +18,7 @@ from diffusion_jax.networks.initialise import initialise
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork
 from diffusion_jax.process.objective import Objective, Points
 from diffusion_jax.training import devices
-from diffusion_jax.training.arms import Arm, make_arms, score_losses
+from diffusion_jax.training.arms import Arm, make_arms
 from diffusion_jax.training.draws import Draws, draw
 from diffusion_jax.training.few_steps import Teacher
 from diffusion_jax.training.groups import EXECUTIONS, OneByOne, Together
@@ -26,6 +26,7 @@ from diffusion_jax.training.hyper import Hyper
 from diffusion_jax.training.inputs import first_history
 from diffusion_jax.training.learned_schedule import first_params
 from diffusion_jax.training.runs import DataFacts
+from diffusion_jax.training.score_losses import score_losses
 from diffusion_jax.training.state import TrainState
 from diffusion_jax.training.step import TrainStep, make_train_step
 
