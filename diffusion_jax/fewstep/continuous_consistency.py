@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.scipy.stats import norm
 from jaxtyping import Array, Float
 
-from diffusion_jax.errors import positive, within
+from diffusion_jax.errors import forward_mode, positive, within
 from diffusion_jax.fewstep.base import Network, Networks, fewstep, like, square
 from diffusion_jax.process.schedules.trigonometric import TrigFlow
 from diffusion_jax.struct import Scalar, pytree, static
@@ -97,7 +97,8 @@ class ContinuousConsistency:
 
         # Time runs from 0 to 1 where the angle runs from 0 to pi/2.
         along = velocity, jnp.full_like(time, 2 / jnp.pi)
-        found, slope = jax.jvp(own, (x, time), along)
+        with forward_mode("continuous_consistency"):
+            found, slope = jax.jvp(own, (x, time), along)
         fixed = jax.lax.stop_gradient(found)
         share = jnp.minimum(progress / self.warmup, 1)
         g = -(cos**2) * (self.sigma_data * fixed - velocity)

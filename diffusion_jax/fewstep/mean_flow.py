@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from diffusion_jax.errors import positive, within
+from diffusion_jax.errors import forward_mode, positive, within
 from diffusion_jax.fewstep.base import Networks, fewstep, like, square
 from diffusion_jax.fewstep.straight import StraightPath, logit_normal
 from diffusion_jax.struct import Scalar, pytree
@@ -59,7 +59,8 @@ class MeanFlow(StraightPath):
         end = jnp.where(uniform[:, 2] < self.share, jnp.min(pair, axis=1), time)
         x, v = self.schedule.level(time).mix(x0, eps), eps - x0
         along = (v, jnp.ones_like(time), jnp.zeros_like(end))
-        u, slope = jax.jvp(networks.student, (x, time, end), along)
+        with forward_mode("mean_flow"):
+            u, slope = jax.jvp(networks.student, (x, time, end), along)
         wanted = v - like(time - end, x) * slope
         error = square(u - jax.lax.stop_gradient(wanted))
         return error / jax.lax.stop_gradient(error + self.c) ** self.power

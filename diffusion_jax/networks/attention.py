@@ -6,9 +6,13 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from diffusion_jax.errors import UserError
+
 SELF = "self"  # the name of every attention of rows to each other
+IMPLEMENTATIONS = ("xla", "cudnn")
 
 
 class Attention(nn.Module):
@@ -20,11 +24,17 @@ class Attention(nn.Module):
         heads: number of heads; divides the width of the queries.
         zero: start the last linear map at zero, so that a residual branch starts as nothing.
         dtype: dtype of the computation.
+        implementation: "xla", or "cudnn" for the fused attention of NVIDIA GPUs, which keeps no
+            map of all rows by all rows in memory.
+
+    Raises:
+        UserError: "cudnn" on another device.
     """
 
     heads: int
     zero: bool = False
     dtype: str = "float32"
+    implementation: str = "xla"
 
     @nn.compact
     def __call__(
@@ -48,14 +58,38 @@ class Attention(nn.Module):
         # The same vector added to every key changes no softmax, so keys need no bias.
         key = project(context, "key", False)
         allowed = None if mask is None else mask[:, None, None, :]
-        mixed = (
-            value if perturbed else jax.nn.dot_product_attention(query, key, value, mask=allowed)
-        )
+        mixed = value if perturbed else self._mix(query, key, value, allowed)
         mixed = mixed.reshape(x.shape)
         if self.zero:
             zeros = nn.initializers.zeros_init()
             return nn.Dense(width, kernel_init=zeros, dtype=self.dtype, name="zero_out")(mixed)
         return nn.Dense(width, dtype=self.dtype, name="out")(mixed)
+
+    def _mix(
+        self,
+        query: Float[Array, "batch queries heads head"],
+        key: Float[Array, "batch keys heads head"],
+        value: Float[Array, "batch keys heads head"],
+        mask: Bool[Array, "batch 1 1 keys"] | None,
+    ) -> Float[Array, "batch queries heads head"]:
+        implementation: Any = self.implementation
+        if implementation == "cudnn":
+            check_gpu()
+            if mask is not None:  # it takes none that is to be broadcast over the queries
+                mask = jnp.broadcast_to(mask, (*mask.shape[:2], query.shape[1], mask.shape[3]))
+        return jax.nn.dot_product_attention(
+            query, key, value, mask=mask, implementation=implementation
+        )
+
+
+def check_gpu() -> None:
+    """Raises UserError unless programs run on a GPU."""
+    backend = jax.default_backend()
+    if backend != "gpu":
+        raise UserError(
+            f"attention_implementation='cudnn' runs on NVIDIA GPUs only, and this is a {backend}: "
+            "use attention_implementation='xla'; the parameters are the same."
+        )
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from diffusion_jax.errors import UserError
+from diffusion_jax.errors import UserError, one_of
+from diffusion_jax.networks.attention import IMPLEMENTATIONS
 
 
 def positive_integers(owner: str, **settings: Any) -> None:
@@ -43,6 +44,36 @@ def divides(owner: str, size: int, name: str, parts: int, what: str) -> None:
     """Raises UserError unless `size` can be cut into `parts` equal pieces."""
     if size % parts:
         raise UserError(f"{owner}: {name}={size} must be a multiple of {parts}, {what}.")
+
+
+def attention(owner: str, implementation: str, head_widths: list[int], dtype: str) -> None:
+    """Raises UserError unless attention can be computed in that way.
+
+    Args:
+        owner: the network, as the user wrote it.
+        implementation: a member of `attention.IMPLEMENTATIONS`.
+        head_widths: features of the heads of each attention.
+        dtype: of the computation.
+    """
+    one_of(implementation, IMPLEMENTATIONS, f"attention_implementation of a {owner}")
+    if implementation == "cudnn" and dtype != "bfloat16":
+        raise UserError(
+            f"{owner}: attention_implementation='cudnn' computes in bfloat16 only, and this "
+            f"network in {dtype}: set training.dtype=bfloat16, or use 'xla'."
+        )
+    odd = [width for width in head_widths if width % 8 or width > 128]
+    if implementation == "cudnn" and odd:
+        raise UserError(
+            f"{owner}: attention_implementation='cudnn' takes heads of a multiple of 8 features, "
+            f"128 at most, and these have {odd[0]}: use others, or 'xla'."
+        )
+
+
+def switch(owner: str, **settings: Any) -> None:
+    """Raises UserError unless every setting is True or False."""
+    for name, value in settings.items():
+        if not isinstance(value, bool):
+            raise UserError(f"{owner}: {name} must be True or False, got {value!r}.")
 
 
 def picture_fits(owner: str, shape: tuple[int, ...], multiple: int, why: str) -> None:

@@ -1,5 +1,7 @@
 """DiT: a transformer over the patches of a picture, steered by noise level and text."""
 
+import functools
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -10,6 +12,7 @@ from diffusion_jax.networks.attention import SELF, Attention
 from diffusion_jax.networks.embeddings import NoiseEmbedding, grid_features
 from diffusion_jax.networks.patches import from_patches, to_patches
 from diffusion_jax.networks.registries import networks
+from diffusion_jax.networks.rematerialise import rematerialised
 from diffusion_jax.networks.text import TextContext
 
 Tokens = Float[Array, "batch tokens width"]
@@ -22,8 +25,8 @@ class DiT(nn.Module):
 
     Each patch of the picture is a token with a fixed 2-D sin-cos position. The embedding of
     noise level and pooled text scales, shifts and gates every block (adaLN-zero). Words enter
-    by cross-attention (`text="cross"`), or as further tokens of the same sequence
-    (`text="joint"`).
+    by cross-attention (`text="cross"`), as further tokens of the same sequence (`text="joint"`),
+    or not at all (`text="pooled"`): classes need no more than the embedding.
 
     Source: Peebles & Xie 2022, Scalable Diffusion Models with Transformers, sec. 3.2.
 
@@ -32,8 +35,12 @@ class DiT(nn.Module):
         width: features of a token, a multiple of 4 and of heads.
         depth: number of blocks.
         heads: attention heads.
-        text: "cross" or "joint".
+        text: "cross", "joint" or "pooled".
         dropout: fraction of hidden activations dropped in each block while training.
+        remat: compute each block again in the backward pass rather than keep what it computed:
+            a third more work, and much less memory.
+        attention_implementation: "xla", or "cudnn" for the fused attention of NVIDIA GPUs in
+            bfloat16, which few-step objectives that differentiate forward cannot use.
         outputs: channels of the result for each channel of x; 2 where a variance is told too.
         dtype: dtype of the computation; parameters and result are float32.
 
@@ -54,6 +61,8 @@ class DiT(nn.Module):
     heads: int = 4
     text: str = "cross"
     dropout: float = 0.0
+    remat: bool = False
+    attention_implementation: str = "xla"
     outputs: int = 1
     dtype: str = "float32"
 
@@ -66,7 +75,10 @@ class DiT(nn.Module):
         checks.divides("dit", self.width, "width", self.heads, "the number of heads")
         checks.positive_integers("dit", outputs=self.outputs)
         checks.fraction("dit", dropout=self.dropout)
-        one_of(self.text, ("cross", "joint"), "way for text to enter a dit")
+        checks.switch("dit", remat=self.remat)
+        one_of(self.text, ("cross", "joint", "pooled"), "way for text to enter a dit")
+        widths = [self.width // self.heads]
+        checks.attention("dit", self.attention_implementation, widths, self.dtype)
 
     @nn.compact
     def __call__(
@@ -86,16 +98,18 @@ class DiT(nn.Module):
         h += grid_features(rows, columns, self.width).astype(self.dtype)
         h = h.reshape(batch, rows * columns, self.width)
         words, words_mask, mask = None, None, None
-        if context is not None:
+        if context is not None and self.text != "pooled":
             words = nn.Dense(self.width, dtype=self.dtype, name="words")(context.tokens)
             words_mask = context.mask
         if self.text == "joint" and words is not None and words_mask is not None:
             h = jnp.concatenate([words, h], axis=1)
             mask = jnp.pad(words_mask, ((0, 0), (0, rows * columns)), constant_values=True)
             words, words_mask = None, None
+        block = rematerialised(DiTBlock) if self.remat else DiTBlock
+        settings = self.heads, self.dropout, self.dtype, self.attention_implementation
         for i in range(self.depth):
-            block = DiTBlock(self.heads, self.dropout, self.dtype, name=f"block_{i}")
-            h = block(h, mask, embedding, words, words_mask, deterministic)
+            call = block(*settings, name=f"block_{i}")
+            h = call(h, mask, embedding, words, words_mask, deterministic)
         features *= self.outputs
         h = self._project(h[:, -rows * columns :], embedding, features)
         h = h.reshape(batch, rows, columns, features)
@@ -120,6 +134,7 @@ class DiTBlock(nn.Module):
     heads: int
     dropout: float
     dtype: str
+    attention_implementation: str = "xla"
 
     @nn.compact
     def __call__(
@@ -134,9 +149,12 @@ class DiTBlock(nn.Module):
         width = h.shape[-1]
         steer = modulations(embedding, width, 6, self.dtype)
         hidden = layer_norm(self.dtype)(h) * (1 + steer[1]) + steer[0]
-        h += steer[2] * Attention(self.heads, dtype=self.dtype, name=SELF)(hidden, hidden, mask)
+        attention = functools.partial(
+            Attention, self.heads, dtype=self.dtype, implementation=self.attention_implementation
+        )
+        h += steer[2] * attention(name=SELF)(hidden, hidden, mask)
         if words is not None:
-            cross = Attention(self.heads, zero=True, dtype=self.dtype, name="cross")
+            cross = attention(zero=True, name="cross")
             h += cross(layer_norm(self.dtype)(h), words, words_mask)
         hidden = layer_norm(self.dtype)(h) * (1 + steer[4]) + steer[3]
         hidden = nn.gelu(nn.Dense(4 * width, dtype=self.dtype, name="expand")(hidden))

@@ -1,5 +1,7 @@
 """U-Net: residual convolutions on coarser and coarser grids and back, with attention to text."""
 
+import functools
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -10,6 +12,7 @@ from diffusion_jax.networks.convolution import convolve
 from diffusion_jax.networks.embeddings import NoiseEmbedding
 from diffusion_jax.networks.patches import from_patches, to_patches
 from diffusion_jax.networks.registries import networks
+from diffusion_jax.networks.rematerialise import rematerialised
 from diffusion_jax.networks.text import TextContext
 
 Grid = Float[Array, "batch height width channels"]
@@ -36,6 +39,9 @@ class UNet(nn.Module):
         patch: side of the squares of pixels that the stem folds into channels.
         head_width: features of an attention head.
         dropout: fraction of activations dropped in each residual block while training.
+        remat: compute each block again in the backward pass rather than keep what it computed:
+            a third more work, and less memory.
+        attention_implementation: as of a `DiT`.
         outputs: channels of the result for each channel of x; 2 where a variance is told too.
         dtype: dtype of the computation; parameters and result are float32.
 
@@ -56,6 +62,8 @@ class UNet(nn.Module):
     patch: int = 1
     head_width: int = 32
     dropout: float = 0.0
+    remat: bool = False
+    attention_implementation: str = "xla"
     outputs: int = 1
     dtype: str = "float32"
 
@@ -68,6 +76,10 @@ class UNet(nn.Module):
         checks.positive_integers("unet", outputs=self.outputs)
         checks.fraction("unet", dropout=self.dropout)
         checks.levels("unet", self.attention, len(self.channels))
+        checks.switch("unet", remat=self.remat)
+        attending = [self.channels[level] for level in self.attention]
+        widths = [channels // head_count(channels, self.head_width) for channels in attending]
+        checks.attention("unet", self.attention_implementation, widths, self.dtype)
 
     @nn.compact
     def __call__(
@@ -92,10 +104,17 @@ class UNet(nn.Module):
         pooled = None if context is None else context.pooled
         embedding = NoiseEmbedding(4 * self.channels[0], self.dtype)(label, pooled)
 
+        kind = rematerialised(Stage) if self.remat else Stage
+
         def stage(h: Grid, level: int, name: str) -> Features:
-            attends = level in self.attention
-            block = Stage(
-                self.channels[level], attends, self.head_width, self.dropout, self.dtype, name=name
+            block = kind(
+                channels=self.channels[level],
+                attends=level in self.attention,
+                head_width=self.head_width,
+                dropout=self.dropout,
+                dtype=self.dtype,
+                attention_implementation=self.attention_implementation,
+                name=name,
             )
             return block(h, embedding, context, deterministic)
 
@@ -130,6 +149,7 @@ class Stage(nn.Module):
     head_width: int
     dropout: float
     dtype: str
+    attention_implementation: str
 
     @nn.compact
     def __call__(
@@ -138,7 +158,10 @@ class Stage(nn.Module):
         block = ResidualBlock(self.channels, self.dropout, self.dtype, name="residual")
         h = block(h, embedding, deterministic)
         if self.attends:
-            h = GridAttention(self.head_width, self.dtype, name="attention")(h, context)
+            attention = GridAttention(
+                self.head_width, self.dtype, self.attention_implementation, name="attention"
+            )
+            h = attention(h, context)
         return h
 
 
@@ -172,19 +195,32 @@ class GridAttention(nn.Module):
 
     head_width: int
     dtype: str
+    attention_implementation: str
 
     @nn.compact
     def __call__(self, h: Grid, context: TextContext | None) -> Grid:
         batch, height, width, channels = h.shape
-        heads = max(1, channels // self.head_width)
+        heads = head_count(channels, self.head_width)
         x = h.reshape(batch, height * width, channels)
         cells = nn.LayerNorm(dtype=self.dtype, name="self_norm")(x)
-        x += Attention(heads, zero=True, dtype=self.dtype, name=SELF)(cells, cells)
+        attention = functools.partial(
+            Attention,
+            heads,
+            zero=True,
+            dtype=self.dtype,
+            implementation=self.attention_implementation,
+        )
+        x += attention(name=SELF)(cells, cells)
         if context is not None:
             cells = nn.LayerNorm(dtype=self.dtype, name="cross_norm")(x)
-            cross = Attention(heads, zero=True, dtype=self.dtype, name="cross")
+            cross = attention(name="cross")
             x += cross(cells, context.tokens, context.mask)
         return x.reshape(h.shape)
+
+
+def head_count(channels: int, head_width: int) -> int:
+    """Heads of about `head_width` features."""
+    return max(1, channels // head_width)
 
 
 def conv(features: int, dtype: str, name: str, deterministic: bool) -> nn.Conv:

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, UInt8
 
-from diffusion_jax.errors import UserError, one_of
+from diffusion_jax.errors import UserError, forward_mode, one_of
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import Schedule, log_snr_range
 from diffusion_jax.sampling.denoisers import Denoiser
@@ -124,8 +124,10 @@ def log_density(
     def slope(y: Float[Array, "batch"], state: Any) -> Any:
         u, _ = state
         level = level_at(y)
-        x0, jacobian = jax.linearize(lambda u: denoise(u, level, condition), u)
-        return x0 - level.like(u).alpha * u, _trace(jacobian, u, probes)
+        with forward_mode("A likelihood"):
+            x0, jacobian = jax.linearize(lambda u: denoise(u, level, condition), u)
+            trace = _trace(jacobian, u, probes)
+        return x0 - level.like(u).alpha * u, trace
 
     state = (x / scale(start), jnp.zeros(x.shape[0], x.dtype))
     (u, traced), evaluations = integrator(slope, state, depth(start), depth(end))
