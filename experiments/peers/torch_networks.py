@@ -58,14 +58,18 @@ def _group_norm(p: Params, name: str, x: Any) -> Any:
     return F.group_norm(x, groups, p.get(f"{name}/scale"), p.get(f"{name}/bias"), NORM_EPS)
 
 
-def _embedding(p: Params, label: Any) -> Any:
+def _embedding(p: Params, label: Any, classes: Any = None) -> Any:
     name = "backbone/NoiseEmbedding_0"
     width = p[f"{name}/Dense_0/bias"].shape[0]
     frequencies = 0.5 * 32.0 ** torch.linspace(0, 1, width // 2, device=label.device)
     angles = label[:, None] * frequencies
     features = torch.cat([torch.sin(angles), torch.cos(angles)], dim=-1)
     hidden = F.silu(_dense(p, f"{name}/Dense_0", features))
-    return F.silu(_dense(p, f"{name}/Dense_1", hidden))
+    embedding = _dense(p, f"{name}/Dense_1", hidden)
+    if classes is not None:
+        told = F.embedding(classes, p["encoder/classes/embedding"].T)
+        embedding = embedding + _dense(p, f"{name}/pooled", told)
+    return F.silu(embedding)
 
 
 def _mlp(p: Params, x: Any, label: Any) -> Any:
@@ -150,15 +154,17 @@ def _attention(p: Params, name: str, x: Any, head_width: int) -> Any:
     return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).reshape(x.shape)
 
 
-def _dit(p: Params, x: Any, label: Any, head_width: int) -> Any:
+def _dit(p: Params, x: Any, label: Any, head_width: int, classes: Any = None) -> Any:
+    """Classes are rows of their table, the last of which is "no class"."""
     batch, channels, rows, columns = x.shape
     width, features = p["backbone/patches/kernel"].shape
     patch = math.isqrt(features // channels)
     rows, columns = rows // patch, columns // patch
-    embedding = _embedding(p, label)
+    embedding = _embedding(p, label, classes)
     cells = x.reshape(batch, channels, rows, patch, columns, patch).permute(0, 2, 4, 3, 5, 1)
     h = _dense(p, "backbone/patches", cells.reshape(batch, rows * columns, features))
-    h = h + _positions(rows, columns, width).to(h)
+    # Told where a compiler should not trace how they are made.
+    h = h + (p["positions"] if "positions" in p else positions(rows, columns, width)).to(h)
     depth = sum(name.endswith("expand/kernel") for name in p)
     for i in range(depth):
         h = _dit_block(p, f"backbone/block_{i}", h, embedding, head_width)
@@ -181,7 +187,7 @@ def _plain_norm(h: Any) -> Any:
 
 
 @functools.cache
-def _positions(rows: int, columns: int, width: int) -> Any:
+def positions(rows: int, columns: int, width: int) -> Any:
     """Sines and cosines of row and column, (rows * columns, width)."""
 
     def sines(length: int) -> Any:

@@ -1,0 +1,158 @@
+"""The training step beside PyTorch's with torch.compile: same network, same weights, in turn.
+
+Each is a process of its own, and only one works at a time. Their first losses must agree, or
+nothing is timed. Both draw noise and times anew in each step, on pictures that stay the same.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from diffusion_jax.errors import UserError
+from experiments.device import inputs, memory
+from experiments.device.problems import Problem, problem
+from experiments.device.section import Figures
+from experiments.device.timing import in_turn, ratio
+
+ROOT = Path(__file__).parents[2]
+TORCH, OURS = "torch.compile", "diffusion_jax"
+BATCHES = {"dit_b2": 128, "dit_s2": 256, "dit_xl2": 32, "unet": 256}  # all ways fit at once
+TOLERANCE = {"float32": 1e-2, "bfloat16": 3e-2}  # of the loss; TF32 has three digits
+FUSED = "attention_implementation='cudnn'"
+
+
+def measure(name: str, dtype: str, peers: str, small: bool) -> Figures:
+    """Times all ways in turn.
+
+    Args:
+        name: of the problem.
+        dtype: of the computation.
+        peers: a Python that has PyTorch.
+        small: the small form.
+
+    Raises:
+        UserError: PyTorch cannot be run there, or the losses differ.
+    """
+    import jax
+
+    jax.config.update("jax_platforms", "cpu")  # the device is the workers'
+    chosen = problem(name, small)
+    batch = chosen.batch if small else BATCHES[name]
+    return memory.fitting(
+        batch, lambda batch: _with_batch(name, chosen, dtype, batch, peers, small)
+    )
+
+
+def _with_batch(
+    name: str, chosen: Problem, dtype: str, batch: int, peers: str, small: bool
+) -> Figures:
+    ways = {
+        TORCH: [peers, "-m", "experiments.device.torch_worker"],
+        OURS: [sys.executable, "-m", "experiments.device.our_worker"],
+    }
+    settings: dict[str, list[str]] = {TORCH: [], OURS: []}
+    if dtype == "bfloat16" and chosen.member == "dit" and not small:
+        fused = f"{OURS}, fused attention"
+        ways[fused], settings[fused] = ways[OURS], [FUSED]
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        _prepare(Path(folder), name, chosen, dtype, batch, small)
+        workers = {
+            way: stack.enter_context(_worker([*words, folder, *settings[way]]))
+            for way, words in ways.items()
+        }
+        losses = {way: _answer(way, worker)["loss"] for way, worker in workers.items()}
+        _check_losses(losses, TOLERANCE[dtype])
+        timings = in_turn([_steps(way, worker) for way, worker in workers.items()], small)
+    found = dict(zip(ways, timings, strict=True))
+    return {
+        "means": chosen.means,
+        "dtype": dtype,
+        "batch": batch,
+        "losses": losses,
+        "ways": {way: timing.figures() for way, timing in found.items()},
+        "times_faster": {
+            way: ratio(found[TORCH], timing) for way, timing in found.items() if way != TORCH
+        },
+    }
+
+
+def _prepare(folder: Path, name: str, chosen: Problem, dtype: str, batch: int, small: bool) -> None:
+    from diffusion_jax.networks import DiT
+    from diffusion_jax.networks.score_network import build
+    from experiments.device import library
+    from experiments.device.problems import CLASSES
+
+    network = build(chosen.spec(), chosen.text, num_classes=CLASSES)
+    backbone: Any = network.backbone
+    transformer = isinstance(backbone, DiT)
+    facts = {
+        "name": name,
+        "small": small,
+        "member": chosen.member,
+        "shape": chosen.shape,
+        "classes": chosen.classes,
+        "dtype": dtype,
+        "head_width": backbone.width // backbone.heads if transformer else backbone.head_width,
+        "grid": [side // backbone.patch for side in chosen.shape[:2]] if transformer else None,
+        "width": backbone.width if transformer else None,
+    }
+    (folder / "problem.json").write_text(json.dumps(facts))
+    inputs.save(library.weights(network, chosen.shape), folder / "weights.npz")
+    inputs.save(inputs.first_batch(chosen.shape, batch, chosen.classes), folder / "first.npz")
+
+
+@contextlib.contextmanager
+def _worker(words: list[str]) -> Iterator["subprocess.Popen[str]"]:
+    grow = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # several share the device's memory
+    worker = subprocess.Popen(
+        words,
+        cwd=ROOT,
+        env=os.environ | grow,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        yield worker
+    finally:
+        worker.kill()
+        worker.wait()
+
+
+def _steps(way: str, worker: "subprocess.Popen[str]") -> Any:
+    def work(count: int) -> float:
+        assert worker.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            worker.stdin.write(f"{count}\n")
+            worker.stdin.flush()
+        return float(_answer(way, worker)["seconds"])
+
+    return work
+
+
+def _answer(way: str, worker: "subprocess.Popen[str]") -> dict[str, Any]:
+    """The next answer of a worker."""
+    assert worker.stdout is not None
+    for line in worker.stdout:
+        if not line.startswith("{"):
+            continue
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise UserError(f"{way}: {answer['error']}")
+        return answer
+    raise UserError(f"{way} ended without an answer, with status {worker.wait()}.")
+
+
+def _check_losses(losses: dict[str, float], tolerance: float) -> None:
+    expected = losses[TORCH]
+    for way, loss in losses.items():
+        if not abs(loss - expected) <= tolerance * abs(expected):
+            both = f"{way} has the loss {loss:.5g}, {TORCH} {expected:.5g}"
+            raise UserError(f"{both}: no comparison.")

@@ -1,0 +1,71 @@
+"""What programs need and devices have, and finding a batch that fits."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+
+T = TypeVar("T")
+
+
+class TooLarge(Exception):
+    """The compiler counts more bytes than the device has."""
+
+
+def fitting(batch: int, work: Callable[[int], T]) -> T:
+    """Does work with a batch, or half of it, or a quarter, …: the largest that fits into memory.
+
+    Raises:
+        Exception: whatever the work raises that is no lack of memory, or for a batch of one.
+    """
+    while True:
+        try:
+            return work(batch)
+        except Exception as error:
+            if batch == 1 or not is_out_of_memory(error):
+                raise
+        # Out of the handler, where the error no longer holds on to what was allocated.
+        batch //= 2
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of JAX or PyTorch means that memory was short."""
+    words = f"{type(error).__name__} {error}"
+    told = any(each in words for each in ("RESOURCE_EXHAUSTED", "OutOfMemory", "out of memory"))
+    return isinstance(error, (TooLarge, MemoryError)) or told
+
+
+def check_fits(compiled: Any) -> int | None:
+    """Bytes that a compiled program takes, as the compiler counts them, if it does.
+
+    Raises:
+        TooLarge: the device has fewer.
+    """
+    counted = compiled.memory_analysis()
+    if counted is None:
+        return None
+    needed = int(
+        counted.argument_size_in_bytes
+        + counted.output_size_in_bytes
+        - counted.alias_size_in_bytes
+        + counted.temp_size_in_bytes
+    )
+    limit = statistic("bytes_limit")
+    if limit is not None and needed > limit:
+        raise TooLarge(f"out of memory: {needed / 1e9:.1f} of {limit / 1e9:.1f} GB")
+    return needed
+
+
+def statistic(name: str) -> int | None:
+    """What the device tells of its memory, if it does: "bytes_limit", "peak_bytes_in_use", …"""
+    return (jax.local_devices()[0].memory_stats() or {}).get(name)
+
+
+def operations(compiled: Any) -> float | None:
+    """Floating-point operations of a program as the compiler counts them, if it does.
+
+    It does not see into kernels of other libraries, such as fused attention.
+    """
+    counted = compiled.cost_analysis()
+    first = counted[0] if isinstance(counted, list) and counted else counted
+    return float(first["flops"]) if first and "flops" in first else None

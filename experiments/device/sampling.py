@@ -1,0 +1,79 @@
+"""Sampling: samples a second of solvers at about the same number of network evaluations."""
+
+from typing import Any
+
+import jax
+
+from diffusion_jax.process.predictions import predictions
+from diffusion_jax.process.schedules import schedules
+from diffusion_jax.sampling.denoisers import from_network
+from diffusion_jax.sampling.grids import grids, make
+from diffusion_jax.sampling.sample import prior, sample, sample_keys
+from diffusion_jax.sampling.solvers import solvers
+from experiments.device import flops, library, memory
+from experiments.device.inputs import SIGMA_DATA, nested
+from experiments.device.problems import Problem, problem
+from experiments.device.section import Figures
+from experiments.device.timing import Timing, timed
+from experiments.device.train import utilisation
+
+EVALUATIONS = 20
+# One of each family: first order, two stages, multistep, predictor-corrector, with noise.
+SOLVERS = ("ddim", "heun", "dpmpp_2m", "unipc", "euler_ancestral")
+
+
+def measure(name: str, dtype: str, small: bool) -> Figures:
+    """Times every solver, which asks the network for about as many evaluations."""
+    chosen = problem(name, small)
+    names = SOLVERS[:2] if small else SOLVERS
+    return memory.fitting(
+        chosen.batch, lambda batch: _with_batch(chosen, dtype, names, batch, small)
+    )
+
+
+def _with_batch(
+    chosen: Problem, dtype: str, names: tuple[str, ...], batch: int, small: bool
+) -> Figures:
+    training = library.training(chosen, dtype, (), batch)
+    params = nested(library.weights(training.network, chosen.shape))
+    params = jax.device_put(params)
+    needed = flops.forward(training.network.backbone, chosen.shape)
+    found: Figures = {"means": chosen.means, "dtype": dtype, "batch": batch, "solvers": {}}
+    for name in names:
+        timing, steps, asked = _solver(training, params, name, chosen, batch, small)
+        rate = batch / timing.median
+        found["solvers"][name] = timing.figures() | {
+            "steps": steps,
+            "evaluations": asked,
+            "samples_per_second": rate,
+            "evaluations_per_second": rate * asked,
+            "mfu": utilisation(needed * rate * asked, dtype),
+        }
+    return found
+
+
+def _solver(
+    training: library.Training, params: Any, name: str, chosen: Problem, batch: int, small: bool
+) -> tuple[Timing, int, int]:
+    """Seconds of a batch of samples, steps, and evaluations of each."""
+    schedule, solver = schedules.make("edm"), solvers.make(name)
+    steps = max(EVALUATIONS // -(-solver.evaluations(EVALUATIONS) // EVALUATIONS), 2)
+    nodes = make(grids.make("karras"), schedule, steps)
+    keys = sample_keys(jax.random.key(0), batch)
+    prediction = predictions.make("edm", schedule=schedule, sigma_data=SIGMA_DATA)
+    label = training.batch["label"]
+
+    @jax.jit
+    def draw(params: Any, keys: Any) -> Any:
+        def predict(x: Any, noise: Any, condition: Any) -> Any:
+            return training.network.apply({"params": params}, x, noise, {"label": label})
+
+        denoise = from_network(predict, prediction, SIGMA_DATA)
+        return sample(denoise, solver, nodes, prior(nodes, keys, chosen.shape), keys)[0]
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            result = draw(params, keys)
+        jax.block_until_ready(result)
+
+    return timed(run, small), steps, solver.evaluations(steps)
