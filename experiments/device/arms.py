@@ -28,6 +28,7 @@ def _with_batch(name: str, dtype: str, batch: int, small: bool) -> Figures:
     training = library.training(chosen, dtype, (), batch)
     rates = {f"arm{i}": 1e-5 * (i + 1) for i in range(ARMS)}
     hypers = {arm: library.hyper(batch, rate) for arm, rate in rates.items()}
+    weights = library.first_weights(training.network, chosen.shape)
     mesh = devices.data_mesh(jax.local_devices()[:1])
     groups = {
         "in_turn": OneByOne(hypers, jax.jit(training.step, donate_argnums=0)),
@@ -35,10 +36,7 @@ def _with_batch(name: str, dtype: str, batch: int, small: bool) -> Figures:
     }
 
     def states() -> dict[str, Any]:
-        return {
-            arm: library.first_state(training.network, chosen.shape, own)
-            for arm, own in hypers.items()
-        }
+        return {arm: library.first_state(weights, own) for arm, own in hypers.items()}
 
     works = [_steps(training, group, states()) for group in groups.values()]
     apart, together = in_turn(works, small)

@@ -62,11 +62,10 @@ def _with_batch(
         ways[fused], settings[fused] = ways[OURS], [FUSED]
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         _prepare(Path(folder), name, chosen, dtype, batch, small)
-        workers = {
-            way: stack.enter_context(_worker([*words, folder, *settings[way]]))
-            for way, words in ways.items()
-        }
-        losses = {way: _answer(way, worker)["loss"] for way, worker in workers.items()}
+        workers, losses = {}, {}
+        for way, words in ways.items():  # in turn: kernels are chosen by their time
+            workers[way] = stack.enter_context(_worker([*words, folder, *settings[way]]))
+            losses[way] = float(_answer(way, workers[way])["loss"])
         _check_losses(losses, TOLERANCE[dtype])
         timings = in_turn([_steps(way, worker) for way, worker in workers.items()], small)
     found = dict(zip(ways, timings, strict=True))
@@ -103,7 +102,7 @@ def _prepare(folder: Path, name: str, chosen: Problem, dtype: str, batch: int, s
         "width": backbone.width if transformer else None,
     }
     (folder / "problem.json").write_text(json.dumps(facts))
-    inputs.save(library.weights(network, chosen.shape), folder / "weights.npz")
+    inputs.save(library.first_weights(network, chosen.shape), folder / "weights.npz")
     inputs.save(inputs.first_batch(chosen.shape, batch, chosen.classes), folder / "first.npz")
 
 

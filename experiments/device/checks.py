@@ -12,17 +12,15 @@ from experiments.device.section import Figures
 ROOT = Path(__file__).parents[2]
 TESTS = (
     "tests/networks/test_memory_and_speed.py",
-    "tests/process/test_predictions.py",
+    "tests/networks/test_parts.py",
     "tests/sampling/test_guidance_contract.py",
 )
+# Without what `tests/conftest.py` prepares: eight CPU devices, and programs quick to compile.
+PLAIN = ("-q", "-p", "no:cacheprovider", "--noconftest")
 FEW_CASES = "--only=edm/ablation_sampler"
 ONE_TEST = "test_a_dit_may_be_told_the_text_by_its_embedding_alone"
-# Tests compare with double precision, and choose the CPU where nothing else is said.
-ENVIRONMENT = {
-    "JAX_PLATFORMS": "",
-    "JAX_DEFAULT_MATMUL_PRECISION": "highest",
-    "JAX_DISABLE_MOST_OPTIMIZATIONS": "false",
-}
+# They compare with double precision.
+PRECISE = {"JAX_DEFAULT_MATMUL_PRECISION": "highest"}
 
 
 def golden(small: bool) -> Figures:
@@ -37,8 +35,8 @@ def golden(small: bool) -> Figures:
 
 def contracts(small: bool) -> Figures:
     """How many tests of a chosen few files pass; one of them in the small form."""
-    words = ["pytest", "-q", "-p", "no:cacheprovider", *(TESTS[:1] if small else TESTS)]
-    output = _run([*words, *(["-k", ONE_TEST] if small else [])], needed="tests/conftest.py")
+    words = ["pytest", *PLAIN, *(TESTS[:1] if small else TESTS)]
+    output = _run([*words, *(["-k", ONE_TEST] if small else [])], needed=TESTS[0])
     counts = {what: int(count) for count, what in re.findall(r"(\d+) (passed|failed)", output[-1])}
     if not counts:
         errors = [line for line in output if "Error" in line or line.startswith("E  ")]
@@ -54,7 +52,8 @@ def _run(words: list[str], needed: str) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-m", *words],
         cwd=ROOT,
-        env=os.environ | ENVIRONMENT,
+        # They choose the CPU where nothing is said, and an empty word leaves it to JAX.
+        env={"JAX_PLATFORMS": ""} | os.environ | PRECISE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -18,7 +18,14 @@ from diffusion_jax.training.optimizers import optimizers
 from diffusion_jax.training.score_losses import score_losses
 from diffusion_jax.training.state import TrainState
 from diffusion_jax.training.step import make_train_step
-from experiments.device.inputs import DECAY, LEARNING_RATE, SIGMA_DATA, nested, random_weights
+from experiments.device.inputs import (
+    DECAY,
+    LEARNING_RATE,
+    SIGMA_DATA,
+    Arrays,
+    nested,
+    random_weights,
+)
 from experiments.device.problems import CLASSES, Problem
 
 DROPOUT = 0.1  # share of classes that are hidden
@@ -88,13 +95,13 @@ def hyper(batch: int, learning_rate: float = LEARNING_RATE) -> Hyper:
     return Hyper(optimizer, averages.make(f"decay(decay={DECAY})", batch_size=batch))
 
 
-def first_state(network: ScoreNetwork, shape: tuple[int, ...], own: Hyper) -> TrainState:
-    """Before the first update, from random parameters."""
-    params = jax.tree.map(jnp.asarray, nested(weights(network, shape)))
+def first_state(weights: Arrays, own: Hyper) -> TrainState:
+    """Before the first update, from parameters by their path."""
+    params = jax.tree.map(jnp.array, nested(weights))
     return TrainState.create(params, own.optimizer)
 
 
-def weights(network: ScoreNetwork, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+def first_weights(network: ScoreNetwork, shape: tuple[int, ...]) -> Arrays:
     """Random parameters by their path in flax, none of them zero."""
     condition = {"tokens": jnp.zeros((1, 1), jnp.int32), "label": jnp.zeros(1, jnp.int32)}
     given = jnp.zeros((1, *shape)), jnp.zeros(1), condition

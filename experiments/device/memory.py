@@ -1,37 +1,41 @@
 """What programs need and devices have, and finding a batch that fits."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 
-T = TypeVar("T")
+from experiments.device.section import Figures
 
 
 class TooLarge(Exception):
     """The compiler counts more bytes than the device has."""
 
 
-def fitting(batch: int, work: Callable[[int], T]) -> T:
+def fitting(batch: int, work: Callable[[int], Figures]) -> Figures:
     """Does work with a batch, or half of it, or a quarter, …: the largest that fits into memory.
 
     Raises:
         Exception: whatever the work raises that is no lack of memory, or for a batch of one.
     """
+    overrun = False
     while True:
         try:
-            return work(batch)
+            found = work(batch)
+            # The highest that the device saw is then of what did not fit.
+            return found | {"bytes_peak": None} if overrun else found
         except Exception as error:
             if batch == 1 or not is_out_of_memory(error):
                 raise
+            overrun |= not isinstance(error, TooLarge)
         # Out of the handler, where the error no longer holds on to what was allocated.
         batch //= 2
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of JAX or PyTorch means that memory was short."""
-    words = f"{type(error).__name__} {error}"
-    told = any(each in words for each in ("RESOURCE_EXHAUSTED", "OutOfMemory", "out of memory"))
+    words = f"{type(error).__name__} {error}".lower()
+    told = any(each in words for each in ("resource_exhausted", "outofmemory", "out of memory"))
     return isinstance(error, (TooLarge, MemoryError)) or told
 
 

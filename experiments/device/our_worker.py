@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from experiments.device.inputs import load, nested
+from experiments.device.inputs import load
 
 
 def main(folder: str, *settings: str) -> None:
@@ -34,7 +34,6 @@ def training(folder: Path, settings: Sequence[str]) -> tuple[float, Callable[[in
     from diffusion_jax.training.draws import Draws
     from diffusion_jax.training.inputs import Inputs
     from diffusion_jax.training.score_losses import score_losses
-    from diffusion_jax.training.state import TrainState
     from experiments.device import library
     from experiments.device.problems import problem
 
@@ -43,8 +42,7 @@ def training(folder: Path, settings: Sequence[str]) -> tuple[float, Callable[[in
     batch = len(given["time"])
     own = library.training(problem(told["name"], told["small"]), told["dtype"], settings, batch)
     hyper = library.hyper(batch)
-    params = jax.tree.map(jnp.asarray, nested(load(folder / "weights.npz")))
-    state = TrainState.create(params, hyper.optimizer)
+    state = library.first_state(load(folder / "weights.npz"), hyper)
     keys = jax.random.split(jax.random.key(0), batch)
     draws = Draws(given["time"], given["noise"], jnp.zeros(batch, bool), keys)
     rows = own.batch | {"image": given["pictures"], "label": given["label"]}

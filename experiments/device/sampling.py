@@ -35,8 +35,7 @@ def _with_batch(
     chosen: Problem, dtype: str, names: tuple[str, ...], batch: int, small: bool
 ) -> Figures:
     training = library.training(chosen, dtype, (), batch)
-    params = nested(library.weights(training.network, chosen.shape))
-    params = jax.device_put(params)
+    params = jax.device_put(nested(library.first_weights(training.network, chosen.shape)))
     needed = flops.forward(training.network.backbone, chosen.shape)
     found: Figures = {"means": chosen.means, "dtype": dtype, "batch": batch, "solvers": {}}
     for name in names:

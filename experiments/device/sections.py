@@ -16,7 +16,7 @@ from experiments.device import (
 from experiments.device.problems import PROBLEMS
 from experiments.device.section import Section
 
-DEVICE = Section("device", "device and versions", 10, facts.measure)
+DEVICE = Section("device", "device and versions", 20, facts.measure)
 CACHE = Section("cache", "first start against second", 60, functools.partial(start.measure, "unet"))
 DTYPES = {"bf16": "bfloat16", "f32": "float32"}
 SETTINGS = {"fused": "attention_implementation='cudnn'", "remat": "remat=True"}
@@ -35,7 +35,7 @@ def sections(peers: str) -> list[Section]:
         # What the targets are about.
         _train("dit_b2", "bf16", 50),
         _train("dit_b2", "bf16", 50, "fused"),
-        beside("dit_b2", "bf16", 110),
+        beside("dit_b2", "bf16", 150),
         _arms("mlp", "f32", 30),
         # The same of other networks.
         _train("dit_s2", "bf16", 40, "fused"),
@@ -48,7 +48,7 @@ def sections(peers: str) -> list[Section]:
         _sampling("unet", "bf16", 90),
         CACHE,
         beside("dit_s2", "bf16", 90),
-        beside("dit_xl2", "bf16", 150),
+        beside("dit_xl2", "bf16", 200),
         # Other ways of the same networks.
         _train("dit_b2", "bf16", 50, "remat"),
         _train("dit_b2", "bf16", 50, "fused", "remat"),

@@ -52,7 +52,7 @@ def main(name: str, form: str) -> None:
 
     chosen, batch = problem(name, form == "small"), 4 if form == "small" else 64
     training, hyper = library.training(chosen, "float32", (), batch), library.hyper(batch)
-    state = library.first_state(training.network, chosen.shape, hyper)
+    state = library.first_state(library.first_weights(training.network, chosen.shape), hyper)
     jax.block_until_ready(jax.jit(training.step)(state, hyper, training.inputs(0)))
 
 

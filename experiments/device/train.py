@@ -32,7 +32,7 @@ def _with_batch(
 ) -> Figures:
     training = library.training(chosen, dtype, settings, batch)
     hyper = library.hyper(batch)
-    state = library.first_state(training.network, chosen.shape, hyper)
+    state = library.first_state(library.first_weights(training.network, chosen.shape), hyper)
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
     lowered = jax.jit(training.step, donate_argnums=0).lower(state, hyper, training.inputs(0))
     compiled = lowered.compile()

@@ -141,13 +141,15 @@ def test_a_process_that_crashes_or_hangs_ends_no_other() -> None:
 def test_batches_are_halved_until_they_fit() -> None:
     tried = []
 
-    def work(batch: int) -> int:
+    def work(batch: int) -> dict[str, Any]:
         tried.append(batch)
         if batch > 4:
             raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory")
-        return batch
+        return {"batch": batch, "bytes_peak": 7}
 
-    assert memory.fitting(16, work) == 4 and tried == [16, 8, 4]
+    # The device's peak is then of what did not fit.
+    assert memory.fitting(16, work) == {"batch": 4, "bytes_peak": None} and tried == [16, 8, 4]
+    assert memory.fitting(4, work) == {"batch": 4, "bytes_peak": 7}
     with pytest.raises(ValueError, match="another"):
         memory.fitting(16, lambda batch: (_ for _ in ()).throw(ValueError("another")))
     with pytest.raises(memory.TooLarge):
