@@ -5,8 +5,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 
 def to_json(content: Any, indent: int | None = None) -> str:
     """Strict JSON (RFC 8259) on lines that end, which knows no NaN and no infinity: they are null.
@@ -15,6 +13,7 @@ def to_json(content: Any, indent: int | None = None) -> str:
         content: plain values, numbers and arrays of numpy, in mappings and sequences.
         indent: spaces a level; None for one line.
 
+    >>> import numpy as np
     >>> to_json({"a": [1.5, float("nan")], "b": np.array([np.inf, 2])})
     '{"a": [1.5, null], "b": [null, 2.0]}\\n'
     """
@@ -28,7 +27,7 @@ def from_null(value: float | None) -> float:
 
 def _finite(content: Any) -> Any:
     """Plain values, with None for numbers that are not finite."""
-    if isinstance(content, np.ndarray | np.generic):
+    if hasattr(content, "tolist"):  # of numpy
         return _finite(content.tolist())
     if isinstance(content, Mapping):
         return {key: _finite(value) for key, value in content.items()}

@@ -29,6 +29,7 @@ from ml_collections import ConfigDict
 from diffusion_jax.errors import UserError
 from experiments import cli
 
+REPORT, RESULTS = "report.html", "results.json"
 SWEEP = flags.DEFINE_string("sweep", "", "a sweep file, such as configs/sweeps/schedules.py")
 
 
@@ -44,7 +45,6 @@ def sweep(config: ConfigDict, path: str) -> None:
     """Does the sweep of a file; the last line printed is the report's path."""
     from diffusion_jax.files import save
     from diffusion_jax.reports import sweep_page, sweep_results
-    from diffusion_jax.reports.comparison import check_data
     from diffusion_jax.reports.sweep_csv import csv_files
     from diffusion_jax.sweeps.plan import make_plan
     from diffusion_jax.sweeps.work import work
@@ -55,8 +55,6 @@ def sweep(config: ConfigDict, path: str) -> None:
 
     start = time.monotonic()
     plan = make_plan(config, load_sweep(path), lambda each: config_fields.check(each, path))
-    for data in plan.data.values():
-        check_data(data)
     if is_primary():
         print("\n".join(plan.describe()), flush=True)
     failures = work(plan, Progress())
@@ -65,7 +63,7 @@ def sweep(config: ConfigDict, path: str) -> None:
     report = sweep_results.report(plan, failures, _provenance(config, time.monotonic() - start))
     for name, text in csv_files(report).items():
         save(text, plan.folder / "csv" / name)
-    print(sweep_page.write(report, plan.folder / "report.html"))
+    print(sweep_page.write(report, plan.folder / REPORT))
     if failures:
         raise UserError(
             f"{len(failures)} of {len(plan.units)} groups failed, the first because: "
@@ -75,26 +73,21 @@ def sweep(config: ConfigDict, path: str) -> None:
 
 def compare(config: ConfigDict) -> None:
     """Trains, samples, reports; the last line printed is the report's path."""
-    from diffusion_jax.data.dataset import datasets
-    from diffusion_jax.evaluation.measure import Plan, measure
+    from diffusion_jax.evaluation.measure import measure
+    from diffusion_jax.evaluation.preflight import prepare
     from diffusion_jax.files import save
     from diffusion_jax.reports import comparison, page
     from diffusion_jax.strict_json import to_json
-    from diffusion_jax.training.arms import make_arms, objectives
     from diffusion_jax.training.devices import is_primary
     from diffusion_jax.training.loop import train
     from diffusion_jax.training.progress import Progress
-    from diffusion_jax.training.runs import DataFacts
     from diffusion_jax.training.trained import load_arms, load_guides, sound
 
     start = time.monotonic()
-    # Before anything is trained: can all of it be sampled?
-    data = datasets.make(config.data)
-    comparison.check_data(data)
-    facts = DataFacts.of(data)
-    plan = Plan.make(config, facts.shape)
-    plan.check(objectives(config))
-    plan.check_networks({n: arm.network for n, arm in make_arms(config, facts).items()}, facts)
+    prepared = prepare(config, (RESULTS, REPORT))
+    data, plan = prepared.data, prepared.plan
+    if is_primary():
+        print("\n".join(prepared.notes), end="\n" * bool(prepared.notes), flush=True)
     progress = Progress()
     run = train(config, progress)
     if not is_primary():
@@ -123,8 +116,8 @@ def compare(config: ConfigDict) -> None:
         "quality": [dataclasses.asdict(row) for row in report.quality],
         "held_out": {name: found.plain() for name, found in held_out.items()},
     }
-    save(to_json(rows, indent=2), run.folder / "results.json")
-    print(page.write(report, run.folder / "report.html"))
+    save(to_json(rows, indent=2), run.folder / RESULTS)
+    print(page.write(report, run.folder / REPORT))
 
 
 def _held_out(plan: Any, arms: Any, data: Any, progress: Any) -> dict[str, Any]:

@@ -29,8 +29,8 @@ FLOORS = (
     "launch",
 )
 FOUNDATION = {
-    *("annotations", "describe", "errors", "files", "registry", "streams", "struct"),
-    "__init__",
+    *("annotations", "describe", "errors", "files", "registry", "sealed", "streams"),
+    *("strict_json", "struct", "__init__"),
 }
 MATHEMATICS = {"process", "oracles", "sampling", "fewstep"}
 # diffrax is jax too: adaptive solvers of ordinary differential equations.

@@ -18,12 +18,13 @@ from diffusion_jax.data.dataset import Dataset, datasets
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.evaluation.measure import Plan as SamplingPlan
 from diffusion_jax.evaluation.measure import Way
+from diffusion_jax.evaluation.preflight import check_data, check_measuring, check_sampling
 from diffusion_jax.files import save, user_path
 from diffusion_jax.sweeps.costs import Cost, Costs
 from diffusion_jax.sweeps.sweep import Sweep
 from diffusion_jax.sweeps.trials import Trial, key_of, make_trials, training_settings
 from diffusion_jax.training import devices
-from diffusion_jax.training.arms import FIELDS, check_brought, few_step, make_arms, objectives
+from diffusion_jax.training.arms import FIELDS, check_brought, few_step, make_arms
 from diffusion_jax.training.arrange import agreed
 from diffusion_jax.training.kept import kept_steps
 from diffusion_jax.training.lock import waited
@@ -64,6 +65,7 @@ class Plan:
         costs: of a training step of each trial.
         units: of which the trials' trainings are parts.
         data: spec -> data set.
+        notes: sentences on what will not be measured, and why.
     """
 
     sweep: Sweep
@@ -72,6 +74,7 @@ class Plan:
     costs: tuple[Cost, ...]
     units: tuple[Unit, ...]
     data: Mapping[str, Dataset]
+    notes: tuple[str, ...] = ()
 
     def unit_of(self, trial: Trial) -> Unit:
         """Where a trial is trained."""
@@ -98,7 +101,7 @@ class Plan:
                 f"{unit.folder.name}: {names}; seed {config.seed}, {config.training.steps} steps "
                 f"of {config.training.batch_size} pictures, {_duration(unit_seconds(self, unit))}"
             )
-        return tuple(lines)
+        return (*lines, *self.notes)
 
 
 def unit_seconds(plan: Plan, unit: Unit) -> float:
@@ -140,6 +143,7 @@ def make_plan(
         what = "is empty" if not config.run_dir else f"{folder} holds a run, not a sweep"
         raise UserError(f"run_dir {what}: name a folder, e.g. --config.run_dir=runs/sweep.")
     data: dict[str, Dataset] = {}
+    notes: dict[str, None] = {}
     sampled = []
     for trial in trials:
         with _naming(trial):
@@ -150,7 +154,9 @@ def make_plan(
             own = at_equal_nfe(trial, whole.nfe) if whole.nfe else trial
             if own.config.data not in data:
                 data[own.config.data] = datasets.make(own.config.data)
-            _check_sampling(own.config, DataFacts.of(data[own.config.data]))
+                check_data(data[own.config.data])
+            sampling = check_sampling(own.config, DataFacts.of(data[own.config.data]))
+            notes |= dict.fromkeys(check_measuring(sampling, data[own.config.data]))
             _check_judge(whole.judged_by, own.config)
             sampled.append(own)
     with _alone(folder):
@@ -158,7 +164,7 @@ def make_plan(
         trials = _with_budget(whole, sampled, costs, data)
         measured = tuple(costs.of(trial, data[trial.config.data]) for trial in trials)
         units = _units(folder, trials, data, whole.execution)
-    return Plan(whole, folder, trials, measured, units, data)
+    return Plan(whole, folder, trials, measured, units, data, tuple(notes))
 
 
 def _alone(folder: Path) -> contextlib.AbstractContextManager[None]:
@@ -173,14 +179,6 @@ def _naming(trial: Trial) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(f"Arm {trial.arm!r} of the sweep: {error}") from error
-
-
-def _check_sampling(config: ConfigDict, facts: DataFacts) -> None:
-    """Raises UserError if what is trained cannot be sampled as the config says."""
-    sampling = SamplingPlan.make(config, facts.shape)
-    sampling.check(objectives(config))
-    arms = make_arms(config, facts)
-    sampling.check_networks({name: arm.network for name, arm in arms.items()}, facts)
 
 
 def _check_judge(metric: str, config: ConfigDict) -> None:
