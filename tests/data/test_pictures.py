@@ -133,6 +133,12 @@ def test_turned_pictures_and_the_first_frame(tmp_path):
     assert (load(path) == 9).all()
 
 
+def test_programs_are_not_run(tmp_path):
+    path = saved(tmp_path / "a.eps", Image.new("RGB", (8, 8)))
+    with pytest.raises(UserError, match=r"a\.eps: it is a PostScript program"):
+        load(path)
+
+
 def test_large_pictures_are_refused_before_they_are_decoded(tmp_path):
     whole = saved(tmp_path / "a.png", Image.new("L", (8, 8))).read_bytes()
     header = b"IHDR" + 2 * (20_000).to_bytes(4, "big") + whole[24:29]

@@ -36,7 +36,8 @@ def folder(
         path: of the folder.
         size: pixels along an edge.
         channels: 3, or 1 for grey; 4 or 2 for the same with opacity.
-        held_out: share that is for testing only, between 0 and 1.
+        held_out: share that is for testing only, between 0 and 1; small classes have more than
+            it, since each has a picture on both sides.
         split: what is held out. "pictures": no picture is on both sides, and every class of two
             pictures or more is on both; captions may be seen in training. "captions": no caption
             is on both sides; a picture with several may be, and a class may be missing on one. See

@@ -42,7 +42,8 @@ def read_pictures(
     4 the last channel is the opacity, and what is wholly transparent is black.
 
     Files are read in threads, since decoders release Python's lock, and large ones afterwards, one
-    at a time. A file over 1 GiB, or of over 178 million pixels, is refused before it is decoded.
+    at a time. A file over 1 GiB, or of over 178 million pixels, is refused before it is decoded,
+    and so are PostScript programs.
 
     Args:
         paths: of n pictures in any format that Pillow reads.
@@ -93,6 +94,8 @@ def _read(path: Path, size: int, channels: int, large: bool) -> tuple[np.ndarray
             raise UserError(f"it has {length:,} bytes, more than {LARGEST_FILE:,}")
         with Image.open(path) as header:
             pixels = header.width * header.height
+            if header.format == "EPS":
+                raise UserError("it is a PostScript program, which is not run")
         if not large and (pixels > LARGE or length > LARGE_FILE):
             return None
         content = path.read_bytes()

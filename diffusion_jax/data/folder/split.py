@@ -56,13 +56,13 @@ def _keys(digests: Sequence[str], pictures: np.ndarray) -> list[str]:
 
 def _test(classes: Mapping[str, str], held_out: float) -> set[str]:
     """The pictures for testing, of all pictures and their classes."""
-    test = {key for key in classes if rank(key) < held_out}
-    for name in sorted(set(classes.values())):
-        own = sorted((key for key in classes if classes[key] == name), key=rank)
-        if len(own) > 1 and not test & set(own):
-            test.add(own[0])
-        elif len(own) > 1 and test >= set(own):
-            test.discard(own[-1])
+    ranked: dict[str, list[str]] = {}
+    for key in sorted(classes, key=rank):
+        ranked.setdefault(classes[key], []).append(key)
+    test: set[str] = set()
+    for own in ranked.values():
+        count = sum(rank(key) < held_out for key in own)
+        test.update(own[: count if len(own) == 1 else min(max(count, 1), len(own) - 1)])
     return test
 
 
