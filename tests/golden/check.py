@@ -160,9 +160,10 @@ def outcome(case: Case) -> Outcome:
         return Outcome("uncovered", f"nothing here checks {case.reference}/{case.family}")
     count, trouble, fault = 0, None, None
     try:
-        for comparison in check(case):
-            count += 1
-            trouble = trouble or comparison.trouble()
+        with np.errstate(all="ignore"):  # the comparisons tell what is no number
+            for comparison in check(case):
+                count += 1
+                trouble = trouble or comparison.trouble()
     except Deliberate as deliberate:
         fault = deliberate.fault
     except Exception as error:

@@ -142,6 +142,9 @@ SCHEDULES = {
 }
 
 
+LINEAR = next(iter(SCHEDULES))
+
+
 class TestNamedSchedules:
     @pytest.mark.parametrize("named", SCHEDULES)
     @pytest.mark.parametrize("reference", ["dpm_solver", "unipc"])
@@ -158,6 +161,18 @@ class TestNamedSchedules:
         write(tmp_path, "dpm_solver", entry, {"log_alpha_array": knots})
         arrays, steps = first_order(between(betas), np.linspace(1, 1 / 30, 4), True)
         assert outcome_of_run(tmp_path, "unipc", ("bent", ""), arrays, steps) == Outcome("agree")
+
+    @pytest.mark.parametrize("kwargs", [{}, {"schedule": "linear", "continuous_beta_1": 8.0}])
+    def test_a_schedule_itself(self, tmp_path: Path, kwargs: dict[str, Any]) -> None:
+        least = 0.1 if kwargs else 0.2
+        t = np.linspace(0.1, 1, 4)
+        alpha, sigma = linear(least, 8.0)(t)
+        lam = np.log(alpha / sigma)
+        levels = {"alpha": alpha, "sigma": sigma, "log_alpha": np.log(alpha), "lam": lam}
+        arrays = {"T": 1.0, "t": t, "lam_query": lam, "t_of_lam": t} | levels
+        entry = {"id": LINEAR[0], "family": "schedules", "kwargs": kwargs}
+        entry |= {"description": LINEAR[1]}
+        assert found(tmp_path, "unipc", entry, arrays) == Outcome("agree")
 
     def test_a_schedule_that_nothing_tells(self, tmp_path: Path) -> None:
         told = outcome_of_run(tmp_path, "unipc", ("bent", ""), {"x_init": [0.0]}, 3)
@@ -185,7 +200,6 @@ def outcome_of_run(
     return found(folder, reference, entry | more, arrays)
 
 
-LINEAR = next(iter(SCHEDULES))
 UNKNOWN: dict[str, dict[str, Any]] = {
     "'spiral'": {"kwargs": {"skip_type": "spiral"}},
     "'leaps'": {"kwargs": {"method": "leaps"}},

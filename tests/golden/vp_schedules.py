@@ -19,7 +19,7 @@ from tests.golden.load import Case, read
 from tests.golden.spec import spec
 
 LOWEST = -5.1  # log(alpha/sigma) of the noisiest entry of a table that DPM-Solver keeps
-NAME = re.compile(r"(linear|cosine|sd|scaled_linear)_(?:cont|disc(\d+))")
+KIND = re.compile(r"(linear|cosine|sd|scaled_linear)(?:_|$)")
 NUMBER = r"(\d[\d.]*(?:e[-+]?\d+)?)"
 
 
@@ -31,24 +31,24 @@ def numbers(text: str, pattern: str, *usual: float) -> list[float]:
 
 def named(name: str, description: str) -> Schedule | None:
     """The schedule of a name, with the numbers that its description has; None if it is no such."""
-    words = NAME.match(name)
+    words, count = KIND.match(name), re.search(r"_disc(\d+)", name)
     if words is None:
         return None
-    kind, count = words.group(1), words.group(2)
+    kind = words.group(1)
     if count is None:
-        return _continuous(kind, description)
+        continuous = "_cont" in name or description.startswith("continuous")
+        return _continuous(kind, description) if continuous else None
+    steps = int(count.group(1))
     if kind == "cosine":
         (largest,) = numbers(description, "clipped #", 0.999)
         (offset,) = numbers(description, r"\bs ?= ?#", 0.008)
-        return schedules.make(
-            spec("ddpm_cosine", steps=int(count), offset=offset, largest_beta=largest)
-        )
+        return schedules.make(spec("ddpm_cosine", steps=steps, offset=offset, largest_beta=largest))
     if kind == "linear":
         first, last = numbers(description, r"linspace\(#, ?#", 1e-4, 0.02)
-        betas = np.linspace(first, last, int(count))
+        betas = np.linspace(first, last, steps)
     else:
         first, last = numbers(description, r"# ?\.\.\.? ?#", 0.00085, 0.012)
-        betas = np.linspace(first**0.5, last**0.5, int(count)) ** 2
+        betas = np.linspace(first**0.5, last**0.5, steps) ** 2
     return Table.from_betas(jnp.asarray(betas))
 
 
