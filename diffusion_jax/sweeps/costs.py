@@ -1,7 +1,6 @@
 """What a training step costs, measured before a sweep starts: for its plan and its budgets."""
 
 import dataclasses
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,9 @@ from ml_collections import ConfigDict
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.pipeline import batches
 from diffusion_jax.errors import UserError
-from diffusion_jax.files import save
 from diffusion_jax.registry import parse
-from diffusion_jax.strict_json import from_null, to_json
+from diffusion_jax.sealed import read_sealed, save_sealed
+from diffusion_jax.strict_json import from_null
 from diffusion_jax.sweeps.trials import Trial, key_of
 from diffusion_jax.training import devices
 from diffusion_jax.training.arrange import agreed
@@ -69,16 +68,15 @@ class Costs:
 
     def __init__(self, folder: Path):
         self._path = folder / FILE
+        remedy = "delete it to measure again"
+        document = read_sealed(self._path, remedy) if self._path.exists() else {}
         try:
-            document = json.loads(self._path.read_text(encoding="utf-8"))
             self._found = {
                 key: Cost(**{**row, "flops": from_null(row["flops"])})
                 for key, row in document.items()
             }
-        except FileNotFoundError:
-            self._found = {}
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise UserError(f"{self._path} is damaged: delete it.") from None
+        except (KeyError, TypeError, AttributeError):
+            raise UserError(f"{self._path} is damaged: {remedy}.") from None
 
     def of(self, trial: Trial, data: Dataset) -> Cost:
         """The cost of a trial's step, measured if it is not known yet."""
@@ -87,7 +85,7 @@ class Costs:
             self._found[key] = measure(trial.config, data)
             if devices.is_primary():
                 rows = {key: dataclasses.asdict(cost) for key, cost in self._found.items()}
-                save(to_json(rows, indent=2), self._path)
+                save_sealed(rows, self._path)
         return self._found[key]
 
 

@@ -1,8 +1,8 @@
 """What became of a trial: its numbers, kept whole or not at all in the folder of its unit."""
 
 import dataclasses
+import hashlib
 import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import save
-from diffusion_jax.strict_json import from_null, to_json
+from diffusion_jax.sealed import read_lines, read_sealed, save_sealed, sealed_line
+from diffusion_jax.strict_json import from_null
 
 FOLDER = "measured"
 CURVE = "curve.jsonl"
@@ -109,11 +110,12 @@ def store(outcome: Outcome, unit: Path, key: str) -> None:
     save(content.getvalue(), arrays)
     document = {
         "diverged": outcome.diverged,
+        "arrays": hashlib.sha256(content.getvalue()).hexdigest(),
         "edges": outcome.edges,
         "not_finite": outcome.not_finite,
         "numbers": [dataclasses.asdict(number) for number in outcome.numbers],
     }
-    save(to_json(document, indent=1), numbers)
+    save_sealed(document, numbers)
 
 
 def load(unit: Path, key: str) -> Outcome | None:
@@ -125,25 +127,30 @@ def load(unit: Path, key: str) -> Outcome | None:
     numbers, arrays = paths(unit, key)
     if not numbers.exists():
         return None
+    remedy = "delete it to measure again"
+    document: dict[str, Any] = read_sealed(numbers, remedy)
     try:
-        document: dict[str, Any] = json.loads(numbers.read_text(encoding="utf-8"))
         rows = tuple(
             Number(**{**row, "value": from_null(row["value"])}) for row in document["numbers"]
         )
-        with np.load(arrays, allow_pickle=False) as file:
+        content = arrays.read_bytes()
+        # What older files do not say is not checked.
+        if document.get("arrays", found := hashlib.sha256(content).hexdigest()) != found:
+            raise ValueError("the arrays are not those that were written")
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
             right = {n.partition(":")[2]: file[n] for n in file.files if n.startswith("right:")}
             own = (file["bins"], file["bits"], right, file["pictures"])
         lost = document.get("not_finite", {})  # runs of before have none
         return Outcome(document["diverged"], rows, tuple(document["edges"]), *own, lost)
     except Exception as error:  # whatever numpy and zip make of damaged files
-        raise UserError(f"{numbers} is damaged: delete it to measure again.") from error
+        raise UserError(f"{numbers} is damaged: {remedy}.") from error
 
 
 def add_to_curve(unit: Path, step: int, losses: Mapping[str, float]) -> None:
     """Adds a point of every arm; a step that was seen before is replaced."""
     rows = [row for row in _rows(unit) if row["step"] < step]
     rows += [{"step": step, "arm": arm, "loss": loss} for arm, loss in losses.items()]
-    save("".join(to_json(row) for row in rows), unit / CURVE)
+    save("".join(map(sealed_line, rows)), unit / CURVE)
 
 
 def curve(unit: Path, arm: str) -> Curve:
@@ -155,9 +162,4 @@ def curve(unit: Path, arm: str) -> Curve:
 
 def _rows(unit: Path) -> list[dict[str, Any]]:
     path = unit / CURVE
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except FileNotFoundError:
-        return []
-    except ValueError:
-        raise UserError(f"{path} is damaged: delete it.") from None
+    return read_lines(path, "delete it to go on without it") if path.exists() else []

@@ -7,10 +7,8 @@ that is added later makes new units and nothing else.
 
 import contextlib
 import dataclasses
-import json
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -19,7 +17,8 @@ from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.evaluation.measure import Plan as SamplingPlan
 from diffusion_jax.evaluation.measure import Way
 from diffusion_jax.evaluation.preflight import check_data, check_measuring, check_sampling
-from diffusion_jax.files import save, user_path
+from diffusion_jax.files import user_path
+from diffusion_jax.sealed import read_sealed, save_sealed
 from diffusion_jax.sweeps.costs import Cost, Costs
 from diffusion_jax.sweeps.sweep import Sweep
 from diffusion_jax.sweeps.trials import Trial, key_of, make_trials, training_settings
@@ -258,7 +257,7 @@ def _units(
     made = [_make_unit(folder, group, execution, trials) for group in groups.values()]
     for unit in made if devices.is_primary() else ():
         document = {"config": as_plain(unit.config), "keys": dict(unit.keys)}
-        save(json.dumps(document, indent=2) + "\n", unit.folder / UNIT)
+        save_sealed(document, unit.folder / UNIT)
     agreed()  # other processes go on once the folders are there
     places = {key: place for place, key in enumerate(needed)}
     # In an order that is the same in all processes, whoever has seen which folder first.
@@ -303,13 +302,12 @@ def _make_unit(
 def _existing(folder: Path) -> list[Unit]:
     found = []
     for path in sorted((folder / UNITS).glob(f"*/{UNIT}")):
+        remedy = f"delete the folder {path.parent} to train its arms again"
+        document = read_sealed(path, remedy)
         try:
-            document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             config, keys = from_plain(document["config"]), dict(document["keys"])
         except (ValueError, KeyError, TypeError):
-            raise UserError(
-                f"{path} is damaged: delete the folder {path.parent} to train its arms again."
-            ) from None
+            raise UserError(f"{path} is damaged: {remedy}.") from None
         # The folder may have been moved.
         config.run_dir = str(path.parent / RUN)
         found.append(Unit(path.parent, config, keys))

@@ -11,7 +11,6 @@ programs and ends with the same bits.
 """
 
 import dataclasses
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.files import save
+from diffusion_jax.sealed import read_sealed, save_sealed
 from diffusion_jax.training import devices
 from diffusion_jax.training.draws import Draws
 from diffusion_jax.training.groups import Batch, Group, States, Together
@@ -86,7 +85,7 @@ def arrange(
     if found != kept and devices.is_primary():
         rows = [dataclasses.asdict(each) for each in found]
         document = {"devices": _here(), "asked": execution, "execution": rows}
-        save(json.dumps(document, indent=2) + "\n", folder / FILE)
+        save_sealed(document, folder / FILE)
     return found
 
 
@@ -190,13 +189,14 @@ def chosen(folder: Path) -> list[Execution]:
 
 def _read(path: Path, asked: str | None = None) -> list[Execution]:
     """What was chosen before on the same devices, where the config asked for the same."""
+    if not path.exists():
+        return []
+    remedy = "delete it"
+    document = read_sealed(path, remedy)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
         if document["devices"] != _here() or asked not in (None, document["asked"]):
             return []
         rows = document["execution"]
         return [Execution(tuple(e["arms"]), int(e["at_once"]), str(e["why"])) for e in rows]
-    except FileNotFoundError:
-        return []
     except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path} is damaged: delete it.") from None
+        raise UserError(f"{path} is damaged: {remedy}.") from None

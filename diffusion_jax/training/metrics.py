@@ -1,11 +1,11 @@
 """The course of training as rows: JSON lines for programs, TensorBoard for people.
 
 `metrics.jsonl` holds one row per arm and logged step, `{"step", "arm", "loss", "grad_norm"}`,
-each number the mean over the steps since the row before. Nothing in it depends on the clock or
-on interruptions: a run that was resumed leaves the same file as one that was not.
+each number the mean over the steps since the row before. Rows are sealed (see `sealed`). Nothing in
+them depends on the clock or on interruptions: a run that was resumed leaves the same file as one
+that was not.
 """
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,8 @@ import numpy as np
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import disk_errors, save
-from diffusion_jax.strict_json import from_null, to_json
+from diffusion_jax.sealed import read_lines, sealed_line
+from diffusion_jax.strict_json import from_null
 
 FILE = "metrics.jsonl"
 Values = dict[str, dict[str, float]]
@@ -88,7 +89,7 @@ class _Rows:
         self._file = (folder / FILE).open("a", encoding="utf-8")
 
     def write(self, step: int, arm: str, values: dict[str, float]) -> None:
-        self._file.write(to_json({"step": step, "arm": arm, **values}))
+        self._file.write(sealed_line({"step": step, "arm": arm, **values}))
         self._file.flush()
 
     def sync(self) -> None:
@@ -130,19 +131,15 @@ def _truncate(path: Path, step: int) -> None:
     """Removes the rows of steps after `step`, and a last row that was cut off."""
     if path.exists():
         kept = [row for row in _whole_rows(path) if row["step"] <= step]
-        save("".join(to_json(row) for row in kept), path)
+        save("".join(map(sealed_line, kept)), path)
 
 
 def _whole_rows(path: Path) -> list[dict[str, Any]]:
     """The rows but for one that was cut off; UserError if one is damaged."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
-        rows = [json.loads(line) for line in lines]
-        damaged = any(not isinstance(row, dict) or {"step", "arm"} - row.keys() for row in rows)
-    except ValueError:
-        damaged = True
-    if damaged:
-        raise UserError(f"{path} is damaged: delete it to go on, without its past rows.")
+    remedy = "delete it to go on, without its past rows"
+    rows = read_lines(path, remedy) if path.exists() else []
+    if any({"step", "arm"} - row.keys() for row in rows):
+        raise UserError(f"{path} is damaged: {remedy}.")
     return rows
 
 

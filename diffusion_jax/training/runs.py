@@ -5,8 +5,11 @@ tokenizer.json     the words that captions may use
 data.json          shape of the pictures, names of the classes
 environment.json   versions, git revision and hardware, one entry per start
 metrics.jsonl      see `metrics`
+execution.json     see `arrange`
 tensorboard/       the same for TensorBoard
 checkpoints/       see `checkpoints`
+
+All of JSON is sealed, see `sealed`.
 """
 
 import contextlib
@@ -25,6 +28,7 @@ from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import TEMPORARY, save, user_path
 from diffusion_jax.registry import parse
+from diffusion_jax.sealed import Damaged, read_sealed, save_sealed, seal, unseal
 from diffusion_jax.training import environment
 from diffusion_jax.training.devices import is_primary
 from diffusion_jax.training.lock import LOCK
@@ -32,6 +36,7 @@ from diffusion_jax.training.lock import LOCK
 CONFIG, TOKENIZER, DATA = "config.json", "tokenizer.json", "data.json"
 ENVIRONMENT = "environment.json"
 FINGERPRINT = "fingerprint"
+REMEDY = "put a copy of it back, or delete the run folder to start over"
 
 # What training depends on. Other settings (how to sample, how to report) may change at any time.
 DECISIVE = (
@@ -149,12 +154,12 @@ class Run:
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
-    plain = _read_json(folder / CONFIG)
+    plain = read_sealed(folder / CONFIG, REMEDY)
     if not isinstance(plain, dict):
-        raise UserError(f"{folder / CONFIG} is damaged: it holds no config.")
+        raise UserError(f"{folder / CONFIG} is damaged: {REMEDY} (it holds no config).")
     training = BEFORE["training"] | plain.get("training", {})
     plain = {**BEFORE, **plain, "training": training}
-    told = _read_json(folder / DATA)
+    told = read_sealed(folder / DATA, REMEDY)
     if isinstance(told, dict) and FINGERPRINT not in told and isinstance(plain.get("data"), str):
         plain["data"] = with_split(plain["data"], "captions")
     return plain
@@ -175,8 +180,8 @@ def with_split(data: str, split: str) -> str:
 
 
 def _read_facts(folder: Path) -> DataFacts:
-    data = _read_json(folder / DATA)
-    words = json.dumps(_read_json(folder / TOKENIZER))
+    data = read_sealed(folder / DATA, REMEDY)
+    words = json.dumps(read_sealed(folder / TOKENIZER, REMEDY))
     try:
         tokenizer = Tokenizer.from_json(words)
     except UserError as error:
@@ -184,7 +189,9 @@ def _read_facts(folder: Path) -> DataFacts:
     try:
         shape, class_names = tuple(map(operator.index, data["shape"])), tuple(data["class_names"])
     except (KeyError, TypeError):
-        raise UserError(f"{folder / DATA} is damaged: shape or class_names is missing.") from None
+        raise UserError(
+            f"{folder / DATA} is damaged: {REMEDY} (shape or class_names is missing)."
+        ) from None
     return DataFacts(tokenizer, shape, class_names, str(data.get(FINGERPRINT, "")))
 
 
@@ -211,16 +218,27 @@ def _tuples(value: Any) -> Any:
 
 
 def _write(folder: Path, plain: dict[str, Any], facts: DataFacts) -> None:
-    starts = _read_json(folder / ENVIRONMENT) if (folder / ENVIRONMENT).exists() else []
-    if not isinstance(starts, list):
-        raise UserError(f"{folder / ENVIRONMENT} is damaged: it holds no list of starts.")
-    starts.append(environment.describe())
-    save(json.dumps(starts, indent=2) + "\n", folder / ENVIRONMENT)
-    save(facts.tokenizer.to_json() + "\n", folder / TOKENIZER)
+    starts = [*_read_starts(folder / ENVIRONMENT), environment.describe()]
+    save(json.dumps([seal(start) for start in starts], indent=2) + "\n", folder / ENVIRONMENT)
+    save_sealed(json.loads(facts.tokenizer.to_json()), folder / TOKENIZER)
     data = {"shape": facts.shape, "class_names": facts.class_names, FINGERPRINT: facts.fingerprint}
-    save(json.dumps(data) + "\n", folder / DATA)
+    save_sealed(data, folder / DATA)
     # Last, as it makes the folder a run folder.
-    save(json.dumps(plain, indent=2) + "\n", folder / CONFIG)
+    save_sealed(plain, folder / CONFIG)
+
+
+def _read_starts(path: Path) -> list[dict[str, Any]]:
+    """What was said of each start so far; none if there is no such file."""
+    if not path.exists():
+        return []
+    remedy = "delete it to go on, without what it says of earlier starts"
+    starts = read_sealed(path, remedy)
+    if not isinstance(starts, list):
+        raise UserError(f"{path} is damaged: {remedy} (it holds no list of starts).")
+    try:
+        return [unseal(start) for start in starts]
+    except Damaged as error:
+        raise UserError(f"{path} is damaged: {remedy} ({error}).") from None
 
 
 def _remove(folder: Path) -> None:
@@ -287,10 +305,3 @@ def _flat(plain: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise UserError(f"{path} is damaged: it cannot be read as JSON.") from None

@@ -10,6 +10,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.sealed import unseal
 from diffusion_jax.training import arrange, devices
 from diffusion_jax.training.arrange import FILE, bytes_needed
 from diffusion_jax.training.loop import train
@@ -98,12 +99,12 @@ def test_a_measured_choice_is_kept(arms: ConfigDict, tmp_path: Path) -> None:
     kept = (tmp_path / "auto" / FILE).read_text()
     assert re.search(r"takes \S+ s together, \S+ s in turn", kept)
     # Turned round, it is what a run that goes on takes: the choice is not made again.
-    document = json.loads(kept)
+    document = unseal(json.loads(kept))
     for each in document["execution"]:
         each["at_once"] = len(each["arms"]) if each["at_once"] == 1 else 1
     (tmp_path / "auto" / FILE).write_text(json.dumps(document))
     trained(arms, tmp_path / "auto", **auto | {"training.steps": 6})
-    assert json.loads((tmp_path / "auto" / FILE).read_text()) == document
+    assert unseal(json.loads((tmp_path / "auto" / FILE).read_text())) == document
     # Asked for another way, it takes that.
     trained(arms, tmp_path / "auto", **{"training.execution": "apart", "training.steps": 7})
     apart = json.loads((tmp_path / "auto" / FILE).read_text())["execution"]
