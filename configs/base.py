@@ -34,6 +34,8 @@ def get_config() -> ConfigDict:
     config.fewstep = "none"
     config.teacher = ""
     config.teacher_guidance = "none"  # towards the captions, such as "classifier_free(scale=2.0)"
+    # Another run's arm, such as "runs/quickstart:edm": training starts from its averaged weights.
+    config.start_from = ""
     config.arms = ConfigDict()  # e.g. {"edm": {"schedule": "edm", "times": "log_normal()"}}
 
     config.optimizer = "adam(learning_rate=1e-3)"

@@ -92,7 +92,7 @@ def compare(config: ConfigDict) -> None:
     run = train(config, progress)
     if not is_primary():
         return
-    arms = load_arms(run.folder)
+    arms = load_arms(run.folder, step=config.training.steps)
     guides = load_guides(run.folder, sound(arms), plan.guidance.guided_by)
     held_out = _held_out(plan, sound(arms), data, progress)
     found = comparison.Measured(

@@ -124,7 +124,8 @@ def _network(config: ConfigDict) -> Teller:
     from diffusion_jax.training.trained import load_arms, load_guides, sound
 
     run = Run.of(config)
-    arms = load_arms(run.folder, (ARM.value,) if ARM.value else ())
+    names = (ARM.value,) if ARM.value else ()
+    arms = load_arms(run.folder, names, config.training.steps)
     name, trained = next(iter(sound(arms).items()))
     spec = config.sampling.guidance
     guided_by = guidance.make(spec).guided_by

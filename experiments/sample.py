@@ -58,7 +58,7 @@ def main(config: ConfigDict) -> None:
         plan = dataclasses.replace(plan, restoration=restoration)
         example = test_picture(datasets.make(config.data).test)
         picture = example["image"]
-    found = load_arms(run.folder, (ARM.value,) if ARM.value else ())
+    found = load_arms(run.folder, (ARM.value,) if ARM.value else (), config.training.steps)
     arms = sound(found)
     guides = load_guides(run.folder, arms, plan.guidance.guided_by)
     asking = [arm.arm.network for arm in (*arms.values(), *guides.values())]

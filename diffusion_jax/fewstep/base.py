@@ -85,6 +85,11 @@ class FewStep(Protocol):
         ...
 
     @property
+    def paced(self) -> bool:
+        """Whether its loss depends on the part of the training that is done, as curricula do."""
+        ...
+
+    @property
     def draws(self) -> int:
         """How many uniform numbers a sample of the loss takes."""
         ...

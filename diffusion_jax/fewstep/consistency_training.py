@@ -51,6 +51,7 @@ class ConsistencyTraining(EDMTime):
     average: bool = static(default=False)
 
     teaches = False
+    paced = True
     draws = 1
 
     def __post_init__(self) -> None:

@@ -48,6 +48,7 @@ class ContinuousConsistency:
     tells_end = False
     denoises = False
     inherits = False
+    paced = True
     draws = 1
 
     def __post_init__(self) -> None:

@@ -55,6 +55,7 @@ class EasyConsistency(EDMTime):
 
     sigma_min = 0.0
     teaches = False
+    paced = True
     draws = 1
 
     def __post_init__(self) -> None:

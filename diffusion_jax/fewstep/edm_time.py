@@ -24,6 +24,7 @@ class EDMTime:
     tells_end = False
     denoises = False
     inherits = True
+    paced = False
 
     @property
     def schedule(self) -> EDM:

@@ -41,6 +41,7 @@ class Progressive:
     tells_end = False
     denoises = True
     inherits = True
+    paced = False
     draws = 1
 
     def __post_init__(self) -> None:

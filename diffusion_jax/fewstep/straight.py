@@ -15,6 +15,7 @@ class StraightPath:
     schedule = RectifiedFlow()
     denoises = True
     inherits = False
+    paced = False
 
     def label(self, time: Float[Array, "batch"]) -> Float[Array, "batch"]:
         """5 t - 5/2: linear, so that derivatives in time stay bounded at both ends."""

@@ -40,23 +40,27 @@ class Trial:
     @property
     def training_key(self) -> str:
         """Names what is trained: trials with the same share the training."""
-        return key_of(training_settings(self.config))
+        return key_of(_named(training_settings(self.config)))
 
     @property
     def key(self) -> str:
         """Names what is trained and how it is sampled."""
-        return key_of(
-            {**training_settings(self.config), "sampling": as_plain(self.config)["sampling"]}
-        )
+        settings = _named(training_settings(self.config))
+        return key_of({**settings, "sampling": as_plain(self.config)["sampling"]})
 
 
 def training_settings(config: ConfigDict) -> dict[str, Any]:
     """The fields that the outcome of training depends on, its length included."""
     settings = dict(decisive(as_plain(config)))
-    aside = {*CHANGEABLE, "arms"} - {"training.steps"}
+    aside = {*CHANGEABLE, "arms"} - {"training.steps", "training.microbatches"}
     # So that what was measured on another split of a folder is not taken for this.
     settings["data"] = with_split(settings["data"], "pictures")
     return {key: value for key, value in settings.items() if key not in aside}
+
+
+def _named(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings by which trainings are named: sweeps keep those that are older than a field."""
+    return {key: value for key, value in settings.items() if (key, value) != ("start_from", "")}
 
 
 def key_of(settings: Mapping[str, Any]) -> str:

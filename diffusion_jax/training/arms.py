@@ -31,7 +31,7 @@ from diffusion_jax.training.runs import DataFacts
 OBJECTIVE = ("schedule", "prediction", "times", "weighting", "sigma_data", "loss")
 NETWORK = ("network", "text")
 FEW_STEPS = ("fewstep", "teacher", "teacher_guidance")
-FIELDS = (*OBJECTIVE, *NETWORK, *FEW_STEPS, "optimizer", "training.ema")
+FIELDS = (*OBJECTIVE, *NETWORK, *FEW_STEPS, "start_from", "optimizer", "training.ema")
 # What a few-step objective brings itself.
 BROUGHT = ("schedule", "prediction", "times", "weighting", "loss")
 NAME = re.compile(r"[\w-]{1,64}")

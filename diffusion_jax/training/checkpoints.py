@@ -1,15 +1,13 @@
 """Checkpoints: everything a run needs to go on, written in the background, whole or not at all.
 
-A checkpoint is a folder named after its step: the states of all arms as orbax writes arrays, and
-a small JSON file with the position in the data, the metrics not yet logged, and a fingerprint
-per arm by which damage is noticed. A write that is cut off leaves the earlier checkpoints as
-they were.
+A checkpoint is a folder named after its step: the states of all arms, joined to a few long arrays
+(see `joined`) that orbax writes, and a small JSON file with the position in the data, the metrics
+not yet logged, the run that it is of, and checksums by which damage is noticed. A write that is
+cut off leaves the earlier checkpoints as they were.
 """
 
 import dataclasses
-import json
-import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,10 +17,11 @@ from jaxtyping import PyTree
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import disk_errors, free_room, no_room
-from diffusion_jax.training.fingerprints import fingerprint
-from diffusion_jax.training.state import TrainState, healthy
+from diffusion_jax.sealed import Damaged, seal, unseal
+from diffusion_jax.training import first_format, joined
+from diffusion_jax.training.state import TrainState, all_finite
 
-FORMAT = 1
+FORMAT = 2
 FOLDER = "checkpoints"
 UNFINISHED = ".orbax-checkpoint-tmp"  # in the names of folders that orbax is writing
 States = dict[str, TrainState]
@@ -53,16 +52,24 @@ class Checkpoints:
         keep: how many of the newest to keep; 0 to read only, which any process can do alone, also
             while another trains.
         always: steps whose checkpoints are kept besides.
+        identity: step -> what its numbers depend on, by name, and a checksum of each; a checkpoint
+            with others is refused.
 
     Raises:
         UserError: no room for the folder, or none to read.
     """
 
-    def __init__(self, run_folder: Path, keep: int, always: Iterable[int] = ()):
+    def __init__(
+        self,
+        run_folder: Path,
+        keep: int,
+        always: Iterable[int] = (),
+        identity: Callable[[int], Mapping[str, str]] = lambda step: {},
+    ):
         import orbax.checkpoint as ocp  # slow to import
 
         self.folder = Path(run_folder).absolute() / FOLDER
-        self._ocp = ocp
+        self._ocp, self._identity = ocp, identity
         if self.folder.is_file():
             raise UserError(f"{self.folder} is a file, where the folder of checkpoints should be.")
         if keep == 0 and not self.folder.is_dir():
@@ -111,8 +118,9 @@ class Checkpoints:
             UserError: no room on disk, for this checkpoint or the one before; or a number that is
                 not finite. Earlier checkpoints stay.
         """
-        for arm, state in states.items():
-            if arm not in dropped and not healthy(state):
+        arrays = joined.join(states)
+        for arm, own in arrays.items():
+            if arm not in dropped and not all_finite(own):
                 raise UserError(
                     f"Arm {arm!r} has parameters that are not finite after step {step}: "
                     f"not saved. {self.last_good()}"
@@ -125,13 +133,14 @@ class Checkpoints:
         document = {
             "format": FORMAT,
             "step": step,
+            "run": dict(self._identity(step)),
             "arrays": _shapes(states),
-            "fingerprints": {arm: int(_fingerprint(state)) for arm, state in states.items()},
+            "checksums": {arm: joined.digest(own) for arm, own in arrays.items()},
             "position": position,
         }
         parts = self._ocp.args.Composite(
-            state=self._ocp.args.StandardSave(_as_saved(states)),
-            loop=self._ocp.args.JsonSave({**document, "crc": _crc(document)}),
+            state=self._ocp.args.StandardSave(arrays),
+            loop=self._ocp.args.JsonSave(seal(document)),
         )
         with disk_errors(self.folder / str(step), lambda: self._remnants(step)):
             self._manager.save(step, args=parts)
@@ -197,39 +206,50 @@ class Checkpoints:
     def _read(self, step: int, template: States) -> "Checkpoint | _Damage":
         """The checkpoint, or what is wrong with its files; a misfit raises UserError."""
         try:
-            document = self._manager.restore(
-                step, args=self._ocp.args.Composite(loop=self._ocp.args.JsonRestore())
-            ).loop
-            crc = document.pop("crc")
+            document = _checked(self._restore(step, loop=self._ocp.args.JsonRestore()).loop)
         except Exception as error:  # whatever orbax and its libraries make of damaged files
             return _Damage(_first_line(error))
-        if crc != _crc(document):
-            return _Damage("its JSON part has been altered")
-        if document["format"] != FORMAT:
-            raise UserError(
-                f"Checkpoint {self.folder / str(step)} has format {document['format']}, "
-                f"this program reads format {FORMAT}."
-            )
-        return self._read_states(step, template, document)
-
-    def _read_states(
-        self, step: int, template: States, document: dict[str, Any]
-    ) -> "Checkpoint | _Damage":
-        difference = _difference(document["arrays"], _shapes(template))
-        if difference:
-            raise UserError(
-                f"Checkpoint {self.folder / str(step)} does not fit this config: {difference}"
-            )
+        self._check_fit(step, template, document)
         try:
-            wanted = self._ocp.args.StandardRestore(_as_saved(template))
-            found = self._manager.restore(step, args=self._ocp.args.Composite(state=wanted)).state
+            states = self._read_states(step, template, document)
         except Exception as error:
             return _Damage(_first_line(error))
-        states = {arm: TrainState(**found[arm]) for arm in template}
-        for arm, state in states.items():
-            if int(_fingerprint(state)) != document["fingerprints"][arm]:
-                return _Damage(f"the numbers of arm {arm!r} have been altered")
         return Checkpoint(step, states, document["position"])
+
+    def _check_fit(self, step: int, template: States, document: dict[str, Any]) -> None:
+        """Raises UserError unless a checkpoint is of this program, this run and this config."""
+        place = self.folder / str(step)
+        if document["format"] not in (1, FORMAT):
+            raise UserError(
+                f"Checkpoint {place} has format {document['format']}, this program reads "
+                f"formats 1 and {FORMAT}."
+            )
+        known = self._identity(step)
+        for what, theirs in document.get("run", {}).items():
+            if known.get(what, theirs) != theirs:
+                raise UserError(
+                    f"Checkpoint {place} was made with other {what} than its folder has: it is "
+                    "another run's, or they have changed since. Put back what was there, or "
+                    "choose another run_dir."
+                )
+        difference = _difference(document["arrays"], _shapes(template))
+        if difference:
+            raise UserError(f"Checkpoint {place} does not fit this config: {difference}")
+
+    def _read_states(self, step: int, template: States, document: dict[str, Any]) -> States:
+        wanted: Any = joined.shapes(template)
+        if document["format"] == 1:
+            wanted = first_format.as_saved(template)
+        found = self._restore(step, state=self._ocp.args.StandardRestore(wanted)).state
+        if document["format"] == 1:
+            return first_format.from_saved(found, document)
+        for arm, own in found.items():
+            if joined.digest(own) != document["checksums"][arm]:
+                raise Damaged(f"the numbers of arm {arm!r} have been altered")
+        return joined.split(found, template)
+
+    def _restore(self, step: int, **parts: Any) -> Any:
+        return self._manager.restore(step, args=self._ocp.args.Composite(**parts))
 
     def _advice(self, step: int, reason: str, template: States) -> str:
         folder = self.folder / str(step)
@@ -240,6 +260,12 @@ class Checkpoints:
         else:
             remedy = f"Delete it to go on from step {intact}, which is intact."
         return f"Checkpoint {folder} is damaged ({reason}). {remedy}"
+
+
+def saved_steps(run_folder: Path) -> list[int]:
+    """Steps of which a run folder has a complete checkpoint, oldest first, without opening any."""
+    names = [path.name for path in (Path(run_folder) / FOLDER).glob("*")]
+    return sorted(int(name) for name in names if name.isascii() and name.isdigit())
 
 
 def check_room(path: Path, states: States, count: int = 1) -> None:
@@ -280,22 +306,20 @@ class _Damage:
     reason: str
 
 
-_fingerprint = jax.jit(fingerprint)
-
-
-def _as_saved(states: States) -> dict[str, dict[str, Any]]:
-    """The fields of each state that it has: a file tells a missing one from one that is None."""
-    return {
-        arm: {name: value for name, value in vars(state).items() if value is not None}
-        for arm, state in states.items()
-    }
-
-
-def _crc(document: dict[str, Any]) -> int:
-    return zlib.crc32(json.dumps(document, sort_keys=True).encode())
+def _checked(document: Any) -> dict[str, Any]:
+    """What the JSON part says; raises Damaged if that is not what was written."""
+    try:
+        plain: dict[str, Any] = unseal(document)
+        if plain is not document or first_format.intact(document):
+            return plain
+    except Damaged:
+        pass
+    raise Damaged("its JSON part has been altered")
 
 
 def _first_line(error: Exception) -> str:
+    if isinstance(error, Damaged):
+        return str(error)
     line = (str(error).strip().splitlines() or [""])[0].rstrip(" .")
     return f"{type(error).__name__}: {line if len(line) <= 120 else f'{line[:120]}…'}"
 

@@ -80,6 +80,11 @@ def replicate(tree: PyTree[Any], mesh: Mesh) -> PyTree[Any]:
     return jax.tree.map(place, tree)
 
 
+def local(tree: PyTree[Any]) -> PyTree[Any]:
+    """The copies, on one device of this process, of arrays that are whole on every device."""
+    return jax.tree.map(lambda x: x.addressable_data(0) if isinstance(x, jax.Array) else x, tree)
+
+
 def split_rows(tree: PyTree[np.ndarray], mesh: Mesh) -> PyTree[jax.Array]:
     """Makes the global batch from this process's rows of it, split over the devices."""
     sharding = by_rows(mesh)

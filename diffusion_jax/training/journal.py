@@ -10,7 +10,7 @@ import jax
 from diffusion_jax.errors import UserError
 from diffusion_jax.training.metrics import MetricsLog, Values
 from diffusion_jax.training.progress import Advance
-from diffusion_jax.training.state import TrainState, healthy
+from diffusion_jax.training.state import TrainState, all_finite
 from diffusion_jax.training.step import Metrics
 
 TOLD = 6  # arms that are told one by one
@@ -101,7 +101,7 @@ class Journal:
             Diverged: a parameter is not finite, and no other arm can go on.
         """
         for arm, state in states.items():
-            if arm not in self.diverged and not healthy(state):
+            if arm not in self.diverged and not all_finite(state):
                 self._lose(arm, step, f"parameters are not finite after step {step}")
 
     def position(self) -> dict[str, Any]:

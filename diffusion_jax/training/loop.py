@@ -9,6 +9,7 @@ goes on from its last checkpoint and ends with the same numbers, bit for bit on 
 as one that was not.
 """
 
+import functools
 import math
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -22,17 +23,20 @@ from diffusion_jax.data.pipeline import BatchIterator, batches
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import user_path
 from diffusion_jax.training import devices, processes
-from diffusion_jax.training.checkpoints import Checkpoint, Checkpoints, check_room
+from diffusion_jax.training.checkpoints import Checkpoint, Checkpoints, check_room, saved_steps
 from diffusion_jax.training.flip import check_flip
 from diffusion_jax.training.groups import States
+from diffusion_jax.training.identity import identity
 from diffusion_jax.training.journal import TOLD, Journal
 from diffusion_jax.training.kept import kept_steps
+from diffusion_jax.training.length import check_length
 from diffusion_jax.training.lock import locked
 from diffusion_jax.training.memory import TooLarge
 from diffusion_jax.training.metrics import MetricsLog
 from diffusion_jax.training.program import Program, first_states
 from diffusion_jax.training.progress import Progress
 from diffusion_jax.training.runs import DataFacts, Run, clear, is_run
+from diffusion_jax.training.starts import load_starts
 from diffusion_jax.training.stopped import Stopped
 from diffusion_jax.training.stopping import StopSignals
 from diffusion_jax.training.teachers import load_teachers
@@ -57,8 +61,8 @@ def train(config: ConfigDict, progress: Progress | None = None, watch: Watch | N
 
     Raises:
         UserError: the config cannot work, the run folder or a checkpoint does not fit it or is
-            damaged, another process trains there, the loss is no longer finite, or the disk is
-            full.
+            damaged, it asks for a number of steps that the run cannot go on to, another process
+            trains there, the loss is no longer finite, or the disk is full.
         Stopped: SIGTERM or SIGINT came; the state has been saved.
     """
     joined = processes.check_joined()
@@ -66,18 +70,26 @@ def train(config: ConfigDict, progress: Progress | None = None, watch: Watch | N
     check_flip(config, data)
     facts = DataFacts.of(data)
     mesh = devices.data_mesh()
-    program = Program.build(config, facts, mesh, load_teachers(config, facts, mesh))
-    shapes, make_states = first_states(program, config, facts)
+    teachers = load_teachers(config, facts, mesh)
+    program = Program.build(config, facts, mesh, teachers)
+    # Once a run has begun, it goes on from what it has learnt itself.
+    starts = {} if saved_steps(user_path(config.run_dir)) else load_starts(program.arms, facts)
+    own = {name: start.params for name, start in starts.items()}
+    shapes, make_states = first_states(program, config, facts, own)
     stream = _open_stream(config, data)
     kept = kept_steps(config)
     with _alone_in(config.run_dir):
         new = not is_run(config.run_dir)
         if new:
             _check_room(config, shapes, kept)
+        else:
+            check_length(Run.of(config), config, program.arms)
         run = Run.create(config, facts)
+        known = functools.partial(identity, run, program.arms, teachers=teachers)
+        first = {"starts": {name: start.told for name, start in starts.items()}}
         try:
-            with Checkpoints(run.folder, config.training.keep, kept) as checkpoints:
-                begin = checkpoints.restore(shapes) or Checkpoint(0, make_states(), {})
+            with Checkpoints(run.folder, config.training.keep, kept, known) as checkpoints:
+                begin = checkpoints.restore(shapes) or Checkpoint(0, make_states(), first)
                 if begin.step < config.training.steps:
                     if begin.step:
                         stream.restore(begin.position["data"])
@@ -143,6 +155,7 @@ def _loop(
                 if watch and devices.is_primary():
                     watch(step, _as_trained(program, states, step, journal.diverged))
                 position = {"data": stream.state(), **journal.position()}
+                position["starts"] = begin.position.get("starts", {})
                 checkpoints.save(step, states, position, journal.dropped)
             if signum:
                 checkpoints.wait()
@@ -158,7 +171,7 @@ def _as_trained(
     return {
         name: TrainedArm(
             program.arms[name],
-            jax.tree.map(lambda x: x.addressable_data(0), state.ema),
+            devices.local(state.ema),
             step,
             diverged.get(name),
         )

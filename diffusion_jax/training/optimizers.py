@@ -79,6 +79,16 @@ class Optimizer:
         if not self.clip > 0:
             raise UserError(f"An optimizer needs clip > 0 (inf for no clipping), got {self.clip}.")
 
+    def depends_on_steps(self, count: int) -> bool:
+        """Whether the first `count` updates would be others if the run had another length.
+
+        >>> held = optimizers.make("adam(decay='linear', hold=80)", steps=100)
+        >>> held.depends_on_steps(80), held.depends_on_steps(90)
+        (False, True)
+        """
+        start = max(self.warmup, self.hold)
+        return self.decay in ("linear", "cosine") and bool(count - 1 > start)
+
     @abstractmethod
     def rule(self) -> optax.GradientTransformation:
         """The direction of an update, before the learning rate."""

@@ -159,7 +159,10 @@ def _key(config: ConfigDict, stream: int) -> Array:
 
 
 def first_states(
-    program: Program, config: ConfigDict, facts: DataFacts
+    program: Program,
+    config: ConfigDict,
+    facts: DataFacts,
+    starts: Mapping[str, PyTree[Any]] = MappingProxyType({}),
 ) -> tuple[dict[str, TrainState], Callable[[], dict[str, TrainState]]]:
     """The states before training: their shapes, and a function that makes them.
 
@@ -170,6 +173,7 @@ def first_states(
         program: see `Program`.
         config: for the seed.
         facts: of the data set.
+        starts: arm -> the parameters that its network starts from instead.
 
     Returns:
         Arm -> state of `jax.ShapeDtypeStruct` with shardings; and a function without arguments
@@ -182,6 +186,7 @@ def first_states(
     create = jax.jit(_first_state, out_shardings=whole)
     params = _by_program(program.arms, lambda arm: _first_params(arm, config, facts))
     params |= {name: own for name, arm in program.arms.items() if (own := arm.inherited)}
+    params |= starts
     params = {name: first_params(arm.hyper.aim, params[name]) for name, arm in program.arms.items()}
 
     def placed(leaf: Any) -> jax.ShapeDtypeStruct:

@@ -42,7 +42,7 @@ REMEDY = "put a copy of it back, or delete the run folder to start over"
 DECISIVE = (
     *("seed", "data", "flip", "network", "text", "schedule", "prediction", "times"),
     *("weighting", "sigma_data", "loss", "arms", "optimizer", "training"),
-    *("fewstep", "teacher", "teacher_guidance"),
+    *("fewstep", "teacher", "teacher_guidance", "start_from"),
 )
 # What older runs were trained with, whose configs do not say it.
 BEFORE: dict[str, Any] = {
@@ -50,14 +50,15 @@ BEFORE: dict[str, Any] = {
     "fewstep": "none",
     "teacher": "",
     "teacher_guidance": "none",
+    "start_from": "",
     "training": {"execution": "apart", "diverged": "stop", "keep_steps": ()},
 }
-# Of these, what a run may be continued with.
+# Of these, what a run may be continued with; see `length` for steps.
 CHANGEABLE = tuple(
     f"training.{name}"
     for name in (
         *("steps", "log_every", "checkpoint_every", "keep", "keep_steps"),
-        *("execution", "diverged"),
+        *("execution", "microbatches", "diverged"),
     )
 )
 

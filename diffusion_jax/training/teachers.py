@@ -12,8 +12,8 @@ from diffusion_jax.sampling.guidance import Guidance, guidance
 from diffusion_jax.training import devices
 from diffusion_jax.training.arms import arm_settings, few_step
 from diffusion_jax.training.few_steps import Teacher
-from diffusion_jax.training.runs import DataFacts, Run
-from diffusion_jax.training.trained import TrainedArm, load_arms
+from diffusion_jax.training.runs import DataFacts
+from diffusion_jax.training.trained import TrainedArm, load_arm
 
 
 def load_teachers(config: ConfigDict, facts: DataFacts, mesh: Mesh) -> dict[str, Teacher]:
@@ -29,7 +29,7 @@ def load_teachers(config: ConfigDict, facts: DataFacts, mesh: Mesh) -> dict[str,
         _check_use(name, config, objective, where)
         if objective is not None and where:
             if where not in read:
-                read[where] = _read(where, facts)
+                read[where] = load_arm(where, facts, "Teacher")
             _check_start(name, objective, read[where])
             steer = _guidance(settings["teacher_guidance"], where)
             own = read[where].network_denoiser
@@ -48,27 +48,6 @@ def _check_use(name: str, config: ConfigDict, objective: FewStep | None, where: 
     useful = objective is not None and (objective.teaches or objective.inherits)
     if where and asks and not useful:
         raise UserError(f"Arm {name!r} has no use for a teacher: remove arms.{name}.teacher.")
-
-
-def _read(where: str, facts: DataFacts) -> TrainedArm:
-    folder, _, arm = where.partition(":")
-    theirs = Run.load(folder).facts
-    if theirs.shape != facts.shape:
-        raise UserError(
-            f"Teacher {where!r} was trained on pictures of shape {theirs.shape}, not {facts.shape}."
-        )
-    if theirs.tokenizer != facts.tokenizer or theirs.class_names != facts.class_names:
-        raise UserError(f"Teacher {where!r} was trained on captions with other words or classes.")
-    arms = load_arms(folder, (arm,) if arm else ())
-    if len(arms) > 1:
-        raise UserError(
-            f"Teacher {where!r}: the run has arms {', '.join(arms)}; name one, as in "
-            f"{folder}:{next(iter(arms))}."
-        )
-    found = next(iter(arms.values()))
-    if found.diverged is not None:
-        raise UserError(f"Teacher {where!r} diverged at step {found.diverged} of its training.")
-    return found
 
 
 def _check_start(name: str, objective: FewStep, teacher: TrainedArm) -> None:

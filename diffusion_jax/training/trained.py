@@ -1,6 +1,7 @@
 """Trained arms, read from a run folder: all that sampling and evaluation need."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from diffusion_jax.sampling.denoisers import Denoiser, Reads
 from diffusion_jax.training import devices
 from diffusion_jax.training.arms import Arm
 from diffusion_jax.training.checkpoints import Checkpoints
+from diffusion_jax.training.identity import identity
 from diffusion_jax.training.learned_schedule import of_network, with_learned
 from diffusion_jax.training.program import Program, first_states
-from diffusion_jax.training.runs import Run
+from diffusion_jax.training.runs import DataFacts, Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +100,7 @@ def load_guides(
         folder: a run folder.
         arms: those that are guided.
         guided_by: the guide's arm, "" for each arm its own, and the step of its checkpoint, None
-            for the newest, as `Guidance.guided_by` says; None where there are no guides.
+            for that of the arms, as `Guidance.guided_by` says; None where there are no guides.
 
     Raises:
         UserError: no such arm or checkpoint, or a guide that diverged.
@@ -109,6 +111,8 @@ def load_guides(
     if step is None and name in arms:
         found = {name: arms[name]}
     else:
+        if step is None:
+            step = next(iter(arms.values())).step
         found = load_arms(folder, (name,) if name else tuple(arms), step)
     for guide in found.values():
         if guide.diverged is not None:
@@ -117,6 +121,37 @@ def load_guides(
                 "name another arm, or an earlier checkpoint, in sampling.guidance."
             )
     return {arm: found[name or arm] for arm in arms}
+
+
+def load_arm(where: str, facts: DataFacts, what: str) -> TrainedArm:
+    """Reads one trained arm that is to be used with other data of the same form.
+
+    Args:
+        where: a run folder, and an arm of it unless it has but one: "runs/quickstart:edm".
+        facts: of the data that it is to be used with.
+        what: it is called in messages.
+
+    Raises:
+        UserError: no such run or arm, its pictures or words are others, or it diverged.
+    """
+    folder, _, arm = where.partition(":")
+    theirs = Run.load(folder).facts
+    if theirs.shape != facts.shape:
+        raise UserError(
+            f"{what} {where!r} was trained on pictures of shape {theirs.shape}, not {facts.shape}."
+        )
+    if theirs.tokenizer != facts.tokenizer or theirs.class_names != facts.class_names:
+        raise UserError(f"{what} {where!r} was trained on captions with other words or classes.")
+    arms = load_arms(folder, (arm,) if arm else ())
+    if len(arms) > 1:
+        raise UserError(
+            f"{what} {where!r}: the run has arms {', '.join(arms)}; name one, as in "
+            f"{folder}:{next(iter(arms))}."
+        )
+    found = next(iter(arms.values()))
+    if found.diverged is not None:
+        raise UserError(f"{what} {where!r} diverged at step {found.diverged} of its training.")
+    return found
 
 
 def load_arms(
@@ -137,7 +172,8 @@ def load_arms(
     for name in names:
         one_of(name, program.arms, "arm")
     shapes, _ = first_states(program, run.config, run.facts)
-    with Checkpoints(run.folder, keep=0) as checkpoints:
+    known = functools.partial(identity, run, program.arms)
+    with Checkpoints(run.folder, 0, identity=known) as checkpoints:
         checkpoint = checkpoints.restore(shapes, step)
     if checkpoint is None:
         raise UserError(f"{folder} has no checkpoint yet: train it first.")

@@ -107,6 +107,7 @@ def test_pictures_have_twice_the_channels_where_a_variance_is_told() -> None:
 def test_a_run_from_before_losses_goes_on(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     old = config(folder, plain={})
+    old.optimizer = "adam(learning_rate=1e-2)"
     old.training.steps = 4
     train(old)
     stored = folder / "config.json"

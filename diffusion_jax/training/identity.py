@@ -1,0 +1,47 @@
+"""What a checkpoint is known by, so that one of another run is told apart."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from diffusion_jax.sealed import checksum
+from diffusion_jax.training.arms import Arm
+from diffusion_jax.training.few_steps import Teacher
+from diffusion_jax.training.joined import digest
+from diffusion_jax.training.length import depends_on_length
+from diffusion_jax.training.runs import BEFORE, CHANGEABLE, Run, as_plain, decisive
+
+
+def identity(
+    run: Run,
+    arms: Mapping[str, Arm],
+    step: int,
+    teachers: Mapping[str, Teacher] = MappingProxyType({}),
+) -> dict[str, str]:
+    """All that decides the numbers of a run until a step: what it is called -> a checksum of it.
+
+    Fields that say what is so without them do not count, so that a run stays the same when configs
+    get new fields.
+
+    Args:
+        run: the run folder.
+        arms: of its config.
+        step: updates made.
+        teachers: arm -> its teacher; not known where arms are only sampled.
+    """
+    before = dict(decisive(BEFORE))
+    settings = {
+        key: value
+        for key, value in decisive(as_plain(run.config))
+        if key not in CHANGEABLE and not (key in before and before[key] == value)
+    }
+    facts = [run.facts.tokenizer.to_json(), run.facts.shape, run.facts.class_names]
+    found = {
+        "settings": checksum(dict(sorted(settings.items()))),
+        "pictures or words": checksum(facts),
+    }
+    if any(depends_on_length(arm, step) for arm in arms.values()):
+        found["steps to go"] = checksum(run.config.training.steps)
+    if teachers:
+        own = {name: digest(teacher.network.params) for name, teacher in teachers.items()}
+        found["teachers"] = checksum(dict(sorted(own.items())))
+    return found

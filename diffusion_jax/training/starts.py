@@ -1,0 +1,65 @@
+"""Training that starts from what another run has learnt."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from jaxtyping import PyTree
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.training.arms import Arm
+from diffusion_jax.training.joined import digest
+from diffusion_jax.training.learned_schedule import of_network
+from diffusion_jax.training.runs import DataFacts
+from diffusion_jax.training.trained import TrainedArm, load_arm
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """Where an arm starts.
+
+    Attributes:
+        params: of its network.
+        told: JSON-able, whose they are: run and arm, step, and a checksum.
+    """
+
+    params: PyTree[Any]
+    told: dict[str, Any]
+
+
+def load_starts(arms: Mapping[str, Arm], facts: DataFacts) -> dict[str, Start]:
+    """Arm -> where it starts, for those whose `start_from` names an arm of another run.
+
+    These are the averaged parameters of that arm's network. The optimizer, the average and a
+    schedule that is learned start anew.
+
+    Args:
+        arms: of the config.
+        facts: of the data set.
+
+    Raises:
+        UserError: there is no such run or arm, or its network, pictures or words are others.
+    """
+    read: dict[str, TrainedArm] = {}
+    found = {}
+    for name, arm in arms.items():
+        where = arm.settings["start_from"]
+        if not where:
+            continue
+        if where not in read:
+            read[where] = load_arm(where, facts, "start_from")
+        source = read[where]
+        if source.arm.network != arm.network:
+            raise UserError(
+                f"Arm {name!r} cannot start from {where!r}, whose network is another: "
+                f"{_told(source.arm)} there, {_told(arm)} here."
+            )
+        params = of_network(source.params)
+        told = {"start_from": where, "step": source.step, "weights": digest(params)}
+        found[name] = Start(params, told)
+    return found
+
+
+def _told(arm: Arm) -> str:
+    settings = arm.settings
+    return f"{settings['network']} with text {settings['text']} and loss {settings['loss']}"
