@@ -21,7 +21,7 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.files import check_here, is_disk_full
 from diffusion_jax.streams import keep_writing
 from diffusion_jax.training.stopped import Stopped
-from experiments import command_line
+from experiments import command_line, compile_cache
 
 LESS = "Smaller batches (training.batch_size, sampling.batch_size) or pictures need less."
 
@@ -93,10 +93,7 @@ def _is_one_of_several() -> bool:
 
 
 def _start(main: Callable[[ConfigDict], Any], config: ConfigDict) -> None:
-    # Compiled programs are kept, so that a second start, or going on after a stop, takes seconds.
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.abspath(".cache/jax"))
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+    compile_cache.set_up()
     if not flags.FLAGS["verbosity"].present:
         # Libraries log a stack trace for every error that they raise as well.
         logging.set_verbosity(logging.FATAL)

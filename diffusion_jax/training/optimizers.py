@@ -16,9 +16,10 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.registry import Registry
@@ -127,6 +128,21 @@ class Optimizer:
                 )
 
 
+def _kernels(params: PyTree[Any]) -> PyTree[bool]:
+    """Which parameters are weights of layers: of two axes or more, and no embedding."""
+
+    def is_kernel(path: tuple[Any, ...], leaf: Any) -> bool:
+        return leaf.ndim >= 2 and "embedding" not in [getattr(each, "key", None) for each in path]
+
+    return jax.tree_util.tree_map_with_path(is_kernel, params)
+
+
+# How which parameters lose weight is called -> which of a tree of them do.
+DECAYED: dict[str, Callable[[PyTree[Any]], PyTree[bool]] | None] = {
+    "all": None,
+    "kernels": _kernels,
+}
+
 optimizers: Registry[Optimizer] = Registry("optimizer")
 
 
@@ -163,17 +179,21 @@ class AdamW(Adam):
 
     Attributes:
         weight_decay: share of a parameter taken away by an update, times the learning rate.
+        decayed: which parameters that is done to: "all", or "kernels", the weights of layers, so
+            that biases, scales of norms and embeddings are left alone.
     """
 
     weight_decay: Scalar = 1e-2
+    decayed: str = static(default="all")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._not_negative("weight_decay")
+        one_of(self.decayed, DECAYED, "choice of parameters that decay")
 
     def rule(self) -> optax.GradientTransformation:
-        decayed = optax.add_decayed_weights(self.weight_decay)
-        return optax.chain(super().rule(), decayed)
+        decay = optax.add_decayed_weights(self.weight_decay, DECAYED[self.decayed])
+        return optax.chain(super().rule(), decay)
 
 
 @optimizers.register("sgd")

@@ -56,7 +56,9 @@ def test_a_run_whose_rate_decays_over_its_steps_is_not_given_others(config: Conf
     folder = train(asked(config, 6)).folder
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     for steps in (8, 7):
-        with pytest.raises(UserError, match=r"steps=6, over which the .* cosine decay .* another --config.run_dir"):
+        with pytest.raises(
+            UserError, match=r"steps=6, over which the .* cosine decay .* another --config.run_dir"
+        ):
             train(asked(config, steps))
     with pytest.raises(UserError, match="has been trained for 6 steps, and training.steps=5"):
         train(asked(config, 5))

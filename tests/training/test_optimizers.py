@@ -75,6 +75,23 @@ def test_weight_decay_shrinks_parameters_that_have_no_gradient() -> None:
     np.testing.assert_allclose(updates, -0.1 * 0.5, rtol=1e-6)
 
 
+def test_weight_decay_may_leave_all_but_kernels_alone() -> None:
+    square, line = jnp.ones((2, 2)), jnp.ones(2)
+    norm, words = {"scale": line, "bias": line}, {"embedding": square}
+    params = {"layer": {"kernel": square, "bias": line}, "norm": norm, "words": words}
+    kinds = {}
+    for decayed in ("all", "kernels"):
+        optimizer = optimizers.make(f"adamw(decayed={decayed})", steps=1).transformation()
+        still = jax.tree.map(jnp.zeros_like, params)
+        updates, _ = optimizer.update(still, optimizer.init(params), params)
+        kinds[decayed] = {
+            path[-1].key
+            for path, update in jax.tree_util.tree_leaves_with_path(updates)
+            if (update != 0).any()
+        }
+    assert kinds["kernels"] == {"kernel"} < kinds["all"] == {"kernel", "bias", "scale", "embedding"}
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
@@ -86,6 +103,7 @@ def test_weight_decay_shrinks_parameters_that_have_no_gradient() -> None:
         ("adam(hold=-1)", "hold >= 0"),
         ("sgd(momentum=-0.1)", r"momentum in \[0, 1\)"),
         ("adamw(weight_decay=-1.0)", "weight_decay >= 0"),
+        ("adamw(decayed=kernel)", "Did you mean 'kernels'"),
         ("adma()", "Did you mean 'adam'"),
         ("adam(learningrate=1.0)", "Did you mean 'learning_rate'"),
     ],
