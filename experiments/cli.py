@@ -98,19 +98,10 @@ def _start(main: Callable[[ConfigDict], Any], config: ConfigDict) -> None:
         # Libraries log a stack trace for every error that they raise as well.
         logging.set_verbosity(logging.FATAL)
 
-    sys.unraisablehook = _report_unraisable
-
     from diffusion_jax.training.processes import start_processes  # imports JAX
 
     start_processes()
     main(config)
-
-
-def _report_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
-    """As usual, but for what follows an error while arrays are read or written: each part of
-    them that is still under way finds the event loop closed, and would say so at length."""
-    if "Event loop is closed" not in str(unraisable.exc_value):
-        sys.__unraisablehook__(unraisable)
 
 
 def _explain(error: Exception) -> tuple[int, str | None]:

@@ -20,6 +20,7 @@ from diffusion_jax.files import disk_errors, free_room, no_room
 from diffusion_jax.sealed import Damaged, seal, unseal
 from diffusion_jax.training import first_format, joined
 from diffusion_jax.training.state import TrainState, all_finite
+from diffusion_jax.training.stragglers import stragglers_hushed
 
 FORMAT = 2
 FOLDER = "checkpoints"
@@ -151,7 +152,7 @@ class Checkpoints:
         Raises:
             UserError: no room on disk; what was written of that checkpoint is removed.
         """
-        with disk_errors(self.folder, lambda: self._remnants("*")):
+        with disk_errors(self.folder, lambda: self._remnants("*")), stragglers_hushed():
             self._manager.wait_until_finished()
 
     def _remnants(self, step: int | str) -> list[Path]:
@@ -249,7 +250,8 @@ class Checkpoints:
         return joined.split(found, template)
 
     def _restore(self, step: int, **parts: Any) -> Any:
-        return self._manager.restore(step, args=self._ocp.args.Composite(**parts))
+        with stragglers_hushed():
+            return self._manager.restore(step, args=self._ocp.args.Composite(**parts))
 
     def _advice(self, step: int, reason: str, template: States) -> str:
         folder = self.folder / str(step)
