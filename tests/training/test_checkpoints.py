@@ -1,6 +1,9 @@
 """Checkpoints: exact, on any number of devices; damage and misfits told in one line."""
 
+import json
 import shutil
+import sys
+import zlib
 from collections import namedtuple
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,8 @@ import pytest
 
 from diffusion_jax import files
 from diffusion_jax.errors import UserError
-from diffusion_jax.training.checkpoints import Checkpoint, Checkpoints
+from diffusion_jax.training import first_format, joined
+from diffusion_jax.training.checkpoints import Checkpoint, Checkpoints, _shapes
 from diffusion_jax.training.devices import data_mesh, replicate, replicated
 from diffusion_jax.training.fingerprints import fingerprint
 from diffusion_jax.training.optimizers import Adam
@@ -196,6 +200,64 @@ def test_a_disk_that_fills_up_while_writing_leaves_nothing_behind(
             checkpoints.wait()
         monkeypatch.undo()
         assert not remnant.exists() and checkpoints.steps() == [3, 4]
+
+
+def test_states_of_several_dtypes_are_joined_and_split_again() -> None:
+    mesh = data_mesh(jax.devices()[:2])
+    params = {"a": jnp.arange(6.0).reshape(2, 3), "b": jnp.ones(3, jnp.bfloat16), "c": jnp.ones(())}
+    states = {"x": replicate(TrainState.create(params, Adam(steps=1)), mesh)}
+    whole = joined.join(states)
+    assert set(whole["x"]) == {"float32", "bfloat16", "int32"}
+    assert all(each.ndim == 1 for each in whole["x"].values())
+    assert same(joined.split(whole, template(states, devices=8)), states)
+    found = joined.shapes(template(states))["x"]
+    assert {dtype: each.shape for dtype, each in found.items()} == {
+        dtype: each.shape for dtype, each in whole["x"].items()
+    }
+    for dtype in whole["x"]:
+        altered = {name: each.copy() for name, each in whole["x"].items()}
+        altered[dtype].view(np.uint8)[-1] ^= 1
+        assert joined.digest(altered) != joined.digest(whole["x"])
+
+
+def test_a_checkpoint_of_the_first_format_is_read_and_checked(tmp_path: Path) -> None:
+    import orbax.checkpoint as ocp
+
+    states = make_states(7)
+    document = {
+        "format": 1,
+        "step": 5,
+        "arrays": _shapes(states),
+        "fingerprints": {"a": int(fingerprint(states["a"]))},
+        "position": POSITION,
+    }
+    crc = zlib.crc32(json.dumps(document, sort_keys=True).encode())
+    for step, own in ((5, states), (6, make_states(8))):
+        with ocp.CheckpointManager(tmp_path / "checkpoints") as manager:
+            parts = ocp.args.Composite(
+                state=ocp.args.StandardSave(first_format.as_saved(own)),
+                loop=ocp.args.JsonSave({**document, "crc": crc}),
+            )
+            manager.save(step, args=parts)
+    with Checkpoints(tmp_path, keep=0, identity=lambda step: {"settings": "0"}) as checkpoints:
+        found = checkpoints.restore(template(states, devices=8), step=5)
+        assert found is not None and found.position == POSITION and same(found.states, states)
+        with pytest.raises(UserError, match="the numbers of arm 'a' have been altered"):
+            checkpoints.restore(template(states))
+
+
+def test_damage_to_one_of_many_arms_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    states = {f"arm{i}": make_states(i)["a"] for i in range(24)}
+    with Checkpoints(tmp_path, keep=1) as checkpoints:
+        checkpoints.save(1, states, {})
+    (tmp_path / "checkpoints" / "1" / "state" / "manifest.ocdbt").write_bytes(b"")
+    with pytest.raises(UserError, match="checkpoints/1 is damaged"):
+        restore(tmp_path, states)
+    assert told == [] and sys.unraisablehook == told.append
 
 
 def test_every_bit_counts_in_a_fingerprint_and_devices_do_not() -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
@@ -106,6 +107,33 @@ def test_damage_is_named(
         (folder / name).write_text(text)
     with pytest.raises(UserError, match=message):
         Run.load(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "data.json", "tokenizer.json", "environment.json"])
+def test_no_flipped_bit_changes_what_a_run_folder_says(
+    config: ConfigDict, facts: DataFacts, name: str
+) -> None:
+    path = Run.create(config, facts).folder / name
+    run, whole = Run.load(config.run_dir), path.read_bytes()
+    random = np.random.default_rng(0)
+    refused: list[str] = []
+    for place, bit in zip(
+        random.integers(0, len(whole), 60), random.integers(0, 8, 60), strict=True
+    ):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << bit
+        path.write_bytes(changed)
+        try:
+            if name == "environment.json":
+                Run.create(config, facts)
+                assert json.loads(path.read_text())[0] == json.loads(whole)[0]
+            else:
+                found = Run.load(config.run_dir)
+                assert found.facts == run.facts and found.config.to_dict() == run.config.to_dict()
+        except UserError as error:
+            refused.append(str(error))
+    assert len(refused) > 30
+    assert all(f"{name} is damaged: " in line and "\n" not in line for line in refused)
 
 
 def test_a_damaged_list_of_starts_is_named(config: ConfigDict, facts: DataFacts) -> None:
