@@ -10,6 +10,7 @@ class AtStep(Progress):
     """Does something after the first `step` steps of a call."""
 
     def __init__(self, step: int, action: Callable[[], None]):
+        super().__init__(quiet=True)
         self._left, self._action = step, action
 
     @contextlib.contextmanager
