@@ -30,7 +30,7 @@ def read_rows(path: Path) -> Any:
 
 
 def changes(content: bytes) -> Iterator[bytes]:
-    """The content with each bit turned, each byte left out, and each byte a quote or an end of line."""
+    """The content with each bit turned, each byte left out, each a quote or an end of line."""
     for place, byte in enumerate(content):
         others = [byte ^ (1 << bit) for bit in range(8)]
         yield content[:place] + content[place + 1 :]
