@@ -2,8 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
@@ -62,30 +61,6 @@ def ordered(part: Any, low: str, high: str, equal: bool = False) -> None:
     if not (smaller < larger or (equal and smaller == larger)):
         rule = "at most" if equal else "less than"
         raise UserError(f"{type(part).__name__}: {low}={smaller} must be {rule} {high}={larger}.")
-
-
-@contextmanager
-def forward_mode(what: str) -> Iterator[None]:
-    """While entered, a network that cannot be differentiated forward is refused in one line.
-
-    Kernels that bring their own backward pass (`jax.custom_vjp`, as cuDNN's attention does) have
-    no forward one.
-
-    Args:
-        what: asks for the derivative, to name it.
-
-    Raises:
-        UserError: some part of the network has no forward derivative.
-    """
-    try:
-        yield
-    except TypeError as error:
-        if "custom_vjp" not in str(error):
-            raise
-        raise UserError(
-            f"{what} differentiates the network forward, which fused attention does not allow: "
-            "use attention_implementation='xla'; the parameters are the same."
-        ) from error
 
 
 def _require(part: Any, names: Iterable[str], holds: Callable[[float], bool], what: str) -> None:

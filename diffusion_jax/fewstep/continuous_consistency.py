@@ -5,9 +5,10 @@ import jax.numpy as jnp
 from jax.scipy.stats import norm
 from jaxtyping import Array, Float
 
-from diffusion_jax.errors import forward_mode, positive, within
+from diffusion_jax.errors import positive, within
 from diffusion_jax.fewstep.base import Network, Networks, fewstep, like, square
 from diffusion_jax.process.schedules.trigonometric import TrigFlow
+from diffusion_jax.sampling.forward_mode import forward_mode
 from diffusion_jax.struct import Scalar, pytree, static
 
 

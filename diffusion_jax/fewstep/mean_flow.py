@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from diffusion_jax.errors import forward_mode, positive, within
+from diffusion_jax.errors import positive, within
 from diffusion_jax.fewstep.base import Networks, fewstep, like, square
 from diffusion_jax.fewstep.straight import StraightPath, logit_normal
+from diffusion_jax.sampling.forward_mode import forward_mode
 from diffusion_jax.struct import Scalar, pytree
 
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.sampling.forward_mode import check_no_forward_mode
 
 SELF = "self"  # the name of every attention of rows to each other
 IMPLEMENTATIONS = ("xla", "cudnn")
@@ -28,7 +29,7 @@ class Attention(nn.Module):
             map of all rows by all rows in memory.
 
     Raises:
-        UserError: "cudnn" on another device.
+        UserError: "cudnn" on another device, or where forward derivatives are asked for.
     """
 
     heads: int
@@ -74,6 +75,7 @@ class Attention(nn.Module):
     ) -> Float[Array, "batch queries heads head"]:
         implementation: Any = self.implementation
         if implementation == "cudnn":
+            check_no_forward_mode()
             check_gpu()
             if mask is not None:  # it takes none that is to be broadcast over the queries
                 mask = jnp.broadcast_to(mask, (*mask.shape[:2], query.shape[1], mask.shape[3]))

@@ -16,10 +16,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, UInt8
 
-from diffusion_jax.errors import UserError, forward_mode, one_of
+from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import Schedule, log_snr_range
 from diffusion_jax.sampling.denoisers import Denoiser
+from diffusion_jax.sampling.forward_mode import forward_mode
 from diffusion_jax.sampling.integrate import Integrator, depth, level_at, scale
 from diffusion_jax.struct import Scalar, pytree
 
@@ -126,8 +127,7 @@ def log_density(
         level = level_at(y)
         with forward_mode("A likelihood"):
             x0, jacobian = jax.linearize(lambda u: denoise(u, level, condition), u)
-            trace = _trace(jacobian, u, probes)
-        return x0 - level.like(u).alpha * u, trace
+        return x0 - level.like(u).alpha * u, _trace(jacobian, u, probes)
 
     state = (x / scale(start), jnp.zeros(x.shape[0], x.dtype))
     (u, traced), evaluations = integrator(slope, state, depth(start), depth(end))

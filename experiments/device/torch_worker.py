@@ -23,6 +23,9 @@ def main(folder: str) -> None:
         print(json.dumps({"loss": first}), flush=True)
         for line in sys.stdin:
             print(json.dumps({"seconds": step(int(line))}), flush=True)
+    except ModuleNotFoundError as error:
+        missing = f"{error.name} is not installed for {sys.executable}"
+        print(json.dumps({"error": missing}), flush=True)
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         print(json.dumps({"error": reason}), flush=True)
