@@ -62,19 +62,27 @@ def _with_batch(
         ways[fused], settings[fused] = ways[OURS], [FUSED]
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         _prepare(Path(folder), name, chosen, dtype, batch, small)
-        workers, losses = {}, {}
+        steps, losses, first, left_out = {}, {}, {}, {}
         for way, words in ways.items():  # in turn: kernels are chosen by their time
-            workers[way] = stack.enter_context(_worker([*words, folder, *settings[way]]))
-            losses[way] = float(_answer(way, workers[way])["loss"])
+            worker = stack.enter_context(_worker([*words, folder, *settings[way]]))
+            try:
+                losses[way] = float(_answer(way, worker)["loss"])
+                step = _steps(way, worker)
+                first[way], steps[way] = step(1), step
+            except UserError as error:
+                if way in (TORCH, OURS) or memory.is_out_of_memory(error):
+                    raise
+                left_out[way] = str(error)
         _check_losses(losses, TOLERANCE[dtype])
-        timings = in_turn([_steps(way, worker) for way, worker in workers.items()], small)
-    found = dict(zip(ways, timings, strict=True))
+        timings = in_turn(list(steps.values()), small)
+    found = dict(zip(steps, timings, strict=True))
     return {
         "means": chosen.means,
         "dtype": dtype,
         "batch": batch,
         "losses": losses,
-        "ways": {way: timing.figures() for way, timing in found.items()},
+        "ways": {way: timing.figures() | {"first": first[way]} for way, timing in found.items()},
+        "left_out": left_out,
         "times_faster": {
             way: ratio(found[TORCH], timing) for way, timing in found.items() if way != TORCH
         },

@@ -103,6 +103,8 @@ def _beside(record: Record) -> Table:
             ratio = own["times_faster"].get(way)
             row = name.removeprefix("torch_"), str(own["batch"]), way
             table.add_row(*row, _spread(timing), _ratio(ratio) if ratio else "")
+        for reason in own["left_out"].values():
+            table.add_row(name.removeprefix("torch_"), str(own["batch"]), reason, "", "")
     return table
 
 
