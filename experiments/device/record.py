@@ -53,7 +53,7 @@ def go_on(old: Record | None, device: Figures, path: Path) -> Record:
     differs = difference(old["device"], device)
     if differs:
         raise UserError(f"{path} was measured with {differs}: name another file with --out.")
-    return old
+    return old | {"device": device}  # its source may have changed since
 
 
 def is_settled(record: Record, name: str, again: bool) -> bool:
@@ -63,12 +63,13 @@ def is_settled(record: Record, name: str, again: bool) -> bool:
 
 
 def note(record: Record, name: str, outcome: Done | Failed, seconds: float) -> None:
-    """Puts into the record what came of a section."""
+    """Puts into the record what came of a section, and of which source."""
     if isinstance(outcome, Done):
         own: Figures = {"status": "done", "figures": outcome.figures}
     else:
         own = {"status": "failed", "reason": outcome.reason}
-    record["sections"][name] = own | {"took": round(seconds, 1)}
+    source = {"git": record["device"].get("git"), "took": round(seconds, 1)}
+    record["sections"][name] = own | source
 
 
 def write(record: Record, path: Path) -> None:

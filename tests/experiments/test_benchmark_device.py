@@ -98,9 +98,15 @@ def test_a_failure_is_kept_and_ends_nothing_and_is_tried_again_if_asked() -> Non
 def test_a_file_is_of_one_device_and_one_set_of_versions(tmp_path: Path) -> None:
     path = tmp_path / "figures.json"
     assert record.read(path) is None
-    record.write(record.go_on(None, HERE, path), path)
+    new = record.go_on(None, HERE | {"git": "one"}, path)
+    record.note(new, "limits", Done({}), 1.0)
+    record.write(new, path)
     old = record.read(path)
-    assert record.go_on(old, HERE | {"git": "another"}, path) == old
+    assert old == new
+    # The source may change, and each section says of which it is.
+    later = record.go_on(old, HERE | {"git": "another"}, path)
+    record.note(later, "cache", Done({}), 1.0)
+    assert [own["git"] for own in later["sections"].values()] == ["one", "another"]
     for change, named in (
         ({"device_kind": "NVIDIA A100"}, "NVIDIA H100 80GB HBM3, and here it is NVIDIA A100"),
         ({"versions": {"jax": "0.12.0"}}, "jax 0.11.2, and here it is jax 0.12.0"),
