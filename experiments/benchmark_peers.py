@@ -1,10 +1,12 @@
-"""Times sampling beside diffusers and k-diffusion: same network, weights, steps, start, machine.
+"""Times sampling beside diffusers and k-diffusion, and training beside PyTorch.
 
     python -m experiments.benchmark_peers --peers=.venv-peers/bin/python
 
-Each library runs in a process of its own; they draw in turn, A B C A B C …, and every pair of
-times of one round gives a ratio. The first draw, in which programs are compiled, is told apart. The
-libraries must end on the same samples, or nothing is timed. `make bench` installs the peers.
+All are given the same network, weights and machine; to sample, the same steps and start; to train,
+the same pictures, noise, times and Adam. Each library runs in a process of its own; they work in
+turn, A B C A B C …, and every pair of times of one round gives a ratio. The first time, in which
+programs are compiled, is told apart. The libraries must end on the same samples, or have the same
+losses over the first updates, or nothing is timed. `make bench` installs the peers.
 """
 
 import contextlib
@@ -21,15 +23,17 @@ from typing import Any
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import user_path
 from experiments import plain
-from experiments.peers.problem import PROBLEMS, STEPS, Problem
+from experiments.peers.problem import PROBLEMS, STEPS, UPDATES, Problem
 
-OURS, *PEERS = ("diffusion_jax", "diffusers", "k-diffusion")
+OURS = "diffusion_jax"
+PEERS, TRAINERS = ("diffusers", "k-diffusion"), ("PyTorch",)
 TOLERANCE = 2e-3  # of samples of unit size, in single precision
+LOSS_TOLERANCE = 1e-4  # of a loss, in single precision, after some updates
 
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """Seconds of one library: of the first draw, and of each round after it."""
+    """Seconds of one library: of the first draw or updates, and of each round after them."""
 
     library: str
     first: float
@@ -40,7 +44,7 @@ def main(words: list[str]) -> None:
     """Prints a table for each problem."""
     parser = plain.Parser("benchmark_peers", __doc__)
     parser.add_argument("--peers", default=sys.executable, help="a Python that has the peers")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each library draws (5)")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each library is timed (5)")
     parser.add_argument("--problem", choices=sorted(PROBLEMS), help="only this one")
     options = parser.parse_args(words)
     for name, problem in PROBLEMS.items():
@@ -52,23 +56,26 @@ def measure(name: str, peers: str, rounds: int) -> list[Timing]:
     """Times every library on a problem.
 
     Raises:
-        UserError: a library cannot be run, or they do not end on the same samples.
+        UserError: a library cannot be run, or they do not end on the same samples or losses.
     """
     import numpy as np
 
     from experiments.peers.problem import save, weights
 
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        save(weights(PROBLEMS[name]), Path(folder, "weights.npz"))
-        pythons = {OURS: sys.executable} | dict.fromkeys(PEERS, str(user_path(peers)))
+        problem = PROBLEMS[name]
+        save(weights(problem), Path(folder, "weights.npz"))
+        others = TRAINERS if problem.trains else PEERS
+        pythons = {OURS: sys.executable} | dict.fromkeys(others, str(user_path(peers)))
         workers = {
             library: stack.enter_context(_worker(python, library, name, Path(folder)))
             for library, python in pythons.items()
         }
-        first = {library: _draw(library, worker) for library, worker in workers.items()}
-        _check_ends([np.load(Path(folder, f"{library}.npy")) for library in workers])
+        first = {library: _work(library, worker) for library, worker in workers.items()}
+        check = _check_losses if problem.trains else _check_ends
+        check([np.load(Path(folder, f"{library}.npy")) for library in workers])
         turns = [
-            {library: _draw(library, worker) for library, worker in workers.items()}
+            {library: _work(library, worker) for library, worker in workers.items()}
             for _ in range(rounds)
         ]
     return [
@@ -96,8 +103,8 @@ def _worker(python: str, library: str, name: str, folder: Path) -> Iterator[subp
         worker.wait()
 
 
-def _draw(library: str, worker: "subprocess.Popen[str]") -> float:
-    """Lets a worker draw once; returns the seconds it took."""
+def _work(library: str, worker: "subprocess.Popen[str]") -> float:
+    """Lets a worker draw once, or train for some updates; returns the seconds it took."""
     assert worker.stdin is not None and worker.stdout is not None
     with contextlib.suppress(BrokenPipeError):
         worker.stdin.write("\n")
@@ -121,20 +128,34 @@ def _check_ends(ends: Sequence[Any]) -> None:
             raise UserError(f"{library} ends {off:.2g} standard deviations away: no comparison.")
 
 
+def _check_losses(losses: Sequence[Any]) -> None:
+    import numpy as np
+
+    for library, own in zip(TRAINERS, losses[1:], strict=True):
+        off = float(np.max(np.abs(own / losses[0] - 1)))
+        if not off < LOSS_TOLERANCE:
+            raise UserError(f"{library}'s losses are {off:.2g} of them away: no comparison.")
+
+
 def _print(problem: Problem, timings: list[Timing]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    per_sample = 1000 / problem.batch
-    title = f"{problem.means}: {problem.network}, {problem.batch} at once, {STEPS} steps"
-    heads = ("library", "first draw, s", "ms a sample", "times ours: median", "least", "most")
-    table = Table(*heads, title=title, title_justify="left")
+    title = f"{problem.means}: {problem.network}, {problem.batch} at once, "
+    if problem.trains:
+        title += "a training step with Adam"
+        heads, per_unit = (f"first {UPDATES} steps, s", "ms a step"), 1000 / UPDATES
+    else:
+        title += f"{STEPS} steps"
+        heads, per_unit = ("first draw, s", "ms a sample"), 1000 / problem.batch
+    ratios_of = ("times ours: median", "least", "most")
+    table = Table("library", *heads, *ratios_of, title=title, title_justify="left")
     for timing in timings:
         ratios = [a / b for a, b in zip(timing.rounds, timings[0].rounds, strict=True)]
         table.add_row(
             timing.library,
             f"{timing.first:.2f}",
-            f"{statistics.median(timing.rounds) * per_sample:.3g}",
+            f"{statistics.median(timing.rounds) * per_unit:.3g}",
             *(f"{choose(ratios):.2f}" for choose in (statistics.median, min, max)),
         )
     Console().print(table)

@@ -16,6 +16,7 @@ from experiments.peers.problem import (
     STEPS,
     Problem,
     Weights,
+    nested,
 )
 
 Draw = Callable[[np.ndarray], np.ndarray]
@@ -34,7 +35,7 @@ def ours(problem: Problem, weights: Weights) -> Draw:
     from diffusion_jax.sampling.sample import sample, sample_keys
     from diffusion_jax.sampling.solvers import solvers
 
-    network, params = build(problem.network), _nested(weights)
+    network, params = build(problem.network), nested(weights)
     prediction = predictions.make("edm", sigma_data=SIGMA_DATA)
     nodes = make(grids.make(f"karras(rho={RHO})"), schedules.make("edm"), STEPS)
     solver, keys = solvers.make("dpmpp_2m"), sample_keys(jax.random.key(0), problem.batch)
@@ -48,17 +49,6 @@ def ours(problem: Problem, weights: Weights) -> Draw:
 
     params = jax.tree.map(jnp.asarray, params)
     return lambda x: np.asarray(draw(params, x))
-
-
-def _nested(weights: Weights) -> dict[str, Any]:
-    nested: dict[str, Any] = {}
-    for path, value in weights.items():
-        *parents, last = path.split("/")
-        holder = nested
-        for name in parents:
-            holder = holder.setdefault(name, {})
-        holder[last] = value
-    return nested
 
 
 def diffusers(problem: Problem, weights: Weights) -> Draw:

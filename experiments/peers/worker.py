@@ -1,31 +1,41 @@
-"""One library in a process of its own: draws the samples each time it is told to.
+"""One library in a process of its own: draws samples or trains each time it is told to.
 
     python -m experiments.peers.worker LIBRARY PROBLEM WEIGHTS.npz END.npy
 
-For each line on standard input it draws once, and answers with the seconds that took. What it
-ended on stands in END.npy after the first.
+For each line on standard input it draws, or trains for some updates, and answers with the seconds
+that took. The samples, or the losses, of the first time stand in END.npy.
 """
 
+import functools
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 
-from experiments.peers.libraries import LIBRARIES
-from experiments.peers.problem import PROBLEMS, load, start
+from experiments.peers import libraries, training
+from experiments.peers.problem import PROBLEMS, Problem, Weights, batches, load, start
 
 
 def main(library: str, name: str, weights: str, end: str) -> None:
     """Answers every line until standard input ends."""
     problem = PROBLEMS[name]
-    draw, noise = LIBRARIES[library](problem, load(weights)), start(problem)
+    work = (_training if problem.trains else _drawing)(library, problem, load(weights))
     for count, _ in enumerate(sys.stdin):
         before = time.perf_counter()
-        samples = draw(noise)
+        result = work()
         seconds = time.perf_counter() - before
         if count == 0:
-            np.save(end, samples)
+            np.save(end, result)
         print(seconds, flush=True)
+
+
+def _drawing(library: str, problem: Problem, weights: Weights) -> Callable[[], np.ndarray]:
+    return functools.partial(libraries.LIBRARIES[library](problem, weights), start(problem))
+
+
+def _training(library: str, problem: Problem, weights: Weights) -> Callable[[], np.ndarray]:
+    return functools.partial(training.LIBRARIES[library](problem, weights), batches(problem))
 
 
 if __name__ == "__main__":
