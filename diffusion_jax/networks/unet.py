@@ -227,7 +227,7 @@ def conv(features: int, dtype: str, name: str, deterministic: bool) -> nn.Conv:
     """A 3x3 convolution; one whose name begins with "zero" starts at zero."""
     zero = name.startswith("zero")
     init = nn.initializers.zeros_init() if zero else nn.initializers.lecun_normal()
-    # While training the weights change at every step, and the fast way transforms them first.
+    # While training the fast way gains too little for what it takes to compile.
     way = convolve if deterministic else None
     return nn.Conv(
         features, (3, 3), kernel_init=init, dtype=dtype, name=name, conv_general_dilated=way
