@@ -1,9 +1,15 @@
-"""Small files in the formats of MNIST and CIFAR-10."""
+"""Small files in the formats of MNIST and CIFAR-10, and data sets made from them."""
 
 import gzip
+import hashlib
+import io
 import struct
+import tarfile
 
 import numpy as np
+
+from diffusion_jax.data.dataset import datasets
+from diffusion_jax.data.real.raw import RemoteFile
 
 COUNTS = {"train": 7, "t10k": 4}
 
@@ -42,3 +48,28 @@ def write(folder, files):
     for name, content in files.items():
         (folder / name).write_bytes(content)
     return folder
+
+
+def make(name, tmp_path, manual_dir=None, **settings):
+    folders = {"data_dir": str(tmp_path / "tfds"), "manual_dir": manual_dir and str(manual_dir)}
+    listed = ", ".join(f"{name}={value!r}" for name, value in (folders | settings).items())
+    return datasets.make(f"{name}({listed})")
+
+
+def assert_nothing_half_written(tmp_path):
+    assert not [p for p in (tmp_path / "tfds").rglob("*") if p.is_file()]
+
+
+def archive(files):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def remote(url, files):
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    return tuple(RemoteFile(url + n, len(c), sums[n]) for n, c in files.items())
