@@ -37,6 +37,7 @@ def get_config() -> ConfigDict:
     # Another run's arm, such as "runs/quickstart:edm": training starts from its averaged weights.
     config.start_from = ""
     config.arms = ConfigDict()  # e.g. {"edm": {"schedule": "edm", "times": "log_normal()"}}
+    config.baseline = ""  # the arm that others are compared to; empty: the first written
 
     config.optimizer = "adam(learning_rate=1e-3)"
     config.training = ConfigDict()

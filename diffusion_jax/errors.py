@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -24,6 +25,19 @@ def nearest(word: str, options: Iterable[str]) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
+def shown(value: Any) -> str:
+    """A value in a line; long ones cut off.
+
+    >>> shown("a" * 200)[-3:], shown(10**5000)
+    ('aa…', 'a number of thousands of digits')
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # which is what Python says of such numbers
+        return "a number of thousands of digits"
+    return text if len(text) <= 100 else f"{text[:100]}…"
+
+
 def one_of(word: str, options: Iterable[str], what: str) -> str:
     """Returns `word` if it is among `options`, else raises UserError naming them all."""
     names = sorted(options)
@@ -39,12 +53,12 @@ def positive(part: Any, *names: str) -> None:
     Like its neighbours below, for `__post_init__`: it judges the numbers that people write and
     lets arrays and tracers pass.
     """
-    _require(part, names, lambda value: 0 < value < math.inf, "positive and finite")
+    _require(part, names, lambda value: value > 0 and is_finite(value), "positive and finite")
 
 
 def finite(part: Any, *names: str) -> None:
     """Raises UserError unless the settings `names` of `part` are finite."""
-    _require(part, names, math.isfinite, "finite")
+    _require(part, names, is_finite, "finite")
 
 
 def within(part: Any, low: float, high: float, *names: str) -> None:
@@ -68,6 +82,15 @@ def _require(part: Any, names: Iterable[str], holds: Callable[[float], bool], wh
         value = getattr(part, name)
         if _is_number(value) and not holds(value):
             raise UserError(f"{type(part).__name__}: {name} must be {what}, not {value}.")
+
+
+def is_finite(value: float) -> bool:
+    """Whether a number is one that a float can hold, as integers may not be.
+
+    >>> is_finite(3), is_finite(float("nan")), is_finite(10**400)
+    (True, False, False)
+    """
+    return abs(value) <= sys.float_info.max
 
 
 def _is_number(value: Any) -> bool:

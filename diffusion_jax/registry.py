@@ -11,12 +11,13 @@ import ast
 import dataclasses
 import importlib
 import inspect
+import math
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, Generic, TypeVar
 
 from diffusion_jax.annotations import fits, in_words, nests, options
-from diffusion_jax.errors import UserError, nearest, one_of
+from diffusion_jax.errors import UserError, nearest, one_of, shown
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,6 +31,12 @@ class Spec:
     settings: dict[str, Any]
 
 
+LONGEST = 100_000  # letters of a spec
+LARGEST = 10_000_000  # of whole numbers, seeds aside: they count what takes memory or time
+LEAST, MOST = 1e-37, 1e38  # sizes of other numbers than 0 and inf
+DEEPEST = 4  # specs within specs; each level may cost its users several times what it is around
+
+
 def parse(text: str, family: str = "spec") -> Spec:
     """Parses a spec such as `"edm(sigma_max=50.0)"`.
 
@@ -38,22 +45,35 @@ def parse(text: str, family: str = "spec") -> Spec:
         family: what it should name, for the message.
 
     Raises:
-        UserError: the text is not a name with keyword settings.
+        UserError: the text is not a name with keyword settings, is too long, or has too many specs
+            within specs.
 
     >>> parse("edm(sigma_max=50.0)")
     Spec(name='edm', settings={'sigma_max': 50.0})
     """
+    if isinstance(text, str) and len(text) > LONGEST:
+        raise UserError(f"The {family} {shown(text)} is longer than {LONGEST:,} letters.")
     try:
-        value = _value(ast.parse(text.strip(), mode="eval").body)
+        value = _value(ast.parse(str.strip(text), mode="eval").body)
     except (SyntaxError, ValueError, AttributeError, TypeError, RecursionError, MemoryError):
         value = None
     if not isinstance(value, Spec):
-        shown = text if len(text) <= 100 else f"{text[:100]}…"
         raise UserError(
-            f"Cannot read {family} {shown!r}: write a name, or a name with keyword settings "
+            f"Cannot read {family} {shown(text)}: write a name, or a name with keyword settings "
             "such as \"name(setting=1.0, other='word')\"."
         )
+    if _depth(value) > DEEPEST:
+        raise UserError(
+            f"The {family} {shown(text)} has more than {DEEPEST} specs within one another."
+        )
     return value
+
+
+def _depth(value: Any) -> int:
+    """How many specs are within one another."""
+    if isinstance(value, Spec):
+        return 1 + max(map(_depth, value.settings.values()), default=0)
+    return max(map(_depth, value), default=0) if isinstance(value, tuple) else 0
 
 
 def _value(node: ast.expr) -> Any:
@@ -182,4 +202,21 @@ class Registry(Generic[T]):
                 f"{self.family} {name!r}: {parameter.name} must be "
                 f"{in_words(wanted, part.family)}, not {value!r}."
             )
+        if not parameter.name.endswith("seed"):
+            _check_numbers(f"{self.family} {name!r}: {parameter.name}", value)
         return float(value) if float in options(wanted) and type(value) is int else value
+
+
+def _check_numbers(what: str, value: Any) -> None:
+    """Raises UserError for counts that nobody can mean, and numbers that float32 cannot hold."""
+    if isinstance(value, tuple):
+        for item in value:
+            _check_numbers(what, item)
+    elif isinstance(value, int) and abs(value) > LARGEST:
+        raise UserError(f"{what} must be at most {LARGEST:,}, not {value}.")
+    elif isinstance(value, float) and not _holds(abs(value)):
+        raise UserError(f"{what} is {value}; float32 holds sizes from {LEAST} to {MOST}.")
+
+
+def _holds(size: float) -> bool:
+    return size in (0.0, math.inf) or LEAST <= size <= MOST

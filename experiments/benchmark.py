@@ -16,8 +16,20 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from experiments import cli
+from experiments.unused import COMPARING, TRAINING, refuse_unused
 
 ROUNDS = flags.DEFINE_integer("rounds", 3, "how often each pair is timed", lower_bound=1)
+UNUSED = {
+    **TRAINING,
+    **COMPARING,
+    **dict.fromkeys(
+        (
+            *("run_dir", "flip", "sampling.steps", "sampling.count", "sampling.headline_count"),
+            *("sampling.batch_size", "sampling.operator", "sampling.posterior"),
+        ),
+        "what is timed does not depend on it",
+    ),
+}
 SAMPLES = 16  # drawn at once
 STEP_COUNTS = (4, 8, 16)
 DISPATCHES = 1000  # steps of the tiny network
@@ -31,6 +43,7 @@ def main(config: ConfigDict) -> None:
 
     from diffusion_jax.training import environment
 
+    refuse_unused(UNUSED)
     jax.config.update("jax_enable_compilation_cache", False)
     hardware = environment.describe()["hardware"]
     table = Table("claim", "A, s", "B, s", "A/B median", "least", "most")

@@ -1,20 +1,23 @@
 """Reads a command line: which config, which of its fields are overridden, and what is wrong."""
 
+import keyword
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from configs import base
 from diffusion_jax.errors import UserError, nearest
-from experiments import config_fields
-from experiments.config_fields import fields, nearest_field
+from diffusion_jax.training.fields import TYPES, check_fields, fields, nearest_field
+from experiments import tuples
 from experiments.config_files import load_config
 
+# Fields that take several values.
+SEVERAL = tuple(field for field, wanted in TYPES.items() if get_origin(wanted) is tuple)
 OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]*)")
 
 
@@ -32,12 +35,16 @@ def read(words: Sequence[str], default: str) -> tuple[list[str], ConfigDict]:
     Raises:
         UserError: no such config, or a field that it does not have.
     """
-    rest, name = _split_config(words)
+    rest, name = _split_config(_with_files(words))
     config = load_config(name or default)
+    rest = tuples.joined(rest, SEVERAL)
     for word in rest:
         if match := OVERRIDE.match(word):
             _check_field(config, match[1], name or default)
-    config_flags.DEFINE_config_dict("config", config, sys_argv=rest)
+    try:
+        config_flags.DEFINE_config_dict("config", config, sys_argv=rest)
+    except (flags.Error, TypeError, ValueError) as error:
+        raise UserError(_in_a_line(error)) from error
     return rest, flags.FLAGS["config"].value
 
 
@@ -52,12 +59,35 @@ def parse(words: Sequence[str]) -> list[str]:
     except flags.IllegalFlagValueError as error:
         raise UserError(_wrong_value(str(error))) from error
     except (flags.Error, TypeError, ValueError) as error:
-        message = " ".join(str(error).split()).replace(" ?", "?")
-        raise UserError(f"{message}{'' if message.endswith('?') else '.'} See --help.") from error
+        raise UserError(_in_a_line(error)) from error
+    except (RecursionError, MemoryError) as error:
+        raise UserError(
+            "A value on the command line has too many brackets or signs in it."
+        ) from error
     if len(rest) > 1:
         raise UserError(f"Unexpected word {rest[1]!r}: options start with --. See --help.")
-    config_fields.check(flags.FLAGS["config"].value, "The command line")
+    check_fields(flags.FLAGS["config"].value, "The command line")
     return list(rest)
+
+
+def overridden() -> tuple[str, ...]:
+    """Full names of the fields that the command line gives."""
+    if "config" not in flags.FLAGS:  # no command line has been read
+        return ()
+    return tuple(config_flags.get_override_values(flags.FLAGS["config"]))
+
+
+def _in_a_line(error: Exception) -> str:
+    message = " ".join(str(error).split()).replace(" ?", "?")
+    return f"{message}{'' if message.endswith('?') else '.'} See --help."
+
+
+def _with_files(words: Sequence[str]) -> list[str]:
+    """A command line with what its `--flagfile=FILE` say in their places."""
+    try:
+        return list(flags.FLAGS.read_flags_from_files(list(words), force_gnu=False))
+    except (flags.Error, OSError, ValueError) as error:
+        raise UserError(f"--flagfile: {_in_a_line(error)}") from error
 
 
 def _wrong_value(message: str) -> str:
@@ -68,6 +98,7 @@ def _wrong_value(message: str) -> str:
     field, given = match.groups()
     value = _value(flags.FLAGS["config"].value, field)
     kind = "dict" if isinstance(value, dict) else type(value).__name__
+    given = given if len(given) <= 100 else f"{given[:100]}…"
     return f"--config.{field}={given} is not of type {kind}; its value here is {value!r}."
 
 
@@ -96,25 +127,51 @@ def _check_field(config: ConfigDict, field: str, name: str) -> None:
     parent, _, last = field.rpartition(".")
     holder = _section(config, parent)
     if holder is not None and last in holder:
+        if field.startswith("arms."):
+            _check_name(field.split(".")[1])
         _refuse_idle(config, field)
         return
     top, _, rest = field.partition(".")
     arm, _, changed = rest.partition(".")
-    section, _, _ = changed.rpartition(".")
-    base_holder = _section(config, section)
     # A name that is nearly that of an arm is a slip; any other is that of a further arm.
     meant = arm in config.arms or not nearest(arm, config.arms)
-    if top == "arms" and meant and base_holder is not None and last in base_holder:
-        with config.unlocked():
-            if arm not in config.arms:
-                config.arms[arm] = ConfigDict()
-            config.arms[arm].update_from_flattened_dict({changed: base_holder[last]})
+    if top == "arms" and meant and changed in _of_arms():
+        _check_name(arm)
+        _add_to_arm(config, arm, changed)
         return
     known = list(fields(config))
     raise UserError(
         f"Unknown config field --config.{field} in {name}.{nearest_field(field, known)} "
         "See --help for all fields."
     )
+
+
+def _check_name(arm: str) -> None:
+    """Raises UserError unless a flag can name an arm of that name."""
+    if not arm.isidentifier() or keyword.iskeyword(arm):
+        raise UserError(
+            f"An arm called {arm!r} cannot be set on a command line, where arms are called by "
+            "letters, digits and _, and by no word of Python: write it into a config file."
+        )
+
+
+def _of_arms() -> tuple[str, ...]:
+    """The fields that an arm may have of its own."""
+    from diffusion_jax.training.arms import FIELDS  # imports JAX
+
+    return FIELDS
+
+
+def _add_to_arm(config: ConfigDict, arm: str, field: str) -> None:
+    """Gives an arm a field of its own, which a flag is to change; the arm too, if there is none."""
+    section, _, last = field.rpartition(".")
+    with config.unlocked():
+        holder = config.arms
+        for name in (arm, section) if section else (arm,):
+            if name not in holder:
+                holder[name] = ConfigDict()
+            holder = holder[name]
+        holder[last] = config[field]
 
 
 def _section(config: ConfigDict, path: str) -> ConfigDict | None:

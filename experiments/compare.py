@@ -21,6 +21,7 @@ import datetime
 import shlex
 import sys
 import time
+from collections.abc import Collection
 from typing import Any
 
 from absl import flags
@@ -28,6 +29,7 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
 from experiments import cli
+from experiments.command_line import overridden
 
 REPORT, RESULTS = "report.html", "results.json"
 SWEEP = flags.DEFINE_string("sweep", "", "a sweep file, such as configs/sweeps/schedules.py")
@@ -36,13 +38,19 @@ SWEEP = flags.DEFINE_string("sweep", "", "a sweep file, such as configs/sweeps/s
 def main(config: ConfigDict) -> None:
     """Compares the arms of the config, or those of a sweep over it."""
     if SWEEP.value:
-        sweep(config, SWEEP.value)
+        sweep(config, SWEEP.value, overridden())
     else:
-        compare(config)
+        compare(config, overridden())
 
 
-def sweep(config: ConfigDict, path: str) -> None:
-    """Does the sweep of a file; the last line printed is the report's path."""
+def sweep(config: ConfigDict, path: str, written: Collection[str] = ()) -> None:
+    """Does the sweep of a file; the last line printed is the report's path.
+
+    Args:
+        config: the base of all arms.
+        path: of the file.
+        written: fields that the command line gives.
+    """
     from diffusion_jax.files import save
     from diffusion_jax.reports import sweep_page, sweep_results
     from diffusion_jax.reports.sweep_csv import csv_files
@@ -50,11 +58,10 @@ def sweep(config: ConfigDict, path: str) -> None:
     from diffusion_jax.sweeps.work import work
     from diffusion_jax.training.devices import is_primary
     from diffusion_jax.training.progress import Progress
-    from experiments import config_fields
     from experiments.config_files import load_sweep
 
     start = time.monotonic()
-    plan = make_plan(config, load_sweep(path), lambda each: config_fields.check(each, path))
+    plan = make_plan(config, load_sweep(path), written)
     if is_primary():
         print("\n".join(plan.describe()), flush=True)
     failures = work(plan, Progress())
@@ -71,19 +78,39 @@ def sweep(config: ConfigDict, path: str) -> None:
         )
 
 
-def compare(config: ConfigDict) -> None:
-    """Trains, samples, reports; the last line printed is the report's path."""
+def _refuse_few(config: ConfigDict, written: Collection[str]) -> None:
+    """Raises UserError if fewer samples are asked for where arms are judged than elsewhere."""
+    count, judged = config.sampling.count, config.sampling.headline_count
+    if "sampling.headline_count" in written and judged < count:
+        raise UserError(
+            f"sampling.headline_count={judged} would change nothing: it is less than "
+            f"sampling.count={count}."
+        )
+
+
+def compare(config: ConfigDict, written: Collection[str] = ()) -> None:
+    """Trains, samples, reports; the last line printed is the report's path.
+
+    Args:
+        config: see `configs/base.py`.
+        written: fields that the command line gives.
+    """
     from diffusion_jax.evaluation.measure import measure
     from diffusion_jax.evaluation.preflight import prepare
     from diffusion_jax.files import save
     from diffusion_jax.reports import comparison, page
     from diffusion_jax.strict_json import to_json
     from diffusion_jax.training.devices import is_primary
+    from diffusion_jax.training.fields import check_fields
+    from diffusion_jax.training.idle import refuse_idle
     from diffusion_jax.training.loop import train
     from diffusion_jax.training.progress import Progress
     from diffusion_jax.training.trained import load_arms, load_guides, sound
 
     start = time.monotonic()
+    check_fields(config)
+    refuse_idle((config,), written)
+    _refuse_few(config, written)
     prepared = prepare(config, (RESULTS, REPORT))
     data, plan = prepared.data, prepared.plan
     if is_primary():

@@ -11,10 +11,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from configs import base
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import user_path
-from experiments import config_fields
+from diffusion_jax.training.fields import check_fields
 
 MAKE_ONE = " A run folder is made by python -m experiments.train or .compare."
 
@@ -32,7 +31,7 @@ def load_config(name: str) -> ConfigDict:
     """
     is_run = os.path.isdir(os.path.expanduser(name))
     config = _from_run(name) if is_run else _from_file(*name.partition(":")[::2])
-    config_fields.check(config, name)
+    check_fields(config, name)
     return config
 
 
@@ -61,9 +60,6 @@ def _from_run(folder: str) -> ConfigDict:
 
     saved = Run.load(folder).config
     saved.run_dir = str(user_path(folder))
-    for field, default in base.get_config().sampling.items():
-        if field not in saved.sampling:  # the run is older than this field
-            saved.sampling[field] = default
     return saved
 
 

@@ -19,10 +19,30 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError, nearest, one_of
 from experiments import cli, options
+from experiments.command_line import overridden
 from experiments.options import ARM, LABEL, OUT, PROMPT, test_picture
+from experiments.unused import COMPARING, TRAINING, refuse_several, refuse_unused
 
 flags.adopt_module_key_flags(options)
 STEPS = flags.DEFINE_integer("steps", 32, "of the reverse process", lower_bound=2, upper_bound=1000)
+UNUSED = {
+    **TRAINING,
+    **COMPARING,
+    **dict.fromkeys(
+        (
+            *("sampling.count", "sampling.headline_count", "sampling.batch_size"),
+            *("sampling.operator", "sampling.posterior"),
+        ),
+        "experiments.sample has a use for it",
+    ),
+    "sampling.steps": "use --steps",
+}
+# What counts where nothing is trained.
+OF_ORACLE = (
+    *("run_dir", "data", "seed", "schedule", "fewstep", "sigma_data"),
+    *("sampling.solvers", "sampling.grid", "sampling.threshold"),
+)
+UNTRAINED = "nothing is trained in run_dir, and the exact denoiser has no use for it"
 FRAMES = 33  # of the forward animation
 PICTURES = 6  # that the reverse process makes
 ORACLE_PICTURES = 2048  # that the exact denoiser knows, if the data set has as many
@@ -71,6 +91,8 @@ def explain(config: ConfigDict) -> Any:
     from diffusion_jax.sampling.thresholds import thresholded
     from diffusion_jax.training.runs import is_run
 
+    refuse_unused(UNUSED)
+    refuse_several(config)
     plan, data = Plan.make(config), datasets.make(config.data)
     example = test_picture(data.test)
     picture = jnp.asarray(example["image"], jnp.float32) / 127.5 - 1
@@ -172,11 +194,11 @@ def _oracle(config: ConfigDict, data: Any) -> Teller:
     import numpy as np
 
     from diffusion_jax.oracles import Empirical
-    from diffusion_jax.process.schedules import schedules
-    from diffusion_jax.training.arms import arm_settings
+    from diffusion_jax.training.arms import arm_settings, objectives
 
+    refuse_unused({field: UNTRAINED for field in overridden() if field not in OF_ORACLE})
     arms = arm_settings(config)
-    spec = arms[one_of(ARM.value, arms, "arm") if ARM.value else next(iter(arms))]["schedule"]
+    name = one_of(ARM.value, arms, "arm") if ARM.value else next(iter(arms))
     count = min(len(data.train), ORACLE_PICTURES)
     examples = data.train.__getitems__(range(count))
     if LABEL.value:
@@ -185,8 +207,8 @@ def _oracle(config: ConfigDict, data: Any) -> Teller:
     chosen = _with_caption(examples, _prompt() if PROMPT.value else "")
     points = jnp.asarray(np.stack([e["image"] for e in chosen]), jnp.float32) / 127.5 - 1
     return Teller(
-        schedules.make(spec),
-        spec,
+        objectives(config)[name].schedule,
+        arms[name]["schedule"],
         Empirical(points).denoise,
         None,
         f"Nothing is trained here: the denoiser is the exact one of {len(chosen):,} training "

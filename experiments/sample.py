@@ -25,8 +25,11 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict
 
+from diffusion_jax.errors import UserError
 from experiments import cli, options
+from experiments.command_line import overridden
 from experiments.options import ARM, LABEL, OUT, PROMPT, test_picture
+from experiments.unused import COMPARING, TRAINING, is_given, refuse_several, refuse_unused
 
 flags.adopt_module_key_flags(options)
 COUNT = flags.DEFINE_integer(
@@ -35,6 +38,11 @@ COUNT = flags.DEFINE_integer(
 MASK = flags.DEFINE_string(
     "mask", "", "a picture, white where the test picture is painted anew, black where it is kept"
 )
+UNUSED = {
+    **TRAINING,
+    **COMPARING,
+    **dict.fromkeys(("sampling.count", "sampling.headline_count"), "use --count"),
+}
 ROWS, SEARCHED = 4, 64  # test pictures whose captions are asked for, of so many
 SEED = flags.DEFINE_integer("seed", 0, "of the noise", lower_bound=0, upper_bound=2**31 - 1)
 
@@ -48,6 +56,9 @@ def main(config: ConfigDict) -> None:
     from diffusion_jax.training.runs import Run
     from diffusion_jax.training.trained import load_arms, load_guides, sound
 
+    refuse_unused(UNUSED)
+    refuse_several(config)
+    _refuse_two_masks(config)
     run = Run.of(config)
     path = check_target(OUT.value or run.folder / "samples.png")
     plan = Plan.make(config)
@@ -58,6 +69,11 @@ def main(config: ConfigDict) -> None:
         plan = dataclasses.replace(plan, restoration=restoration)
         example = test_picture(datasets.make(config.data).test)
         picture = example["image"]
+    elif is_given("picture"):
+        raise UserError(
+            "--picture would change nothing here: it is restored from what --mask or "
+            "--config.sampling.operator shows of it."
+        )
     found = load_arms(run.folder, (ARM.value,) if ARM.value else (), config.training.steps)
     arms = sound(found)
     guides = load_guides(run.folder, arms, plan.guidance.guided_by)
@@ -76,6 +92,11 @@ def main(config: ConfigDict) -> None:
     _write_sheet(path, rows, tuple(arms), prompts)
     _say_what_is_right(config, rows, tuple(arms), prompts)
     print(path)
+
+
+def _refuse_two_masks(config: ConfigDict) -> None:
+    if MASK.value and "sampling.operator" in overridden() and config.sampling.operator != "none":
+        raise UserError("--mask and --config.sampling.operator both say what is seen: name one.")
 
 
 def _wanted(config: ConfigDict, facts: Any, networks: Sequence[Any], example: Any) -> Any:
@@ -167,7 +188,6 @@ def _write_sheet(path: Any, rows: Sequence[Any], arms: Sequence[str], prompts: A
 def _say_what_is_right(config: ConfigDict, rows: Any, arms: Any, prompts: Any) -> None:
     """Prints how many pictures show what was asked for, where the data set can tell."""
     from diffusion_jax.data.dataset import datasets
-    from diffusion_jax.errors import UserError
 
     asked = [prompt for prompt in prompts for _ in range(COUNT.value)]
     try:

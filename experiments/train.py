@@ -11,14 +11,17 @@ train together under `python -m launch.local --processes=2 -m experiments.train 
 from ml_collections import ConfigDict
 
 from experiments import cli
+from experiments.command_line import overridden
 
 
 def main(config: ConfigDict) -> None:
     """Trains, and prints where the result is."""
     from diffusion_jax.training.devices import is_primary
+    from diffusion_jax.training.idle import refuse_idle
     from diffusion_jax.training.loop import train
     from diffusion_jax.training.progress import Progress
 
+    refuse_idle((config,), overridden())
     run = train(config, Progress())
     if is_primary():
         print(f"Trained {config.training.steps} steps: {run.folder}")

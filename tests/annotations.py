@@ -1,8 +1,10 @@
 """What checks the annotations of the library while tests run."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import jaxtyping
 from beartype import BeartypeConf, beartype
 
 # As for mypy, an int will do where a float is asked for.
@@ -18,3 +20,13 @@ def checked(function: Callable[..., Any]) -> Callable[..., Any]:
     if result is not Any:
         function.__annotations__ = {"return": result}
     return _check(function)
+
+
+@contextlib.contextmanager
+def unchecked() -> Iterator[None]:
+    """Values of any type reach the library, as they do outside of tests."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)

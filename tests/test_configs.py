@@ -16,9 +16,9 @@ from diffusion_jax.registry import parse
 from diffusion_jax.sweeps.plan import at_equal_nfe
 from diffusion_jax.sweeps.trials import make_trials
 from diffusion_jax.training.arms import make_arms, objectives
+from diffusion_jax.training.fields import check_fields
 from diffusion_jax.training.program import check_settings
 from diffusion_jax.training.runs import DataFacts
-from experiments import config_fields
 from experiments.config_files import load_config, load_sweep
 
 FOLDER = Path(__file__).parents[1] / "configs"
@@ -74,7 +74,7 @@ def test_sweep_can_be_planned_over_its_config(path: Path) -> None:
     config = load_config(str(config_of(path)))
     sweep, trials = make_trials(config, load_sweep(str(path)))
     for trial in trials:
-        config_fields.check(trial.config, str(path))
+        check_fields(trial.config, str(path))
         trial = at_equal_nfe(trial, sweep.nfe) if sweep.nfe else trial
         Plan.make(trial.config).check(objectives(trial.config))
     assert len({trial.seed for trial in trials}) > 2

@@ -23,6 +23,7 @@ from diffusion_jax.sampling.guidance import guidance
 from diffusion_jax.sampling.solvers import solvers
 from diffusion_jax.sampling.thresholds import thresholds
 from diffusion_jax.struct import Scalar, pytree, static
+from tests.annotations import unchecked
 
 FAMILIES = (
     schedules,
@@ -335,3 +336,42 @@ def test_hints() -> None:
     assert nearest("zzz", ["cosine"]) == ""
     with pytest.raises(UserError, match="Known: a, b"):
         one_of("c", {"b", "a"}, "thing")
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        (3, "Cannot read schedule 3"),
+        (None, "Cannot read schedule None"),
+        (("edm",), "Cannot read schedule ('edm',)"),
+        ("-" * 100_000, "Cannot read schedule '---"),
+        ("(" * 100_000, "Cannot read schedule '((("),
+        ("edm(sigma_max=" + "-" * 5000 + "1)", "Cannot read schedule 'edm("),
+        ("edm(sigma_max=" + "9" * 5000 + ")", "Cannot read schedule 'edm("),
+        ("a" * 100_001, "is longer than 100,000 letters"),
+        ("edm(sigma_max=1e300)", "sigma_max is 1e+300; float32 holds"),
+        ("edm(sigma_min=1e-320)", "sigma_min is 1e-320; float32 holds"),
+        ("ddpm_linear(steps=10000001)", "steps must be at most 10,000,000"),
+        ("ddpm_linear(beta_max=inf)", "needs 0 < beta_min < beta_max"),
+        (
+            "interpolated_shift(schedule=rescaled(schedule=interpolated_shift(schedule=cosine)))",
+            "cannot be within another",
+        ),
+    ],
+    ids=lambda text: str(text)[:30],
+)
+def test_what_nobody_can_mean_is_refused_in_a_line(spec: object, said: str) -> None:
+    with unchecked(), pytest.raises(UserError) as caught:
+        schedules.make(spec)  # type: ignore[arg-type]
+    line = str(caught.value)
+    assert said in line and "\n" not in line and len(line) < 400
+
+
+def test_specs_are_within_one_another_four_deep() -> None:
+    spec = "cosine"
+    for _ in range(3):
+        spec = f"log_snr_shift(schedule={spec}, shift=-0.5)"
+    time = jnp.float32(0.5)  # where cosine's log-SNR is 0
+    assert float(schedules.make(spec).level(time).log_snr) == pytest.approx(-1.5, abs=1e-4)
+    with pytest.raises(UserError, match="more than 4 specs within one another"):
+        schedules.make(f"log_snr_shift(schedule=log_snr_shift(schedule={spec}))")

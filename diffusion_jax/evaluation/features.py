@@ -158,7 +158,8 @@ class RandomConvolutions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        within(self, 1, float("inf"), "width", "layers")
+        within(self, 1, 4096, "width")
+        within(self, 1, 16, "layers")  # each halves the picture
         within(self, 0, float("inf"), "seed")
 
     def weights(self, channels: int) -> list[Float[np.ndarray, "3 3 inputs outputs"]]:

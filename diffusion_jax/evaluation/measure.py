@@ -32,6 +32,7 @@ from diffusion_jax.sampling.sample import check_start, check_variance
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.thresholds import Threshold, thresholds
 from diffusion_jax.training.arms import arm_settings
+from diffusion_jax.training.fields import check_fields
 from diffusion_jax.training.kept import kept_steps
 from diffusion_jax.training.progress import Progress
 from diffusion_jax.training.runs import DataFacts
@@ -93,6 +94,7 @@ class Plan:
             UserError: a spec is wrong, a number too small, a list empty, a guide that the run
                 will not have, or a posterior that does not go with a solver.
         """
+        check_fields(config)
         options = config.sampling
         for field in ("solvers", "steps"):
             if not options[field]:

@@ -5,12 +5,32 @@ from typing import Any
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.networks.attention import IMPLEMENTATIONS
 
+MOST_LAYERS = 1000
+MOST_PARAMETERS = 10**11
+
 
 def positive_integers(owner: str, **settings: Any) -> None:
     """Raises UserError unless every setting is a positive integer."""
     for name, value in settings.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise UserError(f"{owner}: {name} must be a positive integer, got {value!r}.")
+
+
+def size(owner: str, layers: int, parameters: int) -> None:
+    """Raises UserError for a network that no machine could hold, before any of it is made.
+
+    Args:
+        owner: the network, as the user wrote it.
+        layers: how many there are, each of which is traced by itself.
+        parameters: about how many.
+    """
+    if layers > MOST_LAYERS:
+        raise UserError(f"{owner}: {layers:,} layers are too many; there may be {MOST_LAYERS:,}.")
+    if parameters > MOST_PARAMETERS:
+        raise UserError(
+            f"{owner}: about {parameters:.1e} parameters are too many; there may be "
+            f"{MOST_PARAMETERS:.0e}."
+        )
 
 
 def channel_tuple(owner: str, channels: Any) -> None:

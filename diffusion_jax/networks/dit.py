@@ -74,6 +74,7 @@ class DiT(nn.Module):
         checks.divides("dit", self.width, "width", 4, "for sines and cosines of two axes")
         checks.divides("dit", self.width, "width", self.heads, "the number of heads")
         checks.positive_integers("dit", outputs=self.outputs)
+        checks.size("dit", self.depth, 18 * self.depth * self.width**2)
         checks.fraction("dit", dropout=self.dropout)
         checks.switch("dit", remat=self.remat)
         one_of(self.text, ("cross", "joint", "pooled"), "way for text to enter a dit")

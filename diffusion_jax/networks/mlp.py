@@ -43,6 +43,7 @@ class MLP(nn.Module):
     def __post_init__(self) -> None:
         super().__post_init__()
         checks.positive_integers("mlp", width=self.width, depth=self.depth, outputs=self.outputs)
+        checks.size("mlp", self.depth, 2 * self.depth * self.width**2)
         checks.divides("mlp", self.width, "width", 2, "for sines and cosines")
         checks.fraction("mlp", dropout=self.dropout)
 

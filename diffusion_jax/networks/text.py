@@ -71,6 +71,8 @@ class TextEncoder(nn.Module):
         checks.positive_integers("transformer", width=self.width, heads=self.heads)
         if self.layers < 0:
             raise UserError(f"transformer: layers must be 0 or more, got {self.layers}.")
+        weights = (12 * self.layers * self.width + self.vocabulary_size) * self.width
+        checks.size("transformer", self.layers, weights)
         checks.divides("transformer", self.width, "width", 2, "for sines and cosines")
         checks.divides("transformer", self.width, "width", self.heads, "the number of heads")
 
@@ -131,6 +133,7 @@ class LabelEncoder(nn.Module):
     def __post_init__(self) -> None:
         super().__post_init__()
         checks.positive_integers("label", num_classes=self.num_classes, width=self.width)
+        checks.size("label", 1, self.num_classes * self.width)
 
     @nn.compact
     def __call__(self, condition: dict[str, Int[Array, "batch ..."]]) -> TextContext:

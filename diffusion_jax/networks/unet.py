@@ -80,6 +80,9 @@ class UNet(nn.Module):
         attending = [self.channels[level] for level in self.attention]
         widths = [channels // head_count(channels, self.head_width) for channels in attending]
         checks.attention("unet", self.attention_implementation, widths, self.dtype)
+        # Two convolutions in each block, down and up.
+        weights = 36 * self.blocks * sum(width**2 for width in self.channels)
+        checks.size("unet", 2 * self.blocks * len(self.channels), weights)
 
     @nn.compact
     def __call__(

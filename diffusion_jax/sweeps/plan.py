@@ -7,7 +7,7 @@ that is added later makes new units and nothing else.
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -25,9 +25,13 @@ from diffusion_jax.sweeps.trials import Trial, key_of, make_trials, training_set
 from diffusion_jax.training import devices
 from diffusion_jax.training.arms import FIELDS, check_brought, few_step, make_arms
 from diffusion_jax.training.arrange import agreed
+from diffusion_jax.training.fields import check_fields
+from diffusion_jax.training.groups import EXECUTIONS
+from diffusion_jax.training.idle import refuse_idle
 from diffusion_jax.training.kept import kept_steps
 from diffusion_jax.training.lock import waited
-from diffusion_jax.training.runs import DataFacts, as_plain, from_plain, is_run
+from diffusion_jax.training.program import check_settings
+from diffusion_jax.training.runs import BEFORE, DataFacts, as_plain, completed, from_plain, is_run
 
 UNITS, UNIT, RUN = "units", "unit.json", "run"
 LARGEST = 2**31 - 1
@@ -123,20 +127,22 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
-def make_plan(
-    config: ConfigDict, sweep: Sweep, check: Callable[[ConfigDict], None] = lambda config: None
-) -> Plan:
+def make_plan(config: ConfigDict, sweep: Sweep, written: Collection[str] = ()) -> Plan:
     """Plans a sweep, and makes the folders of units that there are not yet.
 
     Args:
         config: the base of all arms; its `run_dir` is the folder of the sweep.
         sweep: what differs.
-        check: of each trial's config, before anything is written.
+        written: fields that were given for this sweep, so that none may be without effect.
 
     Raises:
-        UserError: an arm cannot work, its name tells which; the folder holds something else.
+        UserError: a field would have no effect; an arm cannot work, its name tells which; the
+            folder holds something else.
     """
+    check_fields(config)
     whole, trials = make_trials(config, sweep)
+    execution = execution_of(config, sweep, "training.execution" in written)
+    _refuse_idle(config, whole, written)
     folder = user_path(config.run_dir)
     if not config.run_dir or is_run(folder):
         what = "is empty" if not config.run_dir else f"{folder} holds a run, not a sweep"
@@ -146,7 +152,8 @@ def make_plan(
     sampled = []
     for trial in trials:
         with _naming(trial):
-            check(trial.config)
+            check_fields(trial.config)
+            check_settings(trial.config)
             few = few_step(trial.config.to_dict())
             if few is not None:
                 check_brought(trial.arm, trial.changes, few)
@@ -158,12 +165,43 @@ def make_plan(
             notes |= dict.fromkeys(check_measuring(sampling, data[own.config.data]))
             _check_judge(whole.judged_by, own.config)
             sampled.append(own)
+    refuse_idle((trial.config for trial in trials), written)
     with _alone(folder):
         costs = Costs(folder)
         trials = _with_budget(whole, sampled, costs, data)
         measured = tuple(costs.of(trial, data[trial.config.data]) for trial in trials)
-        units = _units(folder, trials, data, whole.execution)
+        units = _units(folder, trials, data, execution)
     return Plan(whole, folder, trials, measured, units, data, tuple(notes))
+
+
+def execution_of(config: ConfigDict, sweep: Sweep, written: bool) -> str:
+    """How arms that share a step are trained: as the sweep says, else as the config does.
+
+    Raises:
+        UserError: both say it, in different words. The config does if it was `written` for this
+            sweep, or is not the default.
+    """
+    own, asked = config.training.execution, sweep.execution
+    if asked and asked != own and (written or own != BEFORE["training"]["execution"]):
+        raise UserError(
+            f"The sweep has execution={asked!r} and the config training.execution={own!r}: "
+            "leave it out of one of them."
+        )
+    return one_of(asked or own, EXECUTIONS, "training.execution")
+
+
+def _refuse_idle(config: ConfigDict, sweep: Sweep, written: Collection[str]) -> None:
+    """Raises UserError if a field was given that the sweep replaces, or has no use for."""
+    for field in written:
+        if all(field in each.changes for each in sweep.choices):
+            why = "gives every arm its own: leave it out, or change the sweep"
+        elif field == "sampling.steps" and sweep.nfe:
+            why = f"compares at equal NFE, {sweep.nfe}, which chooses the steps: leave it out"
+        elif field == "training.diverged" and config.training.diverged != "drop":
+            why = "goes on without arms that diverge: leave it out, or say drop"
+        else:
+            continue
+        raise UserError(f"--config.{field} would change nothing, since the sweep {why}.")
 
 
 def _alone(folder: Path) -> contextlib.AbstractContextManager[None]:
@@ -248,7 +286,7 @@ def _units(
     """Units that exist and are needed, then new ones for what is in none."""
     needed = {trial.training_key: trial for trial in reversed(trials)}  # the first of each
     needed = dict(reversed(needed.items()))
-    kept = [unit for unit in _existing(folder) if needed.keys() & unit.keys.keys()]
+    kept = [unit for unit in _existing(folder, execution) if needed.keys() & unit.keys.keys()]
     done = {key for unit in kept for key in unit.keys}
     groups: dict[Hashable, dict[str, Trial]] = {}
     for key, trial in needed.items():
@@ -299,16 +337,17 @@ def _make_unit(
     return Unit(place, config, keys)
 
 
-def _existing(folder: Path) -> list[Unit]:
+def _existing(folder: Path, execution: str) -> list[Unit]:
     found = []
     for path in sorted((folder / UNITS).glob(f"*/{UNIT}")):
         remedy = f"delete the folder {path.parent} to train its arms again"
         document = read_sealed(path, remedy)
         try:
-            config, keys = from_plain(document["config"]), dict(document["keys"])
+            config, keys = from_plain(completed(document["config"])), dict(document["keys"])
         except (ValueError, KeyError, TypeError):
             raise UserError(f"{path} is damaged: {remedy}.") from None
         # The folder may have been moved.
         config.run_dir = str(path.parent / RUN)
+        config.training.execution = execution
         found.append(Unit(path.parent, config, keys))
     return found

@@ -8,14 +8,15 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from diffusion_jax.errors import UserError, nearest
+from diffusion_jax.errors import UserError, nearest, shown
 from diffusion_jax.registry import parse
 from diffusion_jax.sweeps.sweep import Sweep
 from diffusion_jax.training.arms import arm_changes
+from diffusion_jax.training.fields import SECTIONS
 from diffusion_jax.training.runs import CHANGEABLE, as_plain, decisive, with_split
 
-# Of a run as a whole: no arm can have its own.
-FIXED = ("run_dir", "arms")
+# Of a run as a whole: no arm can have its own. Nor can it have what changes no result.
+FIXED = ("run_dir", "arms", "baseline")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,33 +87,39 @@ def make_trials(config: ConfigDict, sweep: Sweep) -> tuple[Sweep, tuple[Trial, .
     Raises:
         UserError: a field that there is not, or that cannot differ between arms.
     """
-    whole = sweep.over(arm_changes(config), parse(config.schedule, "schedule").name)
+    only = parse(config.schedule, "schedule").name
+    whole = sweep.over(arm_changes(config), only, config.baseline)
     found = [Trial(c.name, c.changes, _replaced(config, c.changes)) for c in whole.choices]
     return whole, tuple(found)
 
 
 def _replaced(config: ConfigDict, changes: Mapping[str, Any]) -> ConfigDict:
     changed = ConfigDict(config.to_dict())
-    changed.arms = ConfigDict()
+    changed.arms, changed.baseline = ConfigDict(), ""
+    shared = _shared(config)
     for field, value in changes.items():
         section, _, last = field.rpartition(".")
-        holder = changed.get(section) if section else changed
-        if field in FIXED or not isinstance(holder, ConfigDict) or last not in holder:
+        holder = changed[section] if section in SECTIONS else None if section else changed
+        if field in shared or not isinstance(holder, ConfigDict) or last not in holder:
             raise UserError(_unknown(field, config))
         # A single value of a field that takes several.
         several = isinstance(holder[last], tuple) and not isinstance(value, (tuple, list))
         try:
             holder[last] = (value,) if several else value
-        except TypeError:
+        except (TypeError, ValueError, OverflowError):
             kind = type(holder[last]).__name__
             raise UserError(
-                f"The sweep sets {field} to {value!r}, which is not of type {kind}."
+                f"The sweep sets {field} to {shown(value)}, which is not of type {kind}."
             ) from None
     return changed
 
 
+def _shared(config: ConfigDict) -> set[str]:
+    return {*FIXED, *CHANGEABLE} - training_settings(config).keys()
+
+
 def _unknown(field: str, config: ConfigDict) -> str:
-    if field in FIXED:
+    if field in _shared(config):
         return f"A sweep cannot replace {field!r}, which all its arms share."
     known = [
         name if not isinstance(config[name], ConfigDict) else f"{name}.{inner}"

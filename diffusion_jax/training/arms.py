@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
-from diffusion_jax.errors import UserError, nearest
+from diffusion_jax.errors import UserError, nearest, one_of
 from diffusion_jax.fewstep import FewStep, fewstep
 from diffusion_jax.fewstep.denoiser import FewStepPrediction
 from diffusion_jax.networks.score_network import ScoreNetwork, build
@@ -27,6 +27,7 @@ from diffusion_jax.training.hyper import Hyper
 from diffusion_jax.training.learned_schedule import check_learned, learns
 from diffusion_jax.training.optimizers import optimizers
 from diffusion_jax.training.runs import DataFacts
+from diffusion_jax.training.written import written
 
 OBJECTIVE = ("schedule", "prediction", "times", "weighting", "sigma_data", "loss")
 NETWORK = ("network", "text")
@@ -88,6 +89,16 @@ def arm_settings(config: ConfigDict) -> dict[str, dict[str, Any]]:
     return made
 
 
+def baseline_arm(config: ConfigDict) -> str:
+    """The arm that others are compared to: the one that the config names, else the first.
+
+    Raises:
+        UserError: there is no such arm, or `arm_settings` finds a fault.
+    """
+    arms = arm_settings(config)
+    return one_of(config.baseline or next(iter(arms)), arms, "baseline")
+
+
 def few_step(settings: dict[str, Any]) -> FewStep | None:
     """The few-step objective of an arm with these settings, if it has one.
 
@@ -110,12 +121,12 @@ def check_brought(name: str, changed: Mapping[str, Any], objective: FewStep) -> 
 
 
 def arm_changes(config: ConfigDict) -> dict[str, dict[str, Any]]:
-    """Arm -> the fields that it changes, by their full names, and to what.
+    """Arm -> the fields that it changes, by their full names, and to what; as they were written.
 
     Raises:
         UserError: as `arm_settings` does.
     """
-    return {name: _changes(name, config.arms[name]) for name in config.arms}
+    return {name: _changes(name, changes) for name, changes in written(config.arms)}
 
 
 def _changes(name: Any, arm: ConfigDict) -> dict[str, Any]:

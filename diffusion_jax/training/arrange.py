@@ -80,7 +80,7 @@ def arrange(
     kept = _read(folder / FILE, execution)
     found = []
     for names in program.sharing():
-        known = next((e for e in kept if e.arms == names), None)
+        known = next((e for e in kept if set(e.arms) == set(names)), None)
         found.append(known or _choose(program, names, states, batch, draws, execution, room))
     if found != kept and devices.is_primary():
         rows = [dataclasses.asdict(each) for each in found]

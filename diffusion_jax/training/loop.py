@@ -23,10 +23,13 @@ from diffusion_jax.data.pipeline import BatchIterator, batches
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import user_path
 from diffusion_jax.training import devices, processes
+from diffusion_jax.training.arms import baseline_arm
 from diffusion_jax.training.checkpoints import Checkpoint, Checkpoints, check_room, saved_steps
+from diffusion_jax.training.fields import check_fields
 from diffusion_jax.training.flip import check_flip
 from diffusion_jax.training.groups import States
 from diffusion_jax.training.identity import identity
+from diffusion_jax.training.idle import refuse_idle
 from diffusion_jax.training.journal import TOLD, Journal
 from diffusion_jax.training.kept import kept_steps
 from diffusion_jax.training.length import check_length
@@ -66,6 +69,10 @@ def train(config: ConfigDict, progress: Progress | None = None, watch: Watch | N
         Stopped: SIGTERM or SIGINT came; the state has been saved.
     """
     joined = processes.check_joined()
+    check_fields(config)
+    baseline_arm(config)
+    if not is_run(config.run_dir):
+        refuse_idle((config,))
     data = datasets.make(config.data)
     check_flip(config, data)
     facts = DataFacts.of(data)

@@ -31,7 +31,9 @@ from diffusion_jax.registry import parse
 from diffusion_jax.sealed import Damaged, read_sealed, save_sealed, seal, unseal
 from diffusion_jax.training import environment
 from diffusion_jax.training.devices import is_primary
+from diffusion_jax.training.fields import check_fields
 from diffusion_jax.training.lock import LOCK
+from diffusion_jax.training.written import as_dict
 
 CONFIG, TOKENIZER, DATA = "config.json", "tokenizer.json", "data.json"
 ENVIRONMENT = "environment.json"
@@ -44,14 +46,20 @@ DECISIVE = (
     *("weighting", "sigma_data", "loss", "arms", "optimizer", "training"),
     *("fewstep", "teacher", "teacher_guidance", "start_from"),
 )
-# What older runs were trained with, whose configs do not say it.
+# What older runs were trained with, and are sampled with, whose configs do not say it.
 BEFORE: dict[str, Any] = {
+    "baseline": "",
     "loss": "squared",
     "fewstep": "none",
     "teacher": "",
     "teacher_guidance": "none",
     "start_from": "",
     "training": {"execution": "apart", "diverged": "stop", "keep_steps": ()},
+    "sampling": {
+        "headline_count": 64,
+        **dict.fromkeys(("threshold", "operator", "posterior"), "none"),
+        "metrics": ("exact_match", "frechet", "kernel", "neighbour_ratio", "copies"),
+    },
 }
 # Of these, what a run may be continued with; see `length` for steps.
 CHANGEABLE = tuple(
@@ -113,6 +121,7 @@ class Run:
             UserError: the folder holds something else, or a run with other settings or data; or
                 there is no room. Nothing has been changed then.
         """
+        check_fields(config)
         folder = user_path(config.run_dir)
         plain = as_plain(config)
         if (folder / CONFIG).exists():
@@ -135,6 +144,7 @@ class Run:
         Raises:
             UserError: there is none, or it holds a run with other settings.
         """
+        check_fields(config)
         run = Run.load(config.run_dir)
         _refuse_other(run.folder, as_plain(config), run.facts)
         return run
@@ -158,12 +168,22 @@ def _read_config(folder: Path) -> dict[str, Any]:
     plain = read_sealed(folder / CONFIG, REMEDY)
     if not isinstance(plain, dict):
         raise UserError(f"{folder / CONFIG} is damaged: {REMEDY} (it holds no config).")
-    training = BEFORE["training"] | plain.get("training", {})
-    plain = {**BEFORE, **plain, "training": training}
+    try:
+        plain = completed(plain)
+    except TypeError:
+        raise UserError(
+            f"{folder / CONFIG} is damaged: {REMEDY} (a section of it is none)."
+        ) from None
     told = read_sealed(folder / DATA, REMEDY)
     if isinstance(told, dict) and FINGERPRINT not in told and isinstance(plain.get("data"), str):
         plain["data"] = with_split(plain["data"], "captions")
     return plain
+
+
+def completed(plain: dict[str, Any]) -> dict[str, Any]:
+    """A config with the fields that were added since it was written."""
+    sections = {name: BEFORE[name] | plain.get(name, {}) for name in ("training", "sampling")}
+    return {**BEFORE, **plain, **sections}
 
 
 def with_split(data: str, split: str) -> str:
@@ -202,8 +222,8 @@ def is_run(folder: str | Path) -> bool:
 
 
 def as_plain(config: ConfigDict) -> dict[str, Any]:
-    """A config as JSON would give it back: nested dicts, lists, strings, numbers."""
-    plain: dict[str, Any] = json.loads(json.dumps(config.to_dict()))
+    """A config as JSON would give it back, in the order in which it was written."""
+    plain: dict[str, Any] = json.loads(json.dumps(as_dict(config)))
     return plain
 
 

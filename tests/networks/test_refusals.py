@@ -29,6 +29,13 @@ def test_data_that_does_not_fit(spec, shape, parts):
     ("spec", "part"),
     [
         ("unett", "Did you mean 'unet'"),
+        ("mlp(depth=1000000)", "1,000,000 layers are too many"),
+        ("dit(depth=1001)", "1,001 layers are too many"),
+        ("unet(blocks=5000)", "20,000 layers are too many"),
+        ("mlp(width=9000000)", "parameters are too many"),
+        ("dit(width=400000)", "parameters are too many"),
+        ("unet(channels=(8, 9000000))", "parameters are too many"),
+        ("mlp(width=99999999)", "must be at most 10,000,000"),
         ("unet(chanels=(8,))", "Did you mean 'channels'"),
         ("unet(channels=(8, 0))", "positive integer"),
         ("unet(blocks=0)", "positive integer"),

@@ -1,16 +1,22 @@
 """The curves of an objective: densities that integrate to one, weights that mean what they say."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from configs import base
+from diffusion_jax.evaluation.distance import features, kernel_distance
+from diffusion_jax.evaluation.measure import Way
 from diffusion_jax.fewstep.denoiser import FewStepPrediction
 from diffusion_jax.fewstep.shortcut import Shortcut
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.times.uniform import Uniform
 from diffusion_jax.process.weightings.plain import Simple
 from diffusion_jax.reports import figures
-from diffusion_jax.reports.comparison import common_axis, schedule_curves
+from diffusion_jax.reports.comparison import _paired, common_axis, schedule_curves
 from diffusion_jax.reports.content import Arm
+from tests.annotations import unchecked
 
 AXIS = np.linspace(-20.0, 20.0, 2001)
 
@@ -68,3 +74,30 @@ def test_a_few_step_objective_has_a_path_and_no_density() -> None:
     assert [figure.title for figure in alone] == ["Schedule"]
     assert [figure.title for figure in beside][1:] == ["Training density", "Effective weight"]
     assert "few" in beside[0].svg and "few" not in beside[1].svg
+
+
+@pytest.mark.parametrize(("named", "baseline"), [("", "zero"), ("also", "also")])
+def test_the_first_arm_written_or_the_one_named_is_the_baseline(named: str, baseline: str) -> None:
+    config, way = base.get_config(), Way("ddim", 2)
+    config.arms, config.baseline = {"zero": {}, "more": {}, "also": {}}, named
+    rng = np.random.default_rng(0)
+    pictures = {name: rng.integers(0, 256, (8, 2, 2, 1), np.uint8) for name in config.arms}
+    reference = features(rng.integers(0, 256, (8, 2, 2, 1), np.uint8))
+    distances = {
+        (name, way): kernel_distance(features(each), reference) for name, each in pictures.items()
+    }
+    cells = [
+        SimpleNamespace(arm=name, way=way, right={}, pictures=each, evaluations=2.0, lost=0)
+        for name, each in pictures.items()
+    ]
+    arms = {name: SimpleNamespace(diverged=None) for name in ("zero", "more", "also")}
+    plan = SimpleNamespace(count=8)
+    found = SimpleNamespace(config=config, arms=arms, plan=plan, cells=cells)
+    with unchecked():
+        rows = _paired(found, distances)  # type: ignore[arg-type]
+    assert {(row.arm, row.baseline) for row in rows} == {
+        (name, baseline) for name in config.arms if name != baseline
+    }
+    for row in rows:
+        gap = distances[row.arm, way].value - distances[baseline, way].value
+        assert row.difference.value == pytest.approx(gap)

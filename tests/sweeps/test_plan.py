@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 from configs import base
 from diffusion_jax.errors import UserError
 from diffusion_jax.sweeps import Sweep, axis, choice, listed, product
-from diffusion_jax.sweeps.plan import Plan, make_plan
+from diffusion_jax.sweeps.plan import Plan, execution_of, make_plan
 from diffusion_jax.sweeps.trials import training_settings
 from tests.sweeps import tiny
 
@@ -154,3 +154,69 @@ def test_what_was_measured_on_another_split_of_a_folder_is_not_taken_for_this() 
         keys.append(training_settings(config))
     assert keys[0] == keys[1]
     assert keys[0]["data"] != "folder(path='a')" and keys[2]["data"] == "shapes()"
+
+
+@pytest.mark.parametrize(
+    ("asked", "own", "written", "chosen"),
+    [
+        ("", "apart", False, "apart"),
+        ("", "auto", False, "auto"),
+        ("together", "apart", False, "together"),
+        ("together", "together", True, "together"),
+        ("together", "apart", True, None),
+        ("apart", "auto", False, None),
+    ],
+)
+def test_both_config_and_sweep_say_how_arms_are_trained(
+    config: ConfigDict, asked: str, own: str, written: bool, chosen: str | None
+) -> None:
+    sweep = Sweep(choice("a"), execution=asked)
+    config.training.execution = own
+    if chosen is None:
+        with pytest.raises(UserError, match=f"execution='{asked}' .*execution='{own}'"):
+            execution_of(config, sweep, written)
+    else:
+        assert execution_of(config, sweep, written) == chosen
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ("seed", "gives every arm its own"),
+        ("prediction", "gives every arm its own"),
+        ("sampling.steps", r"compares at equal NFE, \(4,\)"),
+        ("training.diverged", "goes on without arms that diverge"),
+    ],
+)
+def test_a_field_that_the_sweep_replaces_is_not_taken_in_silence(
+    config: ConfigDict, field: str, said: str
+) -> None:
+    arms = product(axis("prediction", "v", "x0"), axis("seed", 0))
+    with pytest.raises(UserError, match=f"{field} would change nothing, since the sweep {said}"):
+        make_plan(config, Sweep(arms, nfe=(4,)), (field,))
+    assert not Path(config.run_dir).exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("training.log_every", 3, "cannot replace 'training.log_every', which all its arms share"),
+        ("training.execution", "auto", "cannot replace 'training.execution'"),
+        ("baseline", "a", "cannot replace 'baseline'"),
+        ("training", 3, "is not of type ConfigDict"),
+        ("training", {"steps": 3}, "is missing"),
+        ("sampling.steps", ("a",), "sampling.steps must be a tuple"),
+        ("sampling.solvers", 3, "sampling.solvers must be a tuple"),
+        ("sigma_data", 10**400, "is not of type float"),
+        ("sigma_data", float("nan"), "sigma_data must be finite"),
+        ("training.steps", -1, "training.steps must be at least 1"),
+        ("arms.a.schedule", "edm", "which no config has"),
+        ("", 3, "which no config has"),
+    ],
+)
+def test_what_an_arm_cannot_have_is_named(
+    config: ConfigDict, field: str, value: object, said: str
+) -> None:
+    with pytest.raises(UserError, match=said):
+        make_plan(config, Sweep(choice("a", {field: value})))
+    assert not Path(config.run_dir).exists()

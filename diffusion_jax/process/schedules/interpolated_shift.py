@@ -39,6 +39,11 @@ class InterpolatedShift:
 
     def __post_init__(self) -> None:
         finite(self, "clean", "noisy")
+        if _within(self.schedule):
+            raise UserError(
+                "schedule 'interpolated_shift' cannot be within another: each search for a time "
+                "would search in every step. Add up their shifts."
+            )
         ends = self.clean, self.noisy
         if all(isinstance(end, (int, float)) for end in ends) and self.noisy > self.clean:
             raise UserError(
@@ -72,3 +77,11 @@ class InterpolatedShift:
 
     def time(self, log_snr: Float[Array, "..."]) -> Float[Array, "..."]:
         return solve(Partial(InterpolatedShift._log_snr, self), log_snr, *self._ends())
+
+
+def _within(schedule: object) -> bool:
+    """Whether a schedule is one of these, or made from one."""
+    if isinstance(schedule, InterpolatedShift):
+        return True
+    inner = getattr(schedule, "schedule", None)
+    return inner is not None and _within(inner)

@@ -78,7 +78,7 @@ def ddpm_linear(steps: int = 1000, beta_min: float = 1e-4, beta_max: float = 0.0
     if steps < 2 or not 0 < beta_min < beta_max or not beta_max * 1000 / steps < 1:
         raise UserError(
             f"schedule 'ddpm_linear' needs 0 < beta_min < beta_max and more than "
-            f"{max(1, int(1000 * beta_max))} steps, not {beta_min}, {beta_max} and {steps}."
+            f"{max(1, 1000 * beta_max):.0f} steps, not {beta_min}, {beta_max} and {steps}."
         )
     return Table.from_betas(jnp.linspace(beta_min, beta_max, steps) * 1000 / steps)
 

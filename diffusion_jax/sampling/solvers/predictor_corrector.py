@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from diffusion_jax.errors import UserError, one_of, positive
+from diffusion_jax.errors import UserError, one_of, positive, within
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers.base import (
     Denoise,
@@ -64,7 +64,8 @@ class PredictorCorrector:
     def __post_init__(self) -> None:
         one_of(self.corrector, ("langevin", "ald"), "corrector")
         one_of(self.norms, ("sample", "batch"), "norms of solver 'predictor_corrector'")
-        positive(self, "corrections", "snr")
+        within(self, 1, 100, "corrections")  # each is compiled by itself
+        positive(self, "snr")
         if self.predictor is not None and self.predictor.adaptive:
             raise UserError("PredictorCorrector: an adaptive solver is no predictor.")
 
