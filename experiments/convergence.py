@@ -75,7 +75,12 @@ def main(words: list[str]) -> None:
 
 
 def measure(solver_specs: list[str] | None, schedule_specs: list[str] | None) -> list[Row]:
-    """Measures the named solvers on the named schedules; None is all that need no settings."""
+    """Measures the named solvers on the named schedules; None is all that need no settings.
+
+    Raises:
+        UserError: a spec is wrong, or names a solver of which no order can be measured.
+    """
+    from diffusion_jax.errors import UserError
     from diffusion_jax.evaluation.convergence import cases
     from diffusion_jax.process.predictions import predictions
     from diffusion_jax.process.schedules import schedules
@@ -90,6 +95,11 @@ def measure(solver_specs: list[str] | None, schedule_specs: list[str] | None) ->
             measured = _variance(solver, specs) if solver.stochastic else _flow(solver, every)
             kind = "variance" if solver.stochastic else "flow"
             found.append(Row(spec, solver.order, kind, measured))
+        elif solver_specs:
+            raise UserError(
+                f"solver {spec!r} has no order to measure: it is adaptive, or one for consistency "
+                "functions."
+            )
     return found
 
 

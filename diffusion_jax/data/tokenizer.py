@@ -90,7 +90,7 @@ class Tokenizer:
         try:
             fields = json.loads(text)
             return Tokenizer(tuple(map(str, fields["words"])), int(fields["max_tokens"]))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise UserError(f"This is not a saved tokenizer: {text[:60]!r}.") from None
 
 

@@ -161,7 +161,12 @@ class Run:
             raise UserError(f"No run folder {folder}. Make one with python -m experiments.train.")
         if not (folder / CONFIG).exists():
             raise UserError(f"{folder} is not a run folder: it has no {CONFIG}.")
-        return Run(folder, from_plain(_read_config(folder)), _read_facts(folder))
+        plain = _read_config(folder)
+        try:
+            config = from_plain(plain)
+        except ValueError as error:
+            raise UserError(f"{folder / CONFIG} is damaged: {REMEDY} ({error}).") from None
+        return Run(folder, config, _read_facts(folder))
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -228,8 +233,15 @@ def as_plain(config: ConfigDict) -> dict[str, Any]:
 
 
 def from_plain(plain: dict[str, Any]) -> ConfigDict:
-    """The inverse of `as_plain`; lists become tuples again."""
-    return ConfigDict(_tuples(plain))
+    """The inverse of `as_plain`; lists become tuples again.
+
+    Raises:
+        ValueError: it is nested more deeply than any config.
+    """
+    try:
+        return ConfigDict(_tuples(plain))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def _tuples(value: Any) -> Any:

@@ -24,5 +24,7 @@ def test_it_measures_what_it_is_asked_for(tmp_path, capsys) -> None:
 def test_a_wrong_solver_or_place_is_refused(tmp_path) -> None:
     with pytest.raises(UserError, match="Did you mean 'heun'"):
         convergence.main(["--solver=hein", "--schedule=edm"])
+    with pytest.raises(UserError, match="'consistency' has no order to measure"):
+        convergence.main(["--solver=consistency", "--schedule=edm"])
     with pytest.raises(UserError, match="it is a folder"):
         convergence.main([f"--markdown={tmp_path}"])

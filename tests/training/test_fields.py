@@ -16,6 +16,7 @@ from diffusion_jax.training.fields import MOST_ARMS, TYPES, check_fields, fields
 from diffusion_jax.training.idle import refuse_idle
 from diffusion_jax.training.loop import train
 from diffusion_jax.training.runs import DataFacts, Run
+from experiments.config_files import load_config
 from tests.annotations import unchecked
 
 ARMS = {"zero": {"schedule": "edm"}, "more": {}, "also": {"training": {"ema": "none"}}}
@@ -36,6 +37,7 @@ def test_every_field_of_a_config_has_a_type() -> None:
         ("training.steps", 1e400, "training.steps must be a whole number, not inf"),
         ("training.steps", 10**5000, "training.steps must be finite, not a number of thousands"),
         ("training.steps", 10**30, r"training.steps must be at least 1 \(and < 2\^31\)"),
+        ("training.keep_steps", (4, "2"), r"keep_steps must be a tuple .* not \(4, '2'\)"),
         ("training.keep_steps", (10**400,), "training.keep_steps must be finite"),
         ("seed", -1, "seed must be from 0 to 2147483647, got -1"),
         ("sigma_data", float("nan"), "sigma_data must be finite, not nan"),
@@ -118,6 +120,20 @@ def test_runs_older_than_the_baseline_are_read(tmp_path: Path) -> None:
     assert baseline_arm(old) == "also" and old.sampling.metrics
     Run.create(config, facts)  # goes on with the order that it is told now
     assert baseline_arm(Run.load(file.parent).config) == "zero"
+
+
+@pytest.mark.parametrize("depth", [100, 700, 200_000])
+@pytest.mark.parametrize("ends", [("[", "1", "]"), ('{"a": ', "1", "}")], ids=["list", "dict"])
+def test_a_deep_file_is_told_in_a_line(tmp_path: Path, depth: int, ends: tuple[str, ...]) -> None:
+    config = base.get_config()
+    config.run_dir, config.data = str(tmp_path / "run"), "points()"
+    folder = Run.create(config, DataFacts.of(datasets.make(config.data))).folder
+    first, middle, last = ends
+    deep = first * depth + middle + last * depth
+    (folder / "config.json").write_text(f'{{"seed": {deep}}}')
+    with pytest.raises(UserError) as caught:
+        load_config(str(folder))
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
 
 
 @pytest.mark.parametrize(

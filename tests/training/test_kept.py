@@ -27,7 +27,7 @@ def test_a_checkpoint_that_is_gone_is_named_before_anything_starts(config: Confi
         kept_steps(config)
 
 
-@pytest.mark.parametrize("step", [0, 3, 8, -2, "2"])
+@pytest.mark.parametrize("step", [0, 3, 8, -2])
 def test_a_step_without_a_checkpoint_is_refused(config: ConfigDict, step: object) -> None:
     config.training.update({"steps": 6, "checkpoint_every": 4, "keep_steps": (4, step)})
     with pytest.raises(UserError, match=f"keep_steps names step {step!r}, .* the last at 6"):
