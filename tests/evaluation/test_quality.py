@@ -191,5 +191,5 @@ class TestFeatures:
 
     def test_settings_that_cannot_work(self) -> None:
         for spec in ("principal(count=0)", "random_convolutions(width=0)"):
-            with pytest.raises(UserError, match="must be 1 or more"):
+            with pytest.raises(UserError, match="must be (1 or more|from 1 to 4096), not 0"):
                 feature_maps.make(spec)

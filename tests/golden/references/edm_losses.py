@@ -126,7 +126,7 @@ def sigma_density(case: Case) -> Comparisons:
     yield same("sigma", sigma, case["sigma"], rtol=1e-9)
 
 
-NONE = 1e-150  # stands for a bound of 0, and its inverse for one of infinity
+NONE = 1e-37  # stands for a bound of 0, and its inverse for one of infinity
 
 
 def bounds(kwargs: Mapping[str, Any], low: float = 0, high: float = np.inf) -> dict[str, float]:
