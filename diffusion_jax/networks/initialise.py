@@ -53,11 +53,7 @@ def initialise(
     >>> params["backbone"]["in"]["kernel"].shape
     (2, 8)
     """
-    condition = tuple(
-        (name, jax.ShapeDtypeStruct(value.shape, value.dtype))
-        for name, value in condition_example.items()
-    )
-    shapes = _shapes(network, picture_shape, condition)
+    shapes = parameter_shapes(network, picture_shape, condition_example)
     seed = np.asarray(jax.random.key_data(key)).ravel().tolist()
 
     def value(path: tuple[jax.tree_util.DictKey, ...], leaf: jax.ShapeDtypeStruct) -> np.ndarray:
@@ -67,6 +63,17 @@ def initialise(
         return first_value(names, leaf.shape, generator)
 
     return jax.tree_util.tree_map_with_path(value, shapes)
+
+
+def parameter_shapes(
+    network: ScoreNetwork, picture_shape: tuple[int, ...], condition_example: Condition
+) -> PyTree[jax.ShapeDtypeStruct]:
+    """Shapes and dtypes of the parameters that `initialise` makes; its arguments."""
+    condition = tuple(
+        (name, jax.ShapeDtypeStruct(value.shape, value.dtype))
+        for name, value in condition_example.items()
+    )
+    return _shapes(network, picture_shape, condition)
 
 
 @functools.cache

@@ -34,9 +34,9 @@ from diffusion_jax.training.journal import TOLD, Journal
 from diffusion_jax.training.kept import kept_steps
 from diffusion_jax.training.length import check_length
 from diffusion_jax.training.lock import locked
-from diffusion_jax.training.memory import TooLarge
+from diffusion_jax.training.memory import TooLarge, check_sizes
 from diffusion_jax.training.metrics import MetricsLog
-from diffusion_jax.training.program import Program, first_states
+from diffusion_jax.training.program import Program, a_condition, first_states
 from diffusion_jax.training.progress import Progress
 from diffusion_jax.training.runs import DataFacts, Run, clear, is_run
 from diffusion_jax.training.starts import load_starts
@@ -79,6 +79,9 @@ def train(config: ConfigDict, progress: Progress | None = None, watch: Watch | N
     mesh = devices.data_mesh()
     teachers = load_teachers(config, facts, mesh)
     program = Program.build(config, facts, mesh, teachers)
+    networks = {name: arm.network for name, arm in program.arms.items()}
+    parts = config.training.microbatches * mesh.size
+    check_sizes(networks, facts.shape, a_condition(facts), config.training.batch_size, parts)
     # Once a run has begun, it goes on from what it has learnt itself.
     starts = {} if saved_steps(user_path(config.run_dir)) else load_starts(program.arms, facts)
     own = {name: start.params for name, start in starts.items()}

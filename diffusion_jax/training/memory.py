@@ -1,16 +1,24 @@
 """Memory that training steps take, as the compiler counts it, before the first is taken."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 from jaxtyping import PyTree
 
+from diffusion_jax.data.pipeline import AHEAD
 from diffusion_jax.errors import UserError
+from diffusion_jax.networks.initialise import parameter_shapes
+from diffusion_jax.networks.memory import pass_bytes
+from diffusion_jax.networks.score_network import Condition, ScoreNetwork
 from diffusion_jax.process.objective import Points
 from diffusion_jax.training import devices
 from diffusion_jax.training.draws import Draws
 from diffusion_jax.training.groups import Batch, Group
+
+FLOAT = 4  # bytes
+NOTICEABLE = 1000  # pictures' bytes, below which a pass takes no memory to speak of
 
 
 class TooLarge(UserError):
@@ -44,6 +52,54 @@ def gigabytes(count: float) -> str:
     '2.34 GB'
     """
     return f"{count / 1e9:.3g} GB"
+
+
+def check_sizes(
+    networks: Mapping[str, ScoreNetwork],
+    shape: tuple[int, ...],
+    condition: Condition,
+    batch_size: int,
+    parts: int,
+) -> None:
+    """Refuses parameters and batches that certainly do not fit into memory, before any is made.
+
+    Args:
+        networks: arm -> its network.
+        shape: of a picture.
+        condition: a row of it.
+        batch_size: pictures of a step.
+        parts: that they are taken in, on all devices together.
+
+    Raises:
+        TooLarge: batches do not fit into the machine's memory, or the parameters of all arms with
+            their averages, or a pass, into a device's.
+    """
+    device = devices.free_memory()
+    shapes = [parameter_shapes(network, shape, condition) for network in networks.values()]
+    if (held := 2 * sum(map(array_bytes, shapes))) > device:
+        raise TooLarge(
+            f"The parameters of all arms and their averages take {gigabytes(held)} of memory on "
+            f"each device, and {gigabytes(device)} are there: take smaller networks, or fewer arms."
+        )
+    remedy = "take a smaller training.batch_size"
+    picture, room = FLOAT * math.prod(shape), devices.host_memory()
+    prepared = (AHEAD + 1) * batch_size * picture // jax.process_count()
+    if prepared > room:
+        raise TooLarge(
+            f"Batches of {batch_size:,} pictures, {AHEAD} of them prepared ahead, take "
+            f"{gigabytes(prepared)} of memory, and {gigabytes(room)} are there: {remedy}."
+        )
+    rows = batch_size // parts
+    if NOTICEABLE * rows * picture < device:  # as nearly always, and tracing takes a second
+        return
+    for name, network in networks.items():
+        least = rows * pass_bytes(network, shape, condition)
+        if least > device:
+            raise TooLarge(
+                f"A training step of {name} needs at least {gigabytes(least)} of memory on each "
+                f"device, and {gigabytes(device)} are there: {remedy}, or more "
+                "training.microbatches."
+            )
 
 
 def check_steps(

@@ -217,6 +217,11 @@ def _by_program(arms: dict[str, Arm], make: Callable[[Arm], T]) -> dict[str, T]:
 
 
 def _first_params(arm: Arm, config: ConfigDict, facts: DataFacts) -> Any:
+    key = _key(config, INITIALISATION)
+    return initialise(arm.network, key, facts.shape, a_condition(facts))
+
+
+def a_condition(facts: DataFacts) -> Condition:
+    """A row of what networks are told besides the noisy picture."""
     tokens = jnp.zeros((1, facts.tokenizer.max_tokens), jnp.int32)
-    condition: Condition = {"tokens": tokens, "label": jnp.zeros(1, jnp.int32)}
-    return initialise(arm.network, _key(config, INITIALISATION), facts.shape, condition)
+    return {"tokens": tokens, "label": jnp.zeros(1, jnp.int32)}
