@@ -1,4 +1,5 @@
 # On a fresh machine with nothing but Python >= 3.11: `make demo`, `make test`.
+# While working: `make check`, lint and the quick tests, two minutes on two cores.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,15 +8,22 @@ INSTALLED := $(VENV)/installed.stamp
 # Libraries that `make bench` times beside this one; they live in an environment of their own.
 PEERS := torch==2.13.0 diffusers==0.42.1 k-diffusion==0.1.1.post1
 PEERS_VENV := .venv-peers
+QUICK := $(addprefix tests/,data networks process evaluation test_architecture.py test_configs.py \
+	test_files.py test_json.py test_registry.py test_sealed.py test_streams.py \
+	training/test_checkpoints.py training/test_fields.py training/test_loop.py \
+	training/test_runs.py experiments/test_command_line.py experiments/test_mistakes.py)
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: demo test lint bench lock clean
+.PHONY: demo test check lint bench lock clean
 
 demo: $(INSTALLED)
 	@$(BIN)/python -m experiments.compare --config=configs/quickstart.py
 
 test: lint
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: lint
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(QUICK)
 
 lint: $(INSTALLED)
 	@$(BIN)/python -m ruff check .
