@@ -202,9 +202,11 @@ class Registry(Generic[T]):
                 f"{self.family} {name!r}: {parameter.name} must be "
                 f"{in_words(wanted, part.family)}, not {value!r}."
             )
+        if float in options(wanted) and type(value) is int and abs(value) <= MOST:
+            value = float(value)
         if not parameter.name.endswith("seed"):
             _check_numbers(f"{self.family} {name!r}: {parameter.name}", value)
-        return float(value) if float in options(wanted) and type(value) is int else value
+        return value
 
 
 def _check_numbers(what: str, value: Any) -> None:

@@ -206,7 +206,10 @@ class Copies:
 
     def __call__(self, pictures: Pictures, captions: Sequence[str], real: Real) -> Measurement:
         nearest = real.nearest(self.features, pictures).distance
-        copied = nearest < COPY * real.nearest_other(self.features, pictures)
+        other = real.nearest_other(self.features, pictures)
+        if not np.isfinite(other).all():
+            raise NotMeasured(f"{DIFFERENT}, by more than {ALIKE:g} values of a byte")
+        copied = nearest < COPY * other
         return Measurement(*wilson(copied), len(copied))
 
 

@@ -1,6 +1,7 @@
 """Which pictures of a folder are for testing: by what they show, a part of every class."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -131,3 +132,18 @@ def test_the_fingerprint_is_of_what_is_trained_on(tmp_path):
 def test_unknown_split(tmp_path):
     with pytest.raises(UserError, match="Unknown split .*'caption'.*Did you mean 'captions'"):
         make(save(tmp_path, [("0.png", noise(1)[0], "a", None)]), split="caption")
+
+
+def test_lines_class_by_class_leave_both_classes_in_both_halves(tmp_path: Path) -> None:
+    """Of testing, one half is what distances are measured to, the other what is asked for."""
+    rng, rows = np.random.default_rng(0), []
+    for index in range(80):
+        name = f"{index}.png"
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(tmp_path / name)
+        rows.append({"file_name": name, "text": "a cat" if index < 40 else "a dog"})
+    (tmp_path / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    test = datasets.make(f"folder(path={str(tmp_path)!r}, size=8, held_out=0.4)").test
+    captions = [test[index]["caption"] for index in range(len(test))]
+    half = len(captions) // 2
+    for part in (captions[:half], captions[half:]):
+        assert {"a cat", "a dog"} == set(part)

@@ -13,7 +13,7 @@ from jaxtyping import Bool, UInt8
 from diffusion_jax.data.dataset import Dataset, Example, datasets
 from diffusion_jax.data.folder.metadata import FILE, Entry, read_metadata
 from diffusion_jax.data.folder.pictures import MODES, read_pictures
-from diffusion_jax.data.folder.split import by_pictures, rank
+from diffusion_jax.data.folder.split import by_pictures, picture_keys, rank
 from diffusion_jax.data.tokenizer import Tokenizer, split_words
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.files import user_path
@@ -139,6 +139,11 @@ class Files:
         return self._read[1]
 
     @functools.cached_property
+    def keys(self) -> list[str]:
+        """Of each entry: equal for those of one picture, and in no order of theirs."""
+        return picture_keys(self.digests, self.pictures)
+
+    @functools.cached_property
     def test(self) -> Bool[np.ndarray, " n"]:
         """Which entries are for testing."""
         if self.by_words is not None:
@@ -157,7 +162,13 @@ class Side:
 
     @functools.cached_property
     def _rows(self) -> list[int]:
-        return [int(row) for row in np.flatnonzero(self.files.test == self.test)]
+        rows = [int(row) for row in np.flatnonzero(self.files.test == self.test)]
+        if self.files.by_words is not None:
+            return rows
+        # Where lines come class by class, the first half of a side would be other classes than
+        # the second: those that distances are measured to, and those that are asked for.
+        keys = self.files.keys
+        return sorted(rows, key=lambda row: (keys[row], row))
 
     def __len__(self) -> int:
         return len(self._rows)

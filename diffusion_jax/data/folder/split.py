@@ -37,7 +37,7 @@ def by_pictures(
         pictures: as networks see them.
         held_out: share that is for testing.
     """
-    keys = _keys(digests, pictures)
+    keys = picture_keys(digests, pictures)
     classes: dict[str, str] = {}
     for key, entry in zip(keys, entries, strict=True):
         classes[key] = min(entry.label, classes.get(key, entry.label))
@@ -45,7 +45,7 @@ def by_pictures(
     return np.array([key in test for key in keys])
 
 
-def _keys(digests: Sequence[str], pictures: np.ndarray) -> list[str]:
+def picture_keys(digests: Sequence[str], pictures: np.ndarray) -> list[str]:
     """The least digest of the files that are the same picture, for each entry."""
     seen = [hashlib.sha256(picture.tobytes()).hexdigest() for picture in pictures]
     least: dict[str, str] = {}
