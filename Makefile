@@ -8,10 +8,10 @@ INSTALLED := $(VENV)/installed.stamp
 # Libraries that `make bench` times beside this one; they live in an environment of their own.
 PEERS := torch==2.13.0 diffusers==0.42.1 k-diffusion==0.1.1.post1
 PEERS_VENV := .venv-peers
-QUICK := $(addprefix tests/,data networks process evaluation test_architecture.py test_configs.py \
+QUICK := $(addprefix tests/,data networks process inference metrics statistics test_architecture.py test_configs.py \
 	test_files.py test_json.py test_registry.py test_sealed.py test_streams.py \
-	training/test_checkpoints.py training/test_fields.py training/test_loop.py \
-	training/test_runs.py experiments/test_command_line.py experiments/test_mistakes.py)
+	runs/test_checkpoints.py runs/test_fields.py training/test_loop.py \
+	runs/test_run.py experiments/test_command_line.py experiments/test_mistakes.py)
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 .PHONY: demo test check lint bench lock clean

@@ -41,7 +41,7 @@ def main(config: ConfigDict) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from diffusion_jax.training import environment
+    from diffusion_jax.runs import environment
 
     refuse_unused(UNUSED)
     jax.config.update("jax_enable_compilation_cache", False)
@@ -86,9 +86,9 @@ def _arms(config: ConfigDict) -> Pair:
 
     from diffusion_jax.data.dataset import datasets
     from diffusion_jax.data.pipeline import batches
-    from diffusion_jax.training import devices
+    from diffusion_jax.parallel import devices
+    from diffusion_jax.runs.run import DataFacts
     from diffusion_jax.training.program import Program, first_states
-    from diffusion_jax.training.runs import DataFacts
 
     data = datasets.make(config.data)
     facts, mesh = DataFacts.of(data), devices.data_mesh()
@@ -129,13 +129,13 @@ def _step_counts(config: ConfigDict) -> Pair:
     import jax
 
     from diffusion_jax.data.dataset import datasets
-    from diffusion_jax.evaluation.conditions import encode
-    from diffusion_jax.evaluation.generate import generate
-    from diffusion_jax.evaluation.measure import Plan, Way
+    from diffusion_jax.inference.conditions import encode
+    from diffusion_jax.inference.generate import generate
+    from diffusion_jax.inference.measure import Plan, Way
+    from diffusion_jax.parallel import devices
+    from diffusion_jax.runs.run import DataFacts
     from diffusion_jax.sampling.grids import make
-    from diffusion_jax.training import devices
     from diffusion_jax.training.program import Program, first_states
-    from diffusion_jax.training.runs import DataFacts
     from diffusion_jax.training.trained import TrainedArm
 
     data, plan = datasets.make(config.data), Plan.make(config)
@@ -169,11 +169,11 @@ def _dispatch() -> Pair:
     import jax
     import jax.numpy as jnp
 
-    from diffusion_jax.oracles import Gaussian
     from diffusion_jax.process.schedules import schedules
     from diffusion_jax.sampling.grids import grids, make
     from diffusion_jax.sampling.sample import prior, sample, sample_keys
     from diffusion_jax.sampling.solvers import solvers
+    from diffusion_jax.verification.oracles import Gaussian
 
     data = Gaussian(mean=jnp.zeros(2), std=jnp.ones(2))
     nodes = make(grids.make("karras"), schedules.make("edm"), DISPATCHES)

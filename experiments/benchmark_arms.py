@@ -110,8 +110,8 @@ def _problem(problem: str, arms: int, steps: int) -> tuple[Any, Any, Any, Any]:
     from configs import shapes
     from diffusion_jax.data.dataset import datasets
     from diffusion_jax.data.pipeline import batches
-    from diffusion_jax.training import devices
-    from diffusion_jax.training.runs import DataFacts
+    from diffusion_jax.parallel import devices
+    from diffusion_jax.runs.run import DataFacts
 
     config, mesh = shapes.get_config(), devices.data_mesh()
     config.training.steps = steps
@@ -175,7 +175,7 @@ def _print(title: str, rounds: list[dict[str, Timing]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from diffusion_jax.training import environment
+    from diffusion_jax.runs import environment
 
     hardware = environment.describe()["hardware"]
     table = Table("way", "whole, s", "× less", "step, s", "× less", "held, MB", "a step, MB")

@@ -19,8 +19,8 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import check_here, is_disk_full
+from diffusion_jax.runs.stopped import Stopped
 from diffusion_jax.streams import keep_writing
-from diffusion_jax.training.stopped import Stopped
 from experiments import command_line, compile_cache
 
 LESS = "Smaller batches (training.batch_size, sampling.batch_size) or pictures need less."
@@ -98,7 +98,7 @@ def _start(main: Callable[[ConfigDict], Any], config: ConfigDict) -> None:
         # Libraries log a stack trace for every error that they raise as well.
         logging.set_verbosity(logging.FATAL)
 
-    from diffusion_jax.training.processes import start_processes  # imports JAX
+    from diffusion_jax.parallel.processes import start_processes  # imports JAX
 
     start_processes()
     main(config)

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict, config_flags
 
 from configs import base
 from diffusion_jax.errors import UserError, nearest
-from diffusion_jax.training.fields import TYPES, check_fields, fields, nearest_field
+from diffusion_jax.runs.fields import TYPES, check_fields, fields, nearest_field
 from experiments import tuples
 from experiments.config_files import load_config
 

@@ -52,12 +52,12 @@ def sweep(config: ConfigDict, path: str, written: Collection[str] = ()) -> None:
         written: fields that the command line gives.
     """
     from diffusion_jax.files import save
+    from diffusion_jax.parallel.devices import is_primary
     from diffusion_jax.reports import sweep_page, sweep_results
     from diffusion_jax.reports.sweep_csv import csv_files
+    from diffusion_jax.runs.progress import Progress
     from diffusion_jax.sweeps.plan import make_plan
     from diffusion_jax.sweeps.work import work
-    from diffusion_jax.training.devices import is_primary
-    from diffusion_jax.training.progress import Progress
     from experiments.config_files import load_sweep
 
     start = time.monotonic()
@@ -95,16 +95,16 @@ def compare(config: ConfigDict, written: Collection[str] = ()) -> None:
         config: see `configs/base.py`.
         written: fields that the command line gives.
     """
-    from diffusion_jax.evaluation.measure import measure
-    from diffusion_jax.evaluation.preflight import prepare
     from diffusion_jax.files import save
+    from diffusion_jax.inference.measure import measure
+    from diffusion_jax.inference.preflight import prepare
+    from diffusion_jax.parallel.devices import is_primary
     from diffusion_jax.reports import comparison, page
+    from diffusion_jax.runs.fields import check_fields
+    from diffusion_jax.runs.progress import Progress
     from diffusion_jax.strict_json import to_json
-    from diffusion_jax.training.devices import is_primary
-    from diffusion_jax.training.fields import check_fields
     from diffusion_jax.training.idle import refuse_idle
     from diffusion_jax.training.loop import train
-    from diffusion_jax.training.progress import Progress
     from diffusion_jax.training.trained import load_arms, load_guides, sound
 
     start = time.monotonic()
@@ -149,7 +149,7 @@ def compare(config: ConfigDict, written: Collection[str] = ()) -> None:
 
 def _held_out(plan: Any, arms: Any, data: Any, progress: Any) -> dict[str, Any]:
     """What each arm makes of held-out pictures; consistency functions estimate no noise in them."""
-    from diffusion_jax.evaluation.heldout import PICTURES, held_out
+    from diffusion_jax.metrics.heldout import PICTURES, held_out
 
     count, found = min(PICTURES, len(data.test)), {}
     with progress.phase("Held-out loss", len(arms), unit="arms") as done:
@@ -161,9 +161,9 @@ def _held_out(plan: Any, arms: Any, data: Any, progress: Any) -> dict[str, Any]:
 
 
 def _provenance(config: ConfigDict, seconds: float) -> Any:
-    from diffusion_jax.evaluation.measure import SAMPLING
+    from diffusion_jax.inference.measure import SAMPLING
     from diffusion_jax.reports.content import Provenance
-    from diffusion_jax.training import environment
+    from diffusion_jax.runs import environment
 
     facts = environment.describe()
     git = facts["git"] or {"revision": "unknown", "modified": False}

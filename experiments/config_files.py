@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import user_path
-from diffusion_jax.training.fields import check_fields
+from diffusion_jax.runs.fields import check_fields
 
 MAKE_ONE = " A run folder is made by python -m experiments.train or .compare."
 
@@ -56,7 +56,7 @@ def load_sweep(path: str) -> Any:
 
 
 def _from_run(folder: str) -> ConfigDict:
-    from diffusion_jax.training.runs import Run  # imports JAX
+    from diffusion_jax.runs.run import Run  # imports JAX
 
     saved = Run.load(folder).config
     saved.run_dir = str(user_path(folder))

@@ -81,10 +81,10 @@ def measure(solver_specs: list[str] | None, schedule_specs: list[str] | None) ->
         UserError: a spec is wrong, or names a solver of which no order can be measured.
     """
     from diffusion_jax.errors import UserError
-    from diffusion_jax.evaluation.convergence import cases
     from diffusion_jax.process.predictions import predictions
     from diffusion_jax.process.schedules import schedules
     from diffusion_jax.sampling.solvers import solvers
+    from diffusion_jax.verification.orders import cases
 
     specs = schedule_specs or makeable(schedules)
     every = cases(specs, makeable(predictions, schedule=schedules.make(specs[0]), sigma_data=1.0))
@@ -118,7 +118,7 @@ def makeable(registry: Any, **context: Any) -> list[str]:
 
 
 def _flow(solver: Any, every: Any) -> dict[str, tuple[float, float]]:
-    from diffusion_jax.evaluation.convergence import errors, orders
+    from diffusion_jax.verification.orders import errors, orders
 
     by_schedule: dict[str, list[float]] = {}
     for (schedule, _), order in orders(errors(solver, every)).items():
@@ -127,8 +127,8 @@ def _flow(solver: Any, every: Any) -> dict[str, tuple[float, float]]:
 
 
 def _variance(solver: Any, specs: list[str]) -> dict[str, tuple[float, float]]:
-    from diffusion_jax.evaluation.moments import variance_orders
     from diffusion_jax.process.schedules import schedules
+    from diffusion_jax.verification.moments import variance_orders
 
     orders = variance_orders(solver, [schedules.make(spec) for spec in specs])
     return {

@@ -83,13 +83,13 @@ def explain(config: ConfigDict) -> Any:
     import numpy as np
 
     from diffusion_jax.data.dataset import datasets
-    from diffusion_jax.evaluation.measure import Plan
+    from diffusion_jax.inference.measure import Plan
     from diffusion_jax.reports import walks
     from diffusion_jax.reports.lesson import Lesson
+    from diffusion_jax.runs.run import is_run
     from diffusion_jax.sampling import grids
     from diffusion_jax.sampling.sample import check_start, sample_keys
     from diffusion_jax.sampling.thresholds import thresholded
-    from diffusion_jax.training.runs import is_run
 
     refuse_unused(UNUSED)
     refuse_several(config)
@@ -139,10 +139,10 @@ def _prompt() -> str:
 
 def _network(config: ConfigDict) -> Teller:
     """The averaged network of a trained arm, guided as the config says."""
-    from diffusion_jax.evaluation.conditions import asked
+    from diffusion_jax.inference.conditions import asked
     from diffusion_jax.networks.score_network import null_condition
+    from diffusion_jax.runs.run import Run
     from diffusion_jax.sampling.guidance import guidance
-    from diffusion_jax.training.runs import Run
     from diffusion_jax.training.trained import load_arms, load_guides, sound
 
     run = Run.of(config)
@@ -173,8 +173,8 @@ def _network(config: ConfigDict) -> Teller:
 
 def _without_attention(guide: Any, run: Any, trained: Any) -> Any:
     """The network without self-attention, for guidance that wants it; else None."""
-    from diffusion_jax.evaluation.conditions import nothing
-    from diffusion_jax.evaluation.generate import check_attention
+    from diffusion_jax.inference.conditions import nothing
+    from diffusion_jax.inference.generate import check_attention
     from diffusion_jax.networks.attention import perturbed
 
     if guide.perturbs is None:
@@ -193,8 +193,8 @@ def _oracle(config: ConfigDict, data: Any) -> Teller:
     import jax.numpy as jnp
     import numpy as np
 
-    from diffusion_jax.oracles import Empirical
     from diffusion_jax.training.arms import arm_settings, objectives
+    from diffusion_jax.verification.oracles import Empirical
 
     refuse_unused({field: UNTRAINED for field in overridden() if field not in OF_ORACLE})
     arms = arm_settings(config)

@@ -50,10 +50,10 @@ SEED = flags.DEFINE_integer("seed", 0, "of the noise", lower_bound=0, upper_boun
 def main(config: ConfigDict) -> None:
     """Draws the sheet; the last line printed is its path."""
     from diffusion_jax.data.dataset import datasets
-    from diffusion_jax.evaluation.measure import Plan
     from diffusion_jax.files import check_target
-    from diffusion_jax.training.progress import Progress
-    from diffusion_jax.training.runs import Run
+    from diffusion_jax.inference.measure import Plan
+    from diffusion_jax.runs.progress import Progress
+    from diffusion_jax.runs.run import Run
     from diffusion_jax.training.trained import load_arms, load_guides, sound
 
     refuse_unused(UNUSED)
@@ -101,7 +101,7 @@ def _refuse_two_masks(config: ConfigDict) -> None:
 
 def _wanted(config: ConfigDict, facts: Any, networks: Sequence[Any], example: Any) -> Any:
     """What is asked for, in words, and the condition of all pictures, prompt by prompt."""
-    from diffusion_jax.evaluation.conditions import asked, encode
+    from diffusion_jax.inference.conditions import asked, encode
 
     if PROMPT.value or LABEL.value:
         prompts = PROMPT.value or [LABEL.value]
@@ -127,9 +127,9 @@ def _restoration(config: ConfigDict, shape: tuple[int, ...]) -> Any:
     """What of a test picture is seen, and how that is followed; None for samples of anything."""
     import jax.numpy as jnp
 
-    from diffusion_jax.evaluation.masks import load_mask
-    from diffusion_jax.evaluation.restoration import Restoration
     from diffusion_jax.files import user_path
+    from diffusion_jax.inference.masks import load_mask
+    from diffusion_jax.inference.restoration import Restoration
     from diffusion_jax.sampling.inverse import Mask
 
     if not MASK.value:
@@ -148,7 +148,7 @@ def _draw(
     import jax.numpy as jnp
 
     from diffusion_jax.data.pipeline import to_bytes
-    from diffusion_jax.evaluation.generate import check_finite, generate
+    from diffusion_jax.inference.generate import check_finite, generate
 
     count, way, given = len(condition["label"]), plan.headline, None
     if plan.restoration:

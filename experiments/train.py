@@ -16,10 +16,10 @@ from experiments.command_line import overridden
 
 def main(config: ConfigDict) -> None:
     """Trains, and prints where the result is."""
-    from diffusion_jax.training.devices import is_primary
+    from diffusion_jax.parallel.devices import is_primary
+    from diffusion_jax.runs.progress import Progress
     from diffusion_jax.training.idle import refuse_idle
     from diffusion_jax.training.loop import train
-    from diffusion_jax.training.progress import Progress
 
     refuse_idle((config,), overridden())
     run = train(config, Progress())

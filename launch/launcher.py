@@ -6,7 +6,7 @@ one string such as `"local(grace=5.0)"` names a place with its settings.
 
 The processes find each other through their *placement*, three environment variables. Where they are
 set, they alone count. Slurm steps (`srun`), OpenMPI and TPU pods need none of them, since JAX asks
-those itself; Kubernetes does. `diffusion_jax.training.placement` has the rules.
+those itself; Kubernetes does. `diffusion_jax.parallel.placement` has the rules.
 """
 
 import dataclasses
@@ -65,7 +65,7 @@ class Placement:
     process: int
 
     def environment(self) -> dict[str, str]:
-        """The environment variables that `diffusion_jax.training.placement` reads."""
+        """The environment variables that `diffusion_jax.parallel.placement` reads."""
         return {
             "JAX_COORDINATOR_ADDRESS": self.coordinator,
             "JAX_NUM_PROCESSES": str(self.processes),

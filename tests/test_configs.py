@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from diffusion_jax.data.tokenizer import Tokenizer
-from diffusion_jax.evaluation.measure import Plan
+from diffusion_jax.inference.measure import Plan
 from diffusion_jax.networks.initialise import initialise
 from diffusion_jax.registry import parse
+from diffusion_jax.runs.fields import check_fields
+from diffusion_jax.runs.run import DataFacts
 from diffusion_jax.sweeps.plan import at_equal_nfe
 from diffusion_jax.sweeps.trials import make_trials
 from diffusion_jax.training.arms import make_arms, objectives
-from diffusion_jax.training.fields import check_fields
 from diffusion_jax.training.program import check_settings
-from diffusion_jax.training.runs import DataFacts
 from experiments.config_files import load_config, load_sweep
 
 FOLDER = Path(__file__).parents[1] / "configs"

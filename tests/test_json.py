@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from diffusion_jax.runs.metrics_log import MetricsLog, read_metrics
 from diffusion_jax.strict_json import to_json
 from diffusion_jax.sweeps import outcomes
 from diffusion_jax.sweeps.outcomes import Number, Outcome
-from diffusion_jax.training.metrics import MetricsLog, read_metrics
 
 
 def strictly(text: str) -> object:

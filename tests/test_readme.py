@@ -23,7 +23,7 @@ from diffusion_jax.struct import pytree
 
 # Trains nothing: an exact oracle is sampled with the new solver over the new schedule.
 USE = """
-from diffusion_jax.oracles import Gaussian
+from diffusion_jax.verification.oracles import Gaussian
 from diffusion_jax.sampling.grids import grids, make
 from diffusion_jax.sampling.sample import prior, sample, sample_keys
 data = Gaussian(mean=jnp.array([0.3]), std=jnp.array([0.5]))

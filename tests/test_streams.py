@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from diffusion_jax.runs.progress import Progress
 from diffusion_jax.streams import Forgiving
-from diffusion_jax.training.progress import Progress
 from tests.training.commands import ROOT, TRAIN
 
 TALK = """

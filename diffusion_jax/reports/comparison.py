@@ -12,21 +12,20 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import Dataset, Example
 from diffusion_jax.data.pipeline import to_bytes
-from diffusion_jax.evaluation.distance import (
+from diffusion_jax.fewstep.denoiser import FewStepPrediction
+from diffusion_jax.inference.generate import Path as ReversePath
+from diffusion_jax.inference.measure import Cell, Plan, Way
+from diffusion_jax.inference.restoration import Fidelity, interval
+from diffusion_jax.metrics.distance import (
     Features,
     KernelDistance,
     distance_difference,
     features,
     kernel_distance,
 )
-from diffusion_jax.evaluation.generate import Path as ReversePath
-from diffusion_jax.evaluation.heldout import HeldOut
-from diffusion_jax.evaluation.measure import Cell, Plan, Way
-from diffusion_jax.evaluation.paired import Z95, rate_difference, wilson
-from diffusion_jax.evaluation.quality import Kernel
-from diffusion_jax.evaluation.real import Real, captioned_pictures, reference_count
-from diffusion_jax.evaluation.restoration import Fidelity, interval
-from diffusion_jax.fewstep.denoiser import FewStepPrediction
+from diffusion_jax.metrics.heldout import HeldOut
+from diffusion_jax.metrics.quality import Kernel
+from diffusion_jax.metrics.real import Real, captioned_pictures, reference_count
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.process.times import at_quantile
@@ -34,8 +33,9 @@ from diffusion_jax.process.weightings import effective_weight
 from diffusion_jax.reports import content, judged
 from diffusion_jax.reports.failures import baseline, warnings
 from diffusion_jax.reports.pictures import from_noisy
+from diffusion_jax.runs.metrics_log import read_metrics
 from diffusion_jax.sampling.guidance import Contrast
-from diffusion_jax.training.metrics import read_metrics
+from diffusion_jax.statistics.paired import Z95, rate_difference, wilson
 from diffusion_jax.training.trained import TrainedArm, sound
 
 Curve = Float[np.ndarray, " levels"]

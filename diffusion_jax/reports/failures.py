@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ml_collections import ConfigDict
 
-from diffusion_jax.evaluation.heldout import HeldOut
-from diffusion_jax.evaluation.measure import Cell
+from diffusion_jax.inference.measure import Cell
+from diffusion_jax.metrics.heldout import HeldOut
 from diffusion_jax.reports.formats import listed
 from diffusion_jax.training.trained import TrainedArm, sound
 

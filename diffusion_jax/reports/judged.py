@@ -8,13 +8,13 @@ from jaxtyping import UInt8
 from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import Dataset
-from diffusion_jax.evaluation.heldout import HeldOut
-from diffusion_jax.evaluation.measure import Cell, Plan
-from diffusion_jax.evaluation.measurement import NotMeasured
-from diffusion_jax.evaluation.paired import Z95
-from diffusion_jax.evaluation.quality import Metric, measure
-from diffusion_jax.evaluation.real import Real
+from diffusion_jax.inference.measure import Cell, Plan
+from diffusion_jax.metrics.heldout import HeldOut
+from diffusion_jax.metrics.measurement import NotMeasured
+from diffusion_jax.metrics.quality import Metric, measure
+from diffusion_jax.metrics.real import Real
 from diffusion_jax.reports import content
+from diffusion_jax.statistics.paired import Z95
 
 SHOWN = 24  # samples of each arm on the page
 

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from diffusion_jax.errors import one_of
-from diffusion_jax.evaluation.replicates import Compared
 from diffusion_jax.reports import content
+from diffusion_jax.statistics.replicates import Compared
 
 DONE = "done"
 

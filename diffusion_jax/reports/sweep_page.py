@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from diffusion_jax.evaluation import replicates
 from diffusion_jax.files import save
 from diffusion_jax.reports import figures, galleries, style, sweep_csv, sweep_figures, sweep_verdict
 from diffusion_jax.reports.page import facts, fill, legend, said
@@ -15,6 +14,7 @@ from diffusion_jax.reports.sweep_choices import choices
 from diffusion_jax.reports.sweep_comparisons import in_percent
 from diffusion_jax.reports.sweep_content import SweepArm, SweepReport
 from diffusion_jax.reports.tables import Cell
+from diffusion_jax.statistics import replicates
 
 FEW = len(style.LIGHT)  # arms that have a colour each; of more, so many are brought forward
 GALLERY_BYTES = 3_500_000

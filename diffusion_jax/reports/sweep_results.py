@@ -6,8 +6,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.evaluation.quality import metrics
-from diffusion_jax.evaluation.real import Real, captioned_pictures, reference_count
+from diffusion_jax.metrics.quality import metrics
+from diffusion_jax.metrics.real import Real, captioned_pictures, reference_count
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.reports import content
 from diffusion_jax.reports.comparison import common_axis, schedule_curves

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Shaped
 
 from diffusion_jax.describe import describe
-from diffusion_jax.evaluation.measure import SAMPLING
-from diffusion_jax.evaluation.quality import metrics as quality_metrics
+from diffusion_jax.inference.measure import SAMPLING
+from diffusion_jax.metrics.quality import metrics as quality_metrics
 from diffusion_jax.registry import parse
 from diffusion_jax.reports.content import Setting
 from diffusion_jax.reports.sweep_content import Measurement, Metric

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from diffusion_jax.evaluation import replicates
 from diffusion_jax.reports import formats
 from diffusion_jax.reports.content import Setting
 from diffusion_jax.reports.sweep_comparisons import by_way, estimate
 from diffusion_jax.reports.sweep_content import DONE, Comparison, Metric, SweepReport
 from diffusion_jax.reports.tables import decimals_of
 from diffusion_jax.reports.verdict import Verdict
+from diffusion_jax.statistics import replicates
 
 MOST_NAMES = 8
 MOST_AMOUNTS = 3

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from diffusion_jax.evaluation.generate import check_finite
+from diffusion_jax.inference.generate import check_finite
 from diffusion_jax.process.schedules import Schedule, log_snr_range
 from diffusion_jax.reports import pictures
 from diffusion_jax.reports.content import Forward, Trajectory

@@ -62,7 +62,7 @@ def variational_bound(
 
     Source: Ho et al. 2020 (DDPM), eq. 5 and section 3.3.
 
-    >>> from diffusion_jax.oracles import Gaussian
+    >>> from diffusion_jax.verification.oracles import Gaussian
     >>> from diffusion_jax.process.schedules import schedules
     >>> data = Gaussian(mean=jnp.zeros(1), std=0.5 * jnp.ones(1))
     >>> bound = variational_bound(data.denoise, schedules.make("ddpm_linear(steps=50)"), 50,

@@ -39,7 +39,7 @@ def noise_error(
         log_snr: of each row.
 
     >>> import jax.numpy as jnp
-    >>> from diffusion_jax.oracles import Gaussian
+    >>> from diffusion_jax.verification.oracles import Gaussian
     >>> data = Gaussian(mean=jnp.zeros(1), std=jnp.zeros(1))  # nothing there but noise
     >>> x0, eps = jnp.zeros((1, 1)), jnp.ones((1, 1))
     >>> noise_error(data.denoise, x0, None, eps, jnp.zeros(1)).tolist()

@@ -65,7 +65,7 @@ def edit(
 
     >>> import jax
     >>> import jax.numpy as jnp
-    >>> from diffusion_jax.oracles import Gaussian
+    >>> from diffusion_jax.verification.oracles import Gaussian
     >>> from diffusion_jax.process.schedules import schedules
     >>> from diffusion_jax.sampling.grids import grids
     >>> from diffusion_jax.sampling.sample import sample_keys

@@ -60,7 +60,7 @@ def invert(
 
     Source: Song et al. 2021 (DDIM), section 4.3 and eq. 14; Dhariwal & Nichol 2021, appendix F.
 
-    >>> from diffusion_jax.oracles import Gaussian
+    >>> from diffusion_jax.verification.oracles import Gaussian
     >>> from diffusion_jax.process.schedules import schedules
     >>> from diffusion_jax.sampling.grids import grids
     >>> from diffusion_jax.sampling.solvers import solvers

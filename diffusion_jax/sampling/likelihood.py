@@ -110,7 +110,7 @@ def log_density(
     Source: Song et al. 2021 (score SDE), eq. 39 and appendix D.2; Chen et al. 2018 (neural ODE),
     theorem 1.
 
-    >>> from diffusion_jax.oracles import Gaussian
+    >>> from diffusion_jax.verification.oracles import Gaussian
     >>> from diffusion_jax.process.schedules import schedules
     >>> data = Gaussian(mean=jnp.zeros(1), std=jnp.ones(1))
     >>> start, end = ends(schedules.make("cosine"))

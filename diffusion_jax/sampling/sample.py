@@ -135,7 +135,7 @@ def sample(
     Returns:
         The samples, (batch, ...), and what was saved, stacked along a first axis of steps.
 
-    >>> from diffusion_jax.oracles import Gaussian
+    >>> from diffusion_jax.verification.oracles import Gaussian
     >>> from diffusion_jax.process.schedules import schedules
     >>> from diffusion_jax.sampling.grids import Karras
     >>> from diffusion_jax.sampling.solvers import solvers

@@ -12,15 +12,15 @@ from ml_collections import ConfigDict
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.pipeline import batches
 from diffusion_jax.errors import UserError
+from diffusion_jax.parallel import devices
 from diffusion_jax.registry import parse
+from diffusion_jax.runs.run import DataFacts
 from diffusion_jax.sealed import read_sealed, save_sealed
 from diffusion_jax.strict_json import from_null
 from diffusion_jax.sweeps.trials import Trial, key_of
-from diffusion_jax.training import devices
 from diffusion_jax.training.arrange import agreed
 from diffusion_jax.training.inputs import Inputs
 from diffusion_jax.training.program import Program, first_states
-from diffusion_jax.training.runs import DataFacts
 from diffusion_jax.training.teachers import load_teachers
 
 FILE = "costs.json"

@@ -14,24 +14,24 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import Dataset, datasets
 from diffusion_jax.errors import UserError, one_of
-from diffusion_jax.evaluation.measure import Plan as SamplingPlan
-from diffusion_jax.evaluation.measure import Way
-from diffusion_jax.evaluation.preflight import check_data, check_measuring, check_sampling
 from diffusion_jax.files import user_path
+from diffusion_jax.inference.measure import Plan as SamplingPlan
+from diffusion_jax.inference.measure import Way
+from diffusion_jax.inference.preflight import check_data, check_measuring, check_sampling
+from diffusion_jax.parallel import devices
+from diffusion_jax.runs.fields import check_fields
+from diffusion_jax.runs.kept import kept_steps
+from diffusion_jax.runs.lock import waited
+from diffusion_jax.runs.run import BEFORE, DataFacts, as_plain, completed, from_plain, is_run
 from diffusion_jax.sealed import read_sealed, save_sealed
 from diffusion_jax.sweeps.costs import Cost, Costs
 from diffusion_jax.sweeps.sweep import Sweep
 from diffusion_jax.sweeps.trials import Trial, key_of, make_trials, training_settings
-from diffusion_jax.training import devices
 from diffusion_jax.training.arms import FIELDS, check_brought, few_step, make_arms
 from diffusion_jax.training.arrange import agreed
-from diffusion_jax.training.fields import check_fields
 from diffusion_jax.training.groups import EXECUTIONS
 from diffusion_jax.training.idle import refuse_idle
-from diffusion_jax.training.kept import kept_steps
-from diffusion_jax.training.lock import waited
 from diffusion_jax.training.program import check_settings
-from diffusion_jax.training.runs import BEFORE, DataFacts, as_plain, completed, from_plain, is_run
 
 UNITS, UNIT, RUN = "units", "unit.json", "run"
 LARGEST = 2**31 - 1

@@ -10,10 +10,10 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError, nearest, shown
 from diffusion_jax.registry import parse
+from diffusion_jax.runs.fields import SECTIONS
+from diffusion_jax.runs.run import CHANGEABLE, as_plain, decisive, with_split
 from diffusion_jax.sweeps.sweep import Sweep
 from diffusion_jax.training.arms import arm_changes
-from diffusion_jax.training.fields import SECTIONS
-from diffusion_jax.training.runs import CHANGEABLE, as_plain, decisive, with_split
 
 # Of a run as a whole: no arm can have its own. Nor can it have what changes no result.
 FIXED = ("run_dir", "arms", "baseline")

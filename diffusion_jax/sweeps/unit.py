@@ -7,21 +7,21 @@ from collections.abc import Hashable, Mapping, Sequence
 import numpy as np
 
 from diffusion_jax.data.dataset import Dataset
-from diffusion_jax.evaluation.heldout import denoises, held_out
-from diffusion_jax.evaluation.measure import Cell, measure
-from diffusion_jax.evaluation.measure import Plan as SamplingPlan
-from diffusion_jax.evaluation.paired import Z95
-from diffusion_jax.evaluation.quality import metrics as quality_metrics
-from diffusion_jax.evaluation.quality import quality
-from diffusion_jax.evaluation.real import Real
-from diffusion_jax.evaluation.restoration import Fidelity
+from diffusion_jax.inference.measure import Cell, measure
+from diffusion_jax.inference.measure import Plan as SamplingPlan
+from diffusion_jax.inference.restoration import Fidelity
+from diffusion_jax.metrics.heldout import denoises, held_out
+from diffusion_jax.metrics.quality import metrics as quality_metrics
+from diffusion_jax.metrics.quality import quality
+from diffusion_jax.metrics.real import Real
+from diffusion_jax.parallel.devices import is_primary
 from diffusion_jax.registry import parse
+from diffusion_jax.runs.progress import Progress
+from diffusion_jax.statistics.paired import Z95
 from diffusion_jax.sweeps.outcomes import Number, Outcome, add_to_curve, is_measured, store, way_key
 from diffusion_jax.sweeps.plan import Plan, Unit
-from diffusion_jax.training.devices import is_primary
 from diffusion_jax.training.journal import Diverged
 from diffusion_jax.training.loop import Watch, train
-from diffusion_jax.training.progress import Progress
 from diffusion_jax.training.trained import TrainedArm, load_arms, load_guides
 
 HELD_OUT = 512  # pictures

@@ -6,13 +6,13 @@ import time
 from collections.abc import Hashable, Iterator
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.evaluation.real import Real
+from diffusion_jax.metrics.real import Real
+from diffusion_jax.parallel import devices
+from diffusion_jax.runs.lock import Locked, locked
+from diffusion_jax.runs.progress import Progress
 from diffusion_jax.sweeps.plan import Plan, Unit
 from diffusion_jax.sweeps.unit import do, is_done
-from diffusion_jax.training import devices
 from diffusion_jax.training.arrange import agreed
-from diffusion_jax.training.lock import Locked, locked
-from diffusion_jax.training.progress import Progress
 
 PAUSE = 2.0  # seconds between looks at what other processes do
 

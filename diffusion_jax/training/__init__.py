@@ -1,1 +1,1 @@
-"""Training: state, one compiled step, the loop, checkpoints, devices and the run folder."""
+"""Training: arms, one compiled step, the loop, averages of the parameters."""

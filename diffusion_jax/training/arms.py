@@ -21,13 +21,13 @@ from diffusion_jax.process.times import LossAware
 from diffusion_jax.process.times.uniform import Uniform
 from diffusion_jax.process.weightings.plain import Simple
 from diffusion_jax.registry import parse
+from diffusion_jax.runs.run import DataFacts
+from diffusion_jax.runs.written import written
 from diffusion_jax.training.ema import averages
 from diffusion_jax.training.few_steps import FewSteps, Teacher
 from diffusion_jax.training.hyper import Hyper
 from diffusion_jax.training.learned_schedule import check_learned, learns
 from diffusion_jax.training.optimizers import optimizers
-from diffusion_jax.training.runs import DataFacts
-from diffusion_jax.training.written import written
 
 OBJECTIVE = ("schedule", "prediction", "times", "weighting", "sigma_data", "loss")
 NETWORK = ("network", "text")

@@ -20,8 +20,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.parallel import devices
 from diffusion_jax.sealed import read_sealed, save_sealed
-from diffusion_jax.training import devices
 from diffusion_jax.training.draws import Draws
 from diffusion_jax.training.groups import Batch, Group, States, Together
 from diffusion_jax.training.inputs import Inputs

@@ -11,13 +11,13 @@ from diffusion_jax.fewstep.denoiser import FewStepPrediction, told
 from diffusion_jax.networks.denoiser import NetworkDenoiser
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork, null_condition
 from diffusion_jax.process.predictions import EDMPrediction
+from diffusion_jax.runs.state import TrainState
 from diffusion_jax.sampling.denoisers import settled
 from diffusion_jax.sampling.guidance import Guidance
 from diffusion_jax.sampling.guidance.none import NoGuidance
 from diffusion_jax.sampling.solvers.base import Denoise
 from diffusion_jax.struct import Scalar, pytree
 from diffusion_jax.training.draws import Draws
-from diffusion_jax.training.state import TrainState
 
 
 @pytree

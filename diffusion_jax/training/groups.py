@@ -14,12 +14,12 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding
 from jaxtyping import Array, Float, PyTree
 
+from diffusion_jax.parallel import devices
 from diffusion_jax.process.objective import Points
-from diffusion_jax.training import devices
+from diffusion_jax.runs.state import TrainState
 from diffusion_jax.training.draws import Draws
 from diffusion_jax.training.hyper import Hyper
 from diffusion_jax.training.inputs import Inputs
-from diffusion_jax.training.state import TrainState
 from diffusion_jax.training.step import Metrics, TrainStep
 
 # Measured, mapped over in one program, or one after the other.

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from diffusion_jax.runs.packing import digest
+from diffusion_jax.runs.run import BEFORE, CHANGEABLE, Run, as_plain, decisive
 from diffusion_jax.sealed import checksum
 from diffusion_jax.training.arms import Arm
 from diffusion_jax.training.few_steps import Teacher
-from diffusion_jax.training.joined import digest
 from diffusion_jax.training.length import depends_on_length
-from diffusion_jax.training.runs import BEFORE, CHANGEABLE, Run, as_plain, decisive
 
 
 def identity(

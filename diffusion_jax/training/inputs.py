@@ -9,11 +9,11 @@ from jaxtyping import Array, Float, PyTree
 from diffusion_jax.process.importance import Chosen, LossHistory
 from diffusion_jax.process.objective import Objective, Points
 from diffusion_jax.process.times import LossAware
+from diffusion_jax.runs.state import TrainState
 from diffusion_jax.struct import pytree
 from diffusion_jax.training.draws import Draws
 from diffusion_jax.training.hyper import Hyper
 from diffusion_jax.training.learned_schedule import learning_losses
-from diffusion_jax.training.state import TrainState
 
 
 @pytree

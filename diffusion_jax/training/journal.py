@@ -8,9 +8,9 @@ from typing import Any
 import jax
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.training.metrics import MetricsLog, Values
-from diffusion_jax.training.progress import Advance
-from diffusion_jax.training.state import TrainState, all_finite
+from diffusion_jax.runs.metrics_log import MetricsLog, Values
+from diffusion_jax.runs.progress import Advance
+from diffusion_jax.runs.state import TrainState, all_finite
 from diffusion_jax.training.step import Metrics
 
 TOLD = 6  # arms that are told one by one

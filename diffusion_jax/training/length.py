@@ -7,9 +7,9 @@ those that it has made do not depend on that number, and never fewer than it has
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.runs.checkpoints import saved_steps
+from diffusion_jax.runs.run import Run
 from diffusion_jax.training.arms import Arm
-from diffusion_jax.training.checkpoints import saved_steps
-from diffusion_jax.training.runs import Run
 
 
 def depends_on_length(arm: Arm, done: int) -> str:

@@ -22,26 +22,26 @@ from diffusion_jax.data.dataset import Dataset, datasets
 from diffusion_jax.data.pipeline import BatchIterator, batches
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import user_path
-from diffusion_jax.training import devices, processes
+from diffusion_jax.parallel import devices, processes
+from diffusion_jax.runs.checkpoints import Checkpoint, Checkpoints, check_room, saved_steps
+from diffusion_jax.runs.fields import check_fields
+from diffusion_jax.runs.kept import kept_steps
+from diffusion_jax.runs.lock import locked
+from diffusion_jax.runs.metrics_log import MetricsLog
+from diffusion_jax.runs.progress import Progress
+from diffusion_jax.runs.run import DataFacts, Run, clear, is_run
+from diffusion_jax.runs.stopped import Stopped
+from diffusion_jax.runs.stopping import StopSignals
 from diffusion_jax.training.arms import baseline_arm
-from diffusion_jax.training.checkpoints import Checkpoint, Checkpoints, check_room, saved_steps
-from diffusion_jax.training.fields import check_fields
 from diffusion_jax.training.flip import check_flip
 from diffusion_jax.training.groups import States
 from diffusion_jax.training.identity import identity
 from diffusion_jax.training.idle import refuse_idle
 from diffusion_jax.training.journal import TOLD, Journal
-from diffusion_jax.training.kept import kept_steps
 from diffusion_jax.training.length import check_length
-from diffusion_jax.training.lock import locked
 from diffusion_jax.training.memory import TooLarge, check_sizes
-from diffusion_jax.training.metrics import MetricsLog
 from diffusion_jax.training.program import Program, a_condition, first_states
-from diffusion_jax.training.progress import Progress
-from diffusion_jax.training.runs import DataFacts, Run, clear, is_run
 from diffusion_jax.training.starts import load_starts
-from diffusion_jax.training.stopped import Stopped
-from diffusion_jax.training.stopping import StopSignals
 from diffusion_jax.training.teachers import load_teachers
 from diffusion_jax.training.team import Team
 from diffusion_jax.training.trained import TrainedArm

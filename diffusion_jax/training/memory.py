@@ -12,8 +12,8 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.networks.initialise import parameter_shapes
 from diffusion_jax.networks.memory import pass_bytes
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork
+from diffusion_jax.parallel import devices
 from diffusion_jax.process.objective import Points
-from diffusion_jax.training import devices
 from diffusion_jax.training.draws import Draws
 from diffusion_jax.training.groups import Batch, Group
 

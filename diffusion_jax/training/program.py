@@ -16,8 +16,10 @@ from ml_collections import ConfigDict
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.networks.initialise import initialise
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork
+from diffusion_jax.parallel import devices
 from diffusion_jax.process.objective import Objective, Points
-from diffusion_jax.training import devices
+from diffusion_jax.runs.run import DataFacts
+from diffusion_jax.runs.state import TrainState
 from diffusion_jax.training.arms import Arm, make_arms
 from diffusion_jax.training.draws import Draws, draw
 from diffusion_jax.training.few_steps import Teacher
@@ -25,9 +27,7 @@ from diffusion_jax.training.groups import EXECUTIONS, OneByOne, Together
 from diffusion_jax.training.hyper import Hyper
 from diffusion_jax.training.inputs import first_history
 from diffusion_jax.training.learned_schedule import first_params
-from diffusion_jax.training.runs import DataFacts
 from diffusion_jax.training.score_losses import score_losses
-from diffusion_jax.training.state import TrainState
 from diffusion_jax.training.step import TrainStep, make_train_step
 
 T = TypeVar("T")
@@ -204,7 +204,7 @@ def first_states(
 
 def _first_state(params: PyTree[Any], hyper: Hyper) -> TrainState:
     """Compiled once for all arms that share a step."""
-    return TrainState.create(params, hyper.optimizer, first_history(hyper.aim))
+    return TrainState.create(params, hyper.optimizer.transformation(), first_history(hyper.aim))
 
 
 def _by_program(arms: dict[str, Arm], make: Callable[[Arm], T]) -> dict[str, T]:

@@ -6,10 +6,10 @@ from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork, drop_condition
 from diffusion_jax.process.objective import Points, denoising_loss
+from diffusion_jax.runs.state import TrainState
 from diffusion_jax.training.few_steps import few_step_losses
 from diffusion_jax.training.hyper import Hyper
 from diffusion_jax.training.inputs import Inputs, losses_at_levels
-from diffusion_jax.training.state import TrainState
 from diffusion_jax.training.step import SampleLosses
 
 

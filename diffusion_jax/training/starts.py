@@ -7,10 +7,10 @@ from typing import Any
 from jaxtyping import PyTree
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.runs.packing import digest
+from diffusion_jax.runs.run import DataFacts
 from diffusion_jax.training.arms import Arm
-from diffusion_jax.training.joined import digest
 from diffusion_jax.training.learned_schedule import of_network
-from diffusion_jax.training.runs import DataFacts
 from diffusion_jax.training.trained import TrainedArm, load_arm
 
 

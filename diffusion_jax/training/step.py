@@ -15,11 +15,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree
 
+from diffusion_jax.runs.state import TrainState
 from diffusion_jax.training.ema import update
 from diffusion_jax.training.hyper import Hyper
 from diffusion_jax.training.inputs import choose, remember, weighed
 from diffusion_jax.training.learned_schedule import relative
-from diffusion_jax.training.state import TrainState
 
 Metrics = dict[str, Float[Array, ""]]
 # (parameters, the state that they are of, the arm's own, rows) → the loss of each row

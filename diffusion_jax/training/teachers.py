@@ -7,12 +7,12 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.fewstep import FewStep
+from diffusion_jax.parallel import devices
 from diffusion_jax.process.predictions import determinant
+from diffusion_jax.runs.run import DataFacts
 from diffusion_jax.sampling.guidance import Guidance, guidance
-from diffusion_jax.training import devices
 from diffusion_jax.training.arms import arm_settings, few_step
 from diffusion_jax.training.few_steps import Teacher
-from diffusion_jax.training.runs import DataFacts
 from diffusion_jax.training.trained import TrainedArm, load_arm
 
 

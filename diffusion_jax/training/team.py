@@ -4,12 +4,12 @@ from typing import Any
 
 from jaxtyping import PyTree
 
+from diffusion_jax.runs.run import Run
 from diffusion_jax.training.arrange import arrange
 from diffusion_jax.training.draws import Draws
 from diffusion_jax.training.groups import Batch, Group, States
 from diffusion_jax.training.memory import check_steps
 from diffusion_jax.training.program import Program
-from diffusion_jax.training.runs import Run
 from diffusion_jax.training.step import Metrics
 
 

@@ -11,15 +11,15 @@ from jaxtyping import PyTree
 
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.networks.denoiser import NetworkDenoiser
+from diffusion_jax.parallel import devices
 from diffusion_jax.process.objective import Objective
+from diffusion_jax.runs.checkpoints import Checkpoints
+from diffusion_jax.runs.run import DataFacts, Run
 from diffusion_jax.sampling.denoisers import Denoiser, Reads
-from diffusion_jax.training import devices
 from diffusion_jax.training.arms import Arm
-from diffusion_jax.training.checkpoints import Checkpoints
 from diffusion_jax.training.identity import identity
 from diffusion_jax.training.learned_schedule import of_network, with_learned
 from diffusion_jax.training.program import Program, first_states
-from diffusion_jax.training.runs import DataFacts, Run
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from diffusion_jax.training import devices
+from diffusion_jax.parallel import devices
 from diffusion_jax.training.groups import OneByOne, Together
 from experiments.device import library, memory
 from experiments.device.problems import problem

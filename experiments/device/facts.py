@@ -4,7 +4,7 @@ import importlib.metadata
 
 import jax
 
-from diffusion_jax.training import environment
+from diffusion_jax.runs import environment
 from experiments.device import memory
 from experiments.device.section import Figures
 

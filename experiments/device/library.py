@@ -10,13 +10,13 @@ import numpy as np
 
 from diffusion_jax.networks.score_network import ScoreNetwork, build
 from diffusion_jax.process.objective import Objective, Points
+from diffusion_jax.runs.state import TrainState
 from diffusion_jax.training.draws import Draws, draw
 from diffusion_jax.training.ema import averages
 from diffusion_jax.training.hyper import Hyper
 from diffusion_jax.training.inputs import Inputs
 from diffusion_jax.training.optimizers import optimizers
 from diffusion_jax.training.score_losses import score_losses
-from diffusion_jax.training.state import TrainState
 from diffusion_jax.training.step import make_train_step
 from experiments.device.inputs import (
     DECAY,
@@ -98,7 +98,7 @@ def hyper(batch: int, learning_rate: float = LEARNING_RATE) -> Hyper:
 def first_state(weights: Arrays, own: Hyper) -> TrainState:
     """Before the first update, from parameters by their path."""
     params = jax.tree.map(jnp.array, nested(weights))
-    return TrainState.create(params, own.optimizer)
+    return TrainState.create(params, own.optimizer.transformation())
 
 
 def first_weights(network: ScoreNetwork, shape: tuple[int, ...]) -> Arrays:

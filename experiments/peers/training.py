@@ -22,13 +22,13 @@ def ours(problem: Problem, weights: Weights) -> Train:
 
     from diffusion_jax.networks.score_network import build
     from diffusion_jax.process.objective import Objective
+    from diffusion_jax.runs.state import TrainState
     from diffusion_jax.training.draws import Draws
     from diffusion_jax.training.ema import averages
     from diffusion_jax.training.hyper import Hyper
     from diffusion_jax.training.inputs import Inputs
     from diffusion_jax.training.optimizers import optimizers
     from diffusion_jax.training.score_losses import score_losses
-    from diffusion_jax.training.state import TrainState
     from diffusion_jax.training.step import make_train_step
 
     optimizer = optimizers.make(f"adam(learning_rate={LEARNING_RATE})", steps=1)
@@ -36,7 +36,7 @@ def ours(problem: Problem, weights: Weights) -> Train:
     objective = Objective.make("rectified_flow", "velocity", "uniform", "simple", SIGMA_DATA)
     points = jax.jit(objective.at)
     step = jax.jit(make_train_step(score_losses(build(problem.network))), donate_argnums=0)
-    state = TrainState.create(jax.tree.map(jnp.array, nested(weights)), optimizer)
+    state = TrainState.create(jax.tree.map(jnp.array, nested(weights)), optimizer.transformation())
     none = jnp.zeros(problem.batch, jnp.int32)
     keys = jax.random.split(jax.random.key(0), problem.batch)
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.training import devices
+from diffusion_jax.parallel import devices
 from experiments import benchmark_arms
 
 

@@ -10,8 +10,8 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import datasets
 from diffusion_jax.errors import UserError
-from diffusion_jax.evaluation import generate, measure
-from diffusion_jax.evaluation.heldout import held_out
+from diffusion_jax.inference import generate, measure
+from diffusion_jax.metrics.heldout import held_out
 from diffusion_jax.reports.failures import baseline
 from diffusion_jax.training.trained import load_arms
 from experiments import compare

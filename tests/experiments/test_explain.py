@@ -14,8 +14,8 @@ from PIL import Image
 
 from configs import base
 from diffusion_jax.errors import UserError
+from diffusion_jax.runs.progress import Progress
 from diffusion_jax.training.loop import train
-from diffusion_jax.training.progress import Progress
 from experiments import explain
 
 FILES = ("explain.html", "forward.gif", "forward.png", "reverse.gif", "reverse.png")

@@ -16,8 +16,8 @@ from PIL import Image
 from configs import base
 from diffusion_jax.data.dataset import datasets
 from diffusion_jax.errors import UserError
-from diffusion_jax.evaluation import generate
-from diffusion_jax.evaluation.masks import load_mask
+from diffusion_jax.inference import generate
+from diffusion_jax.inference.masks import load_mask
 from diffusion_jax.training import trained
 from diffusion_jax.training.loop import train
 from diffusion_jax.training.trained import load_arms

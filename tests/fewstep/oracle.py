@@ -11,8 +11,8 @@ from jaxtyping import Array
 
 from diffusion_jax.fewstep import FewStep, Network, Networks
 from diffusion_jax.fewstep.base import jump
-from diffusion_jax.oracles import GaussianMixture
 from diffusion_jax.process.level import Level
+from diffusion_jax.verification.oracles import GaussianMixture
 
 BATCH, WIDTH = 128, 96
 

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from diffusion_jax.oracles import Gaussian, GaussianMixture
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import X0, Prediction, convert
 from diffusion_jax.struct import pytree
+from diffusion_jax.verification.oracles import Gaussian, GaussianMixture
 from tests.golden.check import Uncovered
 from tests.golden.load import case
 from tests.golden.padding import rows

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from diffusion_jax.evaluation.exact_levels import with_clean
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import Schedule, rate
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers import Solver
+from diffusion_jax.verification.exact_levels import with_clean
 from tests.golden.padding import cut, pad, rows
 from tests.golden.problems import Problem
 

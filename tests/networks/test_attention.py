@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.evaluation.generate import Sampler, check_attention, generate
+from diffusion_jax.inference.generate import Sampler, check_attention, generate
 from diffusion_jax.networks.attention import Attention, perturbed
 from diffusion_jax.networks.score_network import ScoreNetwork, build
 from diffusion_jax.process.predictions import predictions

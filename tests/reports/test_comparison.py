@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from configs import base
-from diffusion_jax.evaluation.distance import features, kernel_distance
-from diffusion_jax.evaluation.measure import Way
 from diffusion_jax.fewstep.denoiser import FewStepPrediction
 from diffusion_jax.fewstep.shortcut import Shortcut
+from diffusion_jax.inference.measure import Way
+from diffusion_jax.metrics.distance import features, kernel_distance
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.times.uniform import Uniform
 from diffusion_jax.process.weightings.plain import Simple

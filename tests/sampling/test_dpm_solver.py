@@ -10,15 +10,15 @@ import pytest
 from jaxtyping import Array
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.evaluation.convergence import cases, errors, orders
-from diffusion_jax.evaluation.exact_levels import between, thinned, with_clean
-from diffusion_jax.oracles import GaussianMixture
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.inversion import invert
 from diffusion_jax.sampling.sample import prior, sample, sample_keys
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.solvers.exponential import psi
+from diffusion_jax.verification.exact_levels import between, thinned, with_clean
+from diffusion_jax.verification.oracles import GaussianMixture
+from diffusion_jax.verification.orders import cases, errors, orders
 from tests.golden.problems import mixture
 
 pytestmark = pytest.mark.usefixtures("x64")

@@ -8,9 +8,6 @@ import numpy as np
 import pytest
 from jaxtyping import Array
 
-from diffusion_jax.evaluation.exact_levels import between, stack, with_clean
-from diffusion_jax.evaluation.moments import exact_moments, moments
-from diffusion_jax.oracles import Gaussian
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.boundary import (
@@ -22,6 +19,9 @@ from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers import solvers
 from diffusion_jax.sampling.solvers.gamma_sampling import GammaSampling
 from diffusion_jax.struct import pytree
+from diffusion_jax.verification.exact_levels import between, stack, with_clean
+from diffusion_jax.verification.moments import exact_moments, moments
+from diffusion_jax.verification.oracles import Gaussian
 from tests.members import ONE_SCHEDULE_EACH
 
 pytestmark = pytest.mark.usefixtures("x64")

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from jaxtyping import Array
 
-from diffusion_jax.oracles import Gaussian
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import X0, convert, predictions
 from diffusion_jax.process.schedules import schedules
@@ -18,6 +17,7 @@ from diffusion_jax.sampling.guidance import (
     guidance,
 )
 from diffusion_jax.sampling.guidance.scales import from_pipeline, from_weight
+from diffusion_jax.verification.oracles import Gaussian
 from tests.golden.problems import mixture
 from tests.members import PREDICTIONS
 

@@ -9,7 +9,6 @@ import pytest
 from jaxtyping import Array
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.oracles import GaussianMixture
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.denoisers import Denoiser
@@ -17,6 +16,7 @@ from diffusion_jax.sampling.grids import Nodes, grids
 from diffusion_jax.sampling.guidance import Course, Guidance, guidance
 from diffusion_jax.sampling.sample import prior, sample, sample_keys
 from diffusion_jax.sampling.solvers import Solver, solvers
+from diffusion_jax.verification.oracles import GaussianMixture
 from tests.golden.problems import mixture
 from tests.members import GUIDANCE
 from tests.sampling.exact import compiled

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from jaxtyping import Array
 
-from diffusion_jax.oracles import Gaussian
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import Nodes, grids
 from diffusion_jax.sampling.guidance import Course, guidance
 from diffusion_jax.sampling.sample import sample, sample_keys
 from diffusion_jax.sampling.solvers import solvers
+from diffusion_jax.verification.oracles import Gaussian
 from tests.golden.problems import mixture
 from tests.sampling.exact import compiled
 

@@ -9,8 +9,6 @@ import pytest
 from jaxtyping import Array
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.evaluation.exact_levels import order_of
-from diffusion_jax.oracles import Gaussian
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.editing import edit, last_part
@@ -18,6 +16,8 @@ from diffusion_jax.sampling.grids import Nodes, grids, make
 from diffusion_jax.sampling.inversion import invert
 from diffusion_jax.sampling.sample import sample, sample_keys
 from diffusion_jax.sampling.solvers import Solver, solvers
+from diffusion_jax.verification.exact_levels import order_of
+from diffusion_jax.verification.oracles import Gaussian
 from tests.golden.problems import mixture
 
 pytestmark = pytest.mark.usefixtures("x64")

@@ -10,7 +10,6 @@ from jaxtyping import Array
 
 from diffusion_jax.fewstep import fewstep
 from diffusion_jax.fewstep.denoiser import jump_denoiser
-from diffusion_jax.oracles import Gaussian
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.denoisers import Denoiser, JumpDenoiser
@@ -18,6 +17,7 @@ from diffusion_jax.sampling.grids import Nodes, Uniform
 from diffusion_jax.sampling.guidance import Course, guidance
 from diffusion_jax.sampling.sample import prior, sample, sample_keys
 from diffusion_jax.sampling.solvers import solvers
+from diffusion_jax.verification.oracles import Gaussian
 
 pytestmark = pytest.mark.usefixtures("x64")
 

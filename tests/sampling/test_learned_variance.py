@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.oracles import Gaussian
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.posterior import posterior
 from diffusion_jax.process.predictions import X0
@@ -18,6 +17,7 @@ from diffusion_jax.sampling.solvers import solvers
 from diffusion_jax.sampling.solvers.ancestral import Ancestral, MeanShift
 from diffusion_jax.sampling.thresholds import Clip, thresholded
 from diffusion_jax.struct import pytree
+from diffusion_jax.verification.oracles import Gaussian
 
 DATA = Gaussian(mean=jnp.array([0.3, -0.5]), std=jnp.array([0.5, 1.5]))
 NODES = Uniform()(schedules.make("cosine"), 4)

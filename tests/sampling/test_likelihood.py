@@ -8,7 +8,6 @@ from jaxtyping import Array
 from scipy.integrate import quad
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.oracles import Gaussian, GaussianMixture
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.integrate import Integrator
@@ -21,6 +20,7 @@ from diffusion_jax.sampling.likelihood import (
     prior_log_density,
 )
 from diffusion_jax.sampling.sample import sample_keys
+from diffusion_jax.verification.oracles import Gaussian, GaussianMixture
 from tests.golden.problems import mixture
 from tests.members import ONE_SCHEDULE_EACH
 

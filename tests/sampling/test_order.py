@@ -9,9 +9,13 @@ import pytest
 from jaxtyping import Array
 from scipy.integrate import solve_ivp
 
-from diffusion_jax.evaluation import convergence
-from diffusion_jax.evaluation.convergence import STEPS, Cases, cases, orders, run
-from diffusion_jax.evaluation.exact_levels import (
+from diffusion_jax.process.level import Level
+from diffusion_jax.process.predictions import predictions
+from diffusion_jax.process.schedules import schedules
+from diffusion_jax.process.schedules.table import Table
+from diffusion_jax.sampling.solvers import solvers
+from diffusion_jax.verification import orders as measured_orders
+from diffusion_jax.verification.exact_levels import (
     between,
     order_of,
     stack,
@@ -19,11 +23,7 @@ from diffusion_jax.evaluation.exact_levels import (
     thinned,
     with_clean,
 )
-from diffusion_jax.process.level import Level
-from diffusion_jax.process.predictions import predictions
-from diffusion_jax.process.schedules import schedules
-from diffusion_jax.process.schedules.table import Table
-from diffusion_jax.sampling.solvers import solvers
+from diffusion_jax.verification.orders import STEPS, Cases, cases, orders, run
 from tests.golden.problems import mixture
 from tests.members import PREDICTIONS, SCHEDULES, SOLVERS
 
@@ -53,7 +53,7 @@ def _cases_are_made_once() -> None:
 @functools.cache
 def measured(spec: str) -> dict[tuple[str, str], dict[int, float]]:
     """Distance from the exact flow by step count, for every (schedule, prediction)."""
-    return convergence.errors(solvers.make(spec), all_cases())
+    return measured_orders.errors(solvers.make(spec), all_cases())
 
 
 @pytest.mark.optimized
@@ -76,7 +76,7 @@ def test_order(solver: str, schedule: str) -> None:
         stated = min(stated, 2)  # in its time the velocity has a kink in the middle
     if (solver, schedule) in LATE:
         more = cases((schedule,), PREDICTIONS, LATE_STEPS)
-        found = convergence.errors(solvers.make(solver), more)
+        found = measured_orders.errors(solvers.make(solver), more)
     for (_, prediction), order in orders(found).items():
         assert abs(order - stated) < TOLERANCE, f"{prediction}: {order:.2f}, stated {stated}"
 

@@ -10,10 +10,7 @@ from jax.tree_util import Partial
 from jaxtyping import Array
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.evaluation.exact_levels import stack
-from diffusion_jax.evaluation.measure import Plan, Way
-from diffusion_jax.evaluation.moments import exact_moments, moments
-from diffusion_jax.oracles import Gaussian, GaussianMixture
+from diffusion_jax.inference.measure import Plan, Way
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.course import next_level
@@ -22,6 +19,9 @@ from diffusion_jax.sampling.guidance import guidance
 from diffusion_jax.sampling.sample import check_start, prior, sample, sample_keys
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.thresholds import NoThreshold
+from diffusion_jax.verification.exact_levels import stack
+from diffusion_jax.verification.moments import exact_moments, moments
+from diffusion_jax.verification.oracles import Gaussian, GaussianMixture
 from tests.golden.padding import pad
 from tests.golden.problems import mixture
 from tests.sampling.exact import compiled

@@ -12,8 +12,6 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.evaluation.exact_levels import stack, through, with_clean
-from diffusion_jax.oracles import Gaussian
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import Schedule, schedules
@@ -21,6 +19,8 @@ from diffusion_jax.sampling.grids import Nodes, grids, make
 from diffusion_jax.sampling.sample import check_start, prior, sample, sample_keys
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.solvers.restart import Restart
+from diffusion_jax.verification.exact_levels import stack, through, with_clean
+from diffusion_jax.verification.oracles import Gaussian
 from tests.golden.problems import mixture
 from tests.members import CLEAN_GRIDS, GRIDS, ONE_SCHEDULE_EACH, SOLVERS, optimized
 from tests.sampling.exact import compiled

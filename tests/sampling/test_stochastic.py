@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from jaxtyping import Array
 
-from diffusion_jax.evaluation.exact_levels import between, order_of, stack, thinned, with_clean
-from diffusion_jax.evaluation.moments import exact_moments
-from diffusion_jax.evaluation.moments import moments as moments_of
-from diffusion_jax.oracles import Gaussian
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers import Solver, State, solvers
+from diffusion_jax.verification.exact_levels import between, order_of, stack, thinned, with_clean
+from diffusion_jax.verification.moments import exact_moments
+from diffusion_jax.verification.moments import moments as moments_of
+from diffusion_jax.verification.oracles import Gaussian
 from tests.members import ONE_SCHEDULE_EACH, SOLVERS
 
 pytestmark = pytest.mark.usefixtures("x64")

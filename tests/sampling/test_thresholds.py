@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffusion_jax.oracles import Gaussian
 from diffusion_jax.process.level import Level
 from diffusion_jax.sampling.thresholds import Threshold, thresholded, thresholds
+from diffusion_jax.verification.oracles import Gaussian
 from tests.members import THRESHOLDS
 
 X0 = np.random.default_rng(0).normal(size=(4, 3, 5)) * np.array([0.2, 1.0, 3.0, 9.0])[:, None, None]

@@ -4,7 +4,7 @@ import sys
 
 import jax
 
-from diffusion_jax.training import devices
+from diffusion_jax.parallel import devices
 from experiments import cli, compare
 from tests.sweeps import tiny
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from diffusion_jax.data.dataset import datasets
-from diffusion_jax.evaluation.generate import Path
-from diffusion_jax.evaluation.measure import Cell, Way
-from diffusion_jax.evaluation.real import Real
-from diffusion_jax.evaluation.replicates import NO_NUMBER, compare
+from diffusion_jax.inference.generate import Path
+from diffusion_jax.inference.measure import Cell, Way
+from diffusion_jax.metrics.real import Real
 from diffusion_jax.process.level import Level
+from diffusion_jax.statistics.replicates import NO_NUMBER, compare
 from diffusion_jax.sweeps.unit import of_samples
 
 COUNT = 8

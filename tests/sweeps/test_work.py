@@ -17,11 +17,11 @@ from ml_collections import ConfigDict
 from diffusion_jax.errors import UserError
 from diffusion_jax.reports import content, sweep_page, sweep_results
 from diffusion_jax.reports.sweep_content import SweepReport
+from diffusion_jax.runs.lock import locked
+from diffusion_jax.runs.progress import Progress
 from diffusion_jax.sweeps import Sweep, axis, choice, listed, outcomes, product, unit
 from diffusion_jax.sweeps.plan import Plan, make_plan
 from diffusion_jax.sweeps.work import work
-from diffusion_jax.training.lock import locked
-from diffusion_jax.training.progress import Progress
 from experiments import compare
 from tests.sweeps import tiny
 from tests.training.commands import finish, start

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from diffusion_jax.training.progress import Advance, Progress
+from diffusion_jax.runs.progress import Advance, Progress
 
 
 class AtStep(Progress):

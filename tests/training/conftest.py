@@ -6,7 +6,7 @@ import jax
 import pytest
 from ml_collections import ConfigDict
 
-from diffusion_jax.training import devices
+from diffusion_jax.parallel import devices
 from tests.training import points, points_config
 
 __all__ = ["points"]

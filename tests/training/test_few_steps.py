@@ -13,17 +13,17 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import datasets
 from diffusion_jax.errors import UserError
-from diffusion_jax.evaluation.generate import Sampler, generate
-from diffusion_jax.evaluation.heldout import LogSNRBins, held_out
-from diffusion_jax.evaluation.measure import Plan
 from diffusion_jax.fewstep import fewstep
+from diffusion_jax.inference.generate import Sampler, generate
+from diffusion_jax.inference.measure import Plan
+from diffusion_jax.metrics.heldout import LogSNRBins, held_out
+from diffusion_jax.runs.stopped import Stopped
 from diffusion_jax.sampling.denoisers import JumpDenoiser
 from diffusion_jax.sampling.grids import Uniform
 from diffusion_jax.sampling.guidance import guidance
 from diffusion_jax.sampling.solvers import solvers
 from diffusion_jax.training.arms import arm_settings, objectives
 from diffusion_jax.training.loop import train
-from diffusion_jax.training.stopped import Stopped
 from diffusion_jax.training.trained import TrainedArm, load_arms
 from tests.training import points_config
 from tests.training.at_step import AtStep

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.objective import Objective, Points
 from diffusion_jax.process.schedules import Learnable
+from diffusion_jax.runs.state import TrainState
 from diffusion_jax.training.arms import objectives
 from diffusion_jax.training.draws import Draws, draw
 from diffusion_jax.training.ema import averages
@@ -22,7 +23,6 @@ from diffusion_jax.training.inputs import Inputs, first_history, losses_at_level
 from diffusion_jax.training.learned_schedule import KEY, first_params, with_learned
 from diffusion_jax.training.loop import train
 from diffusion_jax.training.optimizers import optimizers
-from diffusion_jax.training.state import TrainState
 from diffusion_jax.training.step import make_train_step
 from diffusion_jax.training.trained import TrainedArm, load_arms
 
@@ -64,7 +64,7 @@ def learned() -> tuple[Objective, Objective, Any]:
         return dataclasses.replace(state, params=kept), metrics
 
     first = first_params(aim, {"w": jnp.float32(1)})
-    state = TrainState.create(first, optimizer, first_history(aim))
+    state = TrainState.create(first, optimizer.transformation(), first_history(aim))
     keys = jax.random.split(jax.random.key(5), STEPS)
     state, metrics = jax.jit(lambda state: jax.lax.scan(next_step, state, keys))(state)
     return aim, with_learned(aim, state.params), metrics
@@ -111,7 +111,7 @@ def test_the_network_is_trained_as_by_a_schedule_that_is_told() -> None:
     draws = Draws(U, eps, U > 2, jax.random.split(jax.random.key(0), 64))
     optimizer = optimizers.make("sgd(learning_rate=0.0)", steps=1)
     hyper = Hyper(optimizer, averages.make("none"), aim=aim)
-    state = TrainState.create(params, optimizer)
+    state = TrainState.create(params, optimizer.transformation())
     inputs = Inputs({"image": x0}, draws, None)
 
     def mean(params: Any) -> jax.Array:

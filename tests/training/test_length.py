@@ -11,10 +11,10 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.fewstep import Networks, fewstep
+from diffusion_jax.runs.metrics_log import FILE
+from diffusion_jax.runs.run import Run
 from diffusion_jax.training.loop import train
-from diffusion_jax.training.metrics import FILE
 from diffusion_jax.training.optimizers import Adam, decays
-from diffusion_jax.training.runs import Run
 from diffusion_jax.training.trained import load_arms
 
 pytestmark = pytest.mark.usefixtures("one_device")

@@ -12,9 +12,9 @@ import pytest
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.runs.metrics_log import FILE
+from diffusion_jax.runs.stopped import Stopped
 from diffusion_jax.training.loop import train
-from diffusion_jax.training.metrics import FILE
-from diffusion_jax.training.stopped import Stopped
 from diffusion_jax.training.trained import TrainedArm, load_arms
 from tests.training.at_step import AtStep
 

@@ -10,13 +10,13 @@ import pytest
 from ml_collections import ConfigDict
 
 from diffusion_jax.process.objective import Objective
+from diffusion_jax.runs.state import TrainState
 from diffusion_jax.training.draws import draw
 from diffusion_jax.training.ema import averages
 from diffusion_jax.training.hyper import Hyper
 from diffusion_jax.training.inputs import Inputs, first_history
 from diffusion_jax.training.loop import train
 from diffusion_jax.training.optimizers import optimizers
-from diffusion_jax.training.state import TrainState
 from diffusion_jax.training.step import make_train_step
 from diffusion_jax.training.trained import TrainedArm, load_arms
 
@@ -46,7 +46,7 @@ def gradients(times: str, microbatches: int = 1) -> tuple[TrainState, np.ndarray
         state, metrics = step(state, hyper, Inputs({}, draws, None))
         return state, metrics["grad_norm"]
 
-    first = TrainState.create({"w": jnp.float32(1)}, OPTIMIZER, first_history(aim))
+    first = TrainState.create({"w": jnp.float32(1)}, OPTIMIZER.transformation(), first_history(aim))
     keys = jax.random.split(jax.random.key(3), STEPS)
     state, found = jax.jit(lambda: jax.lax.scan(next_step, first, keys))()
     return state, np.asarray(found)

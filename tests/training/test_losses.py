@@ -10,16 +10,16 @@ import pytest
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.evaluation.generate import Sampler, generate
-from diffusion_jax.evaluation.measure import Plan
+from diffusion_jax.inference.generate import Sampler, generate
+from diffusion_jax.inference.measure import Plan
 from diffusion_jax.networks.initialise import initialise
 from diffusion_jax.networks.score_network import build
+from diffusion_jax.runs.run import BEFORE, Run
 from diffusion_jax.sampling.grids import Uniform
 from diffusion_jax.sampling.guidance import guidance
 from diffusion_jax.sampling.solvers import solvers
 from diffusion_jax.training.arms import objectives
 from diffusion_jax.training.loop import train
-from diffusion_jax.training.runs import BEFORE, Run
 from diffusion_jax.training.trained import TrainedArm, load_arms
 from tests.training import points_config
 

@@ -8,7 +8,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.training import devices
+from diffusion_jax.parallel import devices
 from diffusion_jax.training.loop import train
 from diffusion_jax.training.memory import compiled_bytes
 

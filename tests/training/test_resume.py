@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from diffusion_jax.runs.metrics_log import FILE
 from diffusion_jax.training.loop import train
-from diffusion_jax.training.metrics import FILE
 from diffusion_jax.training.trained import load_arms
 from tests.training import points
 from tests.training.commands import TRAIN, finish, run, start

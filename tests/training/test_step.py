@@ -10,11 +10,11 @@ import optax
 import pytest
 from jax.sharding import PartitionSpec
 
-from diffusion_jax.training.devices import AXIS, by_rows, data_mesh, replicated
+from diffusion_jax.parallel.devices import AXIS, by_rows, data_mesh, replicated
+from diffusion_jax.runs.state import TrainState
 from diffusion_jax.training.ema import averages
 from diffusion_jax.training.hyper import Hyper
 from diffusion_jax.training.optimizers import optimizers
-from diffusion_jax.training.state import TrainState
 from diffusion_jax.training.step import make_train_step
 
 ROWS, FEATURES = 16, 5
@@ -90,14 +90,14 @@ def repeat(step: Any, inputs: Any, state: TrainState) -> TrainState:
 def test_microbatches_give_the_update_of_the_whole_batch(microbatches: int) -> None:
     params, inputs = problem()
     step = jax.jit(make(microbatches=microbatches))
-    close(repeat(step, inputs, TrainState.create(params, OPTIMIZER)), reference())
+    close(repeat(step, inputs, TrainState.create(params, OPTIMIZER.transformation())), reference())
 
 
 @pytest.mark.parametrize(("count", "microbatches"), [(1, 1), (8, 1), (8, 2)])
 def test_any_number_of_devices_gives_the_same_update(count: int, microbatches: int) -> None:
     params, inputs = problem()
     mesh = data_mesh(jax.devices()[:count])
-    state = jax.device_put(TrainState.create(params, OPTIMIZER), replicated(mesh))
+    state = jax.device_put(TrainState.create(params, OPTIMIZER.transformation()), replicated(mesh))
     step = jax.jit(make(microbatches=microbatches), out_shardings=replicated(mesh))
     state = repeat(step, jax.device_put(inputs, by_rows(mesh)), state)
     close(state, reference())
@@ -106,7 +106,7 @@ def test_any_number_of_devices_gives_the_same_update(count: int, microbatches: i
 
 def test_the_same_step_under_pmap_gives_the_same_update() -> None:
     params, inputs = problem()
-    state = TrainState.create(params, OPTIMIZER)
+    state = TrainState.create(params, OPTIMIZER.transformation())
     copies = jax.tree.map(lambda x: jnp.broadcast_to(x, (8, *x.shape)), state)
     shares = jax.tree.map(lambda x: x.reshape(8, ROWS // 8, *x.shape[1:]), inputs)
     mapped = jax.pmap(make(axis_name=AXIS), axis_name=AXIS, in_axes=(0, None, 0))
@@ -125,12 +125,15 @@ def test_the_same_step_under_shard_map_gives_the_same_update(check: bool) -> Non
         out_specs=PartitionSpec(),
         check_vma=check,
     )
-    close(repeat(jax.jit(mapped), inputs, TrainState.create(params, OPTIMIZER)), reference())
+    close(
+        repeat(jax.jit(mapped), inputs, TrainState.create(params, OPTIMIZER.transformation())),
+        reference(),
+    )
 
 
 def test_metrics_are_those_of_the_whole_batch_before_the_update() -> None:
     params, inputs = problem()
-    state = TrainState.create(params, OPTIMIZER)
+    state = TrainState.create(params, OPTIMIZER.transformation())
     _, metrics = jax.jit(make(microbatches=4))(state, HYPER, inputs)
     gradient = jax.grad(lambda p: row_losses(p, inputs).mean())(params)
     assert float(metrics["loss"]) == pytest.approx(

@@ -10,11 +10,12 @@ import pytest
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.parallel import devices
+from diffusion_jax.runs.metrics_log import read_metrics
 from diffusion_jax.sealed import unseal
-from diffusion_jax.training import arrange, devices
+from diffusion_jax.training import arrange
 from diffusion_jax.training.arrange import FILE, bytes_needed
 from diffusion_jax.training.loop import train
-from diffusion_jax.training.metrics import read_metrics
 from diffusion_jax.training.trained import TrainedArm, load_arms
 
 ARMS = {

@@ -127,7 +127,7 @@ def sample_posterior(
 ) -> tuple[Float[Array, "batch ..."], Any]:
     """`sample`, given an observation: the same arguments, after the posterior.
 
-    >>> from diffusion_jax.oracles import Gaussian
+    >>> from diffusion_jax.verification.oracles import Gaussian
     >>> from diffusion_jax.process.schedules import schedules
     >>> from diffusion_jax.sampling.grids import Karras
     >>> from diffusion_jax.sampling.inverse import Mask, posteriors

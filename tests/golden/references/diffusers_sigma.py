@@ -10,12 +10,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from diffusion_jax.oracles import GaussianMixture
 from diffusion_jax.process.preconditioning import input_scale
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import grids
 from diffusion_jax.sampling.solvers import Solver, solvers
+from diffusion_jax.verification.oracles import GaussianMixture
 from tests.golden.check import Comparison, Comparisons, Deliberate, Fault, checks, known, same
 from tests.golden.diffusers import (
     Config,

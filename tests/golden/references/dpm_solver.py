@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from diffusion_jax.oracles import GaussianMixture
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import X0, Prediction, convert, predictions
 from diffusion_jax.process.schedules import Schedule
@@ -17,6 +16,7 @@ from diffusion_jax.sampling.guidance.classifier_free import ClassifierFree
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.thresholds import thresholds
 from diffusion_jax.struct import pytree, static
+from diffusion_jax.verification.oracles import GaussianMixture
 from tests.golden.check import Comparison, Comparisons, Known, Uncovered, checks, known, same
 from tests.golden.diffusers import Thresholded, outputs
 from tests.golden.load import Case

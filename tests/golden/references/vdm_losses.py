@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from diffusion_jax.oracles import Gaussian
 from diffusion_jax.process.bound import BITS, prior_term
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.objective import Objective
@@ -22,6 +21,7 @@ from diffusion_jax.process.schedules import Schedule, schedules
 from diffusion_jax.process.times import times
 from diffusion_jax.process.weightings import weightings
 from diffusion_jax.sampling.solvers import solvers
+from diffusion_jax.verification.oracles import Gaussian
 from tests.golden.check import Comparisons, checks, known, same
 from tests.golden.load import Case
 from tests.golden.losses import levels, loss_of, mixed, restated

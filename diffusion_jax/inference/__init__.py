@@ -1,0 +1,1 @@
+"""From trained arms to samples, restorations and measured results."""

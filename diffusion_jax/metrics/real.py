@@ -1,0 +1,128 @@
+"""Real pictures that samples are held against, and their features, made once for all arms."""
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from diffusion_jax.data.dataset import Dataset, Example, Source
+from diffusion_jax.metrics.distance import Features
+from diffusion_jax.metrics.features import Extractor, FeatureMap
+from diffusion_jax.metrics.neighbours import (
+    Chunk,
+    Nearest,
+    all_alike,
+    nearest,
+    nearest_other,
+)
+
+Pictures = UInt8[np.ndarray, "count height width channels"]
+
+REFERENCE = 1000  # test pictures that distances are measured to
+MEMORY = 60_000  # training pictures that samples are held against
+CHUNK_VALUES = 2**22  # of training pictures at once, of which float64 takes 32 MiB
+
+
+def reference_count(data: Dataset) -> int:
+    """How many of the first test pictures distances are measured to; the others give captions."""
+    return min(REFERENCE, len(data.test) // 2)
+
+
+def captioned_pictures(data: Dataset, count: int) -> list[Example]:
+    """The test examples whose captions samples are asked for.
+
+    They follow those that distances are measured to, and come again where there are not enough.
+    So samples have captions of the data's own frequencies, and these pictures, measured like
+    samples, are what a perfect model would paint.
+    """
+    first = reference_count(data)
+    rest = len(data.test) - first
+    return data.test.__getitems__([first + i % rest for i in range(count)])
+
+
+@dataclasses.dataclass(frozen=True)
+class Real:
+    """Real pictures that samples are held against, and their features, made once for all arms.
+
+    Attributes:
+        data: the data set; distances are measured to the first `reference_count` test pictures.
+        count: test pictures after those whose captions samples have, see `captioned_pictures`.
+    """
+
+    data: Dataset
+    count: int
+
+    @property
+    def captions(self) -> tuple[str, ...]:
+        """Of the samples."""
+        return tuple(example["caption"] for example in captioned_pictures(self.data, self.count))
+
+    @functools.cached_property
+    def pictures(self) -> Pictures:
+        """Those that have the captions of the samples."""
+        return np.stack([example["image"] for example in captioned_pictures(self.data, self.count)])
+
+    @functools.cached_property
+    def _extractors(self) -> dict[FeatureMap, Extractor]:
+        return {}
+
+    def extractor(self, features: FeatureMap) -> Extractor:
+        """Features fitted to this data."""
+        if features not in self._extractors:
+            self._extractors[features] = features.fit(self.data)
+        return self._extractors[features]
+
+    @functools.cached_property
+    def _reference(self) -> dict[FeatureMap, Features]:
+        return {}
+
+    def reference(self, features: FeatureMap) -> Features:
+        """Of the test pictures that distances are measured to."""
+        if features not in self._reference:
+            pictures = _first(self.data.test, reference_count(self.data))
+            self._reference[features] = self.extractor(features)(pictures)
+        return self._reference[features]
+
+    @property
+    def train_count(self) -> int:
+        """How many training pictures samples are held against."""
+        return min(MEMORY, len(self.data.train))
+
+    def train(self) -> Iterator[Pictures]:
+        """Those training pictures, in chunks of about `CHUNK_VALUES` values."""
+        size = max(CHUNK_VALUES // (self.data.size**2 * self.data.channels), 1)
+        for start in range(0, self.train_count, size):
+            stop = min(start + size, self.train_count)
+            examples = self.data.train.__getitems__(range(start, stop))
+            yield np.stack([example["image"] for example in examples])
+
+    @functools.cached_property
+    def train_is_one_picture(self) -> bool:
+        """Whether training pictures are all alike, see `neighbours.ALIKE`; reads but two often."""
+        return all_alike(self.train())
+
+    @functools.cached_property
+    def _nearest(self) -> dict[tuple[FeatureMap, int], Nearest]:
+        return {}
+
+    def nearest(self, features: FeatureMap, pictures: Pictures) -> Nearest:
+        """The nearest training pictures, sought once for all metrics."""
+        key = features, hash(pictures.tobytes())
+        if key not in self._nearest:
+            extract = self.extractor(features)
+            self._nearest[key] = nearest(extract(pictures), self._train_chunks(extract))
+        return self._nearest[key]
+
+    def nearest_other(self, features: FeatureMap, pictures: Pictures) -> Float[np.ndarray, "count"]:
+        """Distances to the nearest training pictures that are not the nearest over again."""
+        extract, first = self.extractor(features), self.nearest(features, pictures)
+        return nearest_other(extract(pictures), first, self._train_chunks(extract))
+
+    def _train_chunks(self, extract: Extractor) -> Iterator[Chunk]:
+        return ((extract(pictures), pictures) for pictures in self.train())
+
+
+def _first(source: Source, count: int) -> Pictures:
+    return np.stack([example["image"] for example in source.__getitems__(range(count))])

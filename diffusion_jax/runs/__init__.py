@@ -1,0 +1,1 @@
+"""The run folder: config, lock, checkpoints, logs, and what the run depended on."""

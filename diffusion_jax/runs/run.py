@@ -1,0 +1,340 @@
+"""The run folder: what was asked for, with what, and what came of it.
+
+config.json        every setting, as given
+tokenizer.json     the words that captions may use
+data.json          shape of the pictures, names of the classes
+environment.json   versions, git revision and hardware, one entry per start
+metrics.jsonl      see `metrics`
+execution.json     see `arrange`
+tensorboard/       the same for TensorBoard
+checkpoints/       see `checkpoints`
+
+All of JSON is sealed, see `sealed`.
+"""
+
+import contextlib
+import dataclasses
+import json
+import operator
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from diffusion_jax.data.dataset import Dataset
+from diffusion_jax.data.tokenizer import Tokenizer
+from diffusion_jax.errors import UserError
+from diffusion_jax.files import TEMPORARY, save, user_path
+from diffusion_jax.parallel.devices import is_primary
+from diffusion_jax.registry import parse
+from diffusion_jax.runs import environment
+from diffusion_jax.runs.fields import check_fields
+from diffusion_jax.runs.lock import LOCK
+from diffusion_jax.runs.written import as_dict
+from diffusion_jax.sealed import Damaged, read_sealed, save_sealed, seal, unseal
+
+CONFIG, TOKENIZER, DATA = "config.json", "tokenizer.json", "data.json"
+ENVIRONMENT = "environment.json"
+FINGERPRINT = "fingerprint"
+REMEDY = "put a copy of it back, or delete the run folder to start over"
+
+# What training depends on. Other settings (how to sample, how to report) may change at any time.
+DECISIVE = (
+    *("seed", "data", "flip", "network", "text", "schedule", "prediction", "times"),
+    *("weighting", "sigma_data", "loss", "arms", "optimizer", "training"),
+    *("fewstep", "teacher", "teacher_guidance", "start_from"),
+)
+# What older runs were trained with, and are sampled with, whose configs do not say it.
+BEFORE: dict[str, Any] = {
+    "baseline": "",
+    "loss": "squared",
+    "fewstep": "none",
+    "teacher": "",
+    "teacher_guidance": "none",
+    "start_from": "",
+    "training": {"execution": "apart", "diverged": "stop", "keep_steps": ()},
+    "sampling": {
+        "headline_count": 64,
+        **dict.fromkeys(("threshold", "operator", "posterior"), "none"),
+        "metrics": ("exact_match", "frechet", "kernel", "neighbour_ratio", "copies"),
+    },
+}
+# Of these, what a run may be continued with; see `length` for steps.
+CHANGEABLE = tuple(
+    f"training.{name}"
+    for name in (
+        *("steps", "log_every", "checkpoint_every", "keep", "keep_steps"),
+        *("execution", "microbatches", "diverged"),
+    )
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class DataFacts:
+    """What a trained network must know of its data set, so that sampling needs no data.
+
+    Attributes:
+        tokenizer: reads captions.
+        shape: of a picture, (height, width, channels); (features,) for vectors.
+        class_names: what labels stand for.
+        fingerprint: of what is trained on, where the source tells one; "" in older runs.
+    """
+
+    tokenizer: Tokenizer
+    shape: tuple[int, ...]
+    class_names: tuple[str, ...]
+    fingerprint: str = ""
+
+    @staticmethod
+    def of(data: Dataset) -> "DataFacts":
+        """The facts of a data set."""
+        shape = data.train[0]["image"].shape
+        fingerprint = getattr(data.train, "fingerprint", "")
+        return DataFacts(data.tokenizer, shape, data.class_names, fingerprint)
+
+    def fits(self, there: "DataFacts") -> bool:
+        """Whether a run with the facts `there` was trained on this data, as far as it says."""
+        return there == (self if there.fingerprint else dataclasses.replace(self, fingerprint=""))
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run folder and what its files say.
+
+    Attributes:
+        folder: the folder.
+        config: the settings.
+        facts: of the data set.
+    """
+
+    folder: Path
+    config: ConfigDict
+    facts: DataFacts
+
+    @staticmethod
+    def create(config: ConfigDict, facts: DataFacts) -> "Run":
+        """Makes the folder `config.run_dir`, or opens it to continue the same run.
+
+        Raises:
+            UserError: the folder holds something else, or a run with other settings or data; or
+                there is no room. Nothing has been changed then.
+        """
+        check_fields(config)
+        folder = user_path(config.run_dir)
+        plain = as_plain(config)
+        if (folder / CONFIG).exists():
+            _refuse_other(folder, plain, facts)
+        else:
+            _refuse_foreign(folder)
+        if is_primary():
+            try:
+                _write(folder, plain, facts)
+            except UserError:
+                if not is_run(folder):
+                    _remove(folder)
+                raise
+        return Run(folder, from_plain(plain), facts)
+
+    @staticmethod
+    def of(config: ConfigDict) -> "Run":
+        """Opens the run folder of a config, to use what was trained there.
+
+        Raises:
+            UserError: there is none, or it holds a run with other settings.
+        """
+        check_fields(config)
+        run = Run.load(config.run_dir)
+        _refuse_other(run.folder, as_plain(config), run.facts)
+        return run
+
+    @staticmethod
+    def load(folder: str | Path) -> "Run":
+        """Opens a run folder that exists.
+
+        Raises:
+            UserError: it does not exist, is no run folder, or its files cannot be read.
+        """
+        folder = user_path(folder)
+        if not folder.is_dir():
+            raise UserError(f"No run folder {folder}. Make one with python -m experiments.train.")
+        if not (folder / CONFIG).exists():
+            raise UserError(f"{folder} is not a run folder: it has no {CONFIG}.")
+        plain = _read_config(folder)
+        try:
+            config = from_plain(plain)
+        except ValueError as error:
+            raise UserError(f"{folder / CONFIG} is damaged: {REMEDY} ({error}).") from None
+        return Run(folder, config, _read_facts(folder))
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    plain = read_sealed(folder / CONFIG, REMEDY)
+    if not isinstance(plain, dict):
+        raise UserError(f"{folder / CONFIG} is damaged: {REMEDY} (it holds no config).")
+    try:
+        plain = completed(plain)
+    except TypeError:
+        raise UserError(
+            f"{folder / CONFIG} is damaged: {REMEDY} (a section of it is none)."
+        ) from None
+    told = read_sealed(folder / DATA, REMEDY)
+    if isinstance(told, dict) and FINGERPRINT not in told and isinstance(plain.get("data"), str):
+        plain["data"] = with_split(plain["data"], "captions")
+    return plain
+
+
+def completed(plain: dict[str, Any]) -> dict[str, Any]:
+    """A config with the fields that were added since it was written."""
+    sections = {name: BEFORE[name] | plain.get(name, {}) for name in ("training", "sampling")}
+    return {**BEFORE, **plain, **sections}
+
+
+def with_split(data: str, split: str) -> str:
+    """The spec of a data set which says how a folder is split, where it did not say.
+
+    Folders were split by captions in runs that have no fingerprint of their data.
+
+    >>> with_split("folder(path='a')", "captions"), with_split("mnist()", "captions")
+    ("folder(path='a', split='captions')", 'mnist()')
+    """
+    spec = parse(data, "data set")
+    if spec.name != "folder" or "split" in spec.settings:
+        return data
+    return f"{data.rstrip().removesuffix(')').rstrip().removesuffix(',')}, split={split!r})"
+
+
+def _read_facts(folder: Path) -> DataFacts:
+    data = read_sealed(folder / DATA, REMEDY)
+    words = json.dumps(read_sealed(folder / TOKENIZER, REMEDY))
+    try:
+        tokenizer = Tokenizer.from_json(words)
+    except UserError as error:
+        raise UserError(f"{folder / TOKENIZER} is damaged: {error}") from error
+    try:
+        shape, class_names = tuple(map(operator.index, data["shape"])), tuple(data["class_names"])
+    except (KeyError, TypeError):
+        raise UserError(
+            f"{folder / DATA} is damaged: {REMEDY} (shape or class_names is missing)."
+        ) from None
+    return DataFacts(tokenizer, shape, class_names, str(data.get(FINGERPRINT, "")))
+
+
+def is_run(folder: str | Path) -> bool:
+    """Whether a folder is a run folder."""
+    return (user_path(folder) / CONFIG).exists()
+
+
+def as_plain(config: ConfigDict) -> dict[str, Any]:
+    """A config as JSON would give it back, in the order in which it was written."""
+    plain: dict[str, Any] = json.loads(json.dumps(as_dict(config)))
+    return plain
+
+
+def from_plain(plain: dict[str, Any]) -> ConfigDict:
+    """The inverse of `as_plain`; lists become tuples again.
+
+    Raises:
+        ValueError: it is nested more deeply than any config.
+    """
+    try:
+        return ConfigDict(_tuples(plain))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _write(folder: Path, plain: dict[str, Any], facts: DataFacts) -> None:
+    starts = [*_read_starts(folder / ENVIRONMENT), environment.describe()]
+    save(json.dumps([seal(start) for start in starts], indent=2) + "\n", folder / ENVIRONMENT)
+    save_sealed(json.loads(facts.tokenizer.to_json()), folder / TOKENIZER)
+    data = {"shape": facts.shape, "class_names": facts.class_names, FINGERPRINT: facts.fingerprint}
+    save_sealed(data, folder / DATA)
+    # Last, as it makes the folder a run folder.
+    save_sealed(plain, folder / CONFIG)
+
+
+def _read_starts(path: Path) -> list[dict[str, Any]]:
+    """What was said of each start so far; none if there is no such file."""
+    if not path.exists():
+        return []
+    remedy = "delete it to go on, without what it says of earlier starts"
+    starts = read_sealed(path, remedy)
+    if not isinstance(starts, list):
+        raise UserError(f"{path} is damaged: {remedy} (it holds no list of starts).")
+    try:
+        return [unseal(start) for start in starts]
+    except Damaged as error:
+        raise UserError(f"{path} is damaged: {remedy} ({error}).") from None
+
+
+def _remove(folder: Path) -> None:
+    """Removes what a start that failed has written."""
+    for name in (ENVIRONMENT, TOKENIZER, DATA):
+        (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # it holds a lock, which will remove it
+        folder.rmdir()
+
+
+def clear(folder: Path) -> None:
+    """Removes a run of which nothing has been trained, so that the folder serves another."""
+    for path in folder.iterdir():
+        if path.name == LOCK:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if not folder.is_dir():
+        if folder.exists():
+            raise UserError(f"run_dir {folder} is a file: choose a new folder.")
+        return
+    ours = (TOKENIZER, DATA, ENVIRONMENT, LOCK)  # of a start that was cut off
+    names = [path.name for path in sorted(folder.iterdir())]
+    foreign = [n for n in names if n not in ours and not n.endswith(TEMPORARY)]
+    if foreign:
+        raise UserError(
+            f"run_dir {folder} is not empty ({', '.join(foreign[:3])}) and no run folder: "
+            "choose an empty or new folder."
+        )
+
+
+def _refuse_other(folder: Path, plain: dict[str, Any], facts: DataFacts) -> None:
+    there, here = (
+        {key: value for key, value in decisive(each) if key not in CHANGEABLE}
+        for each in (_read_config(folder), plain)
+    )
+    advice = "Choose another --config.run_dir, or delete the folder to start over."
+    for key in sorted(there.keys() | here.keys()):
+        old, new = there.get(key), here.get(key)
+        if old != new:
+            raise UserError(f"{folder} holds a run with {key} = {old!r}, not {new!r}. {advice}")
+    if not facts.fits(Run.load(folder).facts):
+        raise UserError(
+            f"{folder} holds a run on other training pictures, or captions or classes with other "
+            f"words: the data set has changed. {advice}"
+        )
+
+
+def decisive(plain: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Full names and values of the fields that training depends on, and how long it takes."""
+    for key, value in _flat(plain):
+        if key.split(".")[0] in DECISIVE:
+            yield key, value
+
+
+def _flat(plain: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in plain.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

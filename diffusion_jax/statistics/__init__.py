@@ -1,0 +1,1 @@
+"""Differences between arms: paired, over training seeds, with intervals and verdicts."""

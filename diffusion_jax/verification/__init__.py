@@ -1,0 +1,1 @@
+"""What solvers are proven by: exact oracles, exact moments, measured orders."""
