@@ -120,8 +120,8 @@ def _step(program: Any, states: Any, batch: Any, draws: Any) -> None:
 
     for names in program.sharing():
         group = program.one_by_one(names)
-        points = {name: program.points[name](draws.u) for name in names}
-        jax.block_until_ready(group.update(group.join(states), batch, draws, points))
+        targets = {name: program.targets[name](draws.u) for name in names}
+        jax.block_until_ready(group.update(group.join(states), batch, draws, targets))
 
 
 def _step_counts(config: ConfigDict) -> Pair:

@@ -83,7 +83,7 @@ def train(problem: str, arms: int, steps: int, way: str) -> dict[str, float]:
     states = first_states(program, config, facts)[1]()
     names = tuple(program.arms)
     draws = program.draw(np.int32(0))
-    points = {name: program.points[name](draws.u) for name in names}
+    targets = {name: program.targets[name](draws.u) for name in names}
     group: Any = program.one_by_one(names)
     counted = 0.0
     if way == "together":
@@ -92,7 +92,7 @@ def train(problem: str, arms: int, steps: int, way: str) -> dict[str, float]:
     joined, taken = group.join(states), []
     for step in range(steps):
         start = time.perf_counter()
-        joined, _ = group.update(joined, batch, draws, points)
+        joined, _ = group.update(joined, batch, draws, targets)
         if step >= WARM:
             jax.block_until_ready(joined)
             taken.append(time.perf_counter() - start)

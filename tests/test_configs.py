@@ -89,7 +89,7 @@ def test_arms_of_the_same_weight_draw_the_same_levels() -> None:
     points = {}
     for trial in trials:
         (objective,) = objectives(trial.config).values()
-        points[trial.arm] = objective.points(u)
+        points[trial.arm] = objective.targets(u)
     edm, flow = points["edm"], points["flow"]
     np.testing.assert_allclose(edm.level.log_snr, flow.level.log_snr, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(edm.weight, flow.weight, rtol=1e-4)

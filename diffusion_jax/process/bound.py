@@ -7,8 +7,8 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.process.gaussians import normal_kl, pixel_log_likelihood
 from diffusion_jax.process.level import Level
-from diffusion_jax.process.points import wide
 from diffusion_jax.process.posterior import ChainStep
+from diffusion_jax.process.targets import wide
 
 BITS = 1 / math.log(2)  # per nat
 

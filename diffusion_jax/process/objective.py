@@ -7,16 +7,16 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.errors import positive
 from diffusion_jax.process.losses import Loss, Squared, losses
-from diffusion_jax.process.points import Points, wide
 from diffusion_jax.process.posterior import chain_step
 from diffusion_jax.process.preconditioning import input_scale, noise_label
 from diffusion_jax.process.predictions import Prediction, predictions
 from diffusion_jax.process.schedules import Schedule, schedules
+from diffusion_jax.process.targets import TrainingTargets, wide
 from diffusion_jax.process.times import Times, at_quantile, times
 from diffusion_jax.process.weightings import Weighting, weightings
 from diffusion_jax.struct import Scalar, pytree
 
-__all__ = ["Network", "Objective", "Points", "denoising_loss"]
+__all__ = ["Network", "Objective", "TrainingTargets", "denoising_loss"]
 
 
 @pytree
@@ -58,7 +58,7 @@ class Objective:
 
         >>> import jax.numpy as jnp
         >>> objective = Objective.make("cosine", "edm", "uniform", "simple")
-        >>> round(float(objective.points(jnp.array([0.5])).level.alpha[0]), 4)
+        >>> round(float(objective.targets(jnp.array([0.5])).level.alpha[0]), 4)
         0.7071
         """
         process = schedules.make(schedule)
@@ -71,16 +71,16 @@ class Objective:
             losses.make(loss),
         )
 
-    def points(self, u: Float[Array, "batch"]) -> Points:
+    def targets(self, u: Float[Array, "batch"]) -> TrainingTargets:
         """Turns uniform draws, (batch,) in (0, 1), into what a training step needs."""
         return self.at(self.times.stratify(u))
 
-    def at(self, u: Float[Array, "batch"]) -> Points:
+    def at(self, u: Float[Array, "batch"]) -> TrainingTargets:
         """What a training step needs at the quantiles u of the training times, each by itself."""
         time, level, slope = at_quantile(self.times, self.schedule, u)
         a, b = self.prediction.coefficients(level)
         chain = self.loss.chain
-        return Points(
+        return TrainingTargets(
             level=level,
             input_scale=input_scale(level, self.sigma_data),
             label=noise_label(level),
@@ -99,7 +99,7 @@ Network = Callable[[Float[Array, "batch ..."], Float[Array, "batch"]], Any]
 
 def denoising_loss(
     network: Network,
-    points: Points,
+    targets: TrainingTargets,
     x0: Float[Array, "batch ..."],
     eps: Float[Array, "batch ..."],
     loss: Loss = SQUARED,
@@ -111,7 +111,7 @@ def denoising_loss(
 
     Args:
         network: (scaled x, label) → prediction of the shape of x, and what else the loss needs.
-        points: levels, targets and weights, (batch,).
+        targets: levels, targets and weights, (batch,).
         x0: data, (batch, ...).
         eps: standard normal noise of the same shape.
         loss: how the output becomes a number.
@@ -119,5 +119,5 @@ def denoising_loss(
     Returns:
         (batch,) losses; nats per dimension for the weighting "elbo".
     """
-    x = points.level.mix(x0, eps)
-    return loss(network(wide(points.input_scale, x) * x, points.label), points, x0, eps)
+    x = targets.level.mix(x0, eps)
+    return loss(network(wide(targets.input_scale, x) * x, targets.label), targets, x0, eps)

@@ -103,7 +103,7 @@ def measure(config: ConfigDict, data: Dataset) -> Cost:
     )
     batch = devices.split_rows(next(stream), mesh)
     draws = program.draw(np.int32(0))
-    points = {name: program.points[name](draws.u)}
+    points = {name: program.targets[name](draws.u)}
     group = program.one_by_one((name,))
     inputs = Inputs(batch, draws, points[name])
     flops = _flops(group.step, states[name], program.arms[name].hyper, inputs)

@@ -118,7 +118,7 @@ def _choose(
 
 
 def _convolves(program: Program, name: str, states: States, batch: Batch, draws: Draws) -> bool:
-    inputs = Inputs(batch, draws, program.points[name](draws.u))
+    inputs = Inputs(batch, draws, program.targets[name](draws.u))
     lowered = jax.jit(program.steps[name]).lower(states[name], program.arms[name].hyper, inputs)
     return "stablehlo.convolution" in lowered.as_text()
 
@@ -148,8 +148,8 @@ def bytes_needed(
     program: Program, group: Together, states: States, batch: Batch, draws: Draws
 ) -> int:
     """Bytes that a step of the group takes on each device, as the compiler counts them."""
-    points = {name: program.points[name](draws.u) for name in group.names}
-    ((lowered, _),) = group.lowered(group.join(states), batch, draws, points)
+    targets = {name: program.targets[name](draws.u) for name in group.names}
+    ((lowered, _),) = group.lowered(group.join(states), batch, draws, targets)
     return compiled_bytes(lowered)
 
 
@@ -157,14 +157,14 @@ def _seconds(
     groups: Sequence[Group], program: Program, states: States, batch: Batch, draws: Draws
 ) -> float:
     """Wall-clock seconds of a step of all groups, the least of some, compilation apart."""
-    points = {name: program.points[name](draws.u) for group in groups for name in group.names}
-    copied = jax.tree.map(lambda x: x.copy(), {name: states[name] for name in points})
+    targets = {name: program.targets[name](draws.u) for group in groups for name in group.names}
+    copied = jax.tree.map(lambda x: x.copy(), {name: states[name] for name in targets})
     joined = [group.join(copied) for group in groups]
     taken = []
     for _ in range(1 + ROUNDS):
         start = time.perf_counter()
         joined = [
-            group.update(state, batch, draws, points)[0]
+            group.update(state, batch, draws, targets)[0]
             for group, state in zip(groups, joined, strict=True)
         ]
         jax.block_until_ready(joined)

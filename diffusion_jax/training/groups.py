@@ -15,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding
 from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.parallel import devices
-from diffusion_jax.process.objective import Points
+from diffusion_jax.process.objective import TrainingTargets
 from diffusion_jax.runs.state import TrainState
 from diffusion_jax.training.draws import Draws
 from diffusion_jax.training.hyper import Hyper
@@ -48,7 +48,7 @@ class Group(Protocol):
         joined: PyTree[Any],
         batch: Batch,
         draws: Draws,
-        points: Mapping[str, Points | None],
+        targets: Mapping[str, TrainingTargets | None],
     ) -> Iterator[tuple[Any, PyTree[Any]]]:
         """The programs of `update`, not compiled yet, each with the states that it is given."""
 
@@ -57,7 +57,7 @@ class Group(Protocol):
         joined: PyTree[Any],
         batch: Batch,
         draws: Draws,
-        points: Mapping[str, Points | None],
+        targets: Mapping[str, TrainingTargets | None],
         dropped: frozenset[str] = frozenset(),
     ) -> tuple[PyTree[Any], dict[str, Metrics]]:
         """One step of its arms, but for those `dropped`; `joined` must not be used afterwards."""
@@ -90,10 +90,10 @@ class OneByOne:
         joined: States,
         batch: Batch,
         draws: Draws,
-        points: Mapping[str, Points | None],
+        targets: Mapping[str, TrainingTargets | None],
     ) -> Iterator[tuple[Any, PyTree[Any]]]:
         for name, hyper in self.hypers.items():
-            inputs = Inputs(batch, draws, points[name])
+            inputs = Inputs(batch, draws, targets[name])
             yield self.step.lower(joined[name], hyper, inputs), joined[name]
 
     def update(
@@ -101,13 +101,13 @@ class OneByOne:
         joined: States,
         batch: Batch,
         draws: Draws,
-        points: Mapping[str, Points | None],
+        targets: Mapping[str, TrainingTargets | None],
         dropped: frozenset[str] = frozenset(),
     ) -> tuple[States, dict[str, Metrics]]:
         states, metrics = dict(joined), {}
         for name, hyper in self.hypers.items():
             if name not in dropped:
-                inputs = Inputs(batch, draws, points[name])
+                inputs = Inputs(batch, draws, targets[name])
                 states[name], metrics[name] = self.step(states[name], hyper, inputs)
         return states, metrics
 
@@ -148,9 +148,9 @@ class Together:
         joined: TrainState,
         batch: Batch,
         draws: Draws,
-        points: Mapping[str, Points | None],
+        targets: Mapping[str, TrainingTargets | None],
     ) -> Iterator[tuple[Any, PyTree[Any]]]:
-        own = [points[name] for name in self.names]
+        own = [targets[name] for name in self.names]
         yield self.step.lower(joined, self.hyper, batch, draws, own), joined
 
     def update(
@@ -158,10 +158,10 @@ class Together:
         joined: TrainState,
         batch: Batch,
         draws: Draws,
-        points: Mapping[str, Points | None],
+        targets: Mapping[str, TrainingTargets | None],
         dropped: frozenset[str] = frozenset(),
     ) -> tuple[TrainState, dict[str, Metrics]]:
-        own = [points[name] for name in self.names]
+        own = [targets[name] for name in self.names]
         joined, metrics = self.step(joined, self.hyper, batch, draws, own)
         # Arms do not meet: what becomes of one that was dropped does not touch the others.
         each = {
@@ -182,7 +182,7 @@ def _unstacked(joined: PyTree[Any], count: int) -> list[PyTree[Any]]:
 
 @functools.cache
 def _mapped(step: TrainStep, arms: NamedSharding, rows: NamedSharding) -> Any:
-    """The compiled step of all arms: (states, hypers, batch, draws, points of each).
+    """The compiled step of all arms: (states, hypers, batch, draws, targets of each).
 
     One object for equal arguments, so that JAX compiles it once.
     """
@@ -192,13 +192,15 @@ def _mapped(step: TrainStep, arms: NamedSharding, rows: NamedSharding) -> Any:
         hypers: Hyper,
         batch: Batch,
         draws: Draws,
-        points: Sequence[Points | None],
+        targets: Sequence[TrainingTargets | None],
     ) -> tuple[TrainState, dict[str, Float[Array, " arms"]]]:
         batch, draws = jax.lax.with_sharding_constraint((batch, draws), rows)
 
-        def one(state: TrainState, hyper: Hyper, own: Points | None) -> tuple[TrainState, Metrics]:
+        def one(
+            state: TrainState, hyper: Hyper, own: TrainingTargets | None
+        ) -> tuple[TrainState, Metrics]:
             return step(state, hyper, Inputs(batch, draws, own))
 
-        return jax.vmap(one)(states, hypers, _stacked(points))
+        return jax.vmap(one)(states, hypers, _stacked(targets))
 
     return jax.jit(mapped, donate_argnums=0, out_shardings=(arms, None))

@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.process.importance import Chosen, LossHistory
-from diffusion_jax.process.objective import Objective, Points
+from diffusion_jax.process.objective import Objective, TrainingTargets
 from diffusion_jax.process.times import LossAware
 from diffusion_jax.runs.state import TrainState
 from diffusion_jax.struct import pytree
@@ -23,13 +23,13 @@ class Inputs:
     Attributes:
         batch: "image" (B, ...) in [-1, 1], "tokens" (B, L), "label" (B,).
         draws: the randomness that all arms share.
-        points: the arm's noise levels, targets and weights; None where the step chooses them.
+        targets: the arm's noise levels, targets and weights; None where the step chooses them.
         chosen: where the training times follow the losses, what the step chose.
     """
 
     batch: dict[str, Array]
     draws: Draws
-    points: Points | None
+    targets: TrainingTargets | None
     chosen: Chosen | None = None
 
 
@@ -51,14 +51,14 @@ def choose(state: TrainState, hyper: Hyper, inputs: Any) -> Any:
 
 
 def losses_at_levels(
-    losses: Callable[[PyTree[Any], Points], Float[Array, " batch"]],
+    losses: Callable[[PyTree[Any], TrainingTargets], Float[Array, " batch"]],
     params: PyTree[Any],
     hyper: Hyper,
     inputs: Inputs,
 ) -> Float[Array, " batch"]:
     """The losses (of parameters, at noise levels) of rows, at those told or chosen."""
-    if inputs.points is not None:
-        return losses(params, inputs.points)
+    if inputs.targets is not None:
+        return losses(params, inputs.targets)
     if hyper.aim is None:
         raise ValueError("no noise levels are told, and no objective to choose them by")
     return learning_losses(losses, params, hyper.aim, inputs.draws.u)

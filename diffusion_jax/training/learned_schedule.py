@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.process.objective import Objective, Points
+from diffusion_jax.process.objective import Objective, TrainingTargets
 from diffusion_jax.process.schedules import Learnable
 
 KEY = "learned_schedule"  # among the parameters of the network
@@ -51,7 +51,7 @@ def with_learned(objective: Objective, params: PyTree[Any]) -> Objective:
 
 
 def learning_losses(
-    losses: Callable[[PyTree[Any], Points], Float[Array, " batch"]],
+    losses: Callable[[PyTree[Any], TrainingTargets], Float[Array, " batch"]],
     params: PyTree[Any],
     objective: Objective,
     u: Float[Array, " batch"],
@@ -64,12 +64,12 @@ def learning_losses(
         objective: of which the schedule is replaced by that among `params`.
         u: quantiles of the training times.
     """
-    points, fixed = with_learned(objective, params).at(u), jax.lax.stop_gradient
+    targets, fixed = with_learned(objective, params).at(u), jax.lax.stop_gradient
     if not learns(objective):
-        return losses(params, points)
+        return losses(params, targets)
     # Two passes in the text; forwards, the compiler sees that they are one.
-    own = losses(params, fixed(points))
-    squared = losses(fixed(params), points) ** 2
+    own = losses(params, fixed(targets))
+    squared = losses(fixed(params), targets) ** 2
     return own + squared - fixed(squared)
 
 

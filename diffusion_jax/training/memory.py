@@ -13,7 +13,7 @@ from diffusion_jax.networks.initialise import parameter_shapes
 from diffusion_jax.networks.memory import pass_bytes
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork
 from diffusion_jax.parallel import devices
-from diffusion_jax.process.objective import Points
+from diffusion_jax.process.objective import TrainingTargets
 from diffusion_jax.training.draws import Draws
 from diffusion_jax.training.groups import Batch, Group
 
@@ -107,7 +107,7 @@ def check_steps(
     joined: Sequence[PyTree[Any]],
     batch: Batch,
     draws: Draws,
-    points: Mapping[str, Points | None],
+    targets: Mapping[str, TrainingTargets | None],
 ) -> None:
     """Refuses steps that do not fit into memory, before one is taken.
 
@@ -116,7 +116,7 @@ def check_steps(
         joined: their states, one for each group.
         batch: any batch, on the devices.
         draws: of any step.
-        points: arm -> its noise levels of that step.
+        targets: arm -> its noise levels of that step.
 
     Raises:
         TooLarge: the largest step takes more than there is, beside the states of all arms.
@@ -124,7 +124,7 @@ def check_steps(
     held = sum(map(array_bytes, joined))
     room = devices.free_memory()
     for group, own in zip(groups, joined, strict=True):
-        for lowered, used in group.lowered(own, batch, draws, points):
+        for lowered, used in group.lowered(own, batch, draws, targets):
             needed = compiled_bytes(lowered) + held - array_bytes(used)
             if needed > room:
                 raise TooLarge(

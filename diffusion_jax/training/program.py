@@ -17,7 +17,7 @@ from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.networks.initialise import initialise
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork
 from diffusion_jax.parallel import devices
-from diffusion_jax.process.objective import Objective, Points
+from diffusion_jax.process.objective import Objective, TrainingTargets
 from diffusion_jax.runs.run import DataFacts
 from diffusion_jax.runs.state import TrainState
 from diffusion_jax.training.arms import Arm, make_arms
@@ -43,7 +43,7 @@ class Program:
         arms: name -> arm.
         mesh: the devices.
         draw: step number, () int32 -> the randomness of that step, split over the mesh.
-        points: arm -> compiled function from `Draws.u`, (B,), to the arm's noise levels and
+        targets: arm -> compiled function from `Draws.u`, (B,), to the arm's noise levels and
             targets; to None where the arm's step chooses them.
         steps: arm -> its training step, not compiled; one and the same for arms that share it.
     """
@@ -51,7 +51,7 @@ class Program:
     arms: dict[str, Arm]
     mesh: Mesh
     draw: Callable[[Any], Draws]
-    points: dict[str, Callable[[Float[Array, " batch"]], Points | None]]
+    targets: dict[str, Callable[[Float[Array, " batch"]], TrainingTargets | None]]
     steps: dict[str, TrainStep]
 
     @staticmethod
@@ -75,14 +75,14 @@ class Program:
         check_settings(config)
         devices.check_batch(config.training.batch_size, config.training.microbatches, mesh)
         arms = make_arms(config, facts, teachers)
-        compiled = jax.jit(_points, out_shardings=devices.by_rows(mesh))
-        points: dict[str, Callable[[Array], Points | None]] = {
+        compiled = jax.jit(_targets, out_shardings=devices.by_rows(mesh))
+        targets: dict[str, Callable[[Array], TrainingTargets | None]] = {
             name: functools.partial(compiled, None if arm.hyper.aim else arm.objective)
             for name, arm in arms.items()
         }
         parts = config.training.microbatches
         steps = {name: _step(arm.network, parts) for name, arm in arms.items()}
-        return Program(arms, mesh, _make_draw(config, facts, mesh), points, steps)
+        return Program(arms, mesh, _make_draw(config, facts, mesh), targets, steps)
 
     def sharing(self) -> list[tuple[str, ...]]:
         """The arms, those together that share a step."""
@@ -128,9 +128,9 @@ def _step(network: ScoreNetwork, microbatches: int) -> TrainStep:
     return make_train_step(score_losses(network), microbatches)
 
 
-def _points(objective: Objective | None, u: Float[Array, " batch"]) -> Points | None:
-    """`Objective.points`, compiled once for all objectives that differ in numbers alone."""
-    return None if objective is None else objective.points(u)
+def _targets(objective: Objective | None, u: Float[Array, " batch"]) -> TrainingTargets | None:
+    """`Objective.targets`, compiled once for all objectives that differ in numbers alone."""
+    return None if objective is None else objective.targets(u)
 
 
 def _make_draw(config: ConfigDict, facts: DataFacts, mesh: Mesh) -> Callable[[Any], Draws]:

@@ -5,7 +5,7 @@ from typing import Any
 from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork, drop_condition
-from diffusion_jax.process.objective import Points, denoising_loss
+from diffusion_jax.process.objective import TrainingTargets, denoising_loss
 from diffusion_jax.runs.state import TrainState
 from diffusion_jax.training.few_steps import few_step_losses
 from diffusion_jax.training.hyper import Hyper
@@ -34,13 +34,13 @@ def score_losses(network: ScoreNetwork) -> SampleLosses:
             return few_step_losses(network, hyper.few_steps, params, state, x0, condition, draws)
         rngs = {"dropout": draws.key[0]}
 
-        def at(params: PyTree[Any], points: Points) -> Float[Array, " batch"]:
+        def at(params: PyTree[Any], targets: TrainingTargets) -> Float[Array, " batch"]:
             def predict(x: Float[Array, "batch ..."], label: Float[Array, " batch"]) -> Any:
                 method = "with_uncertainty" if loss.uncertain else None
                 arguments = (x, label, condition, False)
                 return network.apply({"params": params}, *arguments, rngs=rngs, method=method)
 
-            return denoising_loss(predict, points, batch["image"], draws.eps, loss)
+            return denoising_loss(predict, targets, batch["image"], draws.eps, loss)
 
         return losses_at_levels(at, params, hyper, inputs)
 

@@ -1,7 +1,7 @@
 """The training step: one pure function, compiled once, called for every arm or mapped over arms.
 
 What sets the arms of a comparison apart reaches the step as numbers: schedule, prediction,
-distribution of noise levels and weighting as arrays of shape (B,), the `Points` of
+distribution of noise levels and weighting as arrays of shape (B,), the `TrainingTargets` of
 `process.objective`; learning rate, average and the loss's own settings as a `Hyper`. So arms with
 the same network run the same program. Only arms whose noise levels depend on what training has
 found so far bring their objective into the step (`Hyper.aim`).

@@ -35,8 +35,8 @@ class Team:
         """
         chosen = arrange(program, states, batch, draws, run.config.training.execution, run.folder)
         team = Team(program, [group for each in chosen for group in each.groups(program)], states)
-        points = {name: program.points[name](draws.u) for name in program.arms}
-        check_steps(team._groups, team._joined, batch, draws, points)
+        targets = {name: program.targets[name](draws.u) for name in program.arms}
+        check_steps(team._groups, team._joined, batch, draws, targets)
         return team
 
     def update(self, batch: Batch, draws: Draws, dropped: frozenset[str]) -> dict[str, Metrics]:
@@ -45,9 +45,9 @@ class Team:
         for i, group in enumerate(self._groups):
             names = [name for name in group.names if name not in dropped]
             if names:
-                points = {name: self._program.points[name](draws.u) for name in group.names}
+                targets = {name: self._program.targets[name](draws.u) for name in group.names}
                 self._joined[i], found = group.update(
-                    self._joined[i], batch, draws, points, dropped
+                    self._joined[i], batch, draws, targets, dropped
                 )
                 metrics |= found
         return {name: metrics[name] for name in self._program.arms if name in metrics}

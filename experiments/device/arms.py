@@ -61,8 +61,8 @@ def _steps(training: library.Training, group: Any, states: Any) -> Callable[[int
         start = time.perf_counter()
         for _ in range(count):
             inputs = training.inputs(number)
-            points = dict.fromkeys(group.names, inputs.points)
-            joined, _ = group.update(joined, inputs.batch, inputs.draws, points)
+            targets = dict.fromkeys(group.names, inputs.targets)
+            joined, _ = group.update(joined, inputs.batch, inputs.draws, targets)
             number += 1
         jax.block_until_ready(joined)
         return time.perf_counter() - start

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffusion_jax.networks.score_network import ScoreNetwork, build
-from diffusion_jax.process.objective import Objective, Points
+from diffusion_jax.process.objective import Objective, TrainingTargets
 from diffusion_jax.runs.state import TrainState
 from diffusion_jax.training.draws import Draws, draw
 from diffusion_jax.training.ema import averages
@@ -39,7 +39,7 @@ class Training:
         network: with its settings.
         objective: the rectified flow's velocity.
         draw: number of the step -> its randomness.
-        points: quantiles -> noise levels.
+        targets: quantiles -> noise levels.
         step: not compiled.
         batch: the same pictures in every step.
     """
@@ -47,14 +47,14 @@ class Training:
     network: ScoreNetwork
     objective: Objective
     draw: Callable[[Any], Draws]
-    points: Callable[[Any], Points]
+    targets: Callable[[Any], TrainingTargets]
     step: Callable[..., Any]
     batch: dict[str, Any]
 
     def inputs(self, number: int) -> Inputs:
         """Of a step, as the training loop makes them."""
         draws = self.draw(np.int32(number))
-        return Inputs(self.batch, draws, self.points(draws.u))
+        return Inputs(self.batch, draws, self.targets(draws.u))
 
 
 def training(problem: Problem, dtype: str, settings: Sequence[str], batch: int) -> Training:
@@ -86,7 +86,7 @@ def training(problem: Problem, dtype: str, settings: Sequence[str], batch: int) 
         "label": jnp.asarray(random.integers(CLASSES, size=batch, dtype=np.int32)),
     }
     step = make_train_step(score_losses(network))
-    return Training(network, objective, draw_step, jax.jit(objective.points), step, told)
+    return Training(network, objective, draw_step, jax.jit(objective.targets), step, told)
 
 
 def hyper(batch: int, learning_rate: float = LEARNING_RATE) -> Hyper:

@@ -10,15 +10,15 @@ from jaxtyping import Array
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.losses import Loss
 from diffusion_jax.process.objective import Objective, denoising_loss
-from diffusion_jax.process.points import Points
 from diffusion_jax.process.predictions import Prediction, convert
+from diffusion_jax.process.targets import TrainingTargets
 
-points_at = jax.jit(Objective.points)
+points_at = jax.jit(Objective.targets)
 _convert = jax.jit(convert)
 
 
 @jax.jit
-def _loss(points: Points, output: Any, x0: Array, eps: Array, loss: Loss) -> Array:
+def _loss(points: TrainingTargets, output: Any, x0: Array, eps: Array, loss: Loss) -> Array:
     return denoising_loss(lambda x, label: output, points, x0, eps, loss)
 
 

@@ -14,7 +14,7 @@ from diffusion_jax.metrics.heldout import DEFAULT, HeldOut, LogSNRBins, ask, hel
 from diffusion_jax.networks.initialise import initialise
 from diffusion_jax.networks.score_network import build
 from diffusion_jax.process.level import Level
-from diffusion_jax.process.objective import Objective, Points, denoising_loss
+from diffusion_jax.process.objective import Objective, TrainingTargets, denoising_loss
 from diffusion_jax.process.preconditioning import input_scale, noise_label
 from diffusion_jax.sampling.continuous_bound import draw_noise, end_terms, noise_error
 from diffusion_jax.training.arms import Arm
@@ -74,7 +74,7 @@ def test_errors_are_those_of_training_times_the_factor_between_targets(
         level = objective.schedule.level(objective.schedule.time(jnp.float32(log_snr[:, k])))
         a, b = objective.prediction.coefficients(level)
         weight = (level.alpha / (level.alpha * b - level.sigma * a)) ** 2
-        points = Points(
+        points = TrainingTargets(
             level, input_scale(level, objective.sigma_data), noise_label(level), a, b, weight
         )
 

@@ -106,7 +106,7 @@ def test_the_variational_loss_is_the_bound_on_average() -> None:
         "simple",
         loss=f"variational(kind=small, steps={steps})",
     )
-    points = objective.points((jnp.arange(steps) + 0.5) / steps)
+    points = objective.targets((jnp.arange(steps) + 0.5) / steps)
     every = denoising_loss(
         lambda scaled, label: 0.5 * scaled / points.input_scale[:, None],
         points,
@@ -125,7 +125,7 @@ def test_the_hybrid_loss_teaches_the_variance_alone_by_the_bound(kind: str) -> N
     found = []
     for spec in make:
         objective = Objective.make("cosine", "v", "uniform", "simple", loss=spec)
-        points = objective.points(jnp.array([0.02, 0.4, 0.9]))
+        points = objective.targets(jnp.array([0.02, 0.4, 0.9]))
         x0, eps = jnp.full((3, 2), PIXELS[100]), jnp.full((3, 2), 0.3)
 
         def loss(output, points=points, x0=x0, eps=eps, loss=objective.loss):  # type: ignore[no-untyped-def]
@@ -140,7 +140,7 @@ def test_the_hybrid_loss_teaches_the_variance_alone_by_the_bound(kind: str) -> N
 
 def test_distances() -> None:
     objective = Objective.make("cosine", "epsilon", "uniform", "simple")
-    points = objective.points(jnp.array([0.5]))
+    points = objective.targets(jnp.array([0.5]))
     x0, eps, error = jnp.zeros((1, 2)), jnp.zeros((1, 2)), jnp.array([[3.0, -1.0]])
 
     def found(spec: str, output: object = error) -> float:

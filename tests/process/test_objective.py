@@ -7,12 +7,12 @@ import pytest
 from jaxtyping import Array
 
 from diffusion_jax.process.level import Level
-from diffusion_jax.process.objective import Objective, Points, denoising_loss
+from diffusion_jax.process.objective import Objective, TrainingTargets, denoising_loss
 
 pytestmark = pytest.mark.usefixtures("x64")
 
 
-points_of = jax.jit(Objective.points)
+points_of = jax.jit(Objective.targets)
 
 
 def test_the_network_sees_unit_variance_and_its_own_level() -> None:
@@ -38,7 +38,7 @@ def test_each_sample_has_its_own_weight_even_if_there_are_as_many_channels() -> 
     whole = denoising_loss(lambda x, label: 0 * x, points, x0, eps)
     assert whole.shape == (3,)
     for i in range(3):
-        one = Points(
+        one = TrainingTargets(
             Level(points.level.alpha[i : i + 1], points.level.sigma[i : i + 1]),
             *(
                 getattr(points, name)[i : i + 1]

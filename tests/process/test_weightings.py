@@ -149,7 +149,7 @@ def test_weights_are_positive_and_finite(schedule: str, double: bool) -> None:
             weight = np.asarray(made.weight(level, kind, slope))
             assert (np.isfinite(weight) & (weight >= 0)).all(), weighting
         for prediction in kinds:
-            points = Objective.make(schedule, prediction, "uniform", "simple").points(u)
+            points = Objective.make(schedule, prediction, "uniform", "simple").targets(u)
             for value in (points.weight, points.a, points.b, points.input_scale, points.label):
                 assert np.isfinite(value).all()
 
@@ -185,7 +185,7 @@ def expected_losses(objective: Objective, u: np.ndarray) -> np.ndarray:
 
     The error is linear in (x_0, eps), so four points with their moments give its mean square.
     """
-    points = objective.points(jnp.asarray(u))
+    points = objective.targets(jnp.asarray(u))
     x0 = DATA_STD * jnp.tile(jnp.array([1.0, 1.0, -1.0, -1.0]), (u.size, 1))
     eps = jnp.tile(jnp.array([1.0, -1.0, 1.0, -1.0]), (u.size, 1))
 

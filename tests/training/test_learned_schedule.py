@@ -12,7 +12,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.process.objective import Objective, Points
+from diffusion_jax.process.objective import Objective, TrainingTargets
 from diffusion_jax.process.schedules import Learnable
 from diffusion_jax.runs.state import TrainState
 from diffusion_jax.training.arms import objectives
@@ -31,7 +31,7 @@ SCHEDULE = f"learned_log_snr(units=64, log_snr_min={LOW}, log_snr_max={HIGH})"
 U = (jnp.arange(64) + 0.5) / 64
 
 
-def oracle_losses(points: Points, x0: jax.Array, eps: jax.Array) -> jax.Array:
+def oracle_losses(points: TrainingTargets, x0: jax.Array, eps: jax.Array) -> jax.Array:
     """The losses of the exact eps of standard normal data: sigma x."""
     level = points.level
     found = level.like(x0).sigma * level.mix(x0, eps)
@@ -41,7 +41,7 @@ def oracle_losses(points: Points, x0: jax.Array, eps: jax.Array) -> jax.Array:
 def losses(params: Any, state: TrainState, hyper: Hyper, inputs: Inputs) -> jax.Array:
     x0, eps = inputs.batch["image"], inputs.draws.eps
 
-    def at(params: Any, points: Points) -> jax.Array:
+    def at(params: Any, points: TrainingTargets) -> jax.Array:
         return params["w"] * oracle_losses(points, x0, eps)
 
     return losses_at_levels(at, params, hyper, inputs)

@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from diffusion_jax.process.points import Points
+from diffusion_jax.process.targets import TrainingTargets
 from diffusion_jax.registry import Registry
 
 
@@ -39,7 +39,7 @@ class Loss(ABC):
     def __call__(
         self,
         output: Any,
-        points: Points,
+        targets: TrainingTargets,
         x0: Float[Array, "batch ..."],
         eps: Float[Array, "batch ..."],
     ) -> Float[Array, "batch"]:
@@ -48,7 +48,7 @@ class Loss(ABC):
         Args:
             output: of the network at x = alpha x_0 + sigma eps: its prediction, (batch, ...),
                 and what else the loss needs.
-            points: levels, targets and weights, (batch,).
+            targets: levels, targets and weights, (batch,).
             x0: data.
             eps: standard normal noise.
         """

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.errors import positive
 from diffusion_jax.process.losses.base import Loss, losses, mean_square
-from diffusion_jax.process.points import Points
+from diffusion_jax.process.targets import TrainingTargets
 from diffusion_jax.struct import Scalar, pytree
 
 
@@ -22,11 +22,11 @@ class Squared(Loss):
     def __call__(
         self,
         output: Any,
-        points: Points,
+        targets: TrainingTargets,
         x0: Float[Array, "batch ..."],
         eps: Float[Array, "batch ..."],
     ) -> Float[Array, "batch"]:
-        return points.weight * mean_square(output - points.target(x0, eps))
+        return targets.weight * mean_square(output - targets.target(x0, eps))
 
 
 @losses.register("absolute")
@@ -40,12 +40,12 @@ class Absolute(Loss):
     def __call__(
         self,
         output: Any,
-        points: Points,
+        targets: TrainingTargets,
         x0: Float[Array, "batch ..."],
         eps: Float[Array, "batch ..."],
     ) -> Float[Array, "batch"]:
-        error = jnp.abs(output - points.target(x0, eps))
-        return points.weight * jnp.mean(error, axis=tuple(range(1, error.ndim)))
+        error = jnp.abs(output - targets.target(x0, eps))
+        return targets.weight * jnp.mean(error, axis=tuple(range(1, error.ndim)))
 
 
 @losses.register("pseudo_huber")
@@ -70,11 +70,11 @@ class PseudoHuber(Loss):
     def __call__(
         self,
         output: Any,
-        points: Points,
+        targets: TrainingTargets,
         x0: Float[Array, "batch ..."],
         eps: Float[Array, "batch ..."],
     ) -> Float[Array, "batch"]:
-        return points.weight * pseudo_huber(output - points.target(x0, eps), self.c)
+        return targets.weight * pseudo_huber(output - targets.target(x0, eps), self.c)
 
 
 def pseudo_huber(error: Float[Array, "batch ..."], c: Scalar) -> Float[Array, "batch"]:

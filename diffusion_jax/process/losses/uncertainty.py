@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.process.losses.base import Loss, losses, mean_square
-from diffusion_jax.process.points import Points
+from diffusion_jax.process.targets import TrainingTargets
 from diffusion_jax.struct import pytree
 
 
@@ -28,10 +28,10 @@ class Uncertainty(Loss):
     def __call__(
         self,
         output: Any,
-        points: Points,
+        targets: TrainingTargets,
         x0: Float[Array, "batch ..."],
         eps: Float[Array, "batch ..."],
     ) -> Float[Array, "batch"]:
         value, u = output
-        error = points.weight * mean_square(value - points.target(x0, eps))
+        error = targets.weight * mean_square(value - targets.target(x0, eps))
         return error * jnp.exp(-u) + u

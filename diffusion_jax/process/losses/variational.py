@@ -9,8 +9,8 @@ from jaxtyping import Array, Float
 from diffusion_jax.errors import one_of, positive, within
 from diffusion_jax.process.bound import BITS, step_term
 from diffusion_jax.process.losses.base import Loss, losses, mean_square
-from diffusion_jax.process.points import Points
 from diffusion_jax.process.posterior import FIXED, LEARNED
+from diffusion_jax.process.targets import TrainingTargets
 from diffusion_jax.struct import Scalar, pytree, static
 
 
@@ -36,15 +36,15 @@ class ChainLoss(Loss):
         return value, told
 
     def _bound(
-        self, value: Array, told: Array | None, points: Points, x0: Array, eps: Array
+        self, value: Array, told: Array | None, targets: TrainingTargets, x0: Array, eps: Array
     ) -> Array:
         """T times the term of the step, in bits per dimension."""
-        if points.step is None:
-            raise ValueError(f"{type(self).__name__} needs points with a step of its chain")
-        x = points.level.mix(x0, eps)
-        guess = points.x0(value, x)
+        if targets.step is None:
+            raise ValueError(f"{type(self).__name__} needs targets with a step of its chain")
+        x = targets.level.mix(x0, eps)
+        guess = targets.x0(value, x)
         # The published bits/dim, and so their losses, have the approximate distribution function.
-        term = step_term(points.step, x, x0, guess, self.kind, told, approximate=True)
+        term = step_term(targets.step, x, x0, guess, self.kind, told, approximate=True)
         return self.steps * BITS * term
 
 
@@ -77,14 +77,14 @@ class Hybrid(ChainLoss):
     def __call__(
         self,
         output: Any,
-        points: Points,
+        targets: TrainingTargets,
         x0: Float[Array, "batch ..."],
         eps: Float[Array, "batch ..."],
     ) -> Float[Array, "batch"]:
         value, told = self._split(output)
-        simple = points.weight * mean_square(value - points.target(x0, eps))
+        simple = targets.weight * mean_square(value - targets.target(x0, eps))
         frozen = jax.lax.stop_gradient(value)
-        return simple + self.part * self._bound(frozen, told, points, x0, eps)
+        return simple + self.part * self._bound(frozen, told, targets, x0, eps)
 
 
 @losses.register("variational")
@@ -112,9 +112,9 @@ class Variational(ChainLoss):
     def __call__(
         self,
         output: Any,
-        points: Points,
+        targets: TrainingTargets,
         x0: Float[Array, "batch ..."],
         eps: Float[Array, "batch ..."],
     ) -> Float[Array, "batch"]:
         value, told = self._split(output)
-        return points.weight * self._bound(value, told, points, x0, eps)
+        return targets.weight * self._bound(value, told, targets, x0, eps)

@@ -8,7 +8,7 @@ from diffusion_jax.struct import pytree
 
 
 @pytree
-class Points:
+class TrainingTargets:
     """All that a training step needs to know of an arm, for each sample of a batch.
 
     Plain arrays: one compiled step serves arms with any schedules, predictions, training times
