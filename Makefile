@@ -37,7 +37,7 @@ bench: $(INSTALLED) $(PEERS_VENV)/installed.stamp
 
 # Pins the ranges of setup.cfg for every Python and platform it allows; needs `uv`.
 lock:
-	@uv pip compile setup.cfg --extra=test --universal --python-version=3.11 \
+	@uv pip compile setup.cfg --extra=test --extra=docs --universal --python-version=3.11 \
 		--fork-strategy=fewest --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command='make lock' --upgrade --quiet --output-file=requirements.lock
 
