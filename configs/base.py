@@ -23,7 +23,7 @@ def get_config() -> ConfigDict:
     # The objective. An arm is this objective with some of these fields replaced.
     config.schedule = "cosine"
     config.prediction = "edm"
-    config.times = "uniform"
+    config.time_sampler = "uniform"
     config.weighting = "simple"
     config.sigma_data = 0.5
     # How an error becomes a number; "hybrid()" learns a variance, "uncertainty" a weight.
@@ -36,7 +36,7 @@ def get_config() -> ConfigDict:
     config.teacher_guidance = "none"  # towards the captions, such as "classifier_free(scale=2.0)"
     # Another run's arm, such as "runs/quickstart:edm": training starts from its averaged weights.
     config.start_from = ""
-    config.arms = ConfigDict()  # e.g. {"edm": {"schedule": "edm", "times": "log_normal()"}}
+    config.arms = ConfigDict()  # e.g. {"edm": {"schedule": "edm", "time_sampler": "log_normal()"}}
     config.baseline = ""  # the arm that others are compared to; empty: the first written
 
     config.optimizer = "adam(learning_rate=1e-3)"

@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
             "cosine": {"schedule": "cosine"},
             "edm": {
                 "schedule": "edm",
-                "times": "low_discrepancy(times=log_normal(mean=-0.3, std=1.3))",
+                "time_sampler": "low_discrepancy(time_sampler=log_normal(mean=-0.3, std=1.3))",
             },
             "flow": {"schedule": "rectified_flow"},
         }

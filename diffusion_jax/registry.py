@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from diffusion_jax.annotations import fits, in_words, nests, options
 from diffusion_jax.errors import UserError, nearest, one_of, shown
+from diffusion_jax.renamed import SETTINGS, hint
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -172,10 +173,11 @@ class Registry(Generic[T]):
         known = settings_of(factory)
         for key in parsed.settings:
             if key not in known:
+                moved = SETTINGS.get(parsed.name, {})
                 listed = ", ".join(name for name in known if name not in context) or "none"
                 raise UserError(
                     f"{self.family} {parsed.name!r} has no setting {key!r}."
-                    f"{nearest(key, known)} Its settings: {listed}."
+                    f"{hint(key, moved) or nearest(key, known)} Its settings: {listed}."
                 )
         settings = {
             key: self._setting(parsed.name, known[key], value, context)

@@ -20,7 +20,7 @@ from experiments import plain
 FIRST = (
     "schedule",
     "prediction",
-    "times",
+    "time sampler",
     "weighting",
     "loss",
     "network",

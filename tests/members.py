@@ -11,7 +11,7 @@ import pytest
 
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.process.times import times
+from diffusion_jax.process.time_samplers import time_samplers
 from diffusion_jax.process.weightings import weightings
 from diffusion_jax.registry import Registry
 from diffusion_jax.sampling.grids import grids
@@ -65,7 +65,7 @@ SCHEDULES = specs(
 PREDICTIONS = specs(predictions)
 ONE_SCHEDULE_EACH = specs(schedules, instead=NEED_SETTINGS | {"log_snr_shift": SHIFTED})
 TIMES = specs(
-    times,
+    time_samplers,
     extra=(
         "log_normal(mean=0.5, std=0.7)",
         "logit_normal(mean=0.5, std=1.3)",
@@ -73,7 +73,7 @@ TIMES = specs(
         "cosine_interpolated(size=128, noise_size_low=32)",
         "mode(scale=-0.5)",
         "beta(a=0.6, b=2.0)",
-        "low_discrepancy(times=log_normal)",
+        "low_discrepancy(time_sampler=log_normal)",
     ),
 )
 WEIGHTINGS = specs(weightings)

@@ -33,7 +33,7 @@ FLOORS = (
     "launch",
 )
 FOUNDATION = {
-    *("annotations", "describe", "errors", "files", "registry", "sealed", "streams"),
+    *("annotations", "describe", "errors", "files", "registry", "renamed", "sealed", "streams"),
     *("strict_json", "struct", "__init__"),
 }
 MATHEMATICS = {"process", "sampling", "verification", "fewstep"}

@@ -15,7 +15,7 @@ from diffusion_jax.process.losses import losses
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.process.times import times
+from diffusion_jax.process.time_samplers import time_samplers
 from diffusion_jax.process.weightings import weightings
 from diffusion_jax.registry import Registry, Spec, parse
 from diffusion_jax.sampling.grids import grids
@@ -28,7 +28,7 @@ from tests.annotations import unchecked
 FAMILIES = (
     schedules,
     predictions,
-    times,
+    time_samplers,
     losses,
     weightings,
     grids,
@@ -228,10 +228,10 @@ WRONG = [
     (schedules, "ve_sqrt(sigma_min=-1)", "sigma_min", "positive"),
     (schedules, "log_snr_shift(schedule=3)", "a schedule", "3"),
     (schedules, "log_snr_shift(schedule=cosine, shift=inf)", "shift", "finite"),
-    (times, "log_normal(std=0)", "std", "positive"),
-    (times, "log_normal(mean=inf)", "mean", "finite"),
-    (times, "logit_normal(std=-1)", "std", "positive"),
-    (times, "low_discrepancy(times=0.5)", "times", "0.5"),
+    (time_samplers, "log_normal(std=0)", "std", "positive"),
+    (time_samplers, "log_normal(mean=inf)", "mean", "finite"),
+    (time_samplers, "logit_normal(std=-1)", "std", "positive"),
+    (time_samplers, "low_discrepancy(time_sampler=0.5)", "time_sampler", "0.5"),
     (weightings, "min_snr(gamma=0)", "gamma", "positive"),
     (weightings, "edm(sigma_data=0)", "sigma_data", "positive"),
     (weightings, "sigmoid(bias='x')", "bias", "a number"),

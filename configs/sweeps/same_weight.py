@@ -20,18 +20,22 @@ SIGMOID = "sigmoid(bias=1.0)"
 def get_sweep() -> Sweep:
     """See the head of the file."""
     arms = listed(
-        choice("edm", schedule="edm", times="log_normal(mean=-0.3, std=1.6)", weighting=SIGMOID),
+        choice(
+            "edm", schedule="edm", time_sampler="log_normal(mean=-0.3, std=1.6)", weighting=SIGMOID
+        ),
         choice(
             "flow",
             schedule="rectified_flow",
-            times="logit_normal(mean=-0.3, std=1.6)",
+            time_sampler="logit_normal(mean=-0.3, std=1.6)",
             weighting=SIGMOID,
         ),
-        choice("dense", schedule="edm", times="log_normal(mean=0.3, std=2.0)", weighting=SIGMOID),
+        choice(
+            "dense", schedule="edm", time_sampler="log_normal(mean=0.3, std=2.0)", weighting=SIGMOID
+        ),
         choice(
             "other",
             schedule="edm",
-            times="log_normal(mean=-0.3, std=1.6)",
+            time_sampler="log_normal(mean=-0.3, std=1.6)",
             weighting="sigmoid(bias=-3.0)",
         ),
     )

@@ -15,7 +15,9 @@ def get_sweep() -> Sweep:
     schedules = listed(
         axis("schedule", "cosine", linear="vp_linear", flow="rectified_flow", laplace="laplace"),
         choice(
-            "edm", schedule="edm", times="low_discrepancy(times=log_normal(mean=-0.3, std=1.3))"
+            "edm",
+            schedule="edm",
+            time_sampler="low_discrepancy(time_sampler=log_normal(mean=-0.3, std=1.3))",
         ),
     )
     return Sweep(

@@ -1,4 +1,4 @@
-"""A training objective: schedule, prediction, times, weighting and loss, brought together."""
+"""A training objective: schedule, prediction, time sampler, weighting and loss in one."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from diffusion_jax.process.preconditioning import input_scale, noise_label
 from diffusion_jax.process.predictions import Prediction, predictions
 from diffusion_jax.process.schedules import Schedule, schedules
 from diffusion_jax.process.targets import TrainingTargets, wide
-from diffusion_jax.process.times import Times, at_quantile, times
+from diffusion_jax.process.time_samplers import TimeSampler, at_quantile, time_samplers
 from diffusion_jax.process.weightings import Weighting, weightings
 from diffusion_jax.struct import Scalar, pytree
 
@@ -26,7 +26,7 @@ class Objective:
     Attributes:
         schedule: the process.
         prediction: what the network predicts.
-        times: where in time training looks.
+        time_sampler: where in time training looks.
         weighting: how much each level counts.
         sigma_data: standard deviation of the data; pictures in [-1, 1] have about 0.5.
         loss: how an error becomes a number.
@@ -34,7 +34,7 @@ class Objective:
 
     schedule: Schedule
     prediction: Prediction
-    times: Times
+    time_sampler: TimeSampler
     weighting: Weighting
     sigma_data: Scalar = 0.5
     loss: Loss = Squared()
@@ -46,7 +46,7 @@ class Objective:
     def make(
         schedule: str,
         prediction: str,
-        times: str,
+        time_sampler: str,
         weighting: str,
         sigma_data: float = 0.5,
         loss: str = "squared",
@@ -65,7 +65,7 @@ class Objective:
         return Objective(
             process,
             predictions.make(prediction, schedule=process, sigma_data=sigma_data),
-            _times.make(times),
+            time_samplers.make(time_sampler),
             weightings.make(weighting, schedule=process, sigma_data=sigma_data),
             sigma_data,
             losses.make(loss),
@@ -73,11 +73,11 @@ class Objective:
 
     def targets(self, u: Float[Array, "batch"]) -> TrainingTargets:
         """Turns uniform draws, (batch,) in (0, 1), into what a training step needs."""
-        return self.at(self.times.stratify(u))
+        return self.at(self.time_sampler.stratify(u))
 
     def at(self, u: Float[Array, "batch"]) -> TrainingTargets:
         """What a training step needs at the quantiles u of the training times, each by itself."""
-        time, level, slope = at_quantile(self.times, self.schedule, u)
+        time, level, slope = at_quantile(self.time_sampler, self.schedule, u)
         a, b = self.prediction.coefficients(level)
         chain = self.loss.chain
         return TrainingTargets(
@@ -91,7 +91,6 @@ class Objective:
         )
 
 
-_times = times
 SQUARED = Squared()
 
 Network = Callable[[Float[Array, "batch ..."], Float[Array, "batch"]], Any]

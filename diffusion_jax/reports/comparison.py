@@ -28,7 +28,7 @@ from diffusion_jax.metrics.quality import Kernel
 from diffusion_jax.metrics.real import Real, captioned_pictures, reference_count
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.schedules import Schedule
-from diffusion_jax.process.times import at_quantile
+from diffusion_jax.process.time_samplers import at_quantile
 from diffusion_jax.process.weightings import effective_weight
 from diffusion_jax.reports import content, judged
 from diffusion_jax.reports.failures import baseline, warnings
@@ -86,7 +86,7 @@ def _over_time(schedule: Schedule) -> tuple[Array, Array]:
 def _over_training(objective: Objective) -> tuple[Array, Array, Array]:
     """Log-SNR, its slope and the effective weight, at quantiles of the training distribution."""
     u = (jnp.arange(QUANTILES) + 0.5) / QUANTILES
-    _, level, slope = at_quantile(objective.times, objective.schedule, u)
+    _, level, slope = at_quantile(objective.time_sampler, objective.schedule, u)
     weight = objective.weighting.weight(level, objective.prediction, slope)
     effective = effective_weight(weight, level, objective.prediction, slope)
     return level.log_snr, slope, effective
@@ -96,7 +96,7 @@ def common_axis(objectives: Sequence[Objective], points: int = 400) -> Curve:
     """A log-SNR axis that holds 99.8% of the training levels of every objective."""
     u = jnp.array([0.001, 0.999])
     ends = np.concatenate(
-        [o.schedule.level(o.times.time(u, o.schedule)).log_snr for o in objectives]
+        [o.schedule.level(o.time_sampler.time(u, o.schedule)).log_snr for o in objectives]
     )
     finite = ends[np.isfinite(ends)]
     return np.linspace(max(float(finite.min()), -20.0), min(float(finite.max()), 20.0), points)

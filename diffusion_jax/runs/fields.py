@@ -7,10 +7,13 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.annotations import fits, in_words
 from diffusion_jax.errors import UserError, is_finite, nearest, shown
+from diffusion_jax.renamed import FIELDS, hint
 
 TYPES: dict[str, Any] = {
     **dict.fromkeys(("run_dir", "data", "network", "text", "schedule", "prediction"), str),
-    **dict.fromkeys(("times", "weighting", "loss", "fewstep", "teacher", "teacher_guidance"), str),
+    **dict.fromkeys(
+        ("time_sampler", "weighting", "loss", "fewstep", "teacher", "teacher_guidance"), str
+    ),
     **dict.fromkeys(("start_from", "optimizer", "baseline"), str),
     "seed": int,
     "flip": bool,
@@ -68,14 +71,17 @@ def fields(config: ConfigDict, prefix: str = "") -> Iterator[str]:
 
 
 def nearest_field(field: str, known: Sequence[str]) -> str:
-    """Returns a hint at the field most like `field`, or an empty string if none is close.
+    """Returns a hint at the field most like `field`, or at its new name; else an empty string.
 
     >>> nearest_field("steps", ["seed", "training.steps"])
     " Did you mean 'training.steps'?"
     """
+    own = field.rpartition(".")[2]
+    if own in FIELDS:
+        return hint(own, FIELDS)
     # Perhaps the right name in the wrong place: `steps` for `training.steps`.
     last = {key.rpartition(".")[2]: key for key in known}
-    found = last.get(field.rpartition(".")[2])
+    found = last.get(own)
     return f" Did you mean {found!r}?" if found else nearest(field, known)
 
 

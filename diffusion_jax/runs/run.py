@@ -29,6 +29,7 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.files import TEMPORARY, save, user_path
 from diffusion_jax.parallel.devices import is_primary
 from diffusion_jax.registry import parse
+from diffusion_jax.renamed import translated
 from diffusion_jax.runs import environment
 from diffusion_jax.runs.fields import check_fields
 from diffusion_jax.runs.lock import LOCK
@@ -42,7 +43,7 @@ REMEDY = "put a copy of it back, or delete the run folder to start over"
 
 # What training depends on. Other settings (how to sample, how to report) may change at any time.
 DECISIVE = (
-    *("seed", "data", "flip", "network", "text", "schedule", "prediction", "times"),
+    *("seed", "data", "flip", "network", "text", "schedule", "prediction", "time_sampler"),
     *("weighting", "sigma_data", "loss", "arms", "optimizer", "training"),
     *("fewstep", "teacher", "teacher_guidance", "start_from"),
 )
@@ -186,7 +187,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 
 def completed(plain: dict[str, Any]) -> dict[str, Any]:
-    """A config with the fields that were added since it was written."""
+    """A config with today's names, and the fields that were added since it was written."""
+    plain = translated(plain)
     sections = {name: BEFORE[name] | plain.get(name, {}) for name in ("training", "sampling")}
     return {**BEFORE, **plain, **sections}
 

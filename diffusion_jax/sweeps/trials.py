@@ -8,9 +8,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from diffusion_jax.errors import UserError, nearest, shown
+from diffusion_jax.errors import UserError, shown
 from diffusion_jax.registry import parse
-from diffusion_jax.runs.fields import SECTIONS
+from diffusion_jax.renamed import first_names
+from diffusion_jax.runs.fields import SECTIONS, nearest_field
 from diffusion_jax.runs.run import CHANGEABLE, as_plain, decisive, with_split
 from diffusion_jax.sweeps.sweep import Sweep
 from diffusion_jax.training.arms import arm_changes
@@ -61,7 +62,8 @@ def training_settings(config: ConfigDict) -> dict[str, Any]:
 
 def _named(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings by which trainings are named: sweeps keep those that are older than a field."""
-    return {key: value for key, value in settings.items() if (key, value) != ("start_from", "")}
+    first = first_names(settings)
+    return {key: value for key, value in first.items() if (key, value) != ("start_from", "")}
 
 
 def key_of(settings: Mapping[str, Any]) -> str:
@@ -127,4 +129,4 @@ def _unknown(field: str, config: ConfigDict) -> str:
         if name not in FIXED
         for inner in (config[name] if isinstance(config[name], ConfigDict) else ("",))
     ]
-    return f"The sweep replaces {field!r}, which no config has.{nearest(field, known)}"
+    return f"The sweep replaces {field!r}, which no config has.{nearest_field(field, known)}"

@@ -11,16 +11,17 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
-from diffusion_jax.errors import UserError, nearest, one_of
+from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.fewstep import FewStep, fewstep
 from diffusion_jax.fewstep.denoiser import FewStepPrediction
 from diffusion_jax.networks.score_network import ScoreNetwork, build
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.process.times import LossAware
-from diffusion_jax.process.times.uniform import Uniform
+from diffusion_jax.process.time_samplers import LossAware
+from diffusion_jax.process.time_samplers.uniform import Uniform
 from diffusion_jax.process.weightings.plain import Simple
 from diffusion_jax.registry import parse
+from diffusion_jax.runs.fields import nearest_field
 from diffusion_jax.runs.run import DataFacts
 from diffusion_jax.runs.written import written
 from diffusion_jax.training.ema import averages
@@ -29,12 +30,12 @@ from diffusion_jax.training.hyper import Hyper
 from diffusion_jax.training.learned_schedule import check_learned, learns
 from diffusion_jax.training.optimizers import optimizers
 
-OBJECTIVE = ("schedule", "prediction", "times", "weighting", "sigma_data", "loss")
+OBJECTIVE = ("schedule", "prediction", "time_sampler", "weighting", "sigma_data", "loss")
 NETWORK = ("network", "text")
 FEW_STEPS = ("fewstep", "teacher", "teacher_guidance")
 FIELDS = (*OBJECTIVE, *NETWORK, *FEW_STEPS, "start_from", "optimizer", "training.ema")
 # What a few-step objective brings itself.
-BROUGHT = ("schedule", "prediction", "times", "weighting", "loss")
+BROUGHT = ("schedule", "prediction", "time_sampler", "weighting", "loss")
 NAME = re.compile(r"[\w-]{1,64}")
 
 
@@ -141,7 +142,7 @@ def _changes(name: Any, arm: ConfigDict) -> dict[str, Any]:
     for field in changed:
         if field not in FIELDS:
             raise UserError(
-                f"Arm {name!r} has no field {field!r}.{nearest(field, FIELDS)} "
+                f"Arm {name!r} has no field {field!r}.{nearest_field(field, FIELDS)} "
                 f"An arm may change: {', '.join(FIELDS)}."
             )
     return changed
@@ -166,7 +167,7 @@ def _objective(settings: dict[str, Any]) -> Objective:
     few = few_step(settings)
     if few is None:
         return Objective.make(**{field: settings[field] for field in OBJECTIVE})
-    # Times, weighting and loss are within the few-step objective.
+    # Time sampler, weighting and loss are within the few-step objective.
     return Objective(
         few.schedule, FewStepPrediction(few), Uniform(), Simple(), settings["sigma_data"]
     )
@@ -174,12 +175,12 @@ def _objective(settings: dict[str, Any]) -> Objective:
 
 def _check_spread(name: str, objective: Objective) -> None:
     """Raises UserError if nearly all training is at one noise level, the end of the schedule."""
-    time = objective.times.time(jnp.array([0.1, 0.9]), objective.schedule)
+    time = objective.time_sampler.time(jnp.array([0.1, 0.9]), objective.schedule)
     first, last = objective.schedule.level(time).log_snr
     if not first > last:
         raise UserError(
             f"Arm {name!r} would train at one noise level only, log-SNR {float(last):.3g}: its "
-            "times, or a shift, lie outside of what its schedule reaches."
+            "time sampler, or a shift, lies outside of what its schedule reaches."
         )
 
 
@@ -228,6 +229,6 @@ def _arm(
         averages.make(settings["training.ema"], batch_size=config.training.batch_size),
         aim.loss,
         None if few is None else FewSteps(few, steps, teacher),
-        aim if isinstance(aim.times, LossAware) or learns(aim) else None,
+        aim if isinstance(aim.time_sampler, LossAware) or learns(aim) else None,
     )
     return Arm(name, settings, aim, network, hyper)

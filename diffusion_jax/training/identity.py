@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from diffusion_jax.renamed import first_names
 from diffusion_jax.runs.packing import digest
 from diffusion_jax.runs.run import BEFORE, CHANGEABLE, Run, as_plain, decisive
 from diffusion_jax.sealed import checksum
@@ -36,7 +37,7 @@ def identity(
     }
     facts = [run.facts.tokenizer.to_json(), run.facts.shape, run.facts.class_names]
     found = {
-        "settings": checksum(dict(sorted(settings.items()))),
+        "settings": checksum(dict(sorted(first_names(settings).items()))),
         "pictures or words": checksum(facts),
     }
     if any(depends_on_length(arm, step) for arm in arms.values()):

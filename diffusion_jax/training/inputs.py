@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.process.importance import Chosen, LossHistory
 from diffusion_jax.process.objective import Objective, TrainingTargets
-from diffusion_jax.process.times import LossAware
+from diffusion_jax.process.time_samplers import LossAware
 from diffusion_jax.runs.state import TrainState
 from diffusion_jax.struct import pytree
 from diffusion_jax.training.draws import Draws
@@ -35,7 +35,11 @@ class Inputs:
 
 def first_history(aim: Objective | None) -> LossHistory | None:
     """What an arm with this objective remembers of its losses before training."""
-    return aim.times.start() if aim is not None and isinstance(aim.times, LossAware) else None
+    return (
+        aim.time_sampler.start()
+        if aim is not None and isinstance(aim.time_sampler, LossAware)
+        else None
+    )
 
 
 def choose(state: TrainState, hyper: Hyper, inputs: Any) -> Any:
@@ -43,9 +47,9 @@ def choose(state: TrainState, hyper: Hyper, inputs: Any) -> Any:
     aim, history = hyper.aim, state.history
     if aim is None:
         return inputs
-    u, chosen = aim.times.stratify(inputs.draws.u), None
-    if isinstance(aim.times, LossAware) and history is not None:
-        chosen = aim.times.choose(history, u)
+    u, chosen = aim.time_sampler.stratify(inputs.draws.u), None
+    if isinstance(aim.time_sampler, LossAware) and history is not None:
+        chosen = aim.time_sampler.choose(history, u)
         u = chosen.u
     return dataclasses.replace(inputs, draws=dataclasses.replace(inputs.draws, u=u), chosen=chosen)
 

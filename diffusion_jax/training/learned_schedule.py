@@ -93,12 +93,12 @@ def check_learned(name: str, objective: Objective) -> None:
     if not isinstance(schedule, Learnable):
         return
     u = jnp.array([0.3, 0.6])
-    time = objective.times.time(u, schedule)
+    time = objective.time_sampler.time(u, schedule)
     bent = schedule.with_learned(jax.tree.map(lambda x: x + 1, schedule.learned()))
     level = schedule.level(time)
     weight = [objective.weighting.weight(level, objective.prediction, s * u) for s in (1, 2)]
     faults = {
-        "times": not jnp.allclose(objective.times.time(u, bent), time),
+        "time_sampler": not jnp.allclose(objective.time_sampler.time(u, bent), time),
         "weighting": not jnp.allclose(2 * weight[0], weight[1], rtol=1e-4),
         "prediction": _holds(objective.prediction, type(schedule)),
         "loss": objective.loss.chain is not None or objective.loss.uncertain,

@@ -10,7 +10,7 @@ from experiments import catalog
 
 def test_it_finds_every_family() -> None:
     found = list(catalog.families())
-    assert found[:3] == ["schedule", "prediction", "times"]
+    assert found[:3] == ["schedule", "prediction", "time sampler"]
     expected = {"weighting", "network", "text encoder", "grid", "solver", "guidance"}
     expected |= {"data set", "ema", "optimizer"}
     assert expected <= set(found)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.process.times import at_quantile, times
+from diffusion_jax.process.time_samplers import at_quantile, time_samplers
 
 COUNT = 1000  # the shape that other tests use too, so that they share compiled operations
 
@@ -21,7 +21,7 @@ def table(schedule: str, distribution: str) -> dict[str, np.ndarray]:
     with jax.enable_x64(True):
         # Operation by operation, as all schedules share the compiled ones.
         u = jnp.asarray((np.arange(COUNT) + 0.5) / COUNT)
-        process, drawn = schedules.make(schedule), times.make(distribution)
+        process, drawn = schedules.make(schedule), time_samplers.make(distribution)
         time, level, slope = at_quantile(drawn, process, u)
         log_snr = np.asarray(level.log_snr)
         return {

@@ -7,7 +7,7 @@ import pytest
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.importance import LossHistory
-from diffusion_jax.process.times import LossAware, times
+from diffusion_jax.process.time_samplers import LossAware, time_samplers
 
 LABELS, KEPT = 5, 3
 
@@ -52,7 +52,7 @@ def test_chosen_quantiles_keep_the_mean_of_whatever_depends_on_them(largest: flo
 
 def test_until_all_labels_are_known_it_is_the_distribution_that_it_follows() -> None:
     u = jnp.linspace(0.01, 0.99, 99)
-    aware = times.make("loss_aware(times=log_normal, labels=4, kept=2)")
+    aware = time_samplers.make("loss_aware(time_sampler=log_normal, labels=4, kept=2)")
     assert isinstance(aware, LossAware)
     seen = aware.start().update(jnp.array([0, 0, 1, 2, 2, 3, 3]), jnp.arange(7.0))
     chosen = aware.choose(seen, u)
@@ -64,7 +64,9 @@ def test_until_all_labels_are_known_it_is_the_distribution_that_it_follows() -> 
 
 def test_labels_of_a_chain_are_those_of_its_discrete_times() -> None:
     steps = 1000
-    aware = times.make(f"loss_aware(times=discrete(steps={steps}), labels={steps}, kept=1)")
+    aware = time_samplers.make(
+        f"loss_aware(time_sampler=discrete(steps={steps}), labels={steps}, kept=1)"
+    )
     assert isinstance(aware, LossAware)
     losses = jnp.exp(jnp.linspace(3.0, -3.0, steps))
     history = aware.start().update(jnp.arange(steps), losses)
@@ -79,13 +81,13 @@ def test_labels_of_a_chain_are_those_of_its_discrete_times() -> None:
     [
         ("loss_aware(labels=0)", "labels must be 1 or more"),
         ("loss_aware(uniform_share=0.0)", "uniform_share must be"),
-        ("low_discrepancy(times=loss_aware)", r"loss_aware\(times=low_discrepancy\)"),
-        ("loss_aware(times=loss_aware)", "cannot be within others"),
+        ("low_discrepancy(time_sampler=loss_aware)", r"loss_aware\(time_sampler=low_discrepancy\)"),
+        ("loss_aware(time_sampler=loss_aware)", "cannot be within others"),
     ],
 )
 def test_what_cannot_work_is_refused(spec: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        times.make(spec)
+        time_samplers.make(spec)
 
 
 def test_the_latest_losses_count_and_losses_of_nothing_tell_nothing() -> None:

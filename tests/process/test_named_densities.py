@@ -8,7 +8,7 @@ from scipy import stats
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.process.times import times
+from diffusion_jax.process.time_samplers import time_samplers
 
 pytestmark = [pytest.mark.usefixtures("x64"), pytest.mark.optimized]
 
@@ -17,12 +17,12 @@ ENDLESS = "edm(sigma_min=1e-9, sigma_max=1e9)"
 
 
 def drawn(spec: str, schedule: str) -> np.ndarray:
-    return np.asarray(times.make(spec).time(jnp.asarray(U), schedules.make(schedule)))
+    return np.asarray(time_samplers.make(spec).time(jnp.asarray(U), schedules.make(schedule)))
 
 
 def density(spec: str) -> tuple[np.ndarray, np.ndarray]:
     """Times on the straight path and their density there, by differentiation."""
-    member, path = times.make(spec), schedules.make("rectified_flow")
+    member, path = time_samplers.make(spec), schedules.make("rectified_flow")
     slope = jax.jvp(lambda u: member.time(u, path), (jnp.asarray(U),), (jnp.ones(U.shape),))[1]
     return drawn(spec, "rectified_flow"), 1 / np.asarray(slope)
 
@@ -37,7 +37,7 @@ def test_beta(a: float, b: float) -> None:
 def test_beta_is_finite_where_a_quantile_rounds_to_the_end() -> None:
     u, path = jnp.float32(1 - 2.0**-23), schedules.make("rectified_flow")
     assert stats.beta(100, 1).ppf(float(u)) == pytest.approx(1, abs=1e-8)
-    assert float(times.make("beta(a=100.0)").time(u, path)) == pytest.approx(1, abs=2e-7)
+    assert float(time_samplers.make("beta(a=100.0)").time(u, path)) == pytest.approx(1, abs=2e-7)
 
 
 def test_cosmap_is_sd3_equation_21() -> None:
@@ -87,7 +87,7 @@ def test_cosine_interpolated_is_simple_diffusions_shift_where_both_ends_agree() 
         "cosine_interpolated(size=256, noise_size_low=64, noise_size_high=64, sigma_data=1.0, "
         "sigma_min=1e-9, sigma_max=1e9)"
     )
-    found = times.make(spec).time(jnp.asarray(U), schedules.make(ENDLESS))
+    found = time_samplers.make(spec).time(jnp.asarray(U), schedules.make(ENDLESS))
     np.testing.assert_allclose(found, np.tan(np.pi / 2 * U) * 4, rtol=1e-5)
 
 
@@ -107,7 +107,7 @@ def test_quantiles_have_equal_shares_between_them() -> None:
 
 
 def test_antithetic_draws_come_in_pairs() -> None:
-    member = times.make("antithetic(times=log_normal)")
+    member = time_samplers.make("antithetic(time_sampler=log_normal)")
     for count in (1, 6, 7):
         u = jnp.asarray(np.random.default_rng(0).uniform(size=count))
         paired = np.asarray(member.stratify(u))
@@ -128,4 +128,4 @@ def test_antithetic_draws_come_in_pairs() -> None:
 )
 def test_wrong_settings_are_refused(spec: str, word: str) -> None:
     with pytest.raises(UserError, match=word):
-        times.make(spec)
+        time_samplers.make(spec)

@@ -13,7 +13,7 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.process.objective import Objective, denoising_loss
 from diffusion_jax.process.predictions import predictions, split
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.process.times import at_quantile, log_snr_slope, times
+from diffusion_jax.process.time_samplers import at_quantile, log_snr_slope, time_samplers
 from diffusion_jax.process.weightings import effective_weight, weightings
 from tests.members import ONE_SCHEDULE_EACH, PREDICTIONS, TIMES, WEIGHTINGS, optimized
 from tests.process.density import table
@@ -77,8 +77,8 @@ def test_weights_are_what_papers_state(weighting: str, prediction: str) -> None:
 def test_a_density_as_a_weight_is_that_density_of_times(member: str) -> None:
     path = schedules.make("rectified_flow")
     u = jnp.linspace(0.02, 0.98, 25)
-    t = times.make(member).time(u, path)
-    slope = jax.jvp(lambda u: times.make(member).time(u, path), (u,), (jnp.ones(25),))[1]
+    t = time_samplers.make(member).time(u, path)
+    slope = jax.jvp(lambda u: time_samplers.make(member).time(u, path), (u,), (jnp.ones(25),))[1]
     found = weigh(member, "velocity_of_flow", path.level(t))
     np.testing.assert_allclose(found, 1 / np.asarray(slope), rtol=1e-8)
 
@@ -91,7 +91,7 @@ def test_elbo_in_steps_is_vdm_equation_14_and_tends_to_the_bound() -> None:
     gained = np.exp(before.log_snr) - np.exp(level.log_snr)
     np.testing.assert_allclose(found, 10 / 2 * gained, rtol=1e-9)
 
-    slope = log_snr_slope(times.make("uniform"), schedule, t)
+    slope = log_snr_slope(time_samplers.make("uniform"), schedule, t)
     bound = weightings.make("elbo").weight(level, kind, slope)
     many = weightings.make("elbo_steps(steps=100_000)", schedule=schedule)
     np.testing.assert_allclose(many.weight(level, kind, t), bound, rtol=1e-3)
@@ -99,7 +99,7 @@ def test_elbo_in_steps_is_vdm_equation_14_and_tends_to_the_bound() -> None:
 
 def test_likelihood_is_songs_squared_diffusion_on_the_score() -> None:
     t, schedule = jnp.linspace(0.1, 0.9, 7), schedules.make("vp_linear")
-    slope = log_snr_slope(times.make("uniform"), schedule, t)
+    slope = log_snr_slope(time_samplers.make("uniform"), schedule, t)
     level, score = schedule.level(t), predictions.make("score")
     found = weightings.make("likelihood").weight(level, score, slope)
     np.testing.assert_allclose(found, 0.1 + np.asarray(t) * 19.9, rtol=1e-8)  # g² = beta
@@ -137,7 +137,7 @@ def test_weights_are_positive_and_finite(schedule: str, double: bool) -> None:
         u = np.linspace(0, 1, COUNT)
         u[:2], u[-2:] = (2.0**-24, 2.0**-20), (1 - 2.0**-20, 1 - 2.0**-24)
         u = jnp.asarray(u, float)
-        process, uniform = schedules.make(schedule), times.make("uniform")
+        process, uniform = schedules.make(schedule), time_samplers.make("uniform")
         kinds = {
             prediction: predictions.make(prediction, schedule=process, sigma_data=0.5)
             for prediction in ("x0", "v", "velocity")
@@ -212,7 +212,9 @@ def test_the_exact_denoiser_has_the_exact_loss(schedule: str, times: str) -> Non
         ("edm", "sigmoid", sigmoid_weighted_information),
     ):
         objective = Objective.make(schedule, prediction, times, weighting)
-        ends = objective.schedule.level(objective.times.time(jnp.array(EDGES), objective.schedule))
+        ends = objective.schedule.level(
+            objective.time_sampler.time(jnp.array(EDGES), objective.schedule)
+        )
         high, low = (float(value) for value in ends.log_snr)
         loss = (EDGES[1] - EDGES[0]) * expected_losses(objective, MIDPOINTS).mean()
         assert loss == pytest.approx(exact(low, high), rel=2e-3)

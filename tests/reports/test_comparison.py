@@ -11,7 +11,7 @@ from diffusion_jax.fewstep.shortcut import Shortcut
 from diffusion_jax.inference.measure import Way
 from diffusion_jax.metrics.distance import features, kernel_distance
 from diffusion_jax.process.objective import Objective
-from diffusion_jax.process.times.uniform import Uniform
+from diffusion_jax.process.time_samplers.uniform import Uniform
 from diffusion_jax.process.weightings.plain import Simple
 from diffusion_jax.reports import figures
 from diffusion_jax.reports.comparison import _paired, common_axis, schedule_curves

@@ -141,7 +141,11 @@ def test_a_deep_file_is_told_in_a_line(tmp_path: Path, depth: int, ends: tuple[s
     [
         ({"teacher": "runs/x:edm"}, (), "no arm has a few-step objective"),
         ({"teacher_guidance": "classifier_free(scale=2.0)"}, (), "no arm learns from a teacher"),
-        ({"fewstep": "shortcut()", "times": "log_normal"}, ("times",), "brings its own"),
+        (
+            {"fewstep": "shortcut()", "time_sampler": "log_normal"},
+            ("time_sampler",),
+            "brings its own",
+        ),
         ({"text": "none"}, ("training.caption_dropout",), "no arm reads captions"),
     ],
 )

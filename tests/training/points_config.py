@@ -12,7 +12,7 @@ def get_config() -> ConfigDict:
     config.text = "transformer(width=8, layers=1, heads=1)"
     config.optimizer = "adam(learning_rate=1e-2, warmup=3, decay='cosine', clip=1.0)"
     config.arms.cosine = {"schedule": "cosine"}
-    config.arms.edm = {"schedule": "edm", "times": "log_normal"}
+    config.arms.edm = {"schedule": "edm", "time_sampler": "log_normal"}
     config.training.batch_size = 16
     config.training.steps = 12
     config.training.log_every = 5

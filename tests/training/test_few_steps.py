@@ -214,7 +214,10 @@ class TestRefusals:
             ({"fewstep": "reflow", "teacher": "nowhere"}, "No run folder nowhere"),
             ({"teacher": "nowhere"}, "no use for a teacher"),
             ({"fewstep": "shortcut", "teacher": "nowhere"}, "no use for a teacher"),
-            ({"fewstep": "shortcut", "times": "log_normal"}, "has a times of its own"),
+            (
+                {"fewstep": "shortcut", "time_sampler": "log_normal"},
+                "has a time_sampler of its own",
+            ),
             ({"fewstep": "shortcut", "schedule": "cosine"}, "has a schedule of its own"),
         ],
     )

@@ -144,7 +144,7 @@ def learning(config: ConfigDict) -> ConfigDict:
             },
         }
     )
-    config.times = "loss_aware(times=low_discrepancy, labels=4, kept=2)"
+    config.time_sampler = "loss_aware(time_sampler=low_discrepancy, labels=4, kept=2)"
     return config
 
 
@@ -196,7 +196,7 @@ def test_a_run_from_a_config_learns_its_schedule_and_goes_on_exactly(
     ("changes", "part"),
     [
         ({"weighting": "simple"}, "weighting"),
-        ({"times": "log_normal"}, "times"),
+        ({"time_sampler": "log_normal"}, "time_sampler"),
         ({"prediction": "velocity"}, "prediction"),
         ({"loss": "uncertainty"}, "loss"),
     ],

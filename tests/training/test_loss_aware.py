@@ -95,8 +95,8 @@ def aware(config: ConfigDict) -> ConfigDict:
     config.arms = ConfigDict(
         {
             "plain": {},
-            "aware": {"times": "loss_aware(labels=4, kept=2)"},
-            "sharp": {"times": "loss_aware(labels=4, kept=2, uniform_share=0.1)"},
+            "aware": {"time_sampler": "loss_aware(labels=4, kept=2)"},
+            "sharp": {"time_sampler": "loss_aware(labels=4, kept=2, uniform_share=0.1)"},
         }
     )
     return config

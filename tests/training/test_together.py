@@ -20,7 +20,7 @@ from diffusion_jax.training.trained import TrainedArm, load_arms
 
 ARMS = {
     "cosine": {"schedule": "cosine"},
-    "edm": {"schedule": "edm", "times": "log_normal"},
+    "edm": {"schedule": "edm", "time_sampler": "log_normal"},
     "fast": {"optimizer": "adam(learning_rate=3e-2, decay='cosine')"},
     "huber": {"loss": "pseudo_huber(c=0.1)"},
     "robust": {"loss": "pseudo_huber(c=0.3)", "training": {"ema": "decay(decay=0.5)"}},

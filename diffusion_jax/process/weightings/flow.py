@@ -1,7 +1,7 @@
 """Weights on the velocity of the straight path with the same sigma/alpha, as SD3 compares them.
 
 They are densities over that path's time t = sigma/(sigma + alpha): with uniform times on the
-straight path, each is what drawing the times of the same name (`times`) would give.
+straight path, each is what drawing the times of the same name (`time_samplers`) would give.
 """
 
 import jax.numpy as jnp

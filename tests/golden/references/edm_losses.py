@@ -11,7 +11,7 @@ from scipy import stats
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.predictions import X0
 from diffusion_jax.process.schedules import Schedule, schedules
-from diffusion_jax.process.times import Times, times
+from diffusion_jax.process.time_samplers import TimeSampler, time_samplers
 from tests.golden.check import Comparisons, Uncovered, checks, same
 from tests.golden.load import Case
 from tests.golden.losses import levels, loss_of, mixed, points_at, restated
@@ -122,7 +122,7 @@ def sigma_density(case: Case) -> Comparisons:
         share, half = below / (below + above), 2 * stats.norm.sf(np.abs(case["n"]))
         u = np.where(u < share, share * half, 1 - (1 - share) * half)
     schedule = schedules.make(spec("edm", sigma_min=NONE, sigma_max=1 / NONE))
-    sigma = _times(times.make(member), u, schedule)
+    sigma = _times(time_samplers.make(member), u, schedule)
     yield same("sigma", sigma, case["sigma"], rtol=1e-9)
 
 
@@ -168,5 +168,5 @@ DRAWN: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 
 
 @jax.jit
-def _times(drawn: Times, u: Array, schedule: Schedule) -> Array:
+def _times(drawn: TimeSampler, u: Array, schedule: Schedule) -> Array:
     return drawn.time(u, schedule)

@@ -15,7 +15,7 @@ from diffusion_jax.process.losses.base import Loss
 from diffusion_jax.process.losses.distances import Squared
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.schedules import Schedule
-from diffusion_jax.process.times.uniform import Discrete
+from diffusion_jax.process.time_samplers.uniform import Discrete
 from diffusion_jax.process.weightings.plain import Simple
 from diffusion_jax.sampling.bound import Bound, variational_bound
 from tests.golden.check import Comparisons, checks, known, same

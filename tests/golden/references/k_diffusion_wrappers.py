@@ -12,7 +12,7 @@ from diffusion_jax.process.predictions import predictions, to_x0
 from diffusion_jax.process.schedules import Schedule, schedules
 from diffusion_jax.process.schedules.log_snr_table import LogSnrTable
 from diffusion_jax.process.schedules.table import Table
-from diffusion_jax.process.times import times
+from diffusion_jax.process.time_samplers import time_samplers
 from diffusion_jax.process.weightings import weightings
 from diffusion_jax.sampling.grids import grids
 from diffusion_jax.sampling.solvers.rescaled import down_and_up
@@ -66,7 +66,7 @@ class Wrapper:
         objective = Objective(
             self.schedule,
             predictions.make(self.prediction, sigma_data=self.sigma_data),
-            times.make(f"log_uniform(sigma_min={low}, sigma_max={high})"),
+            time_samplers.make(f"log_uniform(sigma_min={low}, sigma_max={high})"),
             weightings.make(self.weighting, sigma_data=self.sigma_data),
             self.sigma_data,
         )

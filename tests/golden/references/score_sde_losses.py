@@ -3,7 +3,7 @@
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.process.times import times
+from diffusion_jax.process.time_samplers import time_samplers
 from diffusion_jax.process.weightings import weightings
 from tests.golden.check import Comparisons, Uncovered, checks, known, same
 from tests.golden.load import Case
@@ -34,7 +34,7 @@ def score_sde_losses(case: Case) -> Comparisons:
             )
     prediction = predictions.make("score" if name == "ve" else "epsilon")
     weighting = weightings.make("likelihood" if likelihood else "error_of", schedule=schedule)
-    objective = Objective(schedule, prediction, times.make("uniform"), weighting)
+    objective = Objective(schedule, prediction, time_samplers.make("uniform"), weighting)
     found = loss_of(objective, u, x0, eps, case["score_or_out"]).mean()
     scale = 1 if kwargs.get("reduce_mean", True) else x0.shape[1] / 2
     yield same("loss", scale * found, case["loss"], rtol=1e-9)

@@ -18,7 +18,7 @@ from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.pixels import decode, encode, reconstruction
 from diffusion_jax.process.predictions import X0, predictions
 from diffusion_jax.process.schedules import Schedule, schedules
-from diffusion_jax.process.times import times
+from diffusion_jax.process.time_samplers import time_samplers
 from diffusion_jax.process.weightings import weightings
 from diffusion_jax.sampling.solvers import solvers
 from diffusion_jax.verification.oracles import Gaussian
@@ -81,12 +81,12 @@ def _start(case: Case) -> Any:
     drawn = f"discrete(steps={steps})" if steps else "uniform"
     u = np.broadcast_to(case["t_draw"], len(pixels))
     if case.kwargs["antithetic_time_sampling"]:
-        u = jax.jit(times.make("low_discrepancy").stratify)(u)
+        u = jax.jit(time_samplers.make("low_discrepancy").stratify)(u)
     weighting = f"elbo_steps(steps={steps})" if steps else "elbo"
     objective = Objective(
-        schedule, X0(), times.make(drawn), weightings.make(weighting, schedule=schedule)
+        schedule, X0(), time_samplers.make(drawn), weightings.make(weighting, schedule=schedule)
     )
-    time = jax.jit(objective.times.time)(u, schedule)
+    time = jax.jit(objective.time_sampler.time)(u, schedule)
     yield same("t", time, case["t"], rtol=1e-12, atol=1e-15)
     return objective, u, x0
 
@@ -101,7 +101,7 @@ def loss(case: Case) -> Comparisons:
     denoised = predicted(_exact(dims), X0(), x, level.alpha, level.sigma)
     for name in ("x0", "epsilon", "v"):
         kind = predictions.make(name)
-        other = Objective(objective.schedule, kind, objective.times, objective.weighting)
+        other = Objective(objective.schedule, kind, objective.time_sampler, objective.weighting)
         output = restated(denoised, x, level, X0(), kind)
         found = dims * loss_of(other, u, x0, eps, output)
         yield same(f"diffusion, {name}", found, case["loss_diff"], rtol=1e-7)

@@ -7,13 +7,18 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.errors import finite, ordered, positive
 from diffusion_jax.process.schedules import Schedule
-from diffusion_jax.process.times.base import Times, at_noise, noise_range, times
+from diffusion_jax.process.time_samplers.base import (
+    TimeSampler,
+    at_noise,
+    noise_range,
+    time_samplers,
+)
 from diffusion_jax.struct import Scalar, pytree
 
 
-@times.register("log_logistic")
+@time_samplers.register("log_logistic")
 @pytree
-class LogLogistic(Times):
+class LogLogistic(TimeSampler):
     """Logistic in log(sigma/alpha), cut off at both ends.
 
     Attributes:

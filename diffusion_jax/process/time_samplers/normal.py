@@ -7,13 +7,13 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.errors import finite, positive
 from diffusion_jax.process.schedules import Schedule
-from diffusion_jax.process.times.base import Times, at_noise, at_share, times
+from diffusion_jax.process.time_samplers.base import TimeSampler, at_noise, at_share, time_samplers
 from diffusion_jax.struct import Scalar, pytree
 
 
-@times.register("log_normal")
+@time_samplers.register("log_normal")
 @pytree
-class LogNormal(Times):
+class LogNormal(TimeSampler):
     """Normal in log(sigma/alpha), clipped to what the schedule reaches.
 
     Attributes:
@@ -34,9 +34,9 @@ class LogNormal(Times):
         return at_noise(schedule, self.mean + self.std * ndtri(u))
 
 
-@times.register("split_log_normal")
+@time_samplers.register("split_log_normal")
 @pytree
-class SplitLogNormal(Times):
+class SplitLogNormal(TimeSampler):
     """Two halves of normal distributions in log(sigma/alpha), joined at their mode.
 
     The half below has the share std_low/(std_low + std_high), which makes the density continuous.
@@ -66,9 +66,9 @@ class SplitLogNormal(Times):
         return at_noise(schedule, self.mode + jnp.where(u < low, left, right))
 
 
-@times.register("logit_normal")
+@time_samplers.register("logit_normal")
 @pytree
-class LogitNormal(Times):
+class LogitNormal(TimeSampler):
     """Normal in the logit of the relative time (t - t_min)/(t_max - t_min).
 
     Attributes:

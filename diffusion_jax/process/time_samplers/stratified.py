@@ -4,21 +4,21 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.process.schedules import Schedule
-from diffusion_jax.process.times.base import Times, times
-from diffusion_jax.process.times.loss_aware import outermost
-from diffusion_jax.process.times.uniform import Uniform
+from diffusion_jax.process.time_samplers.base import TimeSampler, time_samplers
+from diffusion_jax.process.time_samplers.loss_aware import outermost
+from diffusion_jax.process.time_samplers.uniform import Uniform
 from diffusion_jax.struct import pytree
 
 
-@times.register("low_discrepancy")
+@time_samplers.register("low_discrepancy")
 @pytree
-class LowDiscrepancy(Times):
+class LowDiscrepancy(TimeSampler):
     """Another distribution, drawn so that each batch covers it evenly.
 
     u_i = (u_0 + i/batch) mod 1: each draw alone is uniform still; their mean varies less.
 
     Attributes:
-        times: the distribution.
+        time_sampler: the distribution.
 
     Source: Kingma et al. 2021 (VDM), appendix I.1.
 
@@ -26,13 +26,13 @@ class LowDiscrepancy(Times):
     [0.7, 0.2]
     """
 
-    times: Times = Uniform()
+    time_sampler: TimeSampler = Uniform()
 
     def __post_init__(self) -> None:
-        outermost(self.times)
+        outermost(self.time_sampler)
 
     def time(self, u: Float[Array, "*shape"], schedule: Schedule) -> Float[Array, "*shape"]:
-        return self.times.time(u, schedule)
+        return self.time_sampler.time(u, schedule)
 
     def stratify(self, u: Float[Array, "batch"]) -> Float[Array, "batch"]:
         count = u.shape[0]
@@ -42,15 +42,15 @@ class LowDiscrepancy(Times):
         return jnp.clip(spread, smallest, 1 - smallest)
 
 
-@times.register("antithetic")
+@time_samplers.register("antithetic")
 @pytree
-class Antithetic(Times):
+class Antithetic(TimeSampler):
     """Another distribution, drawn in pairs of opposite quantiles, u and 1 - u.
 
     The second half of a batch mirrors the first; of an odd batch, the middle one is drawn alone.
 
     Attributes:
-        times: the distribution.
+        time_sampler: the distribution.
 
     Source: Hammersley & Morton 1956 (antithetic variates), as used with DDPM's labels.
 
@@ -58,13 +58,13 @@ class Antithetic(Times):
     [0.7, 0.3]
     """
 
-    times: Times = Uniform()
+    time_sampler: TimeSampler = Uniform()
 
     def __post_init__(self) -> None:
-        outermost(self.times)
+        outermost(self.time_sampler)
 
     def time(self, u: Float[Array, "*shape"], schedule: Schedule) -> Float[Array, "*shape"]:
-        return self.times.time(u, schedule)
+        return self.time_sampler.time(u, schedule)
 
     def stratify(self, u: Float[Array, "batch"]) -> Float[Array, "batch"]:
         pairs = u.shape[0] // 2

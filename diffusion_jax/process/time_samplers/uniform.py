@@ -6,13 +6,19 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.errors import ordered, positive, within
 from diffusion_jax.process.schedules import Schedule
-from diffusion_jax.process.times.base import Times, at_noise, at_share, noise_range, times
+from diffusion_jax.process.time_samplers.base import (
+    TimeSampler,
+    at_noise,
+    at_share,
+    noise_range,
+    time_samplers,
+)
 from diffusion_jax.struct import Scalar, pytree, static
 
 
-@times.register("uniform")
+@time_samplers.register("uniform")
 @pytree
-class Uniform(Times):
+class Uniform(TimeSampler):
     """Uniform in the schedule's own time.
 
     Source: Song et al. 2021 (score SDE), eq. 7.
@@ -26,9 +32,9 @@ class Uniform(Times):
         return at_share(schedule, u)
 
 
-@times.register("discrete")
+@time_samplers.register("discrete")
 @pytree
-class Discrete(Times):
+class Discrete(TimeSampler):
     """One of T labels: t = t_max k/T, with k = ceil(u T) uniform in 1 … T.
 
     On a table of T betas these are the times of its entries, DDPM's integer steps. Its density
@@ -56,9 +62,9 @@ class Discrete(Times):
         return jnp.maximum(time, schedule.t_min)
 
 
-@times.register("log_uniform")
+@time_samplers.register("log_uniform")
 @pytree
-class LogUniform(Times):
+class LogUniform(TimeSampler):
     """Uniform in log-SNR.
 
     Attributes:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.process.times import LowDiscrepancy, log_snr_slope, times
+from diffusion_jax.process.time_samplers import LowDiscrepancy, log_snr_slope, time_samplers
 from tests.members import ONE_SCHEDULE_EACH, TIMES
 from tests.process.density import COUNT, table
 
@@ -24,7 +24,7 @@ UNCLIPPED = ("edm", "rectified_flow")
 def test_times_stay_within_the_schedule_and_never_turn_back(schedule: str) -> None:
     process = schedules.make(schedule)
     for spec in TIMES:
-        time = times.make(spec).time(jnp.asarray(QUANTILES, jnp.float32), process)
+        time = time_samplers.make(spec).time(jnp.asarray(QUANTILES, jnp.float32), process)
         assert np.isfinite(time).all()
         assert process.t_min <= time.min()
         assert time.max() <= process.t_max
@@ -62,7 +62,7 @@ def test_slope_is_the_inverse_density_of_log_snr(schedule: str) -> None:
 @pytest.mark.usefixtures("x64")
 def test_log_normal(schedule: str, mean: float, std: float) -> None:
     process = schedules.make(schedule)
-    distribution = times.make(f"log_normal(mean={mean}, std={std})")
+    distribution = time_samplers.make(f"log_normal(mean={mean}, std={std})")
     level = process.level(distribution.time(jnp.asarray(QUANTILES), process))
     expected = stats.lognorm(s=std, scale=np.exp(mean)).ppf(QUANTILES)
     np.testing.assert_allclose(level.noise_to_signal, expected, rtol=1e-9)
@@ -71,7 +71,7 @@ def test_log_normal(schedule: str, mean: float, std: float) -> None:
 @pytest.mark.parametrize(("mean", "std"), [(0.0, 1.0), (0.5, 1.3)])
 @pytest.mark.usefixtures("x64")
 def test_logit_normal(mean: float, std: float) -> None:
-    distribution = times.make(f"logit_normal(mean={mean}, std={std})")
+    distribution = time_samplers.make(f"logit_normal(mean={mean}, std={std})")
     time = distribution.time(jnp.asarray(QUANTILES), schedules.make("rectified_flow"))
     logit = np.log(time) - np.log1p(-np.asarray(time))
     np.testing.assert_allclose(stats.norm(mean, std).cdf(logit), QUANTILES, rtol=1e-9)
@@ -80,7 +80,7 @@ def test_logit_normal(mean: float, std: float) -> None:
 @pytest.mark.usefixtures("x64")
 def test_uniform() -> None:
     process = schedules.make("edm")
-    time = times.make("uniform").time(jnp.asarray(QUANTILES), process)
+    time = time_samplers.make("uniform").time(jnp.asarray(QUANTILES), process)
     np.testing.assert_allclose(stats.uniform(0.002, 79.998).cdf(time), QUANTILES, rtol=1e-12)
 
 
@@ -103,11 +103,11 @@ def test_a_low_discrepancy_draw_alone_is_uniform() -> None:
 
 def test_draws_are_finite_however_the_first_one_falls() -> None:
     # 1/2 + (1/2 - 2^-25) rounds to 1 in float32, whose quantile would be infinite.
-    distribution = times.make("low_discrepancy(times=log_normal)")
+    distribution = time_samplers.make("low_discrepancy(time_sampler=log_normal)")
     u = distribution.stratify(jnp.array([0.5 - 2.0**-25, 0.9]))
     assert np.isfinite(log_snr_slope(distribution, schedules.make("edm"), u)).all()
 
 
 def test_other_distributions_leave_draws_alone() -> None:
     u = jnp.array([0.3, 0.9, 0.1])
-    assert (times.make("uniform").stratify(u) == u).all()
+    assert (time_samplers.make("uniform").stratify(u) == u).all()

@@ -5,7 +5,12 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.errors import ordered, positive
 from diffusion_jax.process.schedules import Schedule
-from diffusion_jax.process.times.base import Times, at_noise, noise_range, times
+from diffusion_jax.process.time_samplers.base import (
+    TimeSampler,
+    at_noise,
+    noise_range,
+    time_samplers,
+)
 from diffusion_jax.struct import Scalar, pytree
 
 Ends = tuple[Float[Array, ""], Float[Array, ""]]
@@ -17,9 +22,9 @@ def _log_tangent(u: Float[Array, "*shape"], ends: Ends) -> Float[Array, "*shape"
     return jnp.log(jnp.tan(low + u * (high - low)))
 
 
-@times.register("cosine")
+@time_samplers.register("cosine")
 @pytree
-class CosineTimes(Times):
+class Cosine(TimeSampler):
     """sigma/alpha = sigma_data tan(angle), with the angle uniform: v-diffusion's density.
 
     That is a hyperbolic secant in log(sigma/alpha), cut off at both ends.
@@ -33,7 +38,7 @@ class CosineTimes(Times):
     table 2, for the density; Crowson 2022 (k-diffusion) for sigma_data.
 
     >>> from diffusion_jax.process.schedules import schedules
-    >>> round(float(CosineTimes().time(jnp.float32(0.5), schedules.make("edm"))), 1)
+    >>> round(float(Cosine().time(jnp.float32(0.5), schedules.make("edm"))), 1)
     0.5
     """
 
@@ -51,9 +56,9 @@ class CosineTimes(Times):
         return at_noise(schedule, centre + _log_tangent(u, (least - centre, most - centre)))
 
 
-@times.register("cosine_interpolated")
+@time_samplers.register("cosine_interpolated")
 @pytree
-class CosineInterpolated(Times):
+class CosineInterpolated(TimeSampler):
     """Between two shifted cosine schedules, from one at the clean end to one at the noisy end.
 
     log_snr(u) = u l(u; noise_size_low) + (1 - u) l(u; noise_size_high), where l(u; d) is the

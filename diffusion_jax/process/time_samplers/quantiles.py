@@ -7,13 +7,13 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.schedules import Schedule
-from diffusion_jax.process.times.base import Times, at_noise, times
+from diffusion_jax.process.time_samplers.base import TimeSampler, at_noise, time_samplers
 from diffusion_jax.struct import pytree
 
 
-@times.register("quantiles")
+@time_samplers.register("quantiles")
 @pytree
-class Quantiles(Times):
+class Quantiles(TimeSampler):
     """Given values of log(sigma/alpha), with equal shares of training between neighbours.
 
     Linear between the values, and clipped to what the schedule reaches.

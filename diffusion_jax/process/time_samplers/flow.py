@@ -6,16 +6,16 @@ from jaxtyping import Array, Float
 from diffusion_jax.errors import positive, within
 from diffusion_jax.process.beta import beta_quantile
 from diffusion_jax.process.schedules import Schedule
-from diffusion_jax.process.times.base import Times, at_share, times
+from diffusion_jax.process.time_samplers.base import TimeSampler, at_share, time_samplers
 from diffusion_jax.struct import Scalar, pytree
 
 # Beyond it the quantile function of "mode" would turn back.
 LARGEST_SCALE = 2 / (jnp.pi - 2)
 
 
-@times.register("mode")
+@time_samplers.register("mode")
 @pytree
-class Mode(Times):
+class Mode(TimeSampler):
     """Heavy-tailed around the middle of time: t = u - scale (sin²(pi u/2) - u).
 
     t is relative, from 0 (clean) to 1; both ends keep a positive density.
@@ -39,9 +39,9 @@ class Mode(Times):
         return at_share(schedule, u - self.scale * (jnp.sin(jnp.pi / 2 * u) ** 2 - u))
 
 
-@times.register("cosmap")
+@time_samplers.register("cosmap")
 @pytree
-class CosMap(Times):
+class CosMap(TimeSampler):
     """The cosine schedule's density, on a straight path: t = 1 - 1/(tan(pi u/2) + 1).
 
     Its density is 2/(pi (1 - 2 t + 2 t²)) in relative time.
@@ -58,9 +58,9 @@ class CosMap(Times):
         return at_share(schedule, sine / (sine + cosine))
 
 
-@times.register("beta")
+@time_samplers.register("beta")
 @pytree
-class Beta(Times):
+class Beta(TimeSampler):
     """Beta(a, b) in relative time, from 0 (clean) to 1.
 
     Attributes:

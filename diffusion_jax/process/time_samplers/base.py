@@ -18,7 +18,7 @@ from diffusion_jax.registry import Registry
 from diffusion_jax.struct import Scalar
 
 
-class Times(ABC):
+class TimeSampler(ABC):
     """A distribution of training times over a schedule."""
 
     @abstractmethod
@@ -30,7 +30,7 @@ class Times(ABC):
         return u
 
 
-times: Registry[Times] = Registry("times")
+time_samplers: Registry[TimeSampler] = Registry("time sampler", TimeSampler)
 
 
 def at_share(schedule: Schedule, share: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -53,12 +53,13 @@ def noise_range(
 
 
 def log_snr_slope(
-    distribution: Times, schedule: Schedule, u: Float[Array, "*shape"]
+    distribution: TimeSampler, schedule: Schedule, u: Float[Array, "*shape"]
 ) -> Float[Array, "*shape"]:
     """|d log_snr/du| at quantile u, the inverse of the training density over log-SNR.
 
     >>> from diffusion_jax.process.schedules import schedules
-    >>> slope = log_snr_slope(times.make("uniform"), schedules.make("ve"), jnp.array([0.2, 0.7]))
+    >>> uniform, u = time_samplers.make("uniform"), jnp.array([0.2, 0.7])
+    >>> slope = log_snr_slope(uniform, schedules.make("ve"), u)
     >>> [round(float(value), 2) for value in slope]
     [17.03, 17.03]
     """
@@ -67,7 +68,7 @@ def log_snr_slope(
 
 
 def at_quantile(
-    distribution: Times, schedule: Schedule, u: Float[Array, "*shape"]
+    distribution: TimeSampler, schedule: Schedule, u: Float[Array, "*shape"]
 ) -> tuple[Float[Array, "*shape"], Level, Float[Array, "*shape"]]:
     """Time, level and `log_snr_slope` at quantile u, for little more than the price of one."""
 

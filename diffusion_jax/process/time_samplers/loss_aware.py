@@ -5,24 +5,24 @@ from jaxtyping import Array, Float
 from diffusion_jax.errors import UserError, positive, within
 from diffusion_jax.process.importance import Chosen, LossHistory
 from diffusion_jax.process.schedules import Schedule
-from diffusion_jax.process.times.base import Times, times
-from diffusion_jax.process.times.uniform import Uniform
+from diffusion_jax.process.time_samplers.base import TimeSampler, time_samplers
+from diffusion_jax.process.time_samplers.uniform import Uniform
 from diffusion_jax.struct import Scalar, pytree, static
 
 
-@times.register("loss_aware")
+@time_samplers.register("loss_aware")
 @pytree
-class LossAware(Times):
+class LossAware(TimeSampler):
     """Another distribution, of which training draws each part by p_k ∝ sqrt(E[L_k²]).
 
     The quantiles of the other are cut into equal parts, the labels k. Training keeps the last
     losses at each (`start`), draws labels by their size (`choose`) and weighs the loss of a draw
     by 1/(labels p_k), so that its mean is what it would be without, and its variance less. Until
     all labels have as many losses as are kept, and to those who do not train, it is the other
-    distribution. `loss_aware(times=discrete(steps=1000), labels=1000)` is the paper's.
+    distribution. `loss_aware(time_sampler=discrete(steps=1000), labels=1000)` is the paper's.
 
     Attributes:
-        times: the distribution.
+        time_sampler: the distribution.
         labels: equal parts that its quantiles are cut into.
         kept: losses that are remembered of each.
         uniform_share: share of the draws that is spread over all labels, more than 0.
@@ -35,7 +35,7 @@ class LossAware(Times):
     0.25
     """
 
-    times: Times = Uniform()
+    time_sampler: TimeSampler = Uniform()
     labels: int = static(default=1000)
     kept: int = static(default=10)
     uniform_share: Scalar = 0.001
@@ -44,13 +44,13 @@ class LossAware(Times):
         within(self, 1, float("inf"), "labels", "kept")
         positive(self, "uniform_share")
         within(self, 0, 1, "uniform_share")
-        outermost(self.times)
+        outermost(self.time_sampler)
 
     def time(self, u: Float[Array, "*shape"], schedule: Schedule) -> Float[Array, "*shape"]:
-        return self.times.time(u, schedule)
+        return self.time_sampler.time(u, schedule)
 
     def stratify(self, u: Float[Array, "batch"]) -> Float[Array, "batch"]:
-        return self.times.stratify(u)
+        return self.time_sampler.stratify(u)
 
     def start(self) -> LossHistory:
         """What training remembers at first: nothing."""
@@ -61,10 +61,10 @@ class LossAware(Times):
         return history.choose(u, self.uniform_share)
 
 
-def outermost(inner: Times) -> None:
+def outermost(inner: TimeSampler) -> None:
     """Raises UserError if `inner`, the distribution within another, follows the losses itself."""
     if isinstance(inner, LossAware):
         raise UserError(
-            "times 'loss_aware' cannot be within others: write the others within it, such as "
-            "loss_aware(times=low_discrepancy)."
+            "time sampler 'loss_aware' cannot be within others: write the others within it, "
+            "such as loss_aware(time_sampler=low_discrepancy)."
         )
