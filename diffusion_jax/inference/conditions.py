@@ -82,9 +82,11 @@ def class_of(prompt: str, class_names: Sequence[str]) -> int | None:
     >>> names = ("shirt", "t-shirt", "ankle boot")
     >>> class_of("A picture of a t-shirt", names), class_of("Ankle boot", names)
     (1, 2)
-    >>> class_of("no shirt", names) is None
-    True
+    >>> class_of("no shirt", names) is None, class_of("a", ("A", "a"))
+    (True, 1)
     """
+    if prompt in class_names:  # of "A" and "a", the one that is meant
+        return class_names.index(prompt)
     known = {_plain(name): index for index, name in enumerate(class_names)}
     whole = _plain(prompt)
     framed = FRAME.fullmatch(whole)

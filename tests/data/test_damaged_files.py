@@ -11,6 +11,7 @@ import pytest
 
 from diffusion_jax.data.dataset import check_readable
 from diffusion_jax.data.real import cifar, prepare
+from diffusion_jax.data.real import idx as mnist_files
 from diffusion_jax.data.real.published import CIFAR10, MNIST
 from diffusion_jax.errors import UserError
 from tests.data.raw_files import (
@@ -80,10 +81,11 @@ def idx(array):
             gzip.compress(b"\0\0\x08\0" + b"0", mtime=0),
             "not a whole IDX",
         ),
-        ("t10k-labels-idx1-ubyte.gz", gzip.compress(bytes(10**8), mtime=0), "holds more than 78"),
+        ("t10k-labels-idx1-ubyte.gz", gzip.compress(bytes(10**6), mtime=0), "holds more than 10"),
     ],
 )
-def test_wrong_files_are_named_and_do_no_harm(tmp_path, name, content, message):
+def test_wrong_files_are_named_and_do_no_harm(tmp_path, monkeypatch, name, content, message):
+    monkeypatch.setattr(mnist_files, "MOST", 10**5)
     wrong = write(tmp_path / "wrong", idx_files() | {name: content})
     with pytest.raises(UserError, match=message) as error:
         make("mnist", tmp_path, wrong)
@@ -187,6 +189,31 @@ def test_other_raw_files_are_prepared_anew(tmp_path):
     with pytest.raises(UserError, match="Cannot read"):
         make("mnist", tmp_path, manual)
     assert (make("mnist", tmp_path, size=28).train[0]["image"] == after[0]["image"]).all()
+
+
+def test_an_older_set_that_cannot_be_written_to_is_used_if_it_is_of_the_same_files(
+    tmp_path, monkeypatch
+):
+    manual = write(tmp_path / "raw", idx_files())
+    make("mnist", tmp_path, manual)
+    (tmp_path / "tfds" / "mnist_arrays" / "1.0.0" / "record.json").unlink()
+
+    def refuse(*arguments, **settings):
+        raise PermissionError(13, "Read-only file system")
+
+    monkeypatch.setattr(prepare.tempfile, "TemporaryDirectory", refuse)
+    assert len(make("mnist", tmp_path, manual).train) == 7
+    images = gzip.decompress(idx_files()["train-images-idx3-ubyte.gz"])
+    write(manual, {"train-images-idx3-ubyte.gz": images[:-1] + b"\7"})
+    with pytest.raises(UserError, match="Cannot prepare mnist .*Read-only"):
+        make("mnist", tmp_path, manual)
+
+
+def test_files_of_more_pictures_than_mnist_has(tmp_path):
+    """EMNIST's digits are 240,000 to train on."""
+    content = struct.pack(">HBB3I", 0, 8, 3, 240_000, 28, 28) + bytes(240_000 * 28**2)
+    (tmp_path / "images").write_bytes(gzip.compress(content, 1))
+    assert mnist_files.read_idx(tmp_path / "images").shape == (240_000, 28, 28)
 
 
 def test_no_flipped_bit_of_a_prepared_set_passes(tmp_path):

@@ -118,6 +118,12 @@ class Files:
         return tuple(sorted({entry.label for entry in self.entries}))
 
     @functools.cached_property
+    def labels(self) -> list[int]:
+        """The class of each entry, as a position in `class_names`."""
+        position = {name: k for k, name in enumerate(self.class_names)}
+        return [position[entry.label] for entry in self.entries]
+
+    @functools.cached_property
     def _read(self) -> tuple[UInt8[np.ndarray, "n size size channels"], list[str]]:
         # Several lines for one file are read once.
         paths = list(dict.fromkeys(entry.path for entry in self.entries))
@@ -175,11 +181,10 @@ class Side:
 
     def __getitem__(self, index: int) -> Example:
         row = self._rows[index]
-        entry = self.files.entries[row]
         return {
             "image": self.files.pictures[row],
-            "caption": entry.caption,
-            "label": self.files.class_names.index(entry.label),
+            "caption": self.files.entries[row].caption,
+            "label": self.files.labels[row],
         }
 
     def __getitems__(self, indices: Sequence[int]) -> list[Example]:

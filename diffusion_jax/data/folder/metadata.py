@@ -4,14 +4,14 @@
 """
 
 import dataclasses
-import functools
 import json
 import os
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from diffusion_jax.data.tokenizer import normal, split_words
+from diffusion_jax.data.tokenizer import split_words
 from diffusion_jax.errors import UserError
 
 FILE = "metadata.jsonl"
@@ -39,8 +39,9 @@ def read_metadata(folder: Path) -> tuple[Entry, ...]:
 
     A line ends with a line feed and nothing else; an empty one is skipped. The text is UTF-8, with
     or without a byte order mark. A caption has a word at least. Labels are all words or all whole
-    numbers, of every line or of none; two may not differ in case, spacing or Unicode's normal form
-    alone. Pictures lie within the folder, also when symbolic links are followed.
+    numbers, of every line or of none; two may not differ in spacing or Unicode's normal form alone,
+    as they would look the same. The names of pictures do not lead out of the folder; what lies
+    there may be a symbolic link to anywhere, as in folders that are kept by content.
 
     Raises:
         UserError: the file is missing or empty, or one of its lines is wrong; the message
@@ -58,18 +59,17 @@ def read_metadata(folder: Path) -> tuple[Entry, ...]:
     numbered = [(f"{path}, line {n}", line) for n, line in enumerate(lines, 1) if line.strip()]
     if not numbered:
         raise UserError(f"{path} names no pictures.")
-    inside = _Inside(folder)
     told = [(where, _fields(line, where)) for where, line in numbered]
     labels = _labels((where, fields.get("label")) for where, fields in told)
     return tuple(
-        Entry(inside.picture(fields, where), _caption(fields, where), label)
+        Entry(_picture(folder, fields, where), _caption(fields, where), label)
         for (where, fields), label in zip(told, labels, strict=True)
     )
 
 
 def _fields(line: str, where: str) -> dict[str, Any]:
     try:
-        fields = json.loads(line, object_pairs_hook=_unique, parse_constant=_no_number)
+        fields = json.loads(line, object_pairs_hook=_unique)
     except RecursionError:
         raise UserError(f"{where}: this is not JSON (it is nested too deeply).") from None
     except ValueError as error:
@@ -88,35 +88,22 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
-
-
-class _Inside:
-    """Finds pictures in a folder, and nothing outside of it."""
-
-    def __init__(self, folder: Path):
-        self._folder = folder
-        self._root = os.path.realpath(folder)
-        self._real = functools.cache(os.path.realpath)  # of the folders that pictures lie in
-
-    def picture(self, fields: dict[str, Any], where: str) -> Path:
-        name = fields.get("file_name")
-        if not isinstance(name, str):
-            raise UserError(f"{where}: there is no 'file_name'.")
-        picture = self._folder / name
-        try:
-            found = picture.is_file()
-            real = os.path.join(self._real(picture.parent), picture.name)
-            real = os.path.realpath(real) if os.path.islink(real) else real
-        except (OSError, ValueError):  # too long, or with characters that no file's name has
-            found = False
-        if not found:
-            shown = ascii(str(picture)) if len(name) > 250 or not name.isprintable() else picture
-            raise UserError(f"{where}: there is no picture {str(shown)[:300]}.")
-        if os.path.commonpath([real, self._root]) != self._root:
-            raise UserError(f"{where}: {picture} is not within the folder, but is {real}.")
-        return picture
+def _picture(folder: Path, fields: dict[str, Any], where: str) -> Path:
+    name = fields.get("file_name")
+    if not isinstance(name, str):
+        raise UserError(f"{where}: there is no 'file_name'.")
+    picture = folder / name
+    try:
+        found = picture.is_file()
+    except (OSError, ValueError):  # too long, or with characters that no file's name has
+        found = False
+    if not found:
+        shown = ascii(str(picture)) if len(name) > 250 or not name.isprintable() else picture
+        raise UserError(f"{where}: there is no picture {str(shown)[:300]}.")
+    top, path = os.path.abspath(folder), os.path.abspath(picture)
+    if os.path.commonpath([top, path]) != top:
+        raise UserError(f"{where}: {picture} is not within the folder, but is {path}.")
+    return picture
 
 
 def _caption(fields: dict[str, Any], where: str) -> str:
@@ -145,12 +132,17 @@ def _labels(given: Iterable[tuple[str, Any]]) -> list[str]:
     written: dict[str, str] = {}
     for where, label in zip(places, labels, strict=True):
         problem = _problem(label, labels[0])
-        first = written.setdefault(normal(" ".join(str(label).split())), str(label))
+        first = written.setdefault(_shown(str(label)), str(label))
         if not problem and first != str(label):
-            problem = f"the labels {first!r} and {label!r} differ in case or spacing alone"
+            problem = f"the labels {first!r} and {label!r} differ in spacing or normal form alone"
         if problem:
             raise UserError(f"{where}: {problem}.")
     return list(map(str, labels))
+
+
+def _shown(label: str) -> str:
+    """A label as readers see it, in which spacing and ways to write a letter do not matter."""
+    return unicodedata.normalize("NFC", " ".join(label.split()))
 
 
 def _problem(label: Any, first: Any) -> str:

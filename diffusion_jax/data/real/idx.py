@@ -17,7 +17,7 @@ from diffusion_jax.errors import UserError
 
 PREFIX = {"train": "train", "test": "t10k"}
 AXES = (1, 3)  # of labels, of pictures
-MOST = 100_000 * 28**2 + 16  # bytes; the largest published file holds 60,000 pictures
+MOST = 1_000_000 * 28**2 + 16  # bytes; the largest of EMNIST's files holds 697,932 pictures
 IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
 
 

@@ -5,6 +5,7 @@ downloads the same files with the same checksums through TFDS's download manager
 with NumPy, and stores plain arrays, which TFDS can write and read on its own.
 """
 
+import hashlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,8 @@ RECORDS = ".array_record"  # in the names of the files that hold pictures
 def prepare(raw: RawSet, data_dir: Path, manual_dir: Path | None) -> tfds.core.DatasetBuilder:
     """Prepares a data set once, atomically; later calls find it prepared.
 
-    It is prepared anew if `manual_dir` holds other raw files than those that it was made from.
+    It is prepared anew if `manual_dir` holds other raw files than those that it was made from; of a
+    set that is older than records of this, if they hold other pictures.
 
     Args:
         raw: which.
@@ -52,7 +54,25 @@ def prepare(raw: RawSet, data_dir: Path, manual_dir: Path | None) -> tfds.core.D
 
 def _outdated(raw: RawSet, folder: Path, manual_dir: Path | None) -> bool:
     paths = raw.locate(manual_dir) if manual_dir else None
-    return paths is not None and digests(raw, paths) != record.made_from(folder)
+    if paths is None:
+        return False
+    found, made_from = digests(raw, paths), record.made_from(folder)
+    return found != made_from if made_from else not _holds(raw, folder, paths)
+
+
+def _holds(raw: RawSet, folder: Path, paths: Paths) -> bool:
+    """Whether a prepared set has the pictures of raw files, in any order."""
+    try:
+        builder = _open(raw, folder.parents[1], folder)
+        prepared = [_sorted(*load(builder, split)) for split in SPLITS]
+    except UserError:  # damaged
+        return False
+    return prepared == [_sorted(*raw.read_split(paths, split)) for split in SPLITS]
+
+
+def _sorted(images: np.ndarray, labels: np.ndarray) -> list[tuple[int, bytes]]:
+    digests = (hashlib.sha256(image.tobytes()).digest() for image in images)
+    return sorted(zip(labels.tolist(), digests, strict=True))
 
 
 def _prepare(raw: RawSet, data_dir: Path, paths: Paths | None, folder: Path) -> None:
