@@ -92,7 +92,7 @@ def _arms(config: ConfigDict) -> Pair:
 
     data = datasets.make(config.data)
     facts, mesh = DataFacts.of(data), devices.data_mesh()
-    stream = batches(data.train, data.tokenizer, config.training.batch_size, config.seed)
+    stream = batches(data.train, facts.encode, config.training.batch_size, config.seed)
     batch = devices.split_rows(next(stream), mesh)
 
     def together() -> None:

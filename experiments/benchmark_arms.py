@@ -117,15 +117,14 @@ def _problem(problem: str, arms: int, steps: int) -> tuple[Any, Any, Any, Any]:
     config.training.steps = steps
     data = datasets.make("shapes(level='one', size=16, count=64, test_count=8)")
     facts = DataFacts.of(data)
-    batch = next(batches(data.train, data.tokenizer, config.training.batch_size, config.seed))
+    batch = next(batches(data.train, facts.encode, config.training.batch_size, config.seed))
     if problem == "mlp":
         config.network, config.text, config.training.batch_size = "mlp()", "none", 64
         facts = dataclasses.replace(facts, shape=(2,))
         rows = np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)
         batch = {
-            "image": rows,
-            "tokens": np.zeros((64, facts.tokenizer.max_tokens), np.int32),
-            "label": np.zeros(64, np.int32),
+            "x0": rows,
+            "condition": facts.encode([data.train[0]] * 64),
         }
     config.arms = ConfigDict(
         {

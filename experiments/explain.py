@@ -140,7 +140,6 @@ def _prompt() -> str:
 def _network(config: ConfigDict) -> Teller:
     """The averaged network of a trained arm, guided as the config says."""
     from diffusion_jax.inference.conditions import asked
-    from diffusion_jax.networks.score_network import null_condition
     from diffusion_jax.runs.run import Run
     from diffusion_jax.sampling.guidance import guidance
     from diffusion_jax.training.trained import load_arms, load_guides, sound
@@ -157,7 +156,7 @@ def _network(config: ConfigDict) -> Teller:
     condition = asked(run.facts, [_prompt()] * PICTURES, asking, LABEL.value)
     if not (_prompt() or weaker):  # nothing to guide towards
         spec = "none"
-    guide = guidance.make(spec)
+    guide, null = guidance.make(spec), trained.arm.network.null
     return Teller(
         trained.objective.schedule,
         trained.arm.settings["schedule"],
@@ -166,7 +165,7 @@ def _network(config: ConfigDict) -> Teller:
         f"The denoiser is the network of the arm {name} in {run.folder}, "
         f"after {trained.step:,} training steps.",
         trained.objective.prediction,
-        lambda denoise, course: guide(denoise, null_condition(condition), course, weaker),
+        lambda denoise, course: guide(denoise, null(condition), course, weaker),
         spec,
     )
 

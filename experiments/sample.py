@@ -150,7 +150,7 @@ def _draw(
     from diffusion_jax.data.pipeline import to_bytes
     from diffusion_jax.inference.generate import check_finite, generate
 
-    count, way, given = len(condition["label"]), plan.headline, None
+    count, way, given = len(next(iter(condition.values()))), plan.headline, None
     if plan.restoration:
         given = plan.restoration.given(picture[None], SEED.value).of(jnp.zeros(count, jnp.int32))
     samples, _ = generate(

@@ -5,18 +5,21 @@ and however many processes share it; so the whole state is how many examples hav
 """
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from diffusion_jax.data.dataset import Source
+from diffusion_jax.data.dataset import Example, Source
 from diffusion_jax.data.indexed_random import uniforms
-from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.errors import UserError
 
-Batch = dict[str, np.ndarray]
-"""{"image": float32 (b, h, w, c) in [-1, 1], "tokens": int32 (b, l), "label": int32 (b,)}"""
+Batch = dict[str, Any]
+"""{"x0": float32 (b, ...) in [-1, 1], "condition": {key: array (b, ...)}}"""
+
+Encode = Callable[[Sequence[Example]], dict[str, np.ndarray]]
+"""Examples → the arrays of their condition by key, a row per example."""
 
 ENDLESS = 2**62  # examples, far more than are ever taken
 AHEAD = 4  # batches prepared while the device computes
@@ -27,7 +30,7 @@ class _Load:
     """Turns the example indices of the global batch k into this process's arrays."""
 
     source: Source
-    tokenizer: Tokenizer
+    encode: Encode
     seed: int
     rows: slice
     augment_flip: bool
@@ -39,11 +42,7 @@ class _Load:
             taken = step * len(indices) + np.arange(len(indices))
             flip = uniforms(self.seed, taken, 1)[self.rows, 0] < 0.5
             images = np.where(flip[:, None, None, None], images[:, :, ::-1], images)
-        return {
-            "image": images,
-            "tokens": np.stack([self.tokenizer.encode(e["caption"]) for e in examples]),
-            "label": np.array([example["label"] for example in examples], np.int32),
-        }
+        return {"x0": images, "condition": self.encode(examples)}
 
 
 class BatchIterator:
@@ -81,7 +80,7 @@ class BatchIterator:
 
 def batches(
     source: Source,
-    tokenizer: Tokenizer,
+    encode: Encode,
     batch_size: int,
     seed: int,
     process_index: int = 0,
@@ -94,7 +93,7 @@ def batches(
 
     Args:
         source: of examples.
-        tokenizer: for their captions.
+        encode: what makes the condition of examples.
         batch_size: of the global batch.
         seed: of the orders and the flips.
         process_index: p.
@@ -106,9 +105,10 @@ def batches(
 
     >>> from diffusion_jax.data.dataset import datasets
     >>> data = datasets.make("shapes(level='one', size=16)")
-    >>> batch = next(batches(data.train, data.tokenizer, batch_size=4, seed=0))
-    >>> {name: array.shape for name, array in batch.items()}
-    {'image': (4, 16, 16, 3), 'tokens': (4, 8), 'label': (4,)}
+    >>> encode = lambda examples: {"label": np.array([each["label"] for each in examples])}
+    >>> batch = next(batches(data.train, encode, batch_size=4, seed=0))
+    >>> batch["x0"].shape, batch["condition"]["label"].shape
+    ((4, 16, 16, 3), (4,))
     """
     import grain
 
@@ -120,7 +120,7 @@ def batches(
         raise UserError("The data set is empty.")
     share = batch_size // process_count
     rows = slice(process_index * share, (process_index + 1) * share)
-    load = _Load(source, tokenizer, seed, rows, augment_flip)
+    load = _Load(source, encode, seed, rows, augment_flip)
     # Grain counts the batches of an endless repetition in floats, which overflows for batches of 1.
     epochs = ENDLESS // len(source)
     indices = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat(epochs)

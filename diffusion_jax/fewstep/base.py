@@ -80,7 +80,7 @@ class FewStep(Protocol):
     def inherits(self) -> bool:
         """Whether its network is that of a denoiser which predicts EDM's F, and may start as one.
 
-        It is then told the same label, and scales x and F in the same way.
+        It is then told the same of the noise, and scales x and F in the same way.
         """
         ...
 
@@ -99,7 +99,7 @@ class FewStep(Protocol):
         """The path that it is trained on, whose times are its own."""
         ...
 
-    def label(self, time: Float[Array, "batch"]) -> Float[Array, "batch"]:
+    def c_noise(self, time: Float[Array, "batch"]) -> Float[Array, "batch"]:
         """What a score network is told of a time, or of a distance in time, about [-2.5, 2.5]."""
         ...
 

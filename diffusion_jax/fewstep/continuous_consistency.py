@@ -61,7 +61,7 @@ class ContinuousConsistency:
         """alpha = cos(a), sigma = s sin(a): x has the data's variance at all times."""
         return TrigFlow(self.sigma_data)
 
-    def label(self, time: Float[Array, "batch"]) -> Float[Array, "batch"]:
+    def c_noise(self, time: Float[Array, "batch"]) -> Float[Array, "batch"]:
         """2 t - 1: linear and slow, so that derivatives in time stay small."""
         return 2 * time - 1
 

@@ -13,19 +13,19 @@ from diffusion_jax.sampling.denoisers import JumpDenoiser
 from diffusion_jax.sampling.integrate import scale
 from diffusion_jax.struct import pytree
 
-# (x (batch, ...), label (batch,) or (batch, 2), condition) → output (batch, ...)
+# (x (batch, ...), c_noise (batch,) or (batch, 2), condition) → output (batch, ...)
 Labelled = Callable[
     [Float[Array, "batch ..."], Float[Array, "batch *numbers"], Any], Float[Array, "batch ..."]
 ]
 
 
 def told(objective: FewStep, network: Labelled, condition: Any = None) -> Network:
-    """The function of two times that a network of labels is.
+    """The function of two times that a score network is.
 
     It is told the time, and, if the objective tells the end, how far it is to there.
 
     >>> from diffusion_jax.fewstep.shortcut import Shortcut
-    >>> shows = lambda x, label, condition: label
+    >>> shows = lambda x, c_noise, condition: c_noise
     >>> told(Shortcut(), shows)(jnp.zeros((1, 3)), jnp.ones(1), jnp.full(1, 0.5)).tolist()
     [[2.5, 0.0]]
     """
@@ -33,10 +33,10 @@ def told(objective: FewStep, network: Labelled, condition: Any = None) -> Networ
     def call(
         x: Float[Array, "batch ..."], time: Float[Array, "batch"], end: Float[Array, "batch"]
     ) -> Float[Array, "batch ..."]:
-        label = objective.label(time)
+        c_noise = objective.c_noise(time)
         if objective.tells_end:
-            label = jnp.stack([label, objective.label(time - end)], axis=1)
-        return network(x, label, condition)
+            c_noise = jnp.stack([c_noise, objective.c_noise(time - end)], axis=1)
+        return network(x, c_noise, condition)
 
     return call
 
@@ -46,10 +46,10 @@ def jump_denoiser(objective: FewStep, network: Labelled) -> JumpDenoiser:
 
     Args:
         objective: that it was trained with.
-        network: (x, label, condition) → output.
+        network: (x, c_noise, condition) → output.
 
     >>> from diffusion_jax.fewstep.shortcut import Shortcut
-    >>> denoise = jump_denoiser(Shortcut(), lambda x, label, condition: 0 * x + 1)
+    >>> denoise = jump_denoiser(Shortcut(), lambda x, c_noise, condition: 0 * x + 1)
     >>> levels = Level(jnp.array([0.0, 0.5, 1.0]), jnp.array([1.0, 0.5, 0.0]))
     >>> start, half, data = (Level(levels.alpha[i], levels.sigma[i]) for i in range(3))
     >>> denoise.estimate(jnp.ones((1, 2)), half, data, None).tolist()

@@ -31,7 +31,7 @@ class EDMTime:
         """alpha = 1, sigma = t."""
         return EDM(self.sigma_min, self.sigma_max)
 
-    def label(self, time: Float[Array, "batch"]) -> Float[Array, "batch"]:
+    def c_noise(self, time: Float[Array, "batch"]) -> Float[Array, "batch"]:
         """log(t)/4, as of every denoiser."""
         return noise_label(self.schedule.level(time))
 

@@ -48,7 +48,7 @@ class Progressive:
         within(self, 1, float("inf"), "steps")
         positive(self, "sigma_data")
 
-    def label(self, time: Float[Array, "batch"]) -> Float[Array, "batch"]:
+    def c_noise(self, time: Float[Array, "batch"]) -> Float[Array, "batch"]:
         """That of every denoiser."""
         return noise_label(self.schedule.level(time))
 

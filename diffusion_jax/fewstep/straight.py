@@ -17,7 +17,7 @@ class StraightPath:
     inherits = False
     paced = False
 
-    def label(self, time: Float[Array, "batch"]) -> Float[Array, "batch"]:
+    def c_noise(self, time: Float[Array, "batch"]) -> Float[Array, "batch"]:
         """5 t - 5/2: linear, so that derivatives in time stay bounded at both ends."""
         return 5 * time - 2.5
 

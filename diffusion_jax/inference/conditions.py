@@ -28,8 +28,7 @@ def encode(facts: DataFacts, examples: Sequence[Example]) -> Condition:
     Returns:
         {"tokens": (n, length) int32, "label": (n,) int32}.
     """
-    labels = [example["label"] for example in examples]
-    return _condition(_tokens(facts, [example["caption"] for example in examples]), labels)
+    return {name: jnp.asarray(rows) for name, rows in facts.encode(examples).items()}
 
 
 def nothing(facts: DataFacts) -> Condition:
@@ -58,7 +57,7 @@ def asked(
         UserError: a word that a network does not know, a prompt for a network of classes that
             names none, or something asked for that none of the networks reads.
     """
-    reads = {network.reads for network in networks}
+    reads = {key for network in networks for key in network.keys}
     if label and "label" not in reads:
         raise UserError(f"No class can be chosen ({label!r}): only arms with text='label()' can.")
     if any(prompts) and not reads & {"tokens", "label"}:

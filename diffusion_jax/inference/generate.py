@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.attention import perturbed
 from diffusion_jax.networks.denoiser import NetworkDenoiser
-from diffusion_jax.networks.score_network import Condition, ScoreNetwork, null_condition
+from diffusion_jax.networks.score_network import Condition, ScoreNetwork
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import Prediction
 from diffusion_jax.sampling.denoisers import Denoiser, JumpDenoiser, VarianceDenoiser
@@ -40,9 +40,9 @@ def check_attention(
     if layers is None:
         return
     rows = next((len(value) for value in condition.values()), 1)
-    label = jnp.zeros(rows if network.labels == 1 else (rows, network.labels))
+    x, c_noise = jnp.zeros((rows, *shape)), jnp.zeros(network.noise_shape(rows))
     with perturbed() as called:
-        jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((rows, *shape)), label, condition)
+        jax.eval_shape(network.init, jax.random.key(0), x, c_noise, condition)
     if called() <= max(layers, default=0):
         raise UserError(
             f"guidance {type(guidance).__name__} leaves out self-attentions"
@@ -88,7 +88,7 @@ class Sampler:
 
         def steer(denoise: Denoiser, guide: Denoiser | None = None) -> Denoiser:
             if condition or guide:  # without a condition only another network can guide
-                denoise = self.guidance(denoise, null_condition(condition), course, guide)
+                denoise = self.guidance(denoise, self.network.null(condition), course, guide)
             if self.posterior:
                 denoise = self.posterior.denoiser(denoise, course)
             return thresholded(denoise, self.threshold)

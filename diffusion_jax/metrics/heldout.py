@@ -30,6 +30,7 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.predictions import Coefficients
 from diffusion_jax.process.schedules import log_snr_range
+from diffusion_jax.runs.run import DataFacts
 from diffusion_jax.sampling.continuous_bound import draw_noise, end_terms, noise_error
 from diffusion_jax.sampling.denoisers import Reads, from_network
 from diffusion_jax.sampling.sample import sample_keys
@@ -204,10 +205,7 @@ def held_out(
         )
     examples = data.test.__getitems__(range(count))
     pictures = np.stack([example["image"] for example in examples])
-    condition: Condition = {
-        "tokens": np.stack([data.tokenizer.encode(example["caption"]) for example in examples]),
-        "label": np.array([example["label"] for example in examples], np.int32),
-    }
+    condition: Condition = {**DataFacts.of(data).encode(examples)}
 
     def errors(x0: Array, condition: Condition, keys: Array, log_snr: Array) -> Array:
         if isinstance(arm.objective.prediction, Reads):
@@ -306,8 +304,8 @@ def _errors(
     keys: Key[Array, "batch"],
     log_snr: Float[Array, "batch"],
 ) -> Float[Array, "batch"]:
-    def predict(x: Array, label: Array, condition: Condition) -> Any:
-        return network.apply({"params": params}, x, label, condition)
+    def predict(x: Array, c_noise: Array, condition: Condition) -> Any:
+        return network.apply({"params": params}, x, c_noise, condition)
 
     denoise = from_network(predict, _Told(coefficients), sigma_data, network.variance)
     return noise_error(denoise, x0, condition, draw_noise(keys, x0), log_snr)

@@ -45,8 +45,8 @@ class NetworkDenoiser:
     def denoiser(self) -> Denoiser:
         """(x, level, condition) → E[x_0 | x], and what else the network tells."""
 
-        def predict(x: Array, label: Array, condition: Condition | None) -> Any:
+        def predict(x: Array, c_noise: Array, condition: Condition | None) -> Any:
             with nullcontext() if self.without is None else perturbed(self.without):
-                return self.network.apply({"params": self.params}, x, label, condition or {})
+                return self.network.apply({"params": self.params}, x, c_noise, condition or {})
 
         return from_network(predict, self.prediction, self.sigma_data, self.network.variance)

@@ -50,8 +50,8 @@ class DiT(nn.Module):
 
     >>> import jax
     >>> network = DiT(patch=2, width=8, depth=1, heads=2)
-    >>> x, label = jnp.zeros((1, 8, 8, 3)), jnp.zeros(1)
-    >>> jax.eval_shape(network.init_with_output, jax.random.key(0), x, label)[0].shape
+    >>> x, c_noise = jnp.zeros((1, 8, 8, 3)), jnp.zeros(1)
+    >>> jax.eval_shape(network.init_with_output, jax.random.key(0), x, c_noise)[0].shape
     (1, 8, 8, 3)
     """
 
@@ -85,14 +85,14 @@ class DiT(nn.Module):
     def __call__(
         self,
         x: Float[Array, "batch height width channels"],
-        label: Float[Array, "batch *numbers"],
+        c_noise: Float[Array, "batch *numbers"],
         context: TextContext | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "batch height width outputs"]:
         """Returns the network's raw prediction; arguments as in `UNet`."""
         checks.picture_fits("dit", x.shape, self.patch, "its patch")
         pooled = None if context is None else context.pooled
-        embedding = NoiseEmbedding(self.width, self.dtype)(label, pooled)
+        embedding = NoiseEmbedding(self.width, self.dtype)(c_noise, pooled)
         cells = to_patches(x.astype(self.dtype), self.patch)
         batch, rows, columns, features = cells.shape
         h = nn.Dense(self.width, dtype=self.dtype, name="patches")(cells)

@@ -1,4 +1,4 @@
-"""Numbers as vectors: the noise label and the place in a picture, as sines and cosines."""
+"""Numbers as vectors: the noise level and the place in a picture, as sines and cosines."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -7,23 +7,23 @@ from jaxtyping import Array, Float
 LOWEST_FREQUENCY, HIGHEST_FREQUENCY = 0.5, 16.0
 
 
-def noise_features(label: Float[Array, " batch"], width: int) -> Float[Array, "batch {width}"]:
-    """Sines and cosines of the noise label.
+def noise_features(c_noise: Float[Array, " batch"], width: int) -> Float[Array, "batch {width}"]:
+    """Sines and cosines of c_noise.
 
-    With frequencies w_k in geometric progression from 0.5 to 16 radians per unit of label:
-    [sin(w_1 l), …, sin(w_n l), cos(w_1 l), …, cos(w_n l)], n = width / 2. The label is bounded,
+    With frequencies w_k in geometric progression from 0.5 to 16 radians per unit of c_noise:
+    [sin(w_1 l), …, sin(w_n l), cos(w_1 l), …, cos(w_n l)], n = width / 2. It is bounded,
     about [-2.5, 2.5]: the lowest frequency tells its two ends apart, the highest resolves a
     hundredth of its range.
 
     Args:
-        label: (batch,) float, a monotone bounded function of log-SNR.
+        c_noise: (batch,) float, a monotone bounded function of log-SNR.
         width: even number of features.
 
     >>> noise_features(jnp.zeros(1), 4)
     Array([[0., 0., 1., 1.]], dtype=float32)
     """
     frequencies = jnp.geomspace(LOWEST_FREQUENCY, HIGHEST_FREQUENCY, width // 2)
-    return _sines(label[:, None] * frequencies)
+    return _sines(c_noise[:, None] * frequencies)
 
 
 def sequence_features(length: int, features: int) -> Float[Array, "length features"]:
@@ -60,9 +60,9 @@ def _sines(angles: Float[Array, "... n"]) -> Float[Array, "... two_n"]:
 
 
 class NoiseEmbedding(nn.Module):
-    """The vector that steers every block: noise label, plus pooled text where there is any.
+    """The vector that steers every block: noise level, plus the pooled condition if any.
 
-    silu(Dense(silu(Dense(noise_features(label)))) + Dense(pooled)). Where a label has several
+    silu(Dense(silu(Dense(noise_features(c_noise)))) + Dense(pooled)). Where c_noise has several
     numbers, the features of all of them stand side by side.
 
     Attributes:
@@ -76,10 +76,10 @@ class NoiseEmbedding(nn.Module):
     @nn.compact
     def __call__(
         self,
-        label: Float[Array, "batch *numbers"],
+        c_noise: Float[Array, "batch *numbers"],
         pooled: Float[Array, "batch text"] | None = None,
     ) -> Float[Array, "batch width"]:
-        features = noise_features(label.reshape(-1), self.width).reshape(label.shape[0], -1)
+        features = noise_features(c_noise.reshape(-1), self.width).reshape(c_noise.shape[0], -1)
         hidden = nn.Dense(self.width, dtype=self.dtype)(features)
         embedding = nn.Dense(self.width, dtype=self.dtype)(nn.silu(hidden))
         if pooled is not None:

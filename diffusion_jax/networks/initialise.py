@@ -84,12 +84,10 @@ def _shapes(
 ) -> PyTree[jax.ShapeDtypeStruct]:
     """Of the parameters; kept, as tracing a network takes a second."""
     batch = next((value.shape[0] for _, value in condition), 1)
-    x, label = (
-        jax.ShapeDtypeStruct((batch, *each), jnp.float32)
-        for each in (picture_shape, () if network.labels == 1 else (network.labels,))
-    )
+    x = jax.ShapeDtypeStruct((batch, *picture_shape), jnp.float32)
+    c_noise = jax.ShapeDtypeStruct(network.noise_shape(batch), jnp.float32)
     init = functools.partial(network.init, jax.random.key(0))
-    return jax.eval_shape(init, x, label, dict(condition))["params"]
+    return jax.eval_shape(init, x, c_noise, dict(condition))["params"]
 
 
 def first_value(

@@ -118,15 +118,15 @@ def fourier_constants(
 
 
 def mp_fourier(
-    label: Float[Array, " batch"],
+    c_noise: Float[Array, " batch"],
     frequencies: Float[Array, "features"],
     phases: Float[Array, "features"],
 ) -> Float[Array, "batch features"]:
-    """sqrt(2) cos(w label + phase), the noise label as features.
+    """sqrt(2) cos(w c_noise + phase), the noise level as features.
 
     Args:
-        label: the noise label.
-        frequencies: w, in radians per unit of label; fixed, not trained.
+        c_noise: a monotone function of the noise level.
+        frequencies: w, in radians per unit of c_noise; fixed, not trained.
         phases: in radians.
 
     Source: Karras et al. 2024 (EDM2), section 2 and appendix B.
@@ -134,7 +134,7 @@ def mp_fourier(
     >>> mp_fourier(jnp.zeros(1), jnp.ones(1), jnp.full(1, jnp.pi / 4)).round(4)
     Array([[1.]], dtype=float32)
     """
-    return math.sqrt(2) * jnp.cos(label[:, None] * frequencies + phases)
+    return math.sqrt(2) * jnp.cos(c_noise[:, None] * frequencies + phases)
 
 
 def resample(

@@ -37,13 +37,13 @@ def _pass_bytes(
 ) -> int:
     """Kept, as tracing a network takes a second."""
 
-    def run(x: Any, label: Any, condition: Any) -> Any:
-        return network.init_with_output(jax.random.key(0), x, label, condition)[0]
+    def run(x: Any, c_noise: Any, condition: Any) -> Any:
+        return network.init_with_output(jax.random.key(0), x, c_noise, condition)[0]
 
     row = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-    label = jax.ShapeDtypeStruct((1,) if network.labels == 1 else (1, network.labels), jnp.float32)
+    c_noise = jax.ShapeDtypeStruct(network.noise_shape(1), jnp.float32)
     condition = {name: jax.ShapeDtypeStruct((1, *rest), jnp.int32) for name, rest in told}
-    traced = jax.make_jaxpr(run)(row, label, condition)
+    traced = jax.make_jaxpr(run)(row, c_noise, condition)
     return max(_written(traced.jaxpr), default=0)
 
 

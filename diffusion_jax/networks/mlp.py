@@ -29,8 +29,8 @@ class MLP(nn.Module):
 
     >>> import jax
     >>> network = MLP(width=8, depth=1)
-    >>> x, label = jnp.zeros((5, 2)), jnp.zeros(5)
-    >>> jax.eval_shape(network.init_with_output, jax.random.key(0), x, label)[0].shape
+    >>> x, c_noise = jnp.zeros((5, 2)), jnp.zeros(5)
+    >>> jax.eval_shape(network.init_with_output, jax.random.key(0), x, c_noise)[0].shape
     (5, 2)
     """
 
@@ -51,14 +51,14 @@ class MLP(nn.Module):
     def __call__(
         self,
         x: Float[Array, "batch features"],
-        label: Float[Array, "batch *numbers"],
+        c_noise: Float[Array, "batch *numbers"],
         context: TextContext | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "batch outputs"]:
         """Returns the network's raw prediction for x, (batch, features); else as in `UNet`."""
         checks.vector_fits("mlp", x.shape)
         pooled = None if context is None else context.pooled
-        embedding = NoiseEmbedding(self.width, self.dtype)(label, pooled)
+        embedding = NoiseEmbedding(self.width, self.dtype)(c_noise, pooled)
         h = nn.Dense(self.width, dtype=self.dtype, name="in")(x)
         for _ in range(self.depth):
             h += self._layer(h, embedding, deterministic)

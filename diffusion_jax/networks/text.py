@@ -1,6 +1,6 @@
 """Captions and classes as vectors: what a score network is told about the picture to draw.
 
-An encoder reads one entry of the condition and says which, as `reads`: "tokens" or "label".
+A conditioner reads entries of the condition and says which, as `keys`.
 """
 
 from typing import ClassVar
@@ -58,7 +58,7 @@ class TextEncoder(nn.Module):
     ((1, 5, 8), (1, 5))
     """
 
-    reads: ClassVar[str] = "tokens"
+    keys: ClassVar[tuple[str, ...]] = ("tokens",)
 
     vocabulary_size: int
     width: int = 64
@@ -75,6 +75,10 @@ class TextEncoder(nn.Module):
         checks.size("transformer", self.layers, weights)
         checks.divides("transformer", self.width, "width", 2, "for sines and cosines")
         checks.divides("transformer", self.width, "width", self.heads, "the number of heads")
+
+    def null(self, condition: dict[str, Array]) -> dict[str, Array]:
+        """Captions without words."""
+        return condition | {"tokens": jnp.full_like(condition["tokens"], PADDING)}
 
     @nn.compact
     def __call__(self, condition: dict[str, Int[Array, "batch ..."]]) -> TextContext:
@@ -124,7 +128,7 @@ class LabelEncoder(nn.Module):
         dtype: dtype of the computation.
     """
 
-    reads: ClassVar[str] = "label"
+    keys: ClassVar[tuple[str, ...]] = ("label",)
 
     num_classes: int
     width: int = 64
@@ -134,6 +138,10 @@ class LabelEncoder(nn.Module):
         super().__post_init__()
         checks.positive_integers("label", num_classes=self.num_classes, width=self.width)
         checks.size("label", 1, self.num_classes * self.width)
+
+    def null(self, condition: dict[str, Array]) -> dict[str, Array]:
+        """Pictures of no class."""
+        return condition | {"label": jnp.full_like(condition["label"], NO_LABEL)}
 
     @nn.compact
     def __call__(self, condition: dict[str, Int[Array, "batch ..."]]) -> TextContext:

@@ -7,7 +7,7 @@ from diffusion_jax.networks.embeddings import noise_features
 
 
 class Uncertainty(nn.Module):
-    """u(noise label), linear in sines and cosines of the label; 0 before training.
+    """u(c_noise), linear in sines and cosines of c_noise; 0 before training.
 
     Source: Karras et al. 2024 (EDM2), appendix B.
 
@@ -23,8 +23,8 @@ class Uncertainty(nn.Module):
     width: int = 128
 
     @nn.compact
-    def __call__(self, label: Float[Array, " batch"]) -> Float[Array, " batch"]:
-        """Returns u for each noise label."""
+    def __call__(self, c_noise: Float[Array, " batch"]) -> Float[Array, " batch"]:
+        """Returns u for each noise level."""
         zeros = nn.initializers.zeros_init()
-        features = noise_features(label, self.width)
+        features = noise_features(c_noise, self.width)
         return nn.Dense(1, kernel_init=zeros, name="zero_u")(features)[:, 0]

@@ -51,8 +51,8 @@ class UNet(nn.Module):
 
     >>> import jax
     >>> network = UNet(channels=(8, 16), blocks=1, head_width=8)
-    >>> x, label = jnp.zeros((1, 8, 8, 3)), jnp.zeros(1)
-    >>> jax.eval_shape(network.init_with_output, jax.random.key(0), x, label)[0].shape
+    >>> x, c_noise = jnp.zeros((1, 8, 8, 3)), jnp.zeros(1)
+    >>> jax.eval_shape(network.init_with_output, jax.random.key(0), x, c_noise)[0].shape
     (1, 8, 8, 3)
     """
 
@@ -88,7 +88,7 @@ class UNet(nn.Module):
     def __call__(
         self,
         x: Grid,
-        label: Float[Array, "batch *numbers"],
+        c_noise: Float[Array, "batch *numbers"],
         context: TextContext | None = None,
         deterministic: bool = True,
     ) -> Features:
@@ -96,8 +96,8 @@ class UNet(nn.Module):
 
         Args:
             x: (batch, height, width, channels) float32, noisy pictures of about unit variance.
-            label: (batch,) float32, noise label, about [-2.5, 2.5]; (batch, numbers) where it is
-                several (`ScoreNetwork.labels`).
+            c_noise: (batch,) float32, about [-2.5, 2.5], tells the noise level; (batch, numbers)
+                where it is several (`ScoreNetwork.noise_inputs`).
             context: encoded captions, or None.
             deterministic: no dropout.
         """
@@ -105,7 +105,7 @@ class UNet(nn.Module):
         why = f"patch {self.patch} times 2^{halvings} for {halvings} halvings"
         checks.picture_fits("unet", x.shape, self.patch * 2**halvings, why)
         pooled = None if context is None else context.pooled
-        embedding = NoiseEmbedding(4 * self.channels[0], self.dtype)(label, pooled)
+        embedding = NoiseEmbedding(4 * self.channels[0], self.dtype)(c_noise, pooled)
 
         kind = rematerialised(Stage) if self.remat else Stage
 

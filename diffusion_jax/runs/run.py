@@ -17,13 +17,14 @@ import dataclasses
 import json
 import operator
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
-from diffusion_jax.data.dataset import Dataset
+from diffusion_jax.data.dataset import Dataset, Example
 from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import TEMPORARY, save, user_path
@@ -94,6 +95,13 @@ class DataFacts:
         shape = data.train[0]["image"].shape
         fingerprint = getattr(data.train, "fingerprint", "")
         return DataFacts(data.tokenizer, shape, data.class_names, fingerprint)
+
+    def encode(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
+        """The condition of examples of the data set, a row for each."""
+        return {
+            "tokens": np.stack([self.tokenizer.encode(each["caption"]) for each in examples]),
+            "label": np.array([each["label"] for each in examples], np.int32),
+        }
 
     def fits(self, there: "DataFacts") -> bool:
         """Whether a run with the facts `there` was trained on this data, as far as it says."""

@@ -98,9 +98,8 @@ def measure(config: ConfigDict, data: Dataset) -> Cost:
     (name,) = program.arms
     parameters = sum(leaf.size for leaf in jax.tree.leaves(states[name].params))
     index, count = jax.process_index(), jax.process_count()
-    stream = batches(
-        data.train, data.tokenizer, config.training.batch_size, config.seed, index, count
-    )
+    batch_size = config.training.batch_size
+    stream = batches(data.train, facts.encode, batch_size, config.seed, index, count)
     batch = devices.split_rows(next(stream), mesh)
     draws = program.draw(np.int32(0))
     points = {name: program.targets[name](draws.u)}

@@ -221,7 +221,7 @@ def _arm(
         dtype=config.training.dtype,
         variance=aim.loss.variance,
         uncertain=aim.loss.uncertain,
-        labels=2 if few is not None and few.tells_end else 1,
+        noise_inputs=2 if few is not None and few.tells_end else 1,
     )
     steps = config.training.steps
     hyper = Hyper(

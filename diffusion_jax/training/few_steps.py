@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PyTree
 from diffusion_jax.fewstep import FewStep, Networks
 from diffusion_jax.fewstep.denoiser import FewStepPrediction, told
 from diffusion_jax.networks.denoiser import NetworkDenoiser
-from diffusion_jax.networks.score_network import Condition, ScoreNetwork, null_condition
+from diffusion_jax.networks.score_network import Condition, ScoreNetwork
 from diffusion_jax.process.predictions import EDMPrediction
 from diffusion_jax.runs.state import TrainState
 from diffusion_jax.sampling.denoisers import settled
@@ -34,7 +34,7 @@ class Teacher:
 
     def denoiser(self, condition: Condition) -> Denoise:
         """The guided teacher of rows with a condition, (x, level) → E[x_0 | x]."""
-        steered = self.guidance(self.network.denoiser(), null_condition(condition))
+        steered = self.guidance(self.network.denoiser(), self.network.network.null(condition))
         return settled(steered, condition)
 
 
@@ -91,8 +91,8 @@ def few_step_losses(
         # The same units are dropped, if any are, in all passes of a step.
         rngs = {"dropout": draws.key[0]}
 
-        def apply(x: Array, label: Array, condition: Condition) -> Any:
-            return network.apply({"params": weights}, x, label, condition, False, rngs=rngs)
+        def apply(x: Array, c_noise: Array, condition: Condition) -> Any:
+            return network.apply({"params": weights}, x, c_noise, condition, False, rngs=rngs)
 
         return told(objective, apply, condition)
 

@@ -29,10 +29,10 @@ def check_flip(config: ConfigDict, data: Dataset) -> None:
     for name, settings in arm_settings(config).items():
         if settings["text"] == "none":
             continue
-        reads = getattr(text_encoders[parse(settings["text"]).name], "reads", "tokens")
-        what, words = told[reads]
-        if found := sided(words):
-            raise UserError(
-                f"flip=True mirrors pictures, and arm {name!r} reads {what} that say "
-                f"{found[0]!r}, of data set {data.name!r}: leave flip=False."
-            )
+        for key in getattr(text_encoders[parse(settings["text"]).name], "keys", ()):
+            what, words = told[key]
+            if found := sided(words):
+                raise UserError(
+                    f"flip=True mirrors pictures, and arm {name!r} reads {what} that say "
+                    f"{found[0]!r}, of data set {data.name!r}: leave flip=False."
+                )

@@ -26,7 +26,7 @@ from diffusion_jax.training.step import Metrics, TrainStep
 EXECUTIONS = ("auto", "together", "apart")
 
 States = dict[str, TrainState]
-Batch = dict[str, Array]
+Batch = dict[str, Any]
 
 
 @runtime_checkable

@@ -21,13 +21,13 @@ class Inputs:
     """What a training step is given besides the state; every leaf has a row per picture.
 
     Attributes:
-        batch: "image" (B, ...) in [-1, 1], "tokens" (B, L), "label" (B,).
+        batch: "x0" (B, ...) in [-1, 1], and "condition", a dict of arrays with B rows.
         draws: the randomness that all arms share.
         targets: the arm's noise levels, targets and weights; None where the step chooses them.
         chosen: where the training times follow the losses, what the step chose.
     """
 
-    batch: dict[str, Array]
+    batch: dict[str, Any]
     draws: Draws
     targets: TrainingTargets | None
     chosen: Chosen | None = None

@@ -86,7 +86,7 @@ def train(config: ConfigDict, progress: Progress | None = None, watch: Watch | N
     starts = {} if saved_steps(user_path(config.run_dir)) else load_starts(program.arms, facts)
     own = {name: start.params for name, start in starts.items()}
     shapes, make_states = first_states(program, config, facts, own)
-    stream = _open_stream(config, data)
+    stream = _open_stream(config, data, facts)
     kept = kept_steps(config)
     with _alone_in(config.run_dir):
         new = not is_run(config.run_dir)
@@ -189,10 +189,10 @@ def _as_trained(
     }
 
 
-def _open_stream(config: ConfigDict, data: Dataset) -> BatchIterator:
+def _open_stream(config: ConfigDict, data: Dataset, facts: DataFacts) -> BatchIterator:
     return batches(
         data.train,
-        data.tokenizer,
+        facts.encode,
         config.training.batch_size,
         config.seed,
         jax.process_index(),

@@ -4,7 +4,7 @@ from typing import Any
 
 from jaxtyping import Array, Float, PyTree
 
-from diffusion_jax.networks.score_network import Condition, ScoreNetwork, drop_condition
+from diffusion_jax.networks.score_network import ScoreNetwork, drop_condition
 from diffusion_jax.process.objective import TrainingTargets, denoising_loss
 from diffusion_jax.runs.state import TrainState
 from diffusion_jax.training.few_steps import few_step_losses
@@ -27,20 +27,19 @@ def score_losses(network: ScoreNetwork) -> SampleLosses:
         params: PyTree[Any], state: TrainState, hyper: Hyper, inputs: Inputs
     ) -> Float[Array, " batch"]:
         batch, draws, loss = inputs.batch, inputs.draws, hyper.loss
-        told: Condition = {"tokens": batch["tokens"], "label": batch["label"]}
-        condition = drop_condition(draws.drop, told)
+        x0, condition = batch["x0"], batch["condition"]
+        condition = drop_condition(draws.drop, condition, network.null(condition))
         if hyper.few_steps is not None:
-            x0 = batch["image"]
             return few_step_losses(network, hyper.few_steps, params, state, x0, condition, draws)
         rngs = {"dropout": draws.key[0]}
 
         def at(params: PyTree[Any], targets: TrainingTargets) -> Float[Array, " batch"]:
-            def predict(x: Float[Array, "batch ..."], label: Float[Array, " batch"]) -> Any:
+            def predict(x: Float[Array, "batch ..."], c_noise: Float[Array, " batch"]) -> Any:
                 method = "with_uncertainty" if loss.uncertain else None
-                arguments = (x, label, condition, False)
+                arguments = (x, c_noise, condition, False)
                 return network.apply({"params": params}, *arguments, rngs=rngs, method=method)
 
-            return denoising_loss(predict, targets, batch["image"], draws.eps, loss)
+            return denoising_loss(predict, targets, x0, draws.eps, loss)
 
         return losses_at_levels(at, params, hyper, inputs)
 

@@ -81,9 +81,8 @@ def training(problem: Problem, dtype: str, settings: Sequence[str], batch: int) 
     random = np.random.default_rng(0)
     pictures = SIGMA_DATA * random.standard_normal((batch, *problem.shape), np.float32)
     told = {
-        "image": jnp.asarray(pictures),
-        "tokens": jnp.zeros((batch, 1), jnp.int32),
-        "label": jnp.asarray(random.integers(CLASSES, size=batch, dtype=np.int32)),
+        "x0": jnp.asarray(pictures),
+        "condition": {"label": jnp.asarray(random.integers(CLASSES, size=batch, dtype=np.int32))},
     }
     step = make_train_step(score_losses(network))
     return Training(network, objective, draw_step, jax.jit(objective.targets), step, told)
@@ -103,7 +102,7 @@ def first_state(weights: Arrays, own: Hyper) -> TrainState:
 
 def first_weights(network: ScoreNetwork, shape: tuple[int, ...]) -> Arrays:
     """Random parameters by their path in flax, none of them zero."""
-    condition = {"tokens": jnp.zeros((1, 1), jnp.int32), "label": jnp.zeros(1, jnp.int32)}
+    condition = {"label": jnp.zeros(1, jnp.int32)}
     given = jnp.zeros((1, *shape)), jnp.zeros(1), condition
     shapes = jax.eval_shape(lambda: network.init(jax.random.key(0), *given))["params"]
     leaves = jax.tree_util.tree_flatten_with_path(shapes)[0]

@@ -45,7 +45,7 @@ def training(folder: Path, settings: Sequence[str]) -> tuple[float, Callable[[in
     state = library.first_state(load(folder / "weights.npz"), hyper)
     keys = jax.random.split(jax.random.key(0), batch)
     draws = Draws(given["time"], given["noise"], jnp.zeros(batch, bool), keys)
-    rows = own.batch | {"image": given["pictures"], "label": given["label"]}
+    rows = {"x0": given["pictures"], "condition": {"label": given["label"]}}
     inputs = Inputs(rows, draws, jax.jit(own.objective.at)(given["time"]))
     first = jax.jit(score_losses(own.network))(state.params, state, hyper, inputs).mean()
     step, number = jax.jit(own.step, donate_argnums=0), 0

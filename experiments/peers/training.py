@@ -37,14 +37,14 @@ def ours(problem: Problem, weights: Weights) -> Train:
     points = jax.jit(objective.at)
     step = jax.jit(make_train_step(score_losses(build(problem.network))), donate_argnums=0)
     state = TrainState.create(jax.tree.map(jnp.array, nested(weights)), optimizer.transformation())
-    none = jnp.zeros(problem.batch, jnp.int32)
+    kept = jnp.zeros(problem.batch, bool)
     keys = jax.random.split(jax.random.key(0), problem.batch)
 
     def update(batch: Batch) -> Any:
         nonlocal state
         pictures, noise, time = map(jnp.asarray, batch)
-        draws = Draws(time, noise, none.astype(bool), keys)
-        told = {"image": pictures, "tokens": none[:, None], "label": none}
+        draws = Draws(time, noise, kept, keys)
+        told: dict[str, Any] = {"x0": pictures, "condition": {}}
         state, metrics = step(state, hyper, Inputs(told, draws, points(time)))
         return metrics["loss"]
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 
+import jax
 import numpy as np
 import pytest
 
@@ -21,8 +22,15 @@ PICTURES = Pictures(
 SOURCE = MemorySource(COUNT, lambda: PICTURES)
 
 
+def encode(examples):
+    return {
+        "tokens": np.stack([TOKENIZER.encode(example["caption"]) for example in examples]),
+        "label": np.array([example["label"] for example in examples], np.int32),
+    }
+
+
 def make(**settings):
-    return batches(SOURCE, TOKENIZER, **{"batch_size": 4, "seed": 0} | settings)
+    return batches(SOURCE, encode, **{"batch_size": 4, "seed": 0} | settings)
 
 
 def take(iterator, count):
@@ -32,34 +40,37 @@ def take(iterator, count):
 def assert_same(first, second):
     for a, b in zip(first, second, strict=True):
         assert a.keys() == b.keys()
-        for name in a:
-            np.testing.assert_array_equal(a[name], b[name])
+        jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
 def test_a_batch_is_examples():
     batch = next(make())
-    assert {name: (a.shape, str(a.dtype)) for name, a in batch.items()} == {
-        "image": ((4, 4, 4, 3), "float32"),
-        "tokens": ((4, 10), "int32"),
-        "label": ((4,), "int32"),
+    assert jax.tree.map(lambda a: (a.shape, str(a.dtype)), batch) == {
+        "x0": ((4, 4, 4, 3), "float32"),
+        "condition": {"tokens": ((4, 10), "int32"), "label": ((4,), "int32")},
     }
-    for row, label in enumerate(batch["label"]):
-        np.testing.assert_array_equal(to_bytes(batch["image"][row]), PICTURES.images[label])
+    condition = batch["condition"]
+    for row, label in enumerate(condition["label"]):
+        np.testing.assert_array_equal(to_bytes(batch["x0"][row]), PICTURES.images[label])
         np.testing.assert_array_equal(
-            batch["tokens"][row], TOKENIZER.encode(TOKENIZER.words[label])
+            condition["tokens"][row], TOKENIZER.encode(TOKENIZER.words[label])
         )
 
 
 def test_epochs_are_permutations_and_differ():
-    labels = np.concatenate([batch["label"] for batch in take(make(), 15)]).reshape(6, COUNT)
+    labels = np.concatenate([batch["condition"]["label"] for batch in take(make(), 15)]).reshape(
+        6, COUNT
+    )
     assert (np.sort(labels) == np.arange(COUNT)).all()
     assert len({tuple(epoch) for epoch in labels}) == 6
 
 
 def test_batches_of_one_take_the_same_order():
-    singles = np.concatenate([batch["label"] for batch in take(make(batch_size=1), 40)])
+    singles = np.concatenate(
+        [batch["condition"]["label"] for batch in take(make(batch_size=1), 40)]
+    )
     np.testing.assert_array_equal(
-        singles, np.concatenate([batch["label"] for batch in take(make(), 10)])
+        singles, np.concatenate([batch["condition"]["label"] for batch in take(make(), 10)])
     )
 
 
@@ -70,7 +81,10 @@ def test_what_is_not_finite_has_no_bytes():
 
 
 def test_seeds_differ():
-    assert (take(make(seed=1), 3)[2]["label"] != take(make(seed=2), 3)[2]["label"]).any()
+    assert (
+        take(make(seed=1), 3)[2]["condition"]["label"]
+        != take(make(seed=2), 3)[2]["condition"]["label"]
+    ).any()
 
 
 @pytest.mark.parametrize("taken", [0, 1, 5])
@@ -89,8 +103,7 @@ def test_two_processes_see_what_one_sees():
     whole = take(make(augment_flip=True), 5)
     halves = [take(make(augment_flip=True, process_index=p, process_count=2), 5) for p in (0, 1)]
     joined = [
-        {name: np.concatenate([a[name], b[name]]) for name in a}
-        for a, b in zip(*halves, strict=True)
+        jax.tree.map(lambda *rows: np.concatenate(rows), a, b) for a, b in zip(*halves, strict=True)
     ]
     assert_same(joined, whole)
 
@@ -100,7 +113,9 @@ def test_resume_with_another_number_of_processes():
     take(iterator, 3)
     half = make(process_index=1, process_count=2)
     half.restore(iterator.state())
-    np.testing.assert_array_equal(next(half)["label"], next(iterator)["label"][2:])
+    np.testing.assert_array_equal(
+        next(half)["condition"]["label"], next(iterator)["condition"]["label"][2:]
+    )
     assert half.state() == iterator.state()
 
 
@@ -116,7 +131,7 @@ def test_half_of_the_pictures_are_mirrored():
     plain, flipped = take(make(), 25), take(make(augment_flip=True), 25)
     mirrored = []
     for a, b in zip(plain, flipped, strict=True):
-        for x, y in zip(a["image"], b["image"], strict=True):
+        for x, y in zip(a["x0"], b["x0"], strict=True):
             same, mirror = (x == y).all(), (x[:, ::-1] == y).all()
             assert same != mirror
             mirrored.append(mirror)
@@ -130,7 +145,7 @@ def test_batches_that_cannot_be_divided():
 
 def test_no_pictures():
     with pytest.raises(UserError, match="empty"):
-        batches(MemorySource(0, lambda: PICTURES), TOKENIZER, batch_size=1, seed=0)
+        batches(MemorySource(0, lambda: PICTURES), encode, batch_size=1, seed=0)
 
 
 def test_bytes_survive_the_unit_interval():

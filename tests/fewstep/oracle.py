@@ -46,7 +46,7 @@ def network(params: Any, x: Array, time: Array, end: Array) -> Array:
 
 def of(params: Any, objective: FewStep) -> Network:
     """The network with given parameters, told times as the objective tells them."""
-    return lambda x, t, r: network(params, x, *(objective.label(time) / 2.5 for time in (t, r)))
+    return lambda x, t, r: network(params, x, *(objective.c_noise(time) / 2.5 for time in (t, r)))
 
 
 @functools.partial(jax.jit, static_argnames=("steps", "make_teacher"))

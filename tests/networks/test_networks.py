@@ -9,7 +9,7 @@ import pytest
 
 from diffusion_jax.networks import networks
 from diffusion_jax.networks.initialise import initialise
-from diffusion_jax.networks.score_network import build, drop_condition, null_condition
+from diffusion_jax.networks.score_network import build, drop_condition
 from tests.networks.random_parameters import quick_jit, random_parameters
 
 TEXT = "transformer(width=8, layers=1, heads=2)"
@@ -54,7 +54,7 @@ def run(name, x=None, label=None, tokens=None, dtype="float32"):
 
 @EVERY
 def test_a_label_of_two_numbers_tells_both(name):
-    network = build(SMALL[name], TEXT, vocabulary_size=7, labels=2)
+    network = build(SMALL[name], TEXT, vocabulary_size=7, noise_inputs=2)
     x, label, captions = inputs(name)
     condition, both = {"tokens": captions}, jnp.stack([label, 0 * label], axis=1)
     params = random_parameters(network, x, both, condition)["params"]
@@ -147,8 +147,9 @@ def test_samples_of_a_batch_do_not_see_each_other(name):
 
 @EVERY
 def test_dropped_caption_is_the_null_caption(name):
-    dropped = drop_condition(jnp.array([False, True, False]), {"tokens": CAPTIONS})["tokens"]
-    nothing = null_condition({"tokens": CAPTIONS})["tokens"]
+    none = build(SMALL[name], TEXT, vocabulary_size=7).null({"tokens": CAPTIONS})
+    dropped = drop_condition(jnp.array([False, True, False]), {"tokens": CAPTIONS}, none)["tokens"]
+    nothing = none["tokens"]
     result, full, null = (run(name, tokens=t) for t in (dropped, CAPTIONS, nothing))
     np.testing.assert_allclose(result[1], null[1], atol=2e-5)
     np.testing.assert_allclose(result[jnp.array([0, 2])], full[jnp.array([0, 2])], atol=2e-5)

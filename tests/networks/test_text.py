@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffusion_jax.networks.initialise import initialise
-from diffusion_jax.networks.score_network import build, drop_condition, null_condition
+from diffusion_jax.networks.score_network import build, drop_condition
 from diffusion_jax.networks.text import LabelEncoder, TextEncoder
 from tests.networks.random_parameters import quick_jit, random_parameters
 
@@ -28,7 +28,7 @@ def test_words_start_out_distinct():
     network = build("mlp", "transformer(width=64)", vocabulary_size=12)
     tokens = {"tokens": jnp.arange(1, 12)[:, None]}
     params = initialise(network, jax.random.key(0), (2,), tokens)["encoder"]
-    words = quick_jit(network.encoder.apply)({"params": params}, tokens).tokens[:, 1]
+    words = quick_jit(network.conditioner.apply)({"params": params}, tokens).tokens[:, 1]
     distances = jnp.linalg.norm(words[:, None] - words[None], axis=-1) + 1e3 * jnp.eye(11)
     assert distances.min() > 0.8 * jnp.linalg.norm(words, axis=-1).mean()
 
@@ -44,8 +44,15 @@ def test_no_label_has_a_vector_of_its_own():
 
 def test_null_of_every_kind_of_condition():
     condition = {"tokens": jnp.array([[3, 5], [1, 2]]), "label": jnp.array([4, 0])}
-    null = null_condition(condition)
+    words, classes = TextEncoder(vocabulary_size=7, width=8), LabelEncoder(num_classes=5)
+    null = classes.null(words.null(condition))
     assert null["tokens"].tolist() == [[0, 0], [0, 0]] and null["label"].tolist() == [-1, -1]
-    dropped = drop_condition(jnp.array([True, False]), condition)
+    dropped = drop_condition(jnp.array([True, False]), condition, null)
     assert dropped["tokens"].tolist() == [[0, 0], [1, 2]] and dropped["label"].tolist() == [-1, 0]
-    assert null_condition({}) == {} and drop_condition(jnp.array([True]), {}) == {}
+    assert drop_condition(jnp.array([True]), {}, build("mlp").null({})) == {}
+
+
+def test_a_network_leaves_what_it_does_not_read():
+    condition = {"tokens": jnp.array([[3, 5]]), "label": jnp.array([4])}
+    null = build("mlp", "label(width=8)", num_classes=5).null(condition)
+    assert null["tokens"] is condition["tokens"] and null["label"].tolist() == [-1]

@@ -39,7 +39,7 @@ def oracle_losses(points: TrainingTargets, x0: jax.Array, eps: jax.Array) -> jax
 
 
 def losses(params: Any, state: TrainState, hyper: Hyper, inputs: Inputs) -> jax.Array:
-    x0, eps = inputs.batch["image"], inputs.draws.eps
+    x0, eps = inputs.batch["x0"], inputs.draws.eps
 
     def at(params: Any, points: TrainingTargets) -> jax.Array:
         return params["w"] * oracle_losses(points, x0, eps)
@@ -59,7 +59,7 @@ def learned() -> tuple[Objective, Objective, Any]:
         draws = draw(key, jnp.arange(ROWS), (DIMS,), 0.0)
         x0 = jax.random.normal(jax.random.fold_in(key, 1), (ROWS, DIMS))
         # The exact answer has nothing to learn.
-        state, metrics = step(state, hyper, Inputs({"image": x0}, draws, None))
+        state, metrics = step(state, hyper, Inputs({"x0": x0, "condition": {}}, draws, None))
         kept = {**state.params, "w": jnp.float32(1)}
         return dataclasses.replace(state, params=kept), metrics
 
@@ -112,7 +112,7 @@ def test_the_network_is_trained_as_by_a_schedule_that_is_told() -> None:
     optimizer = optimizers.make("sgd(learning_rate=0.0)", steps=1)
     hyper = Hyper(optimizer, averages.make("none"), aim=aim)
     state = TrainState.create(params, optimizer.transformation())
-    inputs = Inputs({"image": x0}, draws, None)
+    inputs = Inputs({"x0": x0, "condition": {}}, draws, None)
 
     def mean(params: Any) -> jax.Array:
         return losses(params, state, hyper, inputs).mean()
