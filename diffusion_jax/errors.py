@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 
-class UserError(Exception):
+class UserError(ValueError):
     """Something the user asked for cannot be done; the message says what, where, and what would.
 
     Command-line programs print the message alone and exit with status 1; nothing else in the

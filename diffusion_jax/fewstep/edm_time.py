@@ -5,7 +5,7 @@ from jax.scipy.stats import norm
 from jaxtyping import Array, Float
 
 from diffusion_jax.fewstep.base import Network, like
-from diffusion_jax.process.preconditioning import input_scale, noise_label
+from diffusion_jax.process.preconditioning import c_noise, input_scale
 from diffusion_jax.process.schedules.exploding import EDM
 from diffusion_jax.sampling.boundary import consistency_scalings
 from diffusion_jax.struct import Scalar
@@ -33,7 +33,7 @@ class EDMTime:
 
     def c_noise(self, time: Float[Array, "batch"]) -> Float[Array, "batch"]:
         """log(t)/4, as of every denoiser."""
-        return noise_label(self.schedule.level(time))
+        return c_noise(self.schedule.level(time))
 
     def estimate(
         self,

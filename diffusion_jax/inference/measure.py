@@ -160,7 +160,7 @@ class Plan:
             self.nodes(objective.schedule, self.steps[0])
             nodes = self.nodes(objective.schedule, self.steps[-1])
             for solver in self.solvers.values():
-                check_variance(solver, objective.loss.variance)
+                check_variance(solver, objective.loss_function.variance)
                 for each in (objective, guide or objective):
                     check_start(nodes, solver, each.prediction)
 

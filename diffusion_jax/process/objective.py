@@ -1,27 +1,46 @@
 """A training objective: schedule, prediction, time sampler, weighting and loss in one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from jaxtyping import Array, Float
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key, Num
 
-from diffusion_jax.errors import positive
+from diffusion_jax.errors import UserError, positive
+from diffusion_jax.process.held import SIGMA_DATA, filled
 from diffusion_jax.process.losses import Loss, Squared, losses
 from diffusion_jax.process.posterior import chain_step
-from diffusion_jax.process.preconditioning import input_scale, noise_label
+from diffusion_jax.process.preconditioning import c_noise, input_scale
 from diffusion_jax.process.predictions import Prediction, predictions
 from diffusion_jax.process.schedules import Schedule, schedules
 from diffusion_jax.process.targets import TrainingTargets, wide
-from diffusion_jax.process.time_samplers import TimeSampler, at_quantile, time_samplers
+from diffusion_jax.process.time_samplers import (
+    LossAware,
+    TimeSampler,
+    Uniform,
+    at_quantile,
+    time_samplers,
+)
 from diffusion_jax.process.weightings import Weighting, weightings
+from diffusion_jax.process.weightings.plain import Simple
 from diffusion_jax.struct import Scalar, pytree
 
-__all__ = ["Network", "Objective", "TrainingTargets", "denoising_loss"]
+__all__ = ["Condition", "Network", "Objective", "TrainingTargets", "denoising_loss"]
+
+Condition = Mapping[str, Num[Any, "rows ..."]]
+"""What a network is told besides x and the noise: arrays with a row per sample; {} for nothing."""
+
+Network = Callable[[Float[Array, "batch ..."], Float[Array, "batch *numbers"], Condition], Any]
+"""(c_in x, c_noise, condition) → prediction of the shape of x, and what else the loss needs."""
 
 
 @pytree
 class Objective:
     """What is learned, at which noise levels, and how much each counts.
+
+    The schedule and sigma_data are held here once: a prediction or a weighting that depends on
+    them is given them, and one that has others is refused.
 
     Attributes:
         schedule: the process.
@@ -29,26 +48,40 @@ class Objective:
         time_sampler: where in time training looks.
         weighting: how much each level counts.
         sigma_data: standard deviation of the data; pictures in [-1, 1] have about 0.5.
-        loss: how an error becomes a number.
+        loss_function: how an error becomes a number.
+
+    Raises:
+        UserError: parts with another schedule or sigma_data, or a sigma_data that is not positive.
+
+    >>> from diffusion_jax.process.predictions import EDM
+    >>> objective = Objective(schedules.make("cosine"), EDM(), sigma_data=0.7)
+    >>> objective.prediction
+    EDM(sigma_data=0.7)
+    >>> x0 = jnp.ones((4, 2))
+    >>> float(objective.loss(lambda x, c_noise, condition: 0 * x, x0, jax.random.key(0))) > 0
+    True
     """
 
     schedule: Schedule
     prediction: Prediction
-    time_sampler: TimeSampler
-    weighting: Weighting
-    sigma_data: Scalar = 0.5
-    loss: Loss = Squared()
+    time_sampler: TimeSampler = Uniform()
+    weighting: Weighting = Simple()
+    sigma_data: Scalar = SIGMA_DATA
+    loss_function: Loss = Squared()
 
     def __post_init__(self) -> None:
         positive(self, "sigma_data")
+        for name in ("prediction", "weighting"):
+            own = filled(getattr(self, name), self.schedule, self.sigma_data)
+            object.__setattr__(self, name, own)
 
     @staticmethod
     def make(
         schedule: str,
         prediction: str,
-        time_sampler: str,
-        weighting: str,
-        sigma_data: float = 0.5,
+        time_sampler: str = "uniform",
+        weighting: str = "simple",
+        sigma_data: float = SIGMA_DATA,
         loss: str = "squared",
     ) -> "Objective":
         """Makes an objective from specs.
@@ -56,8 +89,7 @@ class Objective:
         Raises:
             UserError: a spec is wrong.
 
-        >>> import jax.numpy as jnp
-        >>> objective = Objective.make("cosine", "edm", "uniform", "simple")
+        >>> objective = Objective.make("cosine", "edm")
         >>> round(float(objective.targets(jnp.array([0.5])).level.alpha[0]), 4)
         0.7071
         """
@@ -79,25 +111,74 @@ class Objective:
         """What a training step needs at the quantiles u of the training times, each by itself."""
         time, level, slope = at_quantile(self.time_sampler, self.schedule, u)
         a, b = self.prediction.coefficients(level)
-        chain = self.loss.chain
+        chain = self.loss_function.chain
         return TrainingTargets(
             level=level,
             input_scale=input_scale(level, self.sigma_data),
-            label=noise_label(level),
+            c_noise=c_noise(level),
             a=a,
             b=b,
             weight=self.weighting.weight(level, self.prediction, slope),
             step=None if chain is None else chain_step(self.schedule, time, chain),
         )
 
+    def loss(
+        self,
+        network: Network,
+        x0: Num[Any, "batch ..."],
+        key: Key[Array, ""],
+        condition: Condition | None = None,
+    ) -> Float[Array, ""]:
+        """The mean of `losses`, which takes the same arguments: what a training step minimises."""
+        return self.losses(network, x0, key, condition).mean()
+
+    def losses(
+        self,
+        network: Network,
+        x0: Num[Any, "batch ..."],
+        key: Key[Array, ""],
+        condition: Condition | None = None,
+    ) -> Float[Array, "batch"]:
+        """The loss of each sample at a noise level of its own.
+
+        x = alpha x_0 + sigma eps with eps ~ N(0, I) and the level at a time of `time_sampler`; by
+        default weight · mean_dims (network(c_in x, c_noise, condition) - (a x_0 + b eps))².
+
+        Args:
+            network: (c_in x, c_noise, condition) → prediction of the shape of x.
+            x0: data, (batch, ...), of standard deviation sigma_data.
+            key: of the noise and the times.
+            condition: what the network is told, a row per sample; None is {}.
+
+        Raises:
+            UserError: data, condition or output of the wrong shape or type; times that follow the
+                losses of earlier steps, which a single one does not know.
+        """
+        _check_data(x0, condition or {})
+        x0 = jnp.asarray(x0)
+        if isinstance(self.time_sampler, LossAware):
+            raise UserError(
+                "The time sampler LossAware follows the losses of a whole training, and a loss "
+                "alone knows none: train with dj.train, or take the time sampler within it."
+            )
+        times, noise = jax.random.split(key)
+        # Half a step of float32 uniforms, which begin at 0.
+        u = jax.random.uniform(times, x0.shape[:1], x0.dtype) + 2.0**-24
+        eps = jax.random.normal(noise, x0.shape, x0.dtype)
+        return denoising_loss(
+            lambda x, c_noise: network(x, c_noise, condition or {}),
+            self.targets(u),
+            x0,
+            eps,
+            self.loss_function,
+        )
+
 
 SQUARED = Squared()
 
-Network = Callable[[Float[Array, "batch ..."], Float[Array, "batch"]], Any]
-
 
 def denoising_loss(
-    network: Network,
+    network: Callable[[Float[Array, "batch ..."], Float[Array, "batch"]], Any],
     targets: TrainingTargets,
     x0: Float[Array, "batch ..."],
     eps: Float[Array, "batch ..."],
@@ -105,11 +186,8 @@ def denoising_loss(
 ) -> Float[Array, "batch"]:
     """The loss of each sample of a network that sees it at a noise level.
 
-    x = alpha x_0 + sigma eps; by default
-    weight · mean_dims (network(c_in x, label) - (a x_0 + b eps))².
-
     Args:
-        network: (scaled x, label) → prediction of the shape of x, and what else the loss needs.
+        network: (c_in x, c_noise) → prediction of the shape of x, and what else the loss needs.
         targets: levels, targets and weights, (batch,).
         x0: data, (batch, ...).
         eps: standard normal noise of the same shape.
@@ -117,6 +195,40 @@ def denoising_loss(
 
     Returns:
         (batch,) losses; nats per dimension for the weighting "elbo".
+
+    Raises:
+        UserError: the output has another shape than the loss needs.
     """
     x = targets.level.mix(x0, eps)
-    return loss(network(wide(targets.input_scale, x) * x, targets.label), targets, x0, eps)
+    output = network(wide(targets.input_scale, x) * x, targets.c_noise)
+    loss.check_output(output, x.shape)
+    return loss(output, targets, x0, eps)
+
+
+def check_spread(objective: Objective) -> None:
+    """Refuses an objective that trains at one noise level alone, the end of its schedule.
+
+    Raises:
+        UserError: it does.
+    """
+    time = objective.time_sampler.time(jnp.array([0.1, 0.9]), objective.schedule)
+    first, last = objective.schedule.level(time).log_snr
+    if not first > last:
+        raise UserError(
+            f"Training would be at one noise level only, log-SNR {float(last):.3g}: the time "
+            "sampler, or a shift, lies outside of what the schedule reaches."
+        )
+
+
+def _check_data(x0: Num[Any, "batch ..."], condition: Condition) -> None:
+    if not jnp.issubdtype(x0.dtype, jnp.floating) or x0.ndim < 2:
+        raise UserError(
+            f"x0 must be floats of shape (batch, ...), such as pictures in [-1, 1], not "
+            f"{x0.dtype} of shape {x0.shape}."
+        )
+    for name, values in condition.items():
+        if values.ndim < 1 or values.shape[0] != x0.shape[0]:
+            raise UserError(
+                f"condition[{name!r}] must have a row for each of the {x0.shape[0]} samples, and "
+                f"has shape {values.shape}."
+            )

@@ -19,13 +19,13 @@ def input_scale(level: Level, sigma_data: Scalar) -> Float[Array, "..."]:
     return 1 / jnp.sqrt(level.sigma**2 + (level.alpha * sigma_data) ** 2)
 
 
-def noise_label(level: Level) -> Float[Array, "..."]:
+def c_noise(level: Level) -> Float[Array, "..."]:
     """c_noise = log(sigma/alpha)/4, kept within ±2.5.
 
     Source: Karras et al. 2022 (EDM), table 1, at alpha = 1. The bound, at a log-SNR of ±20, keeps
-    the label finite where the signal or the noise vanishes.
+    it finite where the signal or the noise vanishes.
 
-    >>> noise_label(Level(jnp.float32(1.0), jnp.float32(0.0)))
+    >>> c_noise(Level(jnp.float32(1.0), jnp.float32(0.0)))
     Array(-2.5, dtype=float32)
     """
     return -jnp.clip(level.log_snr, -20.0, 20.0) / 8

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import positive, within
+from diffusion_jax.process.held import known_schedule, known_sigma_data
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.posterior import chain_step
 from diffusion_jax.process.schedules import Schedule, rate
@@ -104,21 +105,22 @@ class Velocity:
     For rectified flow without shift that is eps - x_0.
 
     Attributes:
-        schedule: whose time it is.
+        schedule: whose time it is; None is that of the objective that it is put into.
 
     Source: Lipman et al. 2022 (flow matching), theorem 3; Albergo et al. 2023.
     """
 
-    schedule: Schedule
+    schedule: Schedule | None = None
 
     def coefficients(self, level: Level) -> Coefficients:
-        slope = rate(self.schedule, self.schedule.time(level.log_snr))
+        schedule = known_schedule(self, self.schedule)
+        slope = rate(schedule, schedule.time(level.log_snr))
         return slope.alpha, slope.sigma
 
 
 @predictions.register("edm")
 @pytree
-class EDMPrediction:
+class EDM:
     """EDM's F: the target of unit variance that mixes x_0 and eps so that errors count least.
 
     With s² = sigma² + alpha² sigma_data²:
@@ -126,19 +128,21 @@ class EDMPrediction:
     At alpha = 1 that is (x_0 - c_skip x)/c_out; at alpha² + sigma² = 1 and sigma_data = 1 it is -v.
 
     Attributes:
-        sigma_data: standard deviation of the data.
+        sigma_data: standard deviation of the data; None is that of the objective that it is put
+            into, or 0.5.
 
     Source: Karras et al. 2022 (EDM), eq. 8 and table 1, here for any alpha.
     """
 
-    sigma_data: Scalar = 0.5
+    sigma_data: Scalar | None = None
 
     def __post_init__(self) -> None:
         positive(self, "sigma_data")
 
     def coefficients(self, level: Level) -> Coefficients:
-        s = jnp.sqrt(level.sigma**2 + (level.alpha * self.sigma_data) ** 2)
-        return level.sigma / (self.sigma_data * s), -self.sigma_data * level.alpha / s
+        sigma_data = known_sigma_data(self.sigma_data)
+        s = jnp.sqrt(level.sigma**2 + (level.alpha * sigma_data) ** 2)
+        return level.sigma / (sigma_data * s), -sigma_data * level.alpha / s
 
 
 @predictions.register("previous")
@@ -149,21 +153,21 @@ class Previous:
     y = (of_x0 + of_x alpha) x_0 + of_x sigma eps, with the coefficients of `process.posterior`.
 
     Attributes:
-        schedule: whose chain it is.
+        schedule: whose chain it is; None is that of the objective that it is put into.
         steps: T.
 
     Source: Ho et al. 2020 (DDPM), eq. 8.
     """
 
-    schedule: Schedule
+    schedule: Schedule | None = None
     steps: int = static(default=1000)
 
     def __post_init__(self) -> None:
         within(self, 2, float("inf"), "steps")
 
     def coefficients(self, level: Level) -> Coefficients:
-        time = self.schedule.time(level.log_snr)
-        step = chain_step(self.schedule, time, self.steps).posterior
+        schedule = known_schedule(self, self.schedule)
+        step = chain_step(schedule, schedule.time(level.log_snr), self.steps).posterior
         return step.of_x0 + step.of_x * level.alpha, step.of_x * level.sigma
 
 

@@ -17,7 +17,7 @@ class TrainingTargets:
     Attributes:
         level: noise levels, (batch,).
         input_scale: factor that gives the network's input unit variance, (batch,).
-        label: what tells the network the noise level, (batch,).
+        c_noise: what tells the network the noise level, (batch,).
         a: coefficient of x_0 in the target, (batch,).
         b: coefficient of eps in the target, (batch,).
         weight: weight of the squared error, (batch,).
@@ -26,7 +26,7 @@ class TrainingTargets:
 
     level: Level
     input_scale: Float[Array, "*batch"]
-    label: Float[Array, "*batch"]
+    c_noise: Float[Array, "*batch"]
     a: Float[Array, "*batch"]
     b: Float[Array, "*batch"]
     weight: Float[Array, "*batch"]

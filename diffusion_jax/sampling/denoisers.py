@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.process.level import Level
-from diffusion_jax.process.preconditioning import input_scale, noise_label
+from diffusion_jax.process.preconditioning import c_noise, input_scale
 from diffusion_jax.process.predictions import Prediction, to_x0
 from diffusion_jax.struct import Scalar
 
@@ -166,7 +166,7 @@ def from_network(
         batch = (x.shape[0],)
         level = Level(jnp.broadcast_to(level.alpha, batch), jnp.broadcast_to(level.sigma, batch))
         scaled = input_scale(level, sigma_data).reshape(batch + (1,) * (x.ndim - 1)) * x
-        return network(scaled, noise_label(level), condition), level
+        return network(scaled, c_noise(level), condition), level
 
     def denoise(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Any:
         value, level = predict(x, level, condition)

@@ -15,7 +15,7 @@ from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.fewstep import FewStep, fewstep
 from diffusion_jax.fewstep.denoiser import FewStepPrediction
 from diffusion_jax.networks.score_network import ScoreNetwork, build
-from diffusion_jax.process.objective import Objective
+from diffusion_jax.process.objective import Objective, check_spread
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.process.time_samplers import LossAware
 from diffusion_jax.process.time_samplers.uniform import Uniform
@@ -158,7 +158,10 @@ def objectives(config: ConfigDict) -> dict[str, Objective]:
     Objective.make(**{field: config[field] for field in OBJECTIVE})
     made = {name: _objective(settings) for name, settings in arm_settings(config).items()}
     for name, objective in made.items():
-        _check_spread(name, objective)
+        try:
+            check_spread(objective)
+        except UserError as error:
+            raise UserError(f"Arm {name!r}: {error}") from None
         check_learned(name, objective)
     return made
 
@@ -171,17 +174,6 @@ def _objective(settings: dict[str, Any]) -> Objective:
     return Objective(
         few.schedule, FewStepPrediction(few), Uniform(), Simple(), settings["sigma_data"]
     )
-
-
-def _check_spread(name: str, objective: Objective) -> None:
-    """Raises UserError if nearly all training is at one noise level, the end of the schedule."""
-    time = objective.time_sampler.time(jnp.array([0.1, 0.9]), objective.schedule)
-    first, last = objective.schedule.level(time).log_snr
-    if not first > last:
-        raise UserError(
-            f"Arm {name!r} would train at one noise level only, log-SNR {float(last):.3g}: its "
-            "time sampler, or a shift, lies outside of what its schedule reaches."
-        )
 
 
 def make_arms(
@@ -219,15 +211,15 @@ def _arm(
         vocabulary_size=facts.tokenizer.vocabulary_size,
         num_classes=len(facts.class_names),
         dtype=config.training.dtype,
-        variance=aim.loss.variance,
-        uncertain=aim.loss.uncertain,
+        variance=aim.loss_function.variance,
+        uncertain=aim.loss_function.uncertain,
         noise_inputs=2 if few is not None and few.tells_end else 1,
     )
     steps = config.training.steps
     hyper = Hyper(
         optimizers.make(settings["optimizer"], steps=steps),
         averages.make(settings["training.ema"], batch_size=config.training.batch_size),
-        aim.loss,
+        aim.loss_function,
         None if few is None else FewSteps(few, steps, teacher),
         aim if isinstance(aim.time_sampler, LossAware) or learns(aim) else None,
     )

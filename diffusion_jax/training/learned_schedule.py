@@ -101,7 +101,7 @@ def check_learned(name: str, objective: Objective) -> None:
         "time_sampler": not jnp.allclose(objective.time_sampler.time(u, bent), time),
         "weighting": not jnp.allclose(2 * weight[0], weight[1], rtol=1e-4),
         "prediction": _holds(objective.prediction, type(schedule)),
-        "loss": objective.loss.chain is not None or objective.loss.uncertain,
+        "loss": objective.loss_function.chain is not None or objective.loss_function.uncertain,
     }
     wrong = " and ".join(part for part, fault in faults.items() if fault)
     if wrong:

@@ -26,7 +26,9 @@ def loss_of(objective: Objective, u: Any, x0: Any, eps: Any, output: Any) -> np.
     """The loss at quantiles u of a network whose output is known, (batch,)."""
     points = points_at(objective, jnp.asarray(u))
     output = jax.tree.map(jnp.asarray, output)
-    return np.asarray(_loss(points, output, jnp.asarray(x0), jnp.asarray(eps), objective.loss))
+    return np.asarray(
+        _loss(points, output, jnp.asarray(x0), jnp.asarray(eps), objective.loss_function)
+    )
 
 
 def restated(

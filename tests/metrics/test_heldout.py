@@ -15,7 +15,7 @@ from diffusion_jax.networks.initialise import initialise
 from diffusion_jax.networks.score_network import build
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.objective import Objective, TrainingTargets, denoising_loss
-from diffusion_jax.process.preconditioning import input_scale, noise_label
+from diffusion_jax.process.preconditioning import c_noise, input_scale
 from diffusion_jax.sampling.continuous_bound import draw_noise, end_terms, noise_error
 from diffusion_jax.training.arms import Arm
 from diffusion_jax.training.ema import averages
@@ -46,14 +46,14 @@ def trained(objective: Objective, data: Dataset) -> TrainedArm:
         "dit(patch=4, width=8, depth=1, heads=1)",
         "label(width=8)",
         num_classes=data.num_classes,
-        variance=objective.loss.variance,
+        variance=objective.loss_function.variance,
     )
     condition = {"label": jnp.zeros(2, jnp.int32)}
     params = initialise(network, jax.random.key(0), data.train[0]["image"].shape, condition)
     rng = np.random.default_rng(0)  # zero-initialised ends would predict 0 whatever they see
     params = jax.tree.map(lambda p: p + rng.normal(size=p.shape).astype(np.float32) / 4, params)
     optimizer = optimizers.make("sgd", steps=1)
-    hyper = Hyper(optimizer, averages.make("none", batch_size=1), objective.loss)
+    hyper = Hyper(optimizer, averages.make("none", batch_size=1), objective.loss_function)
     return TrainedArm(Arm("arm", {}, objective, network, hyper), params, 1)
 
 
@@ -75,7 +75,7 @@ def test_errors_are_those_of_training_times_the_factor_between_targets(
         a, b = objective.prediction.coefficients(level)
         weight = (level.alpha / (level.alpha * b - level.sigma * a)) ** 2
         points = TrainingTargets(
-            level, input_scale(level, objective.sigma_data), noise_label(level), a, b, weight
+            level, input_scale(level, objective.sigma_data), c_noise(level), a, b, weight
         )
 
         def predict(x: jax.Array, label: jax.Array) -> jax.Array:

@@ -112,7 +112,7 @@ def test_the_variational_loss_is_the_bound_on_average() -> None:
         points,
         jnp.tile(x0, (steps, 1)),
         jnp.tile(eps, (steps, 1)),
-        objective.loss,
+        objective.loss_function,
     )
     terms = np.asarray(bound.terms[:, 0])[::-1]
     np.testing.assert_allclose(every, steps * terms / np.log(2), rtol=1e-3)
@@ -128,7 +128,7 @@ def test_the_hybrid_loss_teaches_the_variance_alone_by_the_bound(kind: str) -> N
         points = objective.targets(jnp.array([0.02, 0.4, 0.9]))
         x0, eps = jnp.full((3, 2), PIXELS[100]), jnp.full((3, 2), 0.3)
 
-        def loss(output, points=points, x0=x0, eps=eps, loss=objective.loss):  # type: ignore[no-untyped-def]
+        def loss(output, points=points, x0=x0, eps=eps, loss=objective.loss_function):  # type: ignore[no-untyped-def]
             return denoising_loss(lambda x, label: output, points, x0, eps, loss).sum()
 
         found.append(jax.grad(loss)(jnp.full((3, 4), 0.2)))

@@ -42,7 +42,7 @@ def test_each_sample_has_its_own_weight_even_if_there_are_as_many_channels() -> 
             Level(points.level.alpha[i : i + 1], points.level.sigma[i : i + 1]),
             *(
                 getattr(points, name)[i : i + 1]
-                for name in ("input_scale", "label", "a", "b", "weight")
+                for name in ("input_scale", "c_noise", "a", "b", "weight")
             ),
         )
         alone = denoising_loss(lambda x, label: 0 * x, one, x0[i : i + 1], eps[i : i + 1])

@@ -150,7 +150,7 @@ def test_weights_are_positive_and_finite(schedule: str, double: bool) -> None:
             assert (np.isfinite(weight) & (weight >= 0)).all(), weighting
         for prediction in kinds:
             points = Objective.make(schedule, prediction, "uniform", "simple").targets(u)
-            for value in (points.weight, points.a, points.b, points.input_scale, points.label):
+            for value in (points.weight, points.a, points.b, points.input_scale, points.c_noise):
                 assert np.isfinite(value).all()
 
 

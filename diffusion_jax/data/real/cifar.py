@@ -56,6 +56,8 @@ def _from_archive(path: Path, names: tuple[str, ...]) -> dict[str, bytes]:
     try:
         with tarfile.open(fileobj=unpacked, mode="r:") as archive:
             return {f"{name} in {path}": _member(archive, f"{FOLDER}/{name}") for name in names}
+    except UserError:
+        raise
     except (OSError, KeyError, ValueError, RecursionError, tarfile.TarError) as error:
         reason = str(error).strip("\"'") or type(error).__name__
         raise UserError(f"Cannot read {path}: {reason}.") from error

@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from diffusion_jax.errors import UserError
 from diffusion_jax.process.targets import TrainingTargets
 from diffusion_jax.registry import Registry
 
@@ -35,6 +36,31 @@ class Loss(ABC):
         """Number of steps of the reverse chain that it knows, or None if it knows none."""
         return None
 
+    def check_output(self, output: Any, shape: tuple[int, ...]) -> None:
+        """Refuses an output that is none for this loss, which broadcasting would hide.
+
+        Args:
+            output: of the network.
+            shape: of x.
+
+        Raises:
+            UserError: it has another shape.
+        """
+        *rows, channels = shape
+        if self.uncertain:
+            if not isinstance(output, tuple) or len(output) != 2:
+                raise UserError(
+                    f"The loss {type(self).__name__} needs a network that returns a pair, its "
+                    "prediction and u."
+                )
+            output, u = output
+            _check_shape(u, shape[:1], "network's u")
+        if self.variance is not None:
+            what = f"network's prediction and variance, for the loss {type(self).__name__},"
+            _check_shape(output, (*rows, 2 * channels), what)
+        else:
+            _check_shape(output, shape, "network's prediction")
+
     @abstractmethod
     def __call__(
         self,
@@ -55,6 +81,12 @@ class Loss(ABC):
 
 
 losses: Registry[Loss] = Registry("loss")
+
+
+def _check_shape(found: Any, wanted: tuple[int, ...], what: str) -> None:
+    shape = getattr(found, "shape", None)
+    if shape != wanted:
+        raise UserError(f"The {what} must be of shape {wanted}, not {shape or type(found)}.")
 
 
 def mean_square(error: Float[Array, "batch ..."]) -> Float[Array, "batch"]:

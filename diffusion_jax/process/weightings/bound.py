@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import finite, within
+from diffusion_jax.process.held import known_schedule
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import Prediction
 from diffusion_jax.process.schedules import Schedule
@@ -55,14 +56,14 @@ class ELBOInSteps:
     are `discrete(steps=T)`. A step onto clean data belongs to the decoder, and weighs 0.
 
     Attributes:
-        schedule: whose chain it is.
+        schedule: whose chain it is; None is that of the objective that it is put into.
         steps: T, of equal length up to t_max.
 
     Source: Kingma et al. 2021 (VDM), eq. 14.
     """
 
-    schedule: Schedule
-    steps: int = static(1000)
+    schedule: Schedule | None = None
+    steps: int = static(default=1000)
 
     def __post_init__(self) -> None:
         within(self, 1, float("inf"), "steps")
@@ -70,8 +71,9 @@ class ELBOInSteps:
     def weight(
         self, level: Level, prediction: Prediction, slope: Float[Array, "..."]
     ) -> Float[Array, "..."]:
-        time = self.schedule.time(level.log_snr) - self.schedule.t_max / self.steps
-        before = self.schedule.level(jnp.maximum(time, self.schedule.t_min)).log_snr
+        schedule = known_schedule(self, self.schedule)
+        time = schedule.time(level.log_snr) - schedule.t_max / self.steps
+        before = schedule.level(jnp.maximum(time, schedule.t_min)).log_snr
         gained = jnp.where(jnp.isfinite(before), before - level.log_snr, 0)
         return on_epsilon(self.steps / 2 * jnp.expm1(gained), level, prediction)
 

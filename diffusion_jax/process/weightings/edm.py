@@ -3,6 +3,7 @@
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import positive
+from diffusion_jax.process.held import known_sigma_data
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import Prediction, determinant
 from diffusion_jax.process.weightings.base import weightings
@@ -11,16 +12,17 @@ from diffusion_jax.struct import Scalar, pytree
 
 @weightings.register("edm")
 @pytree
-class EDMWeighting:
+class EDM:
     """(s² + sigma_data²)/(s sigma_data)² on x_0, with s = sigma/alpha; 1 on EDM's F.
 
     Attributes:
-        sigma_data: standard deviation of the data.
+        sigma_data: standard deviation of the data; None is that of the objective that it is put
+            into, or 0.5.
 
     Source: Karras et al. 2022 (EDM), table 1.
     """
 
-    sigma_data: Scalar = 0.5
+    sigma_data: Scalar | None = None
 
     def __post_init__(self) -> None:
         positive(self, "sigma_data")
@@ -29,5 +31,6 @@ class EDMWeighting:
         self, level: Level, prediction: Prediction, slope: Float[Array, "..."]
     ) -> Float[Array, "..."]:
         # sigma² of `on_x0` is cancelled by hand, so that the clean end stays finite.
-        variance = level.sigma**2 + (level.alpha * self.sigma_data) ** 2
-        return variance / (self.sigma_data * determinant(level, prediction)) ** 2
+        sigma_data = known_sigma_data(self.sigma_data)
+        variance = level.sigma**2 + (level.alpha * sigma_data) ** 2
+        return variance / (sigma_data * determinant(level, prediction)) ** 2

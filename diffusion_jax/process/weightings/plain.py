@@ -42,7 +42,7 @@ class ErrorOf:
 
 @weightings.register("error_of")
 def error_of(
-    prediction: str = "epsilon", schedule: Schedule | None = None, sigma_data: Scalar = 0.5
+    prediction: str = "epsilon", schedule: Schedule | None = None, sigma_data: Scalar | None = None
 ) -> ErrorOf:
     """1 on the squared error of another prediction than the network's.
 
