@@ -143,7 +143,7 @@ def _step_counts(config: ConfigDict) -> Pair:
     program = Program.build(config, facts, devices.data_mesh())
     name, state = next(iter(first_states(program, config, facts)[1]().items()))
     arm = TrainedArm(program.arms[name], state.params, 0)
-    condition = encode(facts, data.test.__getitems__([0] * SAMPLES))
+    condition = encode(facts, [data.test[0]] * SAMPLES)
     schedule = arm.objective.schedule
 
     def draw(longest: int | None) -> None:

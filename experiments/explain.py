@@ -83,6 +83,7 @@ def explain(config: ConfigDict) -> Any:
     import numpy as np
 
     from diffusion_jax.data.dataset import datasets
+    from diffusion_jax.data.example import caption_of, to_unit
     from diffusion_jax.inference.measure import Plan
     from diffusion_jax.reports import walks
     from diffusion_jax.reports.lesson import Lesson
@@ -95,7 +96,7 @@ def explain(config: ConfigDict) -> Any:
     refuse_several(config)
     plan, data = Plan.make(config), datasets.make(config.data)
     example = test_picture(data.test)
-    picture = jnp.asarray(example["image"], jnp.float32) / 127.5 - 1
+    picture = jnp.asarray(to_unit(example["image"]))
     teller = _network(config) if is_run(config.run_dir) else _oracle(config, data)
     schedule, solver = teller.schedule, plan.headline.solver
     nodes = grids.make(plan.grid, schedule, STEPS.value)
@@ -112,7 +113,7 @@ def explain(config: ConfigDict) -> Any:
         schedule=teller.schedule_spec,
         time=np.linspace(0, 1, 257),
         log_snr=np.asarray(schedule.level(time).log_snr),
-        caption=example["caption"],
+        caption=caption_of(example),
         forward=walks.forward(schedule, picture, eps, FRAMES),
         prompt=_prompt(),
         denoiser=teller.sentence,
@@ -190,8 +191,8 @@ def _without_attention(guide: Any, run: Any, trained: Any) -> Any:
 def _oracle(config: ConfigDict, data: Any) -> Teller:
     """The exact denoiser of some training pictures: of those of the class or caption asked for."""
     import jax.numpy as jnp
-    import numpy as np
 
+    from diffusion_jax.data.example import label_of, take, to_unit, values_of
     from diffusion_jax.training.arms import arm_settings, objectives
     from diffusion_jax.verification.oracles import Empirical
 
@@ -199,12 +200,12 @@ def _oracle(config: ConfigDict, data: Any) -> Teller:
     arms = arm_settings(config)
     name = one_of(ARM.value, arms, "arm") if ARM.value else next(iter(arms))
     count = min(len(data.train), ORACLE_PICTURES)
-    examples = data.train.__getitems__(range(count))
+    examples = take(data.train, range(count))
     if LABEL.value:
         label = data.class_names.index(one_of(LABEL.value, data.class_names, "class"))
-        examples = [example for example in examples if example["label"] == label]
+        examples = [example for example in examples if label_of(example) == label]
     chosen = _with_caption(examples, _prompt() if PROMPT.value else "")
-    points = jnp.asarray(np.stack([e["image"] for e in chosen]), jnp.float32) / 127.5 - 1
+    points = jnp.asarray(to_unit(values_of(chosen)))
     return Teller(
         objectives(config)[name].schedule,
         arms[name]["schedule"],
@@ -216,9 +217,11 @@ def _oracle(config: ConfigDict, data: Any) -> Teller:
 
 
 def _with_caption(examples: Sequence[dict[str, Any]], prompt: str) -> list[dict[str, Any]]:
-    chosen = [e for e in examples if not prompt or e["caption"] == prompt]
+    from diffusion_jax.data.example import caption_of
+
+    chosen = [e for e in examples if not prompt or caption_of(e) == prompt]
     if not chosen:
-        known = {str(example["caption"]) for example in examples}
+        known = {caption_of(example) for example in examples}
         raise UserError(
             f"None of {len(examples):,} training pictures is called {prompt!r}, and nothing else "
             f"is known before anything is trained.{nearest(prompt, known)}"

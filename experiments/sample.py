@@ -101,13 +101,14 @@ def _refuse_two_masks(config: ConfigDict) -> None:
 
 def _wanted(config: ConfigDict, facts: Any, networks: Sequence[Any], example: Any) -> Any:
     """What is asked for, in words, and the condition of all pictures, prompt by prompt."""
+    from diffusion_jax.data.example import caption_of
     from diffusion_jax.inference.conditions import asked, encode
 
     if PROMPT.value or LABEL.value:
         prompts = PROMPT.value or [LABEL.value]
         return prompts, asked(facts, _each(prompts), networks, LABEL.value)
     examples = [example] if example else _examples(config)
-    return [example["caption"] for example in examples], encode(facts, _each(examples))
+    return [caption_of(example) for example in examples], encode(facts, _each(examples))
 
 
 def _each(wanted: Sequence[Any]) -> list[Any]:
@@ -117,10 +118,11 @@ def _each(wanted: Sequence[Any]) -> list[Any]:
 def _examples(config: ConfigDict) -> list[Any]:
     """The first test pictures that differ in their captions."""
     from diffusion_jax.data.dataset import datasets
+    from diffusion_jax.data.example import caption_of, take
 
     test = datasets.make(config.data).test
-    seen = test.__getitems__(range(min(SEARCHED, len(test))))
-    return list({example["caption"]: example for example in seen[::-1]}.values())[: -ROWS - 1 : -1]
+    seen = take(test, range(min(SEARCHED, len(test))))
+    return list({caption_of(example): example for example in seen[::-1]}.values())[: -ROWS - 1 : -1]
 
 
 def _restoration(config: ConfigDict, shape: tuple[int, ...]) -> Any:
@@ -147,7 +149,7 @@ def _draw(
     """The pictures of one arm, uint8; all are restorations of `picture`, if there is one."""
     import jax.numpy as jnp
 
-    from diffusion_jax.data.pipeline import to_bytes
+    from diffusion_jax.data.example import to_bytes
     from diffusion_jax.inference.generate import check_finite, generate
 
     count, way, given = len(next(iter(condition.values()))), plan.headline, None

@@ -15,9 +15,8 @@ import jax, jax.numpy as jnp, numpy as np
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.solvers.base import OneStep, State, predicted_noise, solvers
+from diffusion_jax.data.arrays import arrays
 from diffusion_jax.data.dataset import Dataset, datasets
-from diffusion_jax.data.memory import MemorySource, Pictures
-from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.struct import pytree
 """
 
@@ -31,7 +30,7 @@ nodes = make(grids.make("karras"), schedules.make("trigonometric"), 50)
 keys = sample_keys(jax.random.key(0), 4000)
 x, _ = sample(data.denoise, solvers.make("again"), nodes, prior(nodes, keys, (1,)), keys)
 assert abs(x.mean() - 0.3) < 0.05 and abs(x.std() - 0.5) < 0.05, (x.mean(), x.std())
-assert datasets.make("plain(size=8)").train[1]["caption"] == "all white"
+assert datasets.make("plain(size=8)").train[1]["captions"] == ("all white",)
 """
 
 

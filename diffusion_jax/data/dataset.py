@@ -1,45 +1,26 @@
 """What the rest of the library knows of a data set."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-
+from diffusion_jax.data.example import Check, Source, take
 from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.registry import Registry
 
-Example = dict[str, Any]
-"""{"image": uint8 (height, width, channels), "caption": str, "label": int}"""
-
-Check = Callable[[np.ndarray, Sequence[str]], Mapping[str, np.ndarray]]
-"""(uint8 pictures (n, h, w, c), n captions) -> attribute name -> bool (n,), with "all"."""
-
-
-@runtime_checkable
-class Source(Protocol):
-    """Examples by index, in any order, the same every time."""
-
-    def __len__(self) -> int:
-        """Number of examples."""
-
-    def __getitem__(self, index: int) -> Example:
-        """One example."""
-
-    def __getitems__(self, indices: Sequence[int]) -> list[Example]:
-        """Several examples at once, which is often much faster."""
+NO_WORDS = Tokenizer((), 0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Captioned pictures, split into what is trained on and what is not.
+    """Pictures or vectors, those that are trained on and those that are not.
+
+    A set of one's own needs a name, something to train on, and its shape.
 
     Attributes:
         name: of the registry.
         train: examples to train on.
+        shape: of a picture, (height, width, channels): 1 channel is grey, 3 are RGB, and 2 or 4 the
+            same with opacity; of a vector, (features,).
         test: examples to compare with; where `held_out_captions` is not empty, of those.
-        size: pixels along an edge.
-        channels: 1 (grey) or 3 (RGB), or 2 or 4, whose last is the opacity.
         class_names: what an example's label stands for.
         tokenizer: knows every word of the captions, of train and test alike.
         prompts: captions worth sampling; unseen in training where `held_out_captions` says so.
@@ -49,12 +30,11 @@ class Dataset:
 
     name: str
     train: Source
-    test: Source
-    size: int
-    channels: int
-    class_names: tuple[str, ...]
-    tokenizer: Tokenizer
-    prompts: tuple[str, ...]
+    shape: tuple[int, ...]
+    test: Source = ()
+    class_names: tuple[str, ...] = ()
+    tokenizer: Tokenizer = NO_WORDS
+    prompts: tuple[str, ...] = ()
     held_out_captions: tuple[str, ...] = ()
     check: Check | None = None
 
@@ -62,6 +42,18 @@ class Dataset:
     def num_classes(self) -> int:
         """Number of different labels."""
         return len(self.class_names)
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether its examples are pictures, not vectors."""
+        return len(self.shape) == 3
+
+    @property
+    def form(self) -> str:
+        """What its examples are: "pictures of 16×16", "vectors of 2"."""
+        if self.has_pictures:
+            return f"pictures of {self.shape[0]}×{self.shape[1]}"
+        return f"vectors of {'×'.join(map(str, self.shape))}"
 
 
 def check_readable(data: Dataset) -> None:
@@ -74,7 +66,7 @@ def check_readable(data: Dataset) -> None:
     """
     for source in (data.train, data.test):
         if len(source):
-            source.__getitems__([0])
+            take(source, [0])
 
 
 datasets: Registry[Dataset] = Registry("data set")

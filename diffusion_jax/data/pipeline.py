@@ -9,9 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, UInt8
 
-from diffusion_jax.data.dataset import Example, Source
+from diffusion_jax.data.example import Example, Source, take, to_unit, values_of
 from diffusion_jax.data.indexed_random import uniforms
 from diffusion_jax.errors import UserError
 
@@ -36,13 +35,23 @@ class _Load:
     augment_flip: bool
 
     def __call__(self, step: int, indices: np.ndarray) -> Batch:
-        examples = self.source.__getitems__([int(i) for i in indices[self.rows]])
-        images = to_unit(np.stack([example["image"] for example in examples]))
+        taken = step * len(indices) + np.arange(len(indices))
+        flip, caption = uniforms(self.seed, taken, 2)[self.rows].T
+        examples = take(self.source, [int(i) for i in indices[self.rows]])
+        examples = [_with_one_caption(*each) for each in zip(examples, caption, strict=True)]
+        images = to_unit(values_of(examples))
         if self.augment_flip:
-            taken = step * len(indices) + np.arange(len(indices))
-            flip = uniforms(self.seed, taken, 1)[self.rows, 0] < 0.5
+            flip = flip < 0.5
             images = np.where(flip[:, None, None, None], images[:, :, ::-1], images)
         return {"x0": images, "condition": self.encode(examples)}
+
+
+def _with_one_caption(example: Example, u: float) -> Example:
+    """An example with one of its captions, each equally often."""
+    captions = example.get("captions", ())
+    if len(captions) < 2:
+        return example
+    return example | {"captions": (captions[int(u * len(captions))],)}
 
 
 class BatchIterator:
@@ -128,26 +137,3 @@ def batches(
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=AHEAD)
     identity = {"batch_size": batch_size, "seed": seed, "source": len(source)}
     return BatchIterator(loader.to_iter_dataset(options), identity)
-
-
-def to_unit(images: UInt8[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
-    """Bytes to [-1, 1].
-
-    >>> to_unit(np.uint8([0, 255]))
-    array([-1.,  1.], dtype=float32)
-    """
-    return images.astype(np.float32) / np.float32(127.5) - np.float32(1)
-
-
-def to_bytes(images: Float32[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
-    """[-1, 1] to bytes, clipped and rounded: the inverse of `to_unit`.
-
-    Raises:
-        UserError: a value is not finite, for which no byte stands.
-
-    >>> to_bytes(np.float32([-1.2, 0.0, 1.0]))
-    array([  0, 128, 255], dtype=uint8)
-    """
-    if not np.isfinite(images).all():
-        raise UserError("Pictures with values that are not finite cannot be written as bytes.")
-    return np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8)

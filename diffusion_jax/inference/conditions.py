@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from diffusion_jax.data.dataset import Example
+from diffusion_jax.data.example import Example
 from diffusion_jax.data.tokenizer import normal
 from diffusion_jax.errors import UserError, nearest
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork

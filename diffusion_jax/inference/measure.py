@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import Dataset
-from diffusion_jax.data.pipeline import to_bytes
+from diffusion_jax.data.example import Values, caption_of, to_values, values_of
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.inference.conditions import encode, nothing
 from diffusion_jax.inference.generate import (
@@ -228,7 +228,7 @@ class Cell:
         arm: its name.
         way: solver and step count.
         captions: what was asked for, n.
-        pictures: (n, height, width, channels); grey in the place of a sample that is not finite.
+        pictures: as data sets keep them; grey, or zero, in the place of one that is not finite.
         finite: (n,) which samples are. Unless all are, nothing may be measured of them.
         right: attribute -> (n,) whether it is as the caption says, with "all"; empty where the
             data set has no checker, or some samples are not finite.
@@ -240,12 +240,12 @@ class Cell:
     arm: str
     way: Way
     captions: tuple[str, ...]
-    pictures: UInt8[np.ndarray, "n height width channels"]
+    pictures: Values
     finite: Bool[np.ndarray, " n"]
     right: Mapping[str, Bool[np.ndarray, " n"]]
     path: Path
     evaluations: float
-    truth: UInt8[np.ndarray, "n height width channels"] | None = None
+    truth: Values | None = None
 
     @property
     def lost(self) -> int:
@@ -273,8 +273,8 @@ def measure(
     """
     arms = sound(arms)
     facts, examples = DataFacts.of(data), captioned_pictures(data, plan.headline_count)
-    asked = [example["caption"] for example in examples]
-    truth = np.stack([example["image"] for example in examples])
+    asked = [caption_of(example) for example in examples]
+    truth = values_of(examples)
     given = plan.restoration.given(truth, plan.seed) if plan.restoration else None
     work = [(way, name) for way in plan.ways for name in arms]
     with progress.phase("Sampling", sum(_work(plan, way) for way, _ in work), unit="nfe") as done:
@@ -302,13 +302,11 @@ def measure(
             yield Cell(name, way, captions, pictures, finite, right, path, float(spent), restored)
 
 
-def _with_gaps(
-    samples: Float[np.ndarray, "n *shape"], finite: Bool[np.ndarray, " n"]
-) -> UInt8[np.ndarray, "n *shape"]:
-    """Samples as bytes, grey in the place of those that are not finite."""
+def _with_gaps(samples: Float[np.ndarray, "n *shape"], finite: Bool[np.ndarray, " n"]) -> Values:
+    """Samples as data sets keep them, grey, or zero, in the place of those that are not finite."""
     clean = np.zeros_like(samples)
     clean[finite] = samples[finite]
-    return to_bytes(clean)
+    return to_values(clean)
 
 
 def _work(plan: Plan, way: Way) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 from ml_collections import ConfigDict
 
-from diffusion_jax.data.pipeline import to_bytes, to_unit
+from diffusion_jax.data.example import to_bytes, to_unit
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.level import Level
 from diffusion_jax.sampling.grids import Nodes

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from diffusion_jax.data.pipeline import to_unit
+from diffusion_jax.data.example import to_unit
 from diffusion_jax.errors import UserError
 from diffusion_jax.statistics.paired import Z95, Difference, two_sided
 

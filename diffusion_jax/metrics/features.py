@@ -4,6 +4,7 @@ Each is stated in full: none needs weights from elsewhere, and all are the same 
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
@@ -14,7 +15,7 @@ from jaxtyping import Array, Float, UInt8
 from scipy import linalg
 
 from diffusion_jax.data.dataset import Dataset
-from diffusion_jax.data.pipeline import to_unit
+from diffusion_jax.data.example import take, to_unit, values_of
 from diffusion_jax.errors import within
 from diffusion_jax.metrics.distance import Features, features
 from diffusion_jax.metrics.measurement import NotMeasured
@@ -86,8 +87,7 @@ class Principal:
         return min(self.count, _values(data), max(min(FITTED, len(data.train)) - 1, 0))
 
     def fit(self, data: Dataset) -> Extractor:
-        examples = data.train.__getitems__(range(min(FITTED, len(data.train))))
-        pictures = np.stack([example["image"] for example in examples])
+        pictures = values_of(take(data.train, range(min(FITTED, len(data.train)))))
         mean, axes = _principal(pictures.reshape(len(pictures), -1), self.dim(data))
         if not axes.shape[1]:
             raise NotMeasured("training pictures that are all the same have no principal component")
@@ -172,7 +172,7 @@ class RandomConvolutions:
         return self.width * self.layers
 
     def fit(self, data: Dataset) -> Extractor:
-        weights = [jnp.asarray(w, jnp.float32) for w in self.weights(data.channels)]
+        weights = [jnp.asarray(w, jnp.float32) for w in self.weights(data.shape[-1])]
 
         def extract(pictures: UInt8[np.ndarray, "count ..."]) -> Features:
             chunks = np.split(pictures, range(CHUNK, len(pictures), CHUNK))
@@ -184,7 +184,7 @@ class RandomConvolutions:
 
 def _values(data: Dataset) -> int:
     """Of a picture."""
-    return data.size**2 * data.channels
+    return math.prod(data.shape)
 
 
 @jax.jit

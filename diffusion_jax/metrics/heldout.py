@@ -20,8 +20,8 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Key, PyTree, UInt8
 
 from diffusion_jax.data.dataset import Dataset
+from diffusion_jax.data.example import take, to_unit, values_of
 from diffusion_jax.data.indexed_random import uniforms
-from diffusion_jax.data.pipeline import to_unit
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.denoiser import NetworkDenoiser
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork
@@ -203,8 +203,8 @@ def held_out(
             f"Cannot measure {count} held-out pictures: data set {data.name!r} has "
             f"{len(data.test)} test pictures."
         )
-    examples = data.test.__getitems__(range(count))
-    pictures = np.stack([example["image"] for example in examples])
+    examples = take(data.test, range(count))
+    pictures = values_of(examples)
     condition: Condition = {**DataFacts.of(data).encode(examples)}
 
     def errors(x0: Array, condition: Condition, keys: Array, log_snr: Array) -> Array:

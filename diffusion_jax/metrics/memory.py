@@ -1,5 +1,6 @@
 """How much memory the measuring of samples takes, known before anything is trained."""
 
+import math
 from collections.abc import Iterable
 
 from diffusion_jax.data.dataset import Dataset
@@ -30,7 +31,7 @@ def metric_memory(data: Dataset, count: int, metrics: Iterable[object]) -> int:
         count: of samples of an arm.
         metrics: that they are measured by, members of `quality.metrics`.
     """
-    values = data.size**2 * data.channels
+    values = math.prod(data.shape)
     held = FLOAT * values * (COPIES * count + 3 * reference_count(data))
     tables = FLOAT * TABLES * max(TABLE, CHUNK_VALUES, values, count)
     fitted, covariances = 0, 0

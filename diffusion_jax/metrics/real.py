@@ -2,12 +2,14 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from diffusion_jax.data.dataset import Dataset, Example, Source
+from diffusion_jax.data.dataset import Dataset
+from diffusion_jax.data.example import Example, Source, caption_of, take, values_of
 from diffusion_jax.metrics.distance import Features
 from diffusion_jax.metrics.features import Extractor, FeatureMap
 from diffusion_jax.metrics.neighbours import (
@@ -39,7 +41,7 @@ def captioned_pictures(data: Dataset, count: int) -> list[Example]:
     """
     first = reference_count(data)
     rest = len(data.test) - first
-    return data.test.__getitems__([first + i % rest for i in range(count)])
+    return take(data.test, [first + i % rest for i in range(count)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,12 +59,12 @@ class Real:
     @property
     def captions(self) -> tuple[str, ...]:
         """Of the samples."""
-        return tuple(example["caption"] for example in captioned_pictures(self.data, self.count))
+        return tuple(caption_of(example) for example in captioned_pictures(self.data, self.count))
 
     @functools.cached_property
     def pictures(self) -> Pictures:
         """Those that have the captions of the samples."""
-        return np.stack([example["image"] for example in captioned_pictures(self.data, self.count)])
+        return values_of(captioned_pictures(self.data, self.count))
 
     @functools.cached_property
     def _extractors(self) -> dict[FeatureMap, Extractor]:
@@ -92,11 +94,10 @@ class Real:
 
     def train(self) -> Iterator[Pictures]:
         """Those training pictures, in chunks of about `CHUNK_VALUES` values."""
-        size = max(CHUNK_VALUES // (self.data.size**2 * self.data.channels), 1)
+        size = max(CHUNK_VALUES // math.prod(self.data.shape), 1)
         for start in range(0, self.train_count, size):
             stop = min(start + size, self.train_count)
-            examples = self.data.train.__getitems__(range(start, stop))
-            yield np.stack([example["image"] for example in examples])
+            yield values_of(take(self.data.train, range(start, stop)))
 
     @functools.cached_property
     def train_is_one_picture(self) -> bool:
@@ -125,4 +126,4 @@ class Real:
 
 
 def _first(source: Source, count: int) -> Pictures:
-    return np.stack([example["image"] for example in source.__getitems__(range(count))])
+    return values_of(take(source, range(count)))

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 from ml_collections import ConfigDict
 
-from diffusion_jax.data.dataset import Dataset, Example
-from diffusion_jax.data.pipeline import to_bytes
+from diffusion_jax.data.dataset import Dataset
+from diffusion_jax.data.example import Example, caption_of, take, to_bytes, values_of
 from diffusion_jax.fewstep.denoiser import FewStepPrediction
 from diffusion_jax.inference.generate import Path as ReversePath
 from diffusion_jax.inference.measure import Cell, Plan, Way
@@ -134,7 +134,7 @@ def report(found: Measured) -> content.Report:
     """
     plan, data = found.plan, found.data
     # A single test picture gives its caption, and is shown for want of others.
-    real = data.test.__getitems__(range(max(reference_count(data), 1)))
+    real = take(data.test, range(max(reference_count(data), 1)))
     missing = Kernel().needs(plan.count, Real(data, plan.count))
     distances = {} if missing else _distances(found)
     axis = common_axis([arm.objective for arm in sound(found.arms).values()])
@@ -181,7 +181,7 @@ def _distances(found: Measured) -> dict[tuple[str, Way], KernelDistance]:
 
 
 def _reference(data: Dataset) -> Features:
-    return features(_pictures(data.test.__getitems__(range(reference_count(data)))))
+    return features(_pictures(take(data.test, range(reference_count(data)))))
 
 
 def loss_curves(run_folder: Path) -> dict[str, content.Losses]:
@@ -193,11 +193,11 @@ def loss_curves(run_folder: Path) -> dict[str, content.Losses]:
 
 
 def _pictures(examples: Sequence[Example]) -> UInt8[np.ndarray, "n height width channels"]:
-    return np.stack([example["image"] for example in examples])
+    return values_of(examples)
 
 
 def _captions(examples: Sequence[Example]) -> tuple[str, ...]:
-    return tuple(example["caption"] for example in examples)
+    return tuple(caption_of(example) for example in examples)
 
 
 def _setting(found: Measured, way: Way) -> content.Setting:
@@ -352,7 +352,7 @@ def _protocol(found: Measured) -> dict[str, str]:
         f", {held_out} different ones, never seen in training" if held_out else ""
     )
     return {
-        "Data": f"{config.data}: {len(data.train):,} training pictures of {data.size}×{data.size}",
+        "Data": f"{config.data}: {len(data.train):,} training {data.form}",
         "Network": f"{config.network}, captions read by {config.text}; "
         f"{size / 1e6:.2f}M parameters",
         "Training": f"each arm {training.steps:,} steps of {training.batch_size} pictures, all "

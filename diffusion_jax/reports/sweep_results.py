@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from ml_collections import ConfigDict
 
+from diffusion_jax.data.example import caption_of, take, values_of
 from diffusion_jax.errors import UserError
 from diffusion_jax.metrics.quality import metrics
 from diffusion_jax.metrics.real import Real, captioned_pictures, reference_count
@@ -266,7 +267,7 @@ def _samples(plan: Plan, whole: Sequence[Found]) -> content.Samples | None:
     (data,) = plan.data.values()
     first = shown[0].trial.config.sampling
     count = min(SHOWN, *(len(f.outcome.pictures) for f in shown))  # type: ignore[union-attr]
-    captions = tuple(example["caption"] for example in captioned_pictures(data, count))
+    captions = tuple(caption_of(example) for example in captioned_pictures(data, count))
     way = headline_way(plan, measurements(plan, shown))
     setting = way or content.Setting(first.solvers[0], max(first.steps), 0)
     return content.Samples(
@@ -288,8 +289,8 @@ def _real(plan: Plan) -> content.RealPictures | None:
     if len(plan.data) > 1:
         return None
     (data,) = plan.data.values()
-    examples = data.test.__getitems__(range(min(SHOWN, max(reference_count(data), 1))))
+    examples = take(data.test, range(min(SHOWN, max(reference_count(data), 1))))
     return content.RealPictures(
-        np.stack([example["image"] for example in examples]),
-        tuple(example["caption"] for example in examples),
+        values_of(examples),
+        tuple(caption_of(example) for example in examples),
     )

@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from diffusion_jax.data.dataset import Dataset, Example
+from diffusion_jax.data.dataset import Dataset
+from diffusion_jax.data.example import Example, caption_of, label_of
 from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import TEMPORARY, save, user_path
@@ -92,15 +93,14 @@ class DataFacts:
     @staticmethod
     def of(data: Dataset) -> "DataFacts":
         """The facts of a data set."""
-        shape = data.train[0]["image"].shape
         fingerprint = getattr(data.train, "fingerprint", "")
-        return DataFacts(data.tokenizer, shape, data.class_names, fingerprint)
+        return DataFacts(data.tokenizer, data.shape, data.class_names, fingerprint)
 
     def encode(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
         """The condition of examples of the data set, a row for each."""
         return {
-            "tokens": np.stack([self.tokenizer.encode(each["caption"]) for each in examples]),
-            "label": np.array([each["label"] for each in examples], np.int32),
+            "tokens": np.stack([self.tokenizer.encode(caption_of(each)) for each in examples]),
+            "label": np.array([label_of(each) for each in examples], np.int32),
         }
 
     def fits(self, there: "DataFacts") -> bool:

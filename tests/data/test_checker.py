@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from diffusion_jax.data.example import caption_of
 from diffusion_jax.data.shapes.captions import read, write
 from diffusion_jax.data.shapes.checker import check
 from diffusion_jax.data.shapes.render import render
@@ -17,7 +18,7 @@ COUNT = 200
 def real(level, size):
     source = ShapesSource(scenes(level), COUNT, size, seed=3)
     examples = source.__getitems__(range(COUNT))
-    return np.stack([e["image"] for e in examples]), [e["caption"] for e in examples]
+    return np.stack([e["image"] for e in examples]), [caption_of(e) for e in examples]
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from diffusion_jax.data.dataset import datasets
+from diffusion_jax.data.example import caption_of
 from diffusion_jax.data.pipeline import batches
 from tests.data.raw_files import cifar_files, idx_files, write
 
@@ -42,18 +43,18 @@ def test_contract(name, tmp_path):
     train = [data.train[i] for i in range(min(50, len(data.train)))]
     test = [data.test[i] for i in range(min(50, len(data.test)))]
     for example in train + test:
-        assert example["image"].shape == (data.size, data.size, data.channels)
+        assert example["image"].shape == data.shape
         assert example["image"].dtype == np.uint8
         assert 0 <= example["label"] < data.num_classes
-        assert data.tokenizer.encode(example["caption"]).any()
+        assert data.tokenizer.encode(caption_of(example)).any()
     assert data.prompts
     for caption in (*data.prompts, *data.held_out_captions):
         assert data.tokenizer.encode(caption).any()
     if data.held_out_captions:
-        assert {e["caption"] for e in test} <= set(data.held_out_captions)
-        assert not {e["caption"] for e in train} & set(data.held_out_captions)
+        assert {caption_of(e) for e in test} <= set(data.held_out_captions)
+        assert not {caption_of(e) for e in train} & set(data.held_out_captions)
     if data.check:
-        right = data.check(np.stack([e["image"] for e in test]), [e["caption"] for e in test])
+        right = data.check(np.stack([e["image"] for e in test]), [caption_of(e) for e in test])
         assert right["all"].shape == (len(test),) and right["all"].mean() >= 0.98
     batch = next(batches(data.train, lambda examples: {}, batch_size=2, seed=0))
     assert -1 <= batch["x0"].min() <= batch["x0"].max() <= 1

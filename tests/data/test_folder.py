@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from diffusion_jax.data.dataset import check_readable, datasets
+from diffusion_jax.data.example import caption_of
 from diffusion_jax.errors import UserError
 
 COLOURS = ("red", "green", "blue", "white", "black", "gold", "plum", "teal", "gray", "pink")
@@ -36,10 +37,10 @@ def test_pictures_and_captions_belong_together(path):
     examples = [*map(data.train.__getitem__, range(len(data.train)))]
     assert len(examples) + len(data.test) == len(COLOURS)
     for example in examples:
-        colour = example["caption"].split()[1]
+        colour = caption_of(example).split()[1]
         expected = Image.new("RGB", (8, 8), colour)
         np.testing.assert_array_equal(example["image"], np.asarray(expected))
-        data.tokenizer.encode(example["caption"])
+        data.tokenizer.encode(caption_of(example))
 
 
 def held_out_captions(path):
@@ -49,8 +50,8 @@ def held_out_captions(path):
 def test_captions_are_held_out_where_asked_for(path):
     data = make(path, held_out=0.4, split="captions")
     held_out = set(data.held_out_captions)
-    assert {data.test[i]["caption"] for i in range(len(data.test))} == held_out
-    assert not held_out & {data.train[i]["caption"] for i in range(len(data.train))}
+    assert {caption_of(data.test[i]) for i in range(len(data.test))} == held_out
+    assert not held_out & {caption_of(data.train[i]) for i in range(len(data.train))}
     entries = [{"file_name": f"deeper/{c}.png", "caption": f"A {c} wall."} for c in COLOURS[::-1]]
     write(path, [*entries, {"file_name": "deeper/red.png", "caption": "one more"}])
     again = {caption.lower().rstrip(".") for caption in held_out_captions(path)}
@@ -63,7 +64,7 @@ def test_pictures_are_cut_to_squares_and_turned_grey(path):
     Image.fromarray(wide).save(path / "deeper" / "red.png")
     data = make(path, held_out=0.4, channels=1)
     pictures = [source[i] for source in (data.train, data.test) for i in range(len(source))]
-    (red,) = [e["image"] for e in pictures if e["caption"] == "a red wall"]
+    (red,) = [e["image"] for e in pictures if caption_of(e) == "a red wall"]
     assert red.shape == (8, 8, 1)
     assert np.abs(red.astype(int) - 90).max() <= 2
 
@@ -72,7 +73,7 @@ def test_transparent_parts_become_white(path):
     Image.new("RGBA", (9, 9), (255, 0, 0, 0)).save(path / "deeper" / "red.png")
     data = make(path, held_out=0.4)
     pictures = [source[i] for source in (data.train, data.test) for i in range(len(source))]
-    (red,) = [e["image"] for e in pictures if e["caption"] == "a red wall"]
+    (red,) = [e["image"] for e in pictures if caption_of(e) == "a red wall"]
     assert (red == 255).all()
 
 
@@ -87,7 +88,7 @@ def test_labels(path):
     assert data.class_names == ("cold", "other", "warm")
     for source in (data.train, data.test):
         for i in range(len(source)):
-            colour = source[i]["caption"].split()[1]
+            colour = caption_of(source[i]).split()[1]
             assert data.class_names[source[i]["label"]] == kinds.get(colour, "other")
 
 
@@ -103,7 +104,7 @@ def test_labels(path):
         ({"file_name": "deeper/red.png", "text": 3}, r"line 2: there is no caption"),
         ({"file_name": "deeper/red.png", "text": "a \ud83d"}, r"line 2: there is no caption"),
         ({"file_name": "deeper/red.png", "text": "a " * 1001}, r"line 2: .* 1,001 words"),
-        ({"file_name": "deeper/red.png", "text": "a", "caption": "b"}, r"line 2: .* differ"),
+        ({"file_name": "deeper/red.png", "text": ["a", "!"]}, r"line 2: there is no caption"),
         ({"file_name": "deeper/red.png", "text": "a", "label": 1}, r"line 1: there is no 'label'"),
         ("[" * 200_000, r"line 2: this is not JSON .*nested"),
         ('{"file_name": "deeper/red.png", "text": NaN}', r"line 2: there is no caption"),
@@ -180,6 +181,18 @@ def test_what_is_not_read_may_be_anything(path):
     assert len(make(path, held_out=0.4).prompts) == len(COLOURS)
 
 
+@pytest.mark.parametrize("told", [{"text": "a", "caption": "b"}, {"text": ["a", "b", "a"]}])
+def test_several_captions_of_a_picture(path, told):
+    write(path, [{"file_name": f"deeper/{c}.png"} | told for c in COLOURS])
+    data = make(path, held_out=0.4)
+    assert {data.train[k]["captions"] for k in range(len(data.train))} == {("a", "b")}
+    assert data.prompts == ("a", "b")
+    apart = make(path, held_out=0.5, split="captions")
+    assert len(apart.train) == len(apart.test) == len(COLOURS)
+    assert {caption_of(apart.train[k]) for k in range(10)} == {"a"}
+    assert {caption_of(apart.test[k]) for k in range(10)} == {"b"}
+
+
 def test_lines_end_with_line_feeds_alone_and_a_mark_may_come_first(path):
     captions = ["one\u2028two", "one\u2029two", "one\x85two", "one\x0btwo"]
     lines = [
@@ -227,7 +240,7 @@ def test_a_broken_picture_of_either_side_is_found(path):
     data = make(path, held_out=0.4)
     check_readable(data)
     for source in (data.train, data.test):
-        (red,) = {example["caption"].split()[1] for example in source.__getitems__([0])}
+        (red,) = {caption_of(example).split()[1] for example in source.__getitems__([0])}
         file = path / "deeper" / f"{red}.png"
         whole = file.read_bytes()
         file.write_bytes(whole[:45])

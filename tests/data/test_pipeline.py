@@ -7,25 +7,25 @@ import jax
 import numpy as np
 import pytest
 
-from diffusion_jax.data.memory import MemorySource, Pictures
-from diffusion_jax.data.pipeline import batches, to_bytes, to_unit
+from diffusion_jax.data.example import caption_of, label_of, to_bytes, to_unit
+from diffusion_jax.data.memory import ArraySource
+from diffusion_jax.data.pipeline import batches
 from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.errors import UserError
 
 COUNT = 10
 TOKENIZER = Tokenizer.of(["zero one two three four five six seven eight nine"])
-PICTURES = Pictures(
+SOURCE = ArraySource(
     np.random.default_rng(0).integers(0, 256, (COUNT, 4, 4, 3), np.uint8),
     np.arange(COUNT),
     TOKENIZER.words,
 )
-SOURCE = MemorySource(COUNT, lambda: PICTURES)
 
 
 def encode(examples):
     return {
-        "tokens": np.stack([TOKENIZER.encode(example["caption"]) for example in examples]),
-        "label": np.array([example["label"] for example in examples], np.int32),
+        "tokens": np.stack([TOKENIZER.encode(caption_of(example)) for example in examples]),
+        "label": np.array([label_of(example) for example in examples], np.int32),
     }
 
 
@@ -51,7 +51,7 @@ def test_a_batch_is_examples():
     }
     condition = batch["condition"]
     for row, label in enumerate(condition["label"]):
-        np.testing.assert_array_equal(to_bytes(batch["x0"][row]), PICTURES.images[label])
+        np.testing.assert_array_equal(to_bytes(batch["x0"][row]), SOURCE.values[label])
         np.testing.assert_array_equal(
             condition["tokens"][row], TOKENIZER.encode(TOKENIZER.words[label])
         )
@@ -145,9 +145,33 @@ def test_batches_that_cannot_be_divided():
 
 def test_no_pictures():
     with pytest.raises(UserError, match="empty"):
-        batches(MemorySource(0, lambda: PICTURES), encode, batch_size=1, seed=0)
+        batches([], encode, batch_size=1, seed=0)
 
 
 def test_bytes_survive_the_unit_interval():
     values = np.arange(256, dtype=np.uint8)
     np.testing.assert_array_equal(to_bytes(to_unit(values)), values)
+
+
+def test_one_of_several_captions_at_a_time():
+    words = TOKENIZER.words
+    captions = [(word, "zero zero", "one one") for word in words]
+    source = ArraySource(SOURCE.values, np.arange(COUNT), captions)
+    taken = take(batches(source, encode, batch_size=10, seed=0), 30)
+    again = take(batches(source, encode, batch_size=10, seed=0), 30)
+    assert_same(taken, again)
+    shown = np.concatenate([batch["condition"]["tokens"] for batch in taken])
+    labels = np.concatenate([batch["condition"]["label"] for batch in taken])
+    drawn = [captions[k].index(_caption(row)) for k, row in zip(labels, shown, strict=True)]
+    assert (np.abs(np.bincount(drawn) - 100) < 40).all() and len(np.bincount(drawn)) == 3
+
+
+def _caption(ids):
+    return " ".join(TOKENIZER.words[k - 1] for k in ids if k)
+
+
+def test_a_list_of_examples_is_a_source():
+    listed = [{"vector": np.float32([k, -k]), "captions": ("one",)} for k in range(4)]
+    batch = next(batches(listed, encode, batch_size=4, seed=0))
+    assert sorted(batch["x0"][:, 0]) == [0, 1, 2, 3]
+    assert (batch["condition"]["label"] == -1).all()

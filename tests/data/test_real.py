@@ -11,6 +11,7 @@ import threading
 import numpy as np
 import pytest
 
+from diffusion_jax.data.example import caption_of
 from diffusion_jax.data.real import find, prepare
 from diffusion_jax.data.real.published import CIFAR10, FASHION_MNIST, MNIST
 from diffusion_jax.data.real.raw import RemoteFile
@@ -29,14 +30,14 @@ from tests.data.raw_files import (
 def test_fashion_mnist_from_a_folder(tmp_path):
     manual = write(tmp_path / "raw", idx_files())
     data = make("fashion_mnist", tmp_path, manual)
-    assert (len(data.train), len(data.test), data.size, data.channels) == (7, 4, 32, 1)
+    assert (len(data.train), len(data.test), data.shape) == (7, 4, (32, 32, 1))
     examples = sorted(data.train.__getitems__(range(7)), key=lambda e: e["label"])
     for k, example in enumerate(examples):
         inside = example["image"][2:-2, 2:-2]
         assert example["label"] == k and (inside == 21 * k).all()
         assert example["image"].sum() == inside.sum()  # the border is black
-        assert example["caption"] == data.prompts[k]
-        data.tokenizer.encode(example["caption"])
+        assert caption_of(example) == data.prompts[k]
+        data.tokenizer.encode(caption_of(example))
     assert data.prompts[9] == "a picture of an ankle boot"
     assert data.class_names[9] == "ankle boot"
 
@@ -70,7 +71,7 @@ def test_cifar10_from_a_folder(tmp_path, place):
         red, green, blue = np.moveaxis(example["image"], -1, 0)
         assert (red == red[0, 0]).all() and example["label"] in (red[0, 0] // 10, 9)
         assert (green == np.arange(32)[:, None]).all() and (blue == 7).all()
-    assert {data.test[i]["caption"] for i in range(2)} == {
+    assert {caption_of(data.test[i]) for i in range(2)} == {
         "a picture of a dog",
         "a picture of a truck",
     }

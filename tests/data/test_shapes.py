@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from diffusion_jax.data.dataset import datasets
+from diffusion_jax.data.example import caption_of
 from diffusion_jax.data.indexed_random import uniforms
 from diffusion_jax.errors import UserError
 
@@ -21,23 +22,23 @@ def test_examples_depend_on_seed_and_index_alone():
     alone = [again.train[index] for index in (5, 900, 7)]
     for a, b in zip(together, alone, strict=True):
         np.testing.assert_array_equal(a["image"], b["image"])
-        assert (a["caption"], a["label"]) == (b["caption"], b["label"])
-    assert any(other.train[i]["caption"] != first.train[i]["caption"] for i in range(5))
+        assert (caption_of(a), a["label"]) == (caption_of(b), b["label"])
+    assert any(caption_of(other.train[i]) != caption_of(first.train[i]) for i in range(5))
 
 
 def test_pictures_of_a_caption_differ():
     examples = make(terse=0.0).train.__getitems__(range(2000))
     by_caption = {}
     for example in examples:
-        by_caption.setdefault(example["caption"], set()).add(example["image"].tobytes())
+        by_caption.setdefault(caption_of(example), set()).add(example["image"].tobytes())
     assert all(len(pictures) > 1 for pictures in by_caption.values())
 
 
 @pytest.mark.parametrize("level", ["one", "two"])
 def test_train_and_test_share_no_caption(level):
     data = make(level=level, count=3000, test_count=3000)
-    train = {example["caption"] for example in data.train.__getitems__(range(3000))}
-    test = {example["caption"] for example in data.test.__getitems__(range(3000))}
+    train = {caption_of(example) for example in data.train.__getitems__(range(3000))}
+    test = {caption_of(example) for example in data.test.__getitems__(range(3000))}
     assert not train & test
     assert test <= set(data.held_out_captions) == set(data.prompts)
     if level == "one":
@@ -47,14 +48,14 @@ def test_train_and_test_share_no_caption(level):
 
 def test_some_captions_leave_the_place_open():
     data = make(terse=0.2, count=2000)
-    terse = [len(e["caption"].split()) == 4 for e in data.train.__getitems__(range(2000))]
+    terse = [len(caption_of(e).split()) == 4 for e in data.train.__getitems__(range(2000))]
     assert abs(np.mean(terse) - 0.2) < 0.04
     data.tokenizer.encode("a large green triangle")
 
 
 def test_captions_are_equally_frequent():
     data = make(terse=0.0, count=12_000)
-    captions = [example["caption"] for example in data.train.__getitems__(range(12_000))]
+    captions = [caption_of(example) for example in data.train.__getitems__(range(12_000))]
     counts = np.unique(captions, return_counts=True)[1]
     assert len(counts) == 120
     assert ((counts - 100) ** 2 / 100).sum() < 119 + 4 * np.sqrt(2 * 119)  # chi-squared, 4 sigma

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from diffusion_jax.data.dataset import datasets
+from diffusion_jax.data.example import caption_of
 from diffusion_jax.errors import UserError
 
 
@@ -101,7 +102,9 @@ def test_pictures_of_another_size_are_split_alike(tmp_path):
     )
     for side in ("train", "test"):
         a, b = getattr(whole, side), getattr(small, side)
-        assert [a[k]["caption"] for k in range(len(a))] == [b[k]["caption"] for k in range(len(b))]
+        assert [caption_of(a[k]) for k in range(len(a))] == [
+            caption_of(b[k]) for k in range(len(b))
+        ]
 
 
 def test_one_picture_cannot_be_split(tmp_path):
@@ -143,7 +146,7 @@ def test_lines_class_by_class_leave_both_classes_in_both_halves(tmp_path: Path) 
         rows.append({"file_name": name, "text": "a cat" if index < 40 else "a dog"})
     (tmp_path / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     test = datasets.make(f"folder(path={str(tmp_path)!r}, size=8, held_out=0.4)").test
-    captions = [test[index]["caption"] for index in range(len(test))]
+    captions = [caption_of(test[index]) for index in range(len(test))]
     half = len(captions) // 2
     for part in (captions[:half], captions[half:]):
         assert {"a cat", "a dog"} == set(part)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from diffusion_jax.data.dataset import Dataset
-from diffusion_jax.data.memory import MemorySource, Pictures
+from diffusion_jax.data.memory import ArraySource
 from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.metrics import real as real_pictures
 from diffusion_jax.metrics.memory import metric_memory
@@ -17,13 +17,13 @@ SIZE, SAMPLES = 32, 64
 
 
 def data_of(train: int) -> Dataset:
-    def source(count: int) -> MemorySource:
+    def source(count: int) -> ArraySource:
         shape = (count, SIZE, SIZE, 3)
         pictures = np.random.default_rng(count).integers(0, 256, shape, dtype=np.uint8)
-        held = Pictures(pictures, np.zeros(count, np.int64), ["a"] * count)
-        return MemorySource(count, lambda: held)
+        return ArraySource(pictures, np.zeros(count, np.int64), ["a"] * count)
 
-    return Dataset("made", source(train), source(300), SIZE, 3, ("p",), Tokenizer.of(["a"]), ("a",))
+    words, shape = Tokenizer.of(["a"]), (SIZE, SIZE, 3)
+    return Dataset("made", source(train), shape, source(300), ("p",), words, ("a",))
 
 
 def peak(data: Dataset, specs: tuple[str, ...]) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from diffusion_jax.data.dataset import Dataset, datasets
-from diffusion_jax.data.memory import MemorySource, Pictures
+from diffusion_jax.data.memory import ArraySource
 from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.errors import UserError
 from diffusion_jax.metrics.features import feature_maps
@@ -58,14 +58,12 @@ def test_real_pictures_get_what_a_perfect_model_would(real: Real) -> None:
 def data_of(train: np.ndarray, test: np.ndarray) -> Dataset:
     """A data set of these pictures, all called "a"."""
 
-    def source(pictures: np.ndarray) -> MemorySource:
+    def source(pictures: np.ndarray) -> ArraySource:
         count = len(pictures)
-        held = Pictures(pictures, np.zeros(count, np.int64), ["a"] * count)
-        return MemorySource(count, lambda: held)
+        return ArraySource(pictures, np.zeros(count, np.int64), ["a"] * count)
 
     words = Tokenizer.of(["a"])
-    size, channels = train.shape[2:]
-    return Dataset("made", source(train), source(test), size, channels, ("p",), words, ("a",))
+    return Dataset("made", source(train), train.shape[1:], source(test), ("p",), words, ("a",))
 
 
 def drawn(count: int, seed: int, size: int = 4) -> np.ndarray:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from diffusion_jax.data.dataset import Dataset, Example, datasets
+from diffusion_jax.data.dataset import Dataset, datasets
+from diffusion_jax.data.example import Example, to_unit
 from diffusion_jax.data.tokenizer import Tokenizer
 
 NAMES = ("low", "high")
@@ -25,7 +26,7 @@ class Points:
         label = index % 2
         noise = np.random.default_rng(index).integers(0, 60, FEATURES)
         image = (noise + 180 * label).astype(np.uint8)
-        return {"image": image, "caption": NAMES[label], "label": label}
+        return {"vector": to_unit(image), "captions": (NAMES[label],), "label": label}
 
     def __getitems__(self, indices: Sequence[int]) -> list[Example]:
         return [self[index] for index in indices]
@@ -37,8 +38,7 @@ def points(count: int = 100) -> Dataset:
         name="points",
         train=Points(count),
         test=Points(10),
-        size=1,
-        channels=FEATURES,
+        shape=(FEATURES,),
         class_names=NAMES,
         tokenizer=Tokenizer.of(NAMES),
         prompts=NAMES,

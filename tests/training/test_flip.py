@@ -6,7 +6,7 @@ from ml_collections import ConfigDict
 
 from configs import base
 from diffusion_jax.data.dataset import Dataset, datasets
-from diffusion_jax.data.memory import MemorySource, Pictures
+from diffusion_jax.data.memory import ArraySource
 from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.errors import UserError
 from diffusion_jax.training.flip import check_flip
@@ -14,9 +14,9 @@ from diffusion_jax.training.loop import train
 
 
 def made(captions: tuple[str, ...], class_names: tuple[str, ...] = ("thing",)) -> Dataset:
-    pictures = Pictures(np.zeros((1, 8, 8, 3), np.uint8), np.zeros(1, np.int64), captions[:1])
-    source = MemorySource(1, lambda: pictures)
-    return Dataset("made", source, source, 8, 3, class_names, Tokenizer.of(captions), captions)
+    source = ArraySource(np.zeros((1, 8, 8, 3), np.uint8), np.zeros(1, np.int64), captions[:1])
+    words = Tokenizer.of(captions)
+    return Dataset("made", source, (8, 8, 3), source, class_names, words, captions)
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from diffusion_jax.data.dataset import Dataset, Example, datasets
+from diffusion_jax.data.dataset import Dataset, datasets
+from diffusion_jax.data.example import Example
 from diffusion_jax.data.folder.metadata import FILE, Entry, read_metadata
 from diffusion_jax.data.folder.pictures import MODES, read_pictures
 from diffusion_jax.data.folder.split import by_pictures, picture_keys, rank
@@ -28,8 +29,9 @@ def folder(
 ) -> Dataset:
     """Pictures with captions in a `metadata.jsonl` (the ImageFolder convention).
 
-    Every line of that file is like `{"file_name": "a.png", "text": "a red circle"}`; a field
-    `label` may name the picture's class. Pictures are cut to a square, resized, and kept in
+    Every line of that file is like `{"file_name": "a.png", "text": "a red circle"}`; there may be
+    several captions, as a list or under `caption` too, of which training draws one at a time. A
+    field `label` may name the picture's class. Pictures are cut to a square, resized, and kept in
     memory, size² × channels bytes each. They are read when first needed, those of both splits.
 
     Args:
@@ -55,12 +57,16 @@ def folder(
         )
     where = user_path(path)
     entries = read_metadata(where)
-    captions = tuple(dict.fromkeys(entry.caption for entry in entries))
+    if split == CAPTIONS:  # each of several captions is on a side of its own
+        entries = tuple(
+            dataclasses.replace(entry, captions=(c,)) for entry in entries for c in entry.captions
+        )
+    captions = tuple(dict.fromkeys(c for entry in entries for c in entry.captions))
     unseen = tuple(c for c in captions if split == CAPTIONS and _rank(c) < held_out)
     by_words = None
     if split == CAPTIONS:
         held = frozenset(unseen)
-        by_words = np.array([entry.caption in held for entry in entries])
+        by_words = np.array([entry.captions[0] in held for entry in entries])
         _check_sides(where, held_out, by_words)
     elif not 0 < held_out < 1:
         _check_sides(where, held_out, np.full(len(entries), held_out >= 1))
@@ -69,8 +75,7 @@ def folder(
         name="folder",
         train=Side(files, False),
         test=Side(files, True),
-        size=size,
-        channels=channels,
+        shape=(size, size, channels),
         class_names=files.class_names,
         tokenizer=Tokenizer.of(captions),
         prompts=unseen or captions,
@@ -183,8 +188,9 @@ class Side:
         row = self._rows[index]
         return {
             "image": self.files.pictures[row],
-            "caption": self.files.entries[row].caption,
+            "captions": self.files.entries[row].captions,
             "label": self.files.labels[row],
+            "key": row,
         }
 
     def __getitems__(self, indices: Sequence[int]) -> list[Example]:
@@ -195,5 +201,9 @@ class Side:
     def fingerprint(self) -> str:
         """A digest of the files, captions and labels, in their order."""
         rows = ((self.files.digests[row], self.files.entries[row]) for row in self._rows)
-        told = [(digest, entry.caption, entry.label) for digest, entry in rows]
+        # One caption is written as it always was, so that runs go on.
+        told = [
+            (digest, entry.captions[0] if len(entry.captions) == 1 else entry.captions, entry.label)
+            for digest, entry in rows
+        ]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()

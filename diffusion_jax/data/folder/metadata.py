@@ -25,12 +25,12 @@ class Entry:
 
     Attributes:
         path: of the picture.
-        caption: what it shows.
+        captions: what it shows, in one text or several.
         label: the name of its class, if the metadata has a field `label`.
     """
 
     path: Path
-    caption: str
+    captions: tuple[str, ...]
     label: str = "picture"
 
 
@@ -38,10 +38,12 @@ def read_metadata(folder: Path) -> tuple[Entry, ...]:
     """The entries of a folder's metadata.jsonl, in its order.
 
     A line ends with a line feed and nothing else; an empty one is skipped. The text is UTF-8, with
-    or without a byte order mark. A caption has a word at least. Labels are all words or all whole
-    numbers, of every line or of none; two may not differ in spacing or Unicode's normal form alone,
-    as they would look the same. The names of pictures do not lead out of the folder; what lies
-    there may be a symbolic link to anywhere, as in folders that are kept by content.
+    or without a byte order mark. Captions are what stands under `text` and under `caption`, each a
+    text or a list of them; what is said twice counts once. A caption has a word at least. Labels
+    are all words or all whole numbers, of every line or of none; two may not differ in spacing or
+    Unicode's normal form alone, as they would look the same. The names of pictures do not lead out
+    of the folder; what lies there may be a symbolic link to anywhere, as in folders that are kept
+    by content.
 
     Raises:
         UserError: the file is missing or empty, or one of its lines is wrong; the message
@@ -62,7 +64,7 @@ def read_metadata(folder: Path) -> tuple[Entry, ...]:
     told = [(where, _fields(line, where)) for where, line in numbered]
     labels = _labels((where, fields.get("label")) for where, fields in told)
     return tuple(
-        Entry(_picture(folder, fields, where), _caption(fields, where), label)
+        Entry(_picture(folder, fields, where), _captions(fields, where), label)
         for (where, fields), label in zip(told, labels, strict=True)
     )
 
@@ -106,17 +108,23 @@ def _picture(folder: Path, fields: dict[str, Any], where: str) -> Path:
     return picture
 
 
-def _caption(fields: dict[str, Any], where: str) -> str:
-    given = [fields[name] for name in CAPTION if fields.get(name) not in (None, "")]
-    if len(given) == 2 and given[0] != given[1]:
-        raise UserError(f"{where}: 'text' and 'caption' differ; leave out one of them.")
-    caption = given[0] if given else None
-    words = split_words(caption) if isinstance(caption, str) and _is_text(caption) else []
-    if not isinstance(caption, str) or not words:
+def _captions(fields: dict[str, Any], where: str) -> tuple[str, ...]:
+    given: list[Any] = []
+    for name in CAPTION:
+        under = fields.get(name)
+        given += under if isinstance(under, list) else [] if under in (None, "") else [under]
+    if not given:
+        given = [None]
+    return tuple(dict.fromkeys(_caption(each, where) for each in given))
+
+
+def _caption(given: Any, where: str) -> str:
+    words = split_words(given) if isinstance(given, str) and _is_text(given) else []
+    if not isinstance(given, str) or not words:
         raise UserError(f"{where}: there is no caption in words under 'text' or 'caption'.")
     if len(words) > LONGEST:
         raise UserError(f"{where}: the caption has {len(words):,} words, more than {LONGEST:,}.")
-    return caption
+    return given
 
 
 def _is_text(text: str) -> bool:

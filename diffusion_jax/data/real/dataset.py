@@ -3,7 +3,7 @@
 import numpy as np
 
 from diffusion_jax.data.dataset import Dataset, datasets
-from diffusion_jax.data.memory import MemorySource, Pictures
+from diffusion_jax.data.memory import ArraySource, MemorySource
 from diffusion_jax.data.real.published import CIFAR10, FASHION_MNIST, MNIST
 from diffusion_jax.data.real.raw import RawSet
 from diffusion_jax.data.tokenizer import Tokenizer
@@ -70,12 +70,12 @@ def _labelled(raw: RawSet, data_dir: str, manual_dir: str | None, size: int) -> 
     captions = tuple(f"a picture of {phrase}" for phrase in raw.phrases)
 
     def source(split: str) -> MemorySource:
-        def pictures() -> Pictures:
+        def pictures() -> ArraySource:
             images, labels = load(builder, split)
             if problem := raw.problem(images, labels):  # it is older than this check of raw files
                 raise damaged(builder.data_path, problem)
             padded = np.pad(images, ((0, 0), (border // 2,) * 2, (border // 2,) * 2, (0, 0)))
-            return Pictures(padded, labels, [captions[label] for label in labels])
+            return ArraySource(padded, labels, [captions[label] for label in labels])
 
         return MemorySource(builder.info.splits[split].num_examples, pictures)
 
@@ -83,8 +83,7 @@ def _labelled(raw: RawSet, data_dir: str, manual_dir: str | None, size: int) -> 
         name=raw.name,
         train=source("train"),
         test=source("test"),
-        size=size,
-        channels=raw.shape[2],
+        shape=(size, size, raw.shape[2]),
         class_names=tuple(phrase.split(" ", 1)[-1] for phrase in raw.phrases),
         tokenizer=Tokenizer.of(captions),
         prompts=captions,

@@ -35,8 +35,8 @@ def shapes(
         UserError: a setting that makes no sense.
 
     >>> data = shapes(level="one", size=16)
-    >>> data.train[0]["caption"], data.test[0]["caption"]
-    ('a large blue triangle at the top left', 'a small red square at the bottom right')
+    >>> data.train[0]["captions"], data.test[0]["captions"]
+    (('a large blue triangle at the top left',), ('a small red square at the bottom right',))
     """
     everything = scenes(level)
     _require(size >= SMALLEST, f"size={size} is too small to tell shapes apart", "12 or more")
@@ -49,8 +49,7 @@ def shapes(
         name="shapes",
         train=ShapesSource(seen, count, size, 2 * seed, terse),
         test=ShapesSource(unseen, test_count, size, 2 * seed + 1),
-        size=size,
-        channels=3,
+        shape=(size, size, 3),
         class_names=SHAPES,
         tokenizer=Tokenizer.of(map(write, [*everything, *map(open_ended, everything)])),
         prompts=_mixed(held_out),

@@ -2,10 +2,10 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from diffusion_jax.data.example import Example
 from diffusion_jax.data.indexed_random import uniforms
 from diffusion_jax.data.shapes.captions import write
 from diffusion_jax.data.shapes.render import render
@@ -26,8 +26,8 @@ class ShapesSource:
             so that such prompts are understood too.
 
     >>> from diffusion_jax.data.shapes.scene import scenes
-    >>> ShapesSource(scenes("one"), count=10, size=16, seed=0)[3]["caption"]
-    'a large yellow circle at the bottom left'
+    >>> ShapesSource(scenes("one"), count=10, size=16, seed=0)[3]["captions"]
+    ('a large yellow circle at the bottom left',)
     """
 
     scenes: Sequence[Scene]
@@ -39,10 +39,10 @@ class ShapesSource:
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> Example:
         return self.__getitems__([index])[0]
 
-    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+    def __getitems__(self, indices: Sequence[int]) -> list[Example]:
         """Examples by index, drawn together (several times faster than one by one)."""
         positions = np.asarray(indices, np.int64)
         if np.any((positions < 0) | (positions >= self.count)):
@@ -55,8 +55,11 @@ class ShapesSource:
         return [
             {
                 "image": picture,
-                "caption": write(open_ended(scene) if terse else scene),
+                "captions": (write(open_ended(scene) if terse else scene),),
                 "label": SHAPES.index(scene.things[0].shape),
+                "key": int(index),
             }
-            for picture, scene, terse in zip(pictures, scenes, u[:, 1] < self.terse, strict=True)
+            for index, picture, scene, terse in zip(
+                positions, pictures, scenes, u[:, 1] < self.terse, strict=True
+            )
         ]

@@ -1,0 +1,97 @@
+"""A data set of arrays in memory."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from diffusion_jax.data.dataset import Dataset
+from diffusion_jax.data.example import Check
+from diffusion_jax.data.indexed_random import uniforms
+from diffusion_jax.data.memory import ArraySource
+from diffusion_jax.data.tokenizer import Tokenizer
+from diffusion_jax.errors import UserError
+
+CHANNELS = (1, 2, 3, 4)
+
+
+def arrays(
+    x0: np.ndarray,
+    captions: Sequence[str | Sequence[str]] | None = None,
+    labels: Sequence[int] | np.ndarray | None = None,
+    class_names: Sequence[str] = (),
+    prompts: Sequence[str] = (),
+    held_out: float = 0.1,
+    check: Check | None = None,
+    name: str = "arrays",
+    **conditions: np.ndarray,
+) -> Dataset:
+    """Pictures or vectors in memory as a data set.
+
+    Args:
+        x0: pictures, uint8 (n, height, width, channels) with 1 to 4 channels, or vectors, float
+            (n, features), best scaled to about [-1, 1].
+        captions: of each: a text, or several, of which training draws one at a time.
+        labels: the class of each, from 0 up, or -1 for none.
+        class_names: of the classes; their numbers if left out.
+        prompts: captions worth sampling; the first of each example if left out.
+        held_out: share that is for testing only; which examples depends on their index alone.
+        check: reads from pictures whether they show what captions say.
+        name: in messages and reports.
+        **conditions: further arrays of n rows, under the names by which conditioners read them.
+
+    Raises:
+        UserError: x0 is neither, the lengths differ, or a split would be wrong.
+
+    >>> data = arrays(np.random.default_rng(0).normal(size=(100, 2)), labels=[0, 1] * 50)
+    >>> len(data.train), len(data.test), data.shape, data.class_names
+    (85, 15, (2,), ('0', '1'))
+    """
+    values = _values(np.asarray(x0))
+    if not 0 <= held_out < 1:
+        raise UserError(f"held_out={held_out} is not a share from 0 to less than 1.")
+    if taken := sorted({"image", "vector", "label", "key"} & set(conditions)):
+        raise UserError(f"A condition cannot be called {taken[0]!r}, which examples have already.")
+    known = None if labels is None else np.asarray(labels, np.int64)
+    columns = {key: np.asarray(column) for key, column in conditions.items()}
+    everything = ArraySource(values, known, captions, others=columns)
+    test = uniforms(0, np.arange(len(values)), 1)[:, 0] < held_out
+    texts = [text for k in range(len(values)) for text in everything[k]["captions"]]
+    return Dataset(
+        name,
+        train=_rows(everything, ~test),
+        shape=values.shape[1:],
+        test=_rows(everything, test),
+        class_names=_class_names(known, class_names),
+        tokenizer=Tokenizer.of(texts),
+        prompts=tuple(prompts) or tuple(dict.fromkeys(texts)),
+        check=check,
+    )
+
+
+def _values(x0: np.ndarray) -> np.ndarray:
+    if x0.dtype == np.uint8 and x0.ndim == 4 and x0.shape[-1] in CHANNELS:
+        return x0
+    if x0.dtype.kind == "f" and x0.ndim == 2:
+        return x0.astype(np.float32, copy=False)
+    raise UserError(
+        f"x0 is {x0.dtype} of shape {x0.shape}: give pictures, uint8 (n, height, width, channels) "
+        "with 1 to 4 channels, or vectors, float (n, features)."
+    )
+
+
+def _class_names(labels: np.ndarray | None, names: Sequence[str]) -> tuple[str, ...]:
+    last = -1 if labels is None else int(labels.max(initial=-1))
+    if names and last >= len(names):
+        raise UserError(f"A label is {last}, and there are {len(names)} class names.")
+    return tuple(names) or tuple(map(str, range(last + 1)))
+
+
+def _rows(source: ArraySource, chosen: np.ndarray) -> ArraySource:
+    rows = np.flatnonzero(chosen).tolist()
+    return ArraySource(
+        source.values[rows],
+        None if source.labels is None else source.labels[rows],
+        None if source.captions is None else [source.captions[row] for row in rows],
+        rows,
+        {name: column[rows] for name, column in source.others.items()},
+    )
