@@ -9,7 +9,7 @@ import tarfile
 import numpy as np
 
 from diffusion_jax.data.dataset import datasets
-from diffusion_jax.data.real.raw import RemoteFile
+from diffusion_jax.data.sets.real.raw import RemoteFile
 
 COUNTS = {"train": 7, "t10k": 4}
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from diffusion_jax.data.example import caption_of
-from diffusion_jax.data.shapes.captions import read, write
-from diffusion_jax.data.shapes.checker import check
-from diffusion_jax.data.shapes.render import render
-from diffusion_jax.data.shapes.scene import COLOURS, LEVELS, SHAPES, SIZES, scenes
-from diffusion_jax.data.shapes.source import ShapesSource
+from diffusion_jax.data.sets.shapes.captions import read, write
+from diffusion_jax.data.sets.shapes.checker import check
+from diffusion_jax.data.sets.shapes.render import render
+from diffusion_jax.data.sets.shapes.scene import COLOURS, LEVELS, SHAPES, SIZES, scenes
+from diffusion_jax.data.sets.shapes.source import ShapesSource
 
 COUNT = 200
 

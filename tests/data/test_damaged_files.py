@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from diffusion_jax.data.dataset import check_readable
-from diffusion_jax.data.real import cifar, prepare
-from diffusion_jax.data.real import idx as mnist_files
-from diffusion_jax.data.real.published import CIFAR10, MNIST
+from diffusion_jax.data.sets.real import cifar, prepare
+from diffusion_jax.data.sets.real import idx as mnist_files
+from diffusion_jax.data.sets.real.published import CIFAR10, MNIST
 from diffusion_jax.errors import UserError
 from tests.data.raw_files import (
     archive,

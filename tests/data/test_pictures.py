@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from diffusion_jax.data.folder import pictures
-from diffusion_jax.data.folder.pictures import load_pictures
+from diffusion_jax.data.sets.folder import pictures
+from diffusion_jax.data.sets.folder.pictures import load_pictures
 from diffusion_jax.errors import UserError
 
 RAMP = np.linspace(0, 1, 64).reshape(8, 8)

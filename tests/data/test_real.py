@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from diffusion_jax.data.example import caption_of
-from diffusion_jax.data.real import find, prepare
-from diffusion_jax.data.real.published import CIFAR10, FASHION_MNIST, MNIST
-from diffusion_jax.data.real.raw import RemoteFile
+from diffusion_jax.data.sets.real import find, prepare
+from diffusion_jax.data.sets.real.published import CIFAR10, FASHION_MNIST, MNIST
+from diffusion_jax.data.sets.real.raw import RemoteFile
 from diffusion_jax.errors import UserError
 from tests.data.raw_files import (
     archive,

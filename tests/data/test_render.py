@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from diffusion_jax.data.shapes.captions import read
-from diffusion_jax.data.shapes.render import (
+from diffusion_jax.data.sets.shapes.captions import read
+from diffusion_jax.data.sets.shapes.render import (
     BACKGROUND,
     MARGIN,
     PALETTE,
@@ -12,7 +12,7 @@ from diffusion_jax.data.shapes.render import (
     coverage,
     render,
 )
-from diffusion_jax.data.shapes.scene import SHAPES, scenes
+from diffusion_jax.data.sets.shapes.scene import SHAPES, scenes
 
 
 @pytest.mark.parametrize(("shape", "area"), [("square", 4.0), ("circle", np.pi), ("triangle", 2.0)])

@@ -5,8 +5,8 @@ import itertools
 
 import pytest
 
-from diffusion_jax.data.shapes.captions import read, write
-from diffusion_jax.data.shapes.scene import LEVELS, is_held_out, readings, scenes
+from diffusion_jax.data.sets.shapes.captions import read, write
+from diffusion_jax.data.sets.shapes.scene import LEVELS, is_held_out, readings, scenes
 from diffusion_jax.errors import UserError
 
 

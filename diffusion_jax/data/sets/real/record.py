@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from diffusion_jax.data.real.contents import sha256
+from diffusion_jax.data.sets.real.contents import sha256
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import save
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import UInt8
 
-from diffusion_jax.data.folder.eight_bits import eight_bits
+from diffusion_jax.data.sets.folder.eight_bits import eight_bits
 from diffusion_jax.errors import UserError
 
 if TYPE_CHECKING:

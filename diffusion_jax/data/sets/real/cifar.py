@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from diffusion_jax.data.real.contents import read_whole
-from diffusion_jax.data.real.raw import Arrays, Paths
+from diffusion_jax.data.sets.real.contents import read_whole
+from diffusion_jax.data.sets.real.raw import Arrays, Paths
 from diffusion_jax.errors import UserError
 
 ARCHIVE = "cifar-10-binary.tar.gz"

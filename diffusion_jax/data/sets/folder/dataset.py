@@ -12,9 +12,9 @@ from jaxtyping import Bool, UInt8
 
 from diffusion_jax.data.dataset import Dataset, datasets
 from diffusion_jax.data.example import Example
-from diffusion_jax.data.folder.metadata import FILE, Entry, read_metadata
-from diffusion_jax.data.folder.pictures import MODES, read_pictures
-from diffusion_jax.data.folder.split import by_pictures, picture_keys, rank
+from diffusion_jax.data.sets.folder.metadata import FILE, Entry, read_metadata
+from diffusion_jax.data.sets.folder.pictures import MODES, read_pictures
+from diffusion_jax.data.sets.folder.split import by_pictures, picture_keys, rank
 from diffusion_jax.data.tokenizer import Tokenizer, split_words
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.files import user_path
@@ -43,7 +43,7 @@ def folder(
         split: what is held out. "pictures": no picture is on both sides, and every class of two
             pictures or more is on both; captions may be seen in training. "captions": no caption
             is on both sides; a picture with several may be, and a class may be missing on one. See
-            `data.folder.split`.
+            `data.sets.folder.split`.
 
     Raises:
         UserError: something is wrong with the folder (the message names the line or the file),

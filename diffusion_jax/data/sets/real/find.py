@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from diffusion_jax.data.real.raw import Paths, RawSet
+from diffusion_jax.data.sets.real.raw import Paths, RawSet
 from diffusion_jax.errors import UserError
 
 TIMEOUT = 20.0  # seconds to wait for a sign of life from a server

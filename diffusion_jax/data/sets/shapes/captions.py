@@ -8,7 +8,15 @@ Leaving out the place, or saying "and", leaves open where the things are.
 
 import re
 
-from diffusion_jax.data.shapes.scene import COLOURS, PLACES, RELATIONS, SHAPES, SIZES, Scene, Thing
+from diffusion_jax.data.sets.shapes.scene import (
+    COLOURS,
+    PLACES,
+    RELATIONS,
+    SHAPES,
+    SIZES,
+    Scene,
+    Thing,
+)
 from diffusion_jax.errors import UserError
 
 _THING = rf"an? ({'|'.join(SIZES)}) ({'|'.join(COLOURS)}) ({'|'.join(SHAPES)})"

@@ -1,5 +1,5 @@
 """Published sets of real pictures, prepared by TFDS without TensorFlow."""
 
-from diffusion_jax.data.real import dataset
+from diffusion_jax.data.sets.real import dataset
 
 __all__ = ["dataset"]

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from diffusion_jax.data.real.contents import read_whole
-from diffusion_jax.data.real.raw import Arrays, Paths
+from diffusion_jax.data.sets.real.contents import read_whole
+from diffusion_jax.data.sets.real.raw import Arrays, Paths
 from diffusion_jax.errors import UserError
 
 PREFIX = {"train": "train", "test": "t10k"}

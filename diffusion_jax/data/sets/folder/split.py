@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from diffusion_jax.data.folder.metadata import Entry
+from diffusion_jax.data.sets.folder.metadata import Entry
 
 
 def by_pictures(

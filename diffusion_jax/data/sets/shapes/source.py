@@ -7,9 +7,9 @@ import numpy as np
 
 from diffusion_jax.data.example import Example
 from diffusion_jax.data.indexed_random import uniforms
-from diffusion_jax.data.shapes.captions import write
-from diffusion_jax.data.shapes.render import render
-from diffusion_jax.data.shapes.scene import SHAPES, Scene, open_ended
+from diffusion_jax.data.sets.shapes.captions import write
+from diffusion_jax.data.sets.shapes.render import render
+from diffusion_jax.data.sets.shapes.scene import SHAPES, Scene, open_ended
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,7 @@ class ShapesSource:
         terse: share of captions that leave open where things are ("a large green triangle"),
             so that such prompts are understood too.
 
-    >>> from diffusion_jax.data.shapes.scene import scenes
+    >>> from diffusion_jax.data.sets.shapes.scene import scenes
     >>> ShapesSource(scenes("one"), count=10, size=16, seed=0)[3]["captions"]
     ('a large yellow circle at the bottom left',)
     """

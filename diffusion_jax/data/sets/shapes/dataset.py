@@ -1,10 +1,10 @@
 """The built-in data set under its name."""
 
 from diffusion_jax.data.dataset import Dataset, datasets
-from diffusion_jax.data.shapes.captions import write
-from diffusion_jax.data.shapes.checker import check
-from diffusion_jax.data.shapes.scene import SHAPES, is_held_out, open_ended, scenes
-from diffusion_jax.data.shapes.source import ShapesSource
+from diffusion_jax.data.sets.shapes.captions import write
+from diffusion_jax.data.sets.shapes.checker import check
+from diffusion_jax.data.sets.shapes.scene import SHAPES, is_held_out, open_ended, scenes
+from diffusion_jax.data.sets.shapes.source import ShapesSource
 from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.errors import UserError
 

@@ -1,5 +1,5 @@
 """A folder of pictures with captions in a metadata.jsonl."""
 
-from diffusion_jax.data.folder import dataset
+from diffusion_jax.data.sets.folder import dataset
 
 __all__ = ["dataset"]

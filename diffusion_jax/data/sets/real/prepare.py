@@ -15,10 +15,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download.checksums import UrlInfo
 
-from diffusion_jax.data.real import record
-from diffusion_jax.data.real.contents import digests, published
-from diffusion_jax.data.real.find import find
-from diffusion_jax.data.real.raw import Arrays, Paths, RawSet
+from diffusion_jax.data.sets.real import record
+from diffusion_jax.data.sets.real.contents import digests, published
+from diffusion_jax.data.sets.real.find import find
+from diffusion_jax.data.sets.real.raw import Arrays, Paths, RawSet
 from diffusion_jax.errors import UserError
 
 CHUNK = 1000

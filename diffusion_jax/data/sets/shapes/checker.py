@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from diffusion_jax.data.shapes.captions import read
-from diffusion_jax.data.shapes.reader import describe
-from diffusion_jax.data.shapes.scene import Scene, readings
+from diffusion_jax.data.sets.shapes.captions import read
+from diffusion_jax.data.sets.shapes.reader import describe
+from diffusion_jax.data.sets.shapes.scene import Scene, readings
 
 THING = ("size", "colour", "shape")
 
@@ -32,7 +32,7 @@ def check(
     Raises:
         UserError: a caption does not follow the grammar.
 
-    >>> from diffusion_jax.data.shapes.render import render
+    >>> from diffusion_jax.data.sets.shapes.render import render
     >>> scene = read("a small red circle in the centre")
     >>> picture = render([scene], np.zeros((1, 1, 2), np.float32), 16)
     >>> {k: v.item() for k, v in check(picture, ["a small blue circle"]).items()}

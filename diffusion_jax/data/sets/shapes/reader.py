@@ -18,7 +18,7 @@ import itertools
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from diffusion_jax.data.shapes.render import (
+from diffusion_jax.data.sets.shapes.render import (
     BACKGROUND,
     JITTER,
     PALETTE,
@@ -26,7 +26,7 @@ from diffusion_jax.data.shapes.render import (
     centres,
     coverage,
 )
-from diffusion_jax.data.shapes.scene import (
+from diffusion_jax.data.sets.shapes.scene import (
     ARRANGEMENTS,
     COLOURS,
     SHAPES,
@@ -61,8 +61,8 @@ def describe(images: UInt8[np.ndarray, "n size size 3"], things: int) -> list[Sc
     Returns:
         A scene for each picture, None where nothing of the kind can be recognised.
 
-    >>> from diffusion_jax.data.shapes.captions import read
-    >>> from diffusion_jax.data.shapes.render import render
+    >>> from diffusion_jax.data.sets.shapes.captions import read
+    >>> from diffusion_jax.data.sets.shapes.render import render
     >>> scene = read("a small red circle in the centre")
     >>> describe(render([scene], np.zeros((1, 1, 2), np.float32), 16), 1)[0] == scene
     True

@@ -4,8 +4,8 @@ import numpy as np
 
 from diffusion_jax.data.dataset import Dataset, datasets
 from diffusion_jax.data.memory import ArraySource, MemorySource
-from diffusion_jax.data.real.published import CIFAR10, FASHION_MNIST, MNIST
-from diffusion_jax.data.real.raw import RawSet
+from diffusion_jax.data.sets.real.published import CIFAR10, FASHION_MNIST, MNIST
+from diffusion_jax.data.sets.real.raw import RawSet
 from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import user_path
@@ -56,8 +56,8 @@ def cifar10(data_dir: str = DATA_DIR, manual_dir: str | None = None) -> Dataset:
 
 
 def _labelled(raw: RawSet, data_dir: str, manual_dir: str | None, size: int) -> Dataset:
-    from diffusion_jax.data.real.prepare import load, prepare
-    from diffusion_jax.data.real.record import damaged
+    from diffusion_jax.data.sets.real.prepare import load, prepare
+    from diffusion_jax.data.sets.real.record import damaged
 
     border = size - raw.shape[0]
     if border < 0 or border % 2:

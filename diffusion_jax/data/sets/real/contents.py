@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from diffusion_jax.data.real.raw import Paths, RawSet
+from diffusion_jax.data.sets.real.raw import Paths, RawSet
 from diffusion_jax.errors import UserError
 
 GZIP = b"\x1f\x8b"

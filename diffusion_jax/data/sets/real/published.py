@@ -5,8 +5,8 @@ Addresses, sizes and SHA-256 sums are those that TFDS's own builders check.
 
 from pathlib import Path
 
-from diffusion_jax.data.real import cifar, idx
-from diffusion_jax.data.real.raw import RawSet, RemoteFile
+from diffusion_jax.data.sets.real import cifar, idx
+from diffusion_jax.data.sets.real.raw import RawSet, RemoteFile
 
 _FASHION_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 FASHION_MNIST = RawSet(

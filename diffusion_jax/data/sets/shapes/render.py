@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from diffusion_jax.data.shapes.scene import SHAPES, Scene
+from diffusion_jax.data.sets.shapes.scene import SHAPES, Scene
 
 BACKGROUND = (20, 20, 30)
 PALETTE = {
@@ -87,7 +87,7 @@ def render(
         offsets: displacement (x, y) of every thing in units of `JITTER`, in [-1, 1].
         size: pixels along an edge.
 
-    >>> from diffusion_jax.data.shapes.captions import read
+    >>> from diffusion_jax.data.sets.shapes.captions import read
     >>> scene = read("a small red circle in the centre")
     >>> render([scene], np.zeros((1, 1, 2), np.float32), 16)[0, 8, 8]
     array([235,  50,  50], dtype=uint8)
