@@ -14,7 +14,7 @@ QUICK := $(addprefix tests/,data networks process inference metrics statistics t
 	runs/test_run.py experiments/test_command_line.py experiments/test_mistakes.py)
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: demo test check lint bench lock clean
+.PHONY: demo test check lint docs bench lock clean
 
 demo: $(INSTALLED)
 	@$(BIN)/python -m experiments.compare --config=configs/quickstart.py
@@ -30,6 +30,11 @@ lint: $(INSTALLED)
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m mypy
 
+# The site, to docs/_build/html: guide, reference, notebooks executed. Warnings are errors.
+docs: $(INSTALLED)
+	@$(BIN)/python -m sphinx -b html -W --keep-going -q -d docs/_build/doctrees docs docs/_build/html
+	@echo "Built docs/_build/html/index.html"
+
 bench: $(INSTALLED) $(PEERS_VENV)/installed.stamp
 	@$(BIN)/python -m experiments.benchmark
 	@$(BIN)/python -m experiments.benchmark_arms
@@ -42,7 +47,8 @@ lock:
 		--custom-compile-command='make lock' --upgrade --quiet --output-file=requirements.lock
 
 clean:
-	rm -rf $(VENV) $(PEERS_VENV) .cache .pytest_cache .ruff_cache .mypy_cache build dist *.egg-info
+	rm -rf $(VENV) $(PEERS_VENV) .cache .pytest_cache .ruff_cache .mypy_cache build dist *.egg-info \
+		docs/_build docs/reference
 
 # Installs once, and again when the lock changes. An environment that already works is kept.
 $(INSTALLED): requirements.lock
