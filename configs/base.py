@@ -18,7 +18,7 @@ def get_config() -> ConfigDict:
     config.flip = False  # also show each training picture mirrored
 
     config.network = "unet()"
-    config.text = "transformer()"  # what reads the captions; "label()" for classes, "none"
+    config.conditioner = "transformer()"  # what reads the captions; "label()" for classes, "none"
 
     # The objective. An arm is this objective with some of these fields replaced.
     config.schedule = "cosine"

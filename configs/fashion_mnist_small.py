@@ -18,7 +18,7 @@ def get_config() -> ConfigDict:
     config.run_dir = "runs/fashion_mnist_small"
     config.data = "fashion_mnist()"
     config.network = "unet(channels=(16, 32), blocks=1, patch=4)"
-    config.text = "label(width=32)"
+    config.conditioner = "label(width=32)"
     config.training.steps = 1000
     config.sampling.steps = (16,)
     config.sampling.count = 200

@@ -19,7 +19,7 @@ def get_config() -> ConfigDict:
 
     config.data = "shapes(level='one', size=16)"
     config.network = "unet(channels=(32, 64), blocks=2, patch=2)"
-    config.text = "transformer(width=64, layers=1)"
+    config.conditioner = "transformer(width=64, layers=1)"
     config.optimizer = "adam(learning_rate=2e-3, warmup=100, decay='cosine', b2=0.99, clip=1.0)"
     config.time_sampler = "low_discrepancy(time_sampler=uniform)"
     config.training.steps = 2250

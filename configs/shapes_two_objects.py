@@ -18,7 +18,7 @@ def get_config() -> ConfigDict:
     config.run_dir = "runs/shapes_two_objects"
     config.data = "shapes(level='two', size=32)"
     config.network = "unet(channels=(32, 64, 128), blocks=2, patch=2)"
-    config.text = "transformer(width=128, layers=2)"
+    config.conditioner = "transformer(width=128, layers=2)"
     config.training.steps = 10_000
     config.training.batch_size = 32
     config.training.checkpoint_every = 500

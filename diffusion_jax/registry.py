@@ -14,7 +14,7 @@ import inspect
 import math
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, get_args
 
 from diffusion_jax.annotations import fits, in_words, nests, options
 from diffusion_jax.errors import UserError, nearest, one_of, shown
@@ -197,6 +197,13 @@ class Registry(Generic[T]):
         wanted = parameter.annotation
         kinds = (self._families[o] for o in options(wanted) if o in self._families)
         part = next(kinds, self)
+        if isinstance(value, tuple) and any(isinstance(item, Spec) for item in value):
+            item = next(iter(get_args(wanted)), None)
+            own = self._families.get(item, self)
+            value = tuple(
+                own.make(each, **context) if isinstance(each, Spec) and nests(item) else each
+                for each in value
+            )
         if isinstance(value, Spec):
             value = part.make(value, **context) if nests(wanted) else value.name  # a bare word
         if not fits(value, wanted):

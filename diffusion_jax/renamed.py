@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-FIELDS = {"times": "time_sampler"}
+FIELDS = {"times": "time_sampler", "text": "conditioner"}
 """Old name of a config field, without its section -> new name."""
 
 SETTINGS = {

@@ -87,12 +87,13 @@ def _arms(config: ConfigDict) -> Pair:
     from diffusion_jax.data.dataset import datasets
     from diffusion_jax.data.pipeline import batches
     from diffusion_jax.parallel import devices
-    from diffusion_jax.runs.run import DataFacts
+    from diffusion_jax.training.conditioning import data_facts
     from diffusion_jax.training.program import Program, first_states
 
     data = datasets.make(config.data)
-    facts, mesh = DataFacts.of(data), devices.data_mesh()
-    stream = batches(data.train, facts.encode, config.training.batch_size, config.seed)
+    facts, mesh = data_facts(config, data), devices.data_mesh()
+    encode = Program.build(config, facts, mesh).encode
+    stream = batches(data.train, encode, config.training.batch_size, config.seed)
     batch = devices.split_rows(next(stream), mesh)
 
     def together() -> None:
@@ -133,17 +134,17 @@ def _step_counts(config: ConfigDict) -> Pair:
     from diffusion_jax.inference.generate import generate
     from diffusion_jax.inference.measure import Plan, Way
     from diffusion_jax.parallel import devices
-    from diffusion_jax.runs.run import DataFacts
     from diffusion_jax.sampling.grids import make
+    from diffusion_jax.training.conditioning import data_facts
     from diffusion_jax.training.program import Program, first_states
     from diffusion_jax.training.trained import TrainedArm
 
     data, plan = datasets.make(config.data), Plan.make(config)
-    facts = DataFacts.of(data)
+    facts = data_facts(config, data)
     program = Program.build(config, facts, devices.data_mesh())
     name, state = next(iter(first_states(program, config, facts)[1]().items()))
     arm = TrainedArm(program.arms[name], state.params, 0)
-    condition = encode(facts, [data.test[0]] * SAMPLES)
+    condition = encode([arm.arm.network], [data.test[0]] * SAMPLES)
     schedule = arm.objective.schedule
 
     def draw(longest: int | None) -> None:

@@ -111,21 +111,20 @@ def _problem(problem: str, arms: int, steps: int) -> tuple[Any, Any, Any, Any]:
     from diffusion_jax.data.dataset import datasets
     from diffusion_jax.data.pipeline import batches
     from diffusion_jax.parallel import devices
-    from diffusion_jax.runs.run import DataFacts
+    from diffusion_jax.training.conditioning import data_facts
+    from diffusion_jax.training.program import Program
 
     config, mesh = shapes.get_config(), devices.data_mesh()
     config.training.steps = steps
     data = datasets.make("shapes(level='one', size=16, count=64, test_count=8)")
-    facts = DataFacts.of(data)
-    batch = next(batches(data.train, facts.encode, config.training.batch_size, config.seed))
+    facts = data_facts(config, data)
+    encode = Program.build(config, facts, mesh).encode
+    batch = next(batches(data.train, encode, config.training.batch_size, config.seed))
     if problem == "mlp":
-        config.network, config.text, config.training.batch_size = "mlp()", "none", 64
+        config.network, config.conditioner, config.training.batch_size = "mlp()", "none", 64
         facts = dataclasses.replace(facts, shape=(2,))
         rows = np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)
-        batch = {
-            "x0": rows,
-            "condition": facts.encode([data.train[0]] * 64),
-        }
+        batch = {"x0": rows, "condition": {}}
     config.arms = ConfigDict(
         {
             f"arm{i}": {"optimizer": f"adam(learning_rate={1e-3 * (i + 1):g}, clip=1.0)"}

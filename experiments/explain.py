@@ -154,7 +154,7 @@ def _network(config: ConfigDict) -> Teller:
     other = load_guides(run.folder, {name: trained}, guided_by).get(name)
     weaker = other.denoiser() if other else _without_attention(guidance.make(spec), run, trained)
     asking = [arm.arm.network for arm in (trained, other) if arm]
-    condition = asked(run.facts, [_prompt()] * PICTURES, asking, LABEL.value)
+    condition = asked(asking, [_prompt()] * PICTURES, LABEL.value)
     if not (_prompt() or weaker):  # nothing to guide towards
         spec = "none"
     guide, null = guidance.make(spec), trained.arm.network.null
@@ -179,7 +179,7 @@ def _without_attention(guide: Any, run: Any, trained: Any) -> Any:
 
     if guide.perturbs is None:
         return None
-    check_attention(guide, trained.arm.network, run.facts.shape, nothing(run.facts))
+    check_attention(guide, trained.arm.network, run.facts.shape, nothing([trained.arm.network]))
 
     def weaker(*arguments: Any) -> Any:
         with perturbed(guide.perturbs):

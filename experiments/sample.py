@@ -78,13 +78,14 @@ def main(config: ConfigDict) -> None:
     arms = sound(found)
     guides = load_guides(run.folder, arms, plan.guidance.guided_by)
     asking = [arm.arm.network for arm in (*arms.values(), *guides.values())]
-    prompts, condition = _wanted(config, run.facts, asking, example)
+    prompts, condition = _wanted(config, asking, example)
     plan.check({name: arm.objective for name, arm in arms.items()})
 
     rows = []
     with Progress().phase("Sampling", len(arms), unit="arms") as advance:
         for name, arm in arms.items():
-            rows.append(_draw(plan, arm, run.facts.shape, condition, guides.get(name), picture))
+            given = condition, len(prompts) * COUNT.value
+            rows.append(_draw(plan, arm, run.facts.shape, given, guides.get(name), picture))
             advance(name)
     for name, arm in found.items():
         if name not in arms:
@@ -99,16 +100,16 @@ def _refuse_two_masks(config: ConfigDict) -> None:
         raise UserError("--mask and --config.sampling.operator both say what is seen: name one.")
 
 
-def _wanted(config: ConfigDict, facts: Any, networks: Sequence[Any], example: Any) -> Any:
+def _wanted(config: ConfigDict, networks: Sequence[Any], example: Any) -> Any:
     """What is asked for, in words, and the condition of all pictures, prompt by prompt."""
     from diffusion_jax.data.example import caption_of
     from diffusion_jax.inference.conditions import asked, encode
 
     if PROMPT.value or LABEL.value:
         prompts = PROMPT.value or [LABEL.value]
-        return prompts, asked(facts, _each(prompts), networks, LABEL.value)
+        return prompts, asked(networks, _each(prompts), LABEL.value)
     examples = [example] if example else _examples(config)
-    return [caption_of(example) for example in examples], encode(facts, _each(examples))
+    return [caption_of(example) for example in examples], encode(networks, _each(examples))
 
 
 def _each(wanted: Sequence[Any]) -> list[Any]:
@@ -144,7 +145,7 @@ def _restoration(config: ConfigDict, shape: tuple[int, ...]) -> Any:
 
 
 def _draw(
-    plan: Any, arm: Any, shape: tuple[int, ...], condition: Any, guide: Any, picture: Any
+    plan: Any, arm: Any, shape: tuple[int, ...], wanted: Any, guide: Any, picture: Any
 ) -> Any:
     """The pictures of one arm, uint8; all are restorations of `picture`, if there is one."""
     import jax.numpy as jnp
@@ -152,7 +153,7 @@ def _draw(
     from diffusion_jax.data.example import to_bytes
     from diffusion_jax.inference.generate import check_finite, generate
 
-    count, way, given = len(next(iter(condition.values()))), plan.headline, None
+    (condition, count), way, given = wanted, plan.headline, None
     if plan.restoration:
         given = plan.restoration.given(picture[None], SEED.value).of(jnp.zeros(count, jnp.int32))
     samples, _ = generate(

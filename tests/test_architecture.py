@@ -34,7 +34,7 @@ FLOORS = (
 )
 FOUNDATION = {
     *("annotations", "describe", "errors", "files", "registry", "renamed", "sealed", "streams"),
-    *("strict_json", "struct", "__init__"),
+    *("strict_json", "struct", "words", "__init__"),
 }
 MATHEMATICS = {"process", "sampling", "verification", "fewstep"}
 # diffrax is jax too: adaptive solvers of ordinary differential equations.

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.inference.measure import Plan
 from diffusion_jax.networks.initialise import initialise
+from diffusion_jax.networks.tokenizers import Words
 from diffusion_jax.registry import parse
 from diffusion_jax.runs.fields import check_fields
 from diffusion_jax.runs.run import DataFacts
@@ -32,16 +32,14 @@ def test_config_can_be_built(path: Path) -> None:
     config = load_config(str(path))
     spec = parse(config.data)
     size = spec.settings.get("size", 32)
-    facts = DataFacts(
-        Tokenizer.of(["a word"]), SHAPES[spec.name] or (size, size, 3), ("one", "two")
-    )
+    states = {"tokens": Words().fit(["a word"]).state(), "label": ["one", "two"]}
+    facts = DataFacts(SHAPES[spec.name] or (size, size, 3), states)
     check_settings(config)
     arms = make_arms(config, facts)
     plan = Plan.make(config)
     plan.check({name: arm.objective for name, arm in arms.items()})
     first = next(iter(arms.values()))
-    condition = {"tokens": np.zeros((1, 2), np.int32), "label": np.zeros(1, np.int32)}
-    params = initialise(first.network, jax.random.key(0), facts.shape, condition)
+    params = initialise(first.network, jax.random.key(0), facts.shape, first.network.nothing())
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) > 1e5
     assert config.run_dir == f"runs/{path.stem}"
 

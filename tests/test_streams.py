@@ -56,7 +56,11 @@ def test_characters_that_a_terminal_lacks_are_question_marks(tmp_path: Path) -> 
 
 
 def test_a_pipe_that_closes_ends_nothing(tmp_path: Path) -> None:
-    words = ("--config.text=none", "--config.training.steps=3", f"--config.run_dir={tmp_path}/run")
+    words = (
+        "--config.conditioner=none",
+        "--config.training.steps=3",
+        f"--config.run_dir={tmp_path}/run",
+    )
     for command, out, err in (
         ([*TRAIN, *words], None, "pipe"),
         (["-m", "experiments.train", "--help"], "pipe", None),

@@ -8,7 +8,6 @@ from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.example import Check
 from diffusion_jax.data.indexed_random import uniforms
 from diffusion_jax.data.memory import ArraySource
-from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.errors import UserError
 
 CHANNELS = (1, 2, 3, 4)
@@ -62,7 +61,7 @@ def arrays(
         shape=values.shape[1:],
         test=_rows(everything, test),
         class_names=_class_names(known, class_names),
-        tokenizer=Tokenizer.of(texts),
+        captions=tuple(texts),
         prompts=tuple(prompts) or tuple(dict.fromkeys(texts)),
         check=check,
     )

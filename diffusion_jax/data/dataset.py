@@ -1,12 +1,10 @@
 """What the rest of the library knows of a data set."""
 
 import dataclasses
+from collections.abc import Iterable
 
 from diffusion_jax.data.example import Check, Source, take
-from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.registry import Registry
-
-NO_WORDS = Tokenizer((), 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +20,7 @@ class Dataset:
             same with opacity; of a vector, (features,).
         test: examples to compare with; where `held_out_captions` is not empty, of those.
         class_names: what an example's label stands for.
-        tokenizer: knows every word of the captions, of train and test alike.
+        captions: all of them, of train, test and prompts, from which tokenizers learn.
         prompts: captions worth sampling; unseen in training where `held_out_captions` says so.
         held_out_captions: captions that are never in `train`, where the set holds captions out.
         check: reads from pictures whether they show what captions say, if that can be told.
@@ -33,7 +31,7 @@ class Dataset:
     shape: tuple[int, ...]
     test: Source = ()
     class_names: tuple[str, ...] = ()
-    tokenizer: Tokenizer = NO_WORDS
+    captions: Iterable[str] = ()
     prompts: tuple[str, ...] = ()
     held_out_captions: tuple[str, ...] = ()
     check: Check | None = None

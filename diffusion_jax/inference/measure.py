@@ -167,7 +167,7 @@ class Plan:
     def check_networks(self, networks: Mapping[str, ScoreNetwork], facts: DataFacts) -> None:
         """Raises UserError if guidance needs what the network of an arm does not have."""
         for network in networks.values():
-            check_attention(self.guidance, network, facts.shape, nothing(facts))
+            check_attention(self.guidance, network, facts.shape, nothing([network]))
 
     def sampler(
         self,
@@ -272,7 +272,8 @@ def measure(
         guides: arm -> the network that guides it, for guidance that needs one.
     """
     arms = sound(arms)
-    facts, examples = DataFacts.of(data), captioned_pictures(data, plan.headline_count)
+    examples = captioned_pictures(data, plan.headline_count)
+    condition = encode([arm.arm.network for arm in arms.values()], examples)
     asked = [caption_of(example) for example in examples]
     truth = values_of(examples)
     given = plan.restoration.given(truth, plan.seed) if plan.restoration else None
@@ -282,11 +283,11 @@ def measure(
             count, arm = plan.samples(way), arms[name]
             captions = tuple(asked[:count])
             samples, path = generate(
-                plan.sampler(arm, way, facts.shape, guides.get(name), given),
+                plan.sampler(arm, way, truth.shape[1:], guides.get(name), given),
                 arm.params,
                 arm.objective.prediction,
                 plan.nodes(arm.objective.schedule, way.steps),
-                encode(facts, examples[:count]),
+                {key: rows[:count] for key, rows in condition.items()},
                 count,
                 plan.seed,
                 min(plan.batch_size, plan.count),

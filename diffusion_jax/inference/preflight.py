@@ -27,6 +27,7 @@ from diffusion_jax.networks.score_network import ScoreNetwork
 from diffusion_jax.parallel import devices
 from diffusion_jax.runs.run import DataFacts
 from diffusion_jax.training.arms import make_arms, objectives
+from diffusion_jax.training.conditioning import data_facts
 from diffusion_jax.training.memory import gigabytes
 
 FLOAT = 4  # bytes
@@ -58,7 +59,7 @@ def prepare(config: ConfigDict, writes: Sequence[str] = ()) -> Prepared:
         UserError: something is in the way of a later stage; see the functions below.
     """
     data = datasets.make(config.data)
-    plan = check_sampling(config, DataFacts.of(data))
+    plan = check_sampling(config, data_facts(config, data))
     check_data(data)
     notes = check_measuring(plan, data)
     for name in writes:
@@ -110,10 +111,9 @@ def check_memory(plan: Plan, networks: Mapping[str, ScoreNetwork], facts: DataFa
     Raises:
         UserError: those drawn at once are too large for a device, or all of them for the machine.
     """
-    told = nothing(facts)
     rows, room = min(plan.batch_size, plan.count), devices.free_memory()
     for name, network in networks.items():
-        least = rows * pass_bytes(network, facts.shape, told)
+        least = rows * pass_bytes(network, facts.shape, nothing([network]))
         if least > room:
             raise UserError(
                 f"Drawing {rows} samples of arm {name!r} at once needs at least "

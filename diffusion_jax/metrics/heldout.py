@@ -30,7 +30,6 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.predictions import Coefficients
 from diffusion_jax.process.schedules import log_snr_range
-from diffusion_jax.runs.run import DataFacts
 from diffusion_jax.sampling.continuous_bound import draw_noise, end_terms, noise_error
 from diffusion_jax.sampling.denoisers import Reads, from_network
 from diffusion_jax.sampling.sample import sample_keys
@@ -205,7 +204,8 @@ def held_out(
         )
     examples = take(data.test, range(count))
     pictures = values_of(examples)
-    condition: Condition = {**DataFacts.of(data).encode(examples)}
+    reader = arm.arm.network.conditioner
+    condition: Condition = {} if reader is None else {**reader.encode(examples)}
 
     def errors(x0: Array, condition: Condition, keys: Array, log_snr: Array) -> Array:
         if isinstance(arm.objective.prediction, Reads):

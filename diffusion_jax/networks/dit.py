@@ -9,11 +9,11 @@ from jaxtyping import Array, Bool, Float
 from diffusion_jax.errors import one_of
 from diffusion_jax.networks import checks
 from diffusion_jax.networks.attention import SELF, Attention
+from diffusion_jax.networks.conditioners.base import Context
 from diffusion_jax.networks.embeddings import NoiseEmbedding, grid_features
 from diffusion_jax.networks.patches import from_patches, to_patches
 from diffusion_jax.networks.registries import networks
 from diffusion_jax.networks.rematerialise import rematerialised
-from diffusion_jax.networks.text import TextContext
 
 Tokens = Float[Array, "batch tokens width"]
 Embedding = Float[Array, "batch embedding"]
@@ -86,7 +86,7 @@ class DiT(nn.Module):
         self,
         x: Float[Array, "batch height width channels"],
         c_noise: Float[Array, "batch *numbers"],
-        context: TextContext | None = None,
+        context: Context | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "batch height width outputs"]:
         """Returns the network's raw prediction; arguments as in `UNet`."""

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.networks import checks
+from diffusion_jax.networks.conditioners.base import Context
 from diffusion_jax.networks.embeddings import NoiseEmbedding
 from diffusion_jax.networks.registries import networks
-from diffusion_jax.networks.text import TextContext
 
 
 @networks.register("mlp")
@@ -52,7 +52,7 @@ class MLP(nn.Module):
         self,
         x: Float[Array, "batch features"],
         c_noise: Float[Array, "batch *numbers"],
-        context: TextContext | None = None,
+        context: Context | None = None,
         deterministic: bool = True,
     ) -> Float[Array, "batch outputs"]:
         """Returns the network's raw prediction for x, (batch, features); else as in `UNet`."""

@@ -1,8 +1,7 @@
-"""The two families of this floor."""
+"""The family of score networks."""
 
 import flax.linen as nn
 
 from diffusion_jax.registry import Registry
 
 networks: Registry[nn.Module] = Registry("network")
-text_encoders: Registry[nn.Module] = Registry("text encoder")

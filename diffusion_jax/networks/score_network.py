@@ -5,15 +5,13 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Bool, Float, Shaped
+from jaxtyping import Array, Bool, Float
 
 from diffusion_jax.errors import one_of
-from diffusion_jax.networks.registries import networks, text_encoders
+from diffusion_jax.networks.conditioners import Conditioner, conditioners
+from diffusion_jax.networks.conditioners.base import Condition
+from diffusion_jax.networks.registries import networks
 from diffusion_jax.networks.uncertainty import Uncertainty
-
-Condition = dict[str, Shaped[Array | np.ndarray, "batch ..."]]
-"""Arrays by the keys that conditioners read, a row per sample; {} for none."""
 
 
 class ScoreNetwork(nn.Module):
@@ -21,7 +19,7 @@ class ScoreNetwork(nn.Module):
 
     Attributes:
         backbone: a member of `networks`.
-        encoder: the conditioner, a member of `text_encoders`, or None for an unconditional network;
+        encoder: the conditioner, a member of `conditioners`, or None for an unconditional network;
             its parameters are called so in every run folder.
         variance: how to read the variance that it tells in the second half of its channels
             (`process.posterior.log_variance`), or None if it tells none.
@@ -36,24 +34,28 @@ class ScoreNetwork(nn.Module):
     """
 
     backbone: nn.Module
-    encoder: nn.Module | None = None
+    encoder: Conditioner | None = None
     variance: str | None = None
     uncertainty: nn.Module | None = None
     noise_inputs: int = 1
 
     @property
-    def conditioner(self) -> nn.Module | None:
+    def conditioner(self) -> Conditioner | None:
         """What reads the condition, if anything does."""
         return self.encoder
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The entries of the condition that it reads."""
-        return () if self.conditioner is None else tuple(self.conditioner.keys)
+        return () if self.encoder is None else self.encoder.keys
 
     def null(self, condition: Condition) -> Condition:
         """The condition of as many rows that says nothing; what is not read stays as it is."""
-        return condition if self.conditioner is None else self.conditioner.null(condition)
+        return condition if self.encoder is None else self.encoder.null(condition)
+
+    def nothing(self) -> Condition:
+        """The condition of one row that asks for nothing; the conditioner must have been fit."""
+        return {} if self.encoder is None else {**self.encoder.ask([""])}
 
     def noise_shape(self, batch: int) -> tuple[int, ...]:
         """The shape of c_noise for so many rows."""
@@ -75,10 +77,16 @@ class ScoreNetwork(nn.Module):
             condition: see `Condition`; the conditioner reads the entries that it knows.
             deterministic: no dropout; with dropout, `rngs={"dropout": key}` is needed.
         """
-        context = None if self.conditioner is None else self.conditioner(condition)
+        context = None if self.encoder is None else self.encoder(condition, x)
         if self.uncertainty is not None and self.is_initializing():
             self.uncertainty(c_noise)  # so that its parameters are made with the others
-        return self.backbone(x, c_noise, context, deterministic)
+        if context is None or context.channels is None:
+            return self.backbone(x, c_noise, context, deterministic)
+        beside = jnp.concatenate([x, context.channels.astype(x.dtype)], axis=-1)
+        whole = self.backbone(beside, c_noise, context, deterministic)
+        # A backbone predicts as much of each channel that it sees: that of x is wanted.
+        each = whole.reshape(*x.shape[:-1], -1, beside.shape[-1])[..., : x.shape[-1]]
+        return each.reshape(*x.shape[:-1], -1)
 
     def with_uncertainty(
         self,
@@ -111,7 +119,7 @@ def drop_condition(
 
 def build(
     network: str,
-    text: str = "none",
+    conditioner: str | Conditioner = "none",
     vocabulary_size: int = 0,
     num_classes: int = 0,
     dtype: str = "float32",
@@ -123,9 +131,9 @@ def build(
 
     Args:
         network: spec of the backbone, e.g. `"unet(channels=(32, 64))"`.
-        text: spec of the conditioner, e.g. `"transformer(width=64)"`, or `"none"`.
-        vocabulary_size: ids that captions use, padding included.
-        num_classes: classes that labels use.
+        conditioner: one, its spec such as `"transformer(width=64)"`, or `"none"`.
+        vocabulary_size: ids that captions use, padding included; for a spec.
+        num_classes: classes that labels use; for a spec.
         dtype: "float32" or "bfloat16", for the computation; parameters stay float32.
         variance: how to read the variance that it tells; None if it tells none.
         uncertain: whether it tells how large its error is.
@@ -141,10 +149,8 @@ def build(
         "dtype": dtype,
         "outputs": 1 if variance is None else 2,
     }
-    conditioner = None
-    if text != "none":
-        conditioner = text_encoders.make(text, **context)
+    encoder = conditioner if isinstance(conditioner, Conditioner) else None
+    if isinstance(conditioner, str) and conditioner != "none":
+        encoder = conditioners.make(conditioner, **context)
     head = Uncertainty() if uncertain else None
-    return ScoreNetwork(
-        networks.make(network, **context), conditioner, variance, head, noise_inputs
-    )
+    return ScoreNetwork(networks.make(network, **context), encoder, variance, head, noise_inputs)

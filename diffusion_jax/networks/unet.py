@@ -8,12 +8,12 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.networks import checks
 from diffusion_jax.networks.attention import SELF, Attention
+from diffusion_jax.networks.conditioners.base import Context
 from diffusion_jax.networks.convolution import convolve
 from diffusion_jax.networks.embeddings import NoiseEmbedding
 from diffusion_jax.networks.patches import from_patches, to_patches
 from diffusion_jax.networks.registries import networks
 from diffusion_jax.networks.rematerialise import rematerialised
-from diffusion_jax.networks.text import TextContext
 
 Grid = Float[Array, "batch height width channels"]
 Features = Float[Array, "batch height width features"]
@@ -89,7 +89,7 @@ class UNet(nn.Module):
         self,
         x: Grid,
         c_noise: Float[Array, "batch *numbers"],
-        context: TextContext | None = None,
+        context: Context | None = None,
         deterministic: bool = True,
     ) -> Features:
         """Returns the network's raw prediction.
@@ -156,7 +156,7 @@ class Stage(nn.Module):
 
     @nn.compact
     def __call__(
-        self, h: Grid, embedding: Embedding, context: TextContext | None, deterministic: bool
+        self, h: Grid, embedding: Embedding, context: Context | None, deterministic: bool
     ) -> Features:
         block = ResidualBlock(self.channels, self.dropout, self.dtype, name="residual")
         h = block(h, embedding, deterministic)
@@ -201,7 +201,7 @@ class GridAttention(nn.Module):
     attention_implementation: str
 
     @nn.compact
-    def __call__(self, h: Grid, context: TextContext | None) -> Grid:
+    def __call__(self, h: Grid, context: Context | None) -> Grid:
         batch, height, width, channels = h.shape
         heads = head_count(channels, self.head_width)
         x = h.reshape(batch, height * width, channels)

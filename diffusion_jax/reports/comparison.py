@@ -353,7 +353,7 @@ def _protocol(found: Measured) -> dict[str, str]:
     )
     return {
         "Data": f"{config.data}: {len(data.train):,} training {data.form}",
-        "Network": f"{config.network}, captions read by {config.text}; "
+        "Network": f"{config.network}, captions read by {config.conditioner}; "
         f"{size / 1e6:.2f}M parameters",
         "Training": f"each arm {training.steps:,} steps of {training.batch_size} pictures, all "
         f"arms on the same pictures, noise and uniform times; {config.optimizer}; average of "

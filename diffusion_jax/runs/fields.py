@@ -10,7 +10,7 @@ from diffusion_jax.errors import UserError, is_finite, nearest, shown
 from diffusion_jax.renamed import FIELDS, hint
 
 TYPES: dict[str, Any] = {
-    **dict.fromkeys(("run_dir", "data", "network", "text", "schedule", "prediction"), str),
+    **dict.fromkeys(("run_dir", "data", "network", "conditioner", "schedule", "prediction"), str),
     **dict.fromkeys(
         ("time_sampler", "weighting", "loss", "fewstep", "teacher", "teacher_guidance"), str
     ),

@@ -1,8 +1,8 @@
 """The run folder: what was asked for, with what, and what came of it.
 
 config.json        every setting, as given
-tokenizer.json     the words that captions may use
-data.json          shape of the pictures, names of the classes
+data.json          shape of the pictures
+conditions.json    what conditioners have learnt: words of captions, names of classes
 environment.json   versions, git revision and hardware, one entry per start
 metrics.jsonl      see `metrics`
 execution.json     see `arrange`
@@ -17,18 +17,18 @@ import dataclasses
 import json
 import operator
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import Dataset
-from diffusion_jax.data.example import Example, caption_of, label_of
-from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import TEMPORARY, save, user_path
+from diffusion_jax.networks.conditioners import ClassLabel, Conditioner
+from diffusion_jax.networks.conditioners.base import states
+from diffusion_jax.networks.tokenizers import Words
 from diffusion_jax.parallel.devices import is_primary
 from diffusion_jax.registry import parse
 from diffusion_jax.renamed import translated
@@ -38,14 +38,15 @@ from diffusion_jax.runs.lock import LOCK
 from diffusion_jax.runs.written import as_dict
 from diffusion_jax.sealed import Damaged, read_sealed, save_sealed, seal, unseal
 
-CONFIG, TOKENIZER, DATA = "config.json", "tokenizer.json", "data.json"
+CONFIG, CONDITIONS, DATA = "config.json", "conditions.json", "data.json"
+TOKENIZER = "tokenizer.json"  # in its place, in older runs
 ENVIRONMENT = "environment.json"
 FINGERPRINT = "fingerprint"
 REMEDY = "put a copy of it back, or delete the run folder to start over"
 
 # What training depends on. Other settings (how to sample, how to report) may change at any time.
 DECISIVE = (
-    *("seed", "data", "flip", "network", "text", "schedule", "prediction", "time_sampler"),
+    *("seed", "data", "flip", "network", "conditioner", "schedule", "prediction", "time_sampler"),
     *("weighting", "sigma_data", "loss", "arms", "optimizer", "training"),
     *("fewstep", "teacher", "teacher_guidance", "start_from"),
 )
@@ -79,33 +80,35 @@ class DataFacts:
     """What a trained network must know of its data set, so that sampling needs no data.
 
     Attributes:
-        tokenizer: reads captions.
         shape: of a picture, (height, width, channels); (features,) for vectors.
-        class_names: what labels stand for.
+        states: what the arms' conditioners have learnt of it: key of the condition -> plain data.
         fingerprint: of what is trained on, where the source tells one; "" in older runs.
     """
 
-    tokenizer: Tokenizer
     shape: tuple[int, ...]
-    class_names: tuple[str, ...]
+    states: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     fingerprint: str = ""
 
     @staticmethod
-    def of(data: Dataset) -> "DataFacts":
-        """The facts of a data set."""
-        fingerprint = getattr(data.train, "fingerprint", "")
-        return DataFacts(data.tokenizer, data.shape, data.class_names, fingerprint)
+    def of(data: Dataset, conditioners: Iterable[Conditioner] = ()) -> "DataFacts":
+        """The facts of a data set.
 
-    def encode(self, examples: Sequence[Example]) -> dict[str, np.ndarray]:
-        """The condition of examples of the data set, a row for each."""
-        return {
-            "tokens": np.stack([self.tokenizer.encode(caption_of(each)) for each in examples]),
-            "label": np.array([label_of(each) for each in examples], np.int32),
-        }
+        Args:
+            data: the data set.
+            conditioners: that have been fit to it.
+        """
+        fingerprint = getattr(data.train, "fingerprint", "")
+        return DataFacts(data.shape, states(conditioners), fingerprint)
 
     def fits(self, there: "DataFacts") -> bool:
         """Whether a run with the facts `there` was trained on this data, as far as it says."""
-        return there == (self if there.fingerprint else dataclasses.replace(self, fingerprint=""))
+        known = self.states.keys() <= there.states.keys() and self.agrees(there)
+        return known and self.shape == there.shape and there.fingerprint in ("", self.fingerprint)
+
+    def agrees(self, there: "DataFacts") -> bool:
+        """Whether what both know of a condition is the same."""
+        shared = self.states.keys() & there.states.keys()
+        return all(self.states[key] == there.states[key] for key in shared)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -217,18 +220,28 @@ def with_split(data: str, split: str) -> str:
 
 def _read_facts(folder: Path) -> DataFacts:
     data = read_sealed(folder / DATA, REMEDY)
-    words = json.dumps(read_sealed(folder / TOKENIZER, REMEDY))
     try:
-        tokenizer = Tokenizer.from_json(words)
+        shape, told = tuple(map(operator.index, data["shape"])), str(data.get(FINGERPRINT, ""))
+    except (KeyError, TypeError, AttributeError):
+        raise UserError(f"{folder / DATA} is damaged: {REMEDY} (shape is missing).") from None
+    return DataFacts(shape, _read_states(folder, data), told)
+
+
+def _read_states(folder: Path, data: Mapping[str, Any]) -> dict[str, Any]:
+    """What conditioners had learnt."""
+    if (folder / CONDITIONS).exists() or not (folder / TOKENIZER).exists():
+        found = read_sealed(folder / CONDITIONS, REMEDY)
+        if not isinstance(found, dict):
+            raise UserError(f"{folder / CONDITIONS} is damaged: {REMEDY}.")
+        return found
+    try:
+        words = Words().restored(read_sealed(folder / TOKENIZER, REMEDY))
+        labels = ClassLabel().restored({"label": data["class_names"]})
     except UserError as error:
         raise UserError(f"{folder / TOKENIZER} is damaged: {error}") from error
-    try:
-        shape, class_names = tuple(map(operator.index, data["shape"])), tuple(data["class_names"])
     except (KeyError, TypeError):
-        raise UserError(
-            f"{folder / DATA} is damaged: {REMEDY} (shape or class_names is missing)."
-        ) from None
-    return DataFacts(tokenizer, shape, class_names, str(data.get(FINGERPRINT, "")))
+        raise UserError(f"{folder / DATA} is damaged: {REMEDY} (class_names is missing).") from None
+    return {"tokens": words.state()} | labels.state()
 
 
 def is_run(folder: str | Path) -> bool:
@@ -263,9 +276,8 @@ def _tuples(value: Any) -> Any:
 def _write(folder: Path, plain: dict[str, Any], facts: DataFacts) -> None:
     starts = [*_read_starts(folder / ENVIRONMENT), environment.describe()]
     save(json.dumps([seal(start) for start in starts], indent=2) + "\n", folder / ENVIRONMENT)
-    save_sealed(json.loads(facts.tokenizer.to_json()), folder / TOKENIZER)
-    data = {"shape": facts.shape, "class_names": facts.class_names, FINGERPRINT: facts.fingerprint}
-    save_sealed(data, folder / DATA)
+    save_sealed(dict(facts.states), folder / CONDITIONS)
+    save_sealed({"shape": facts.shape, FINGERPRINT: facts.fingerprint}, folder / DATA)
     # Last, as it makes the folder a run folder.
     save_sealed(plain, folder / CONFIG)
 
@@ -286,7 +298,7 @@ def _read_starts(path: Path) -> list[dict[str, Any]]:
 
 def _remove(folder: Path) -> None:
     """Removes what a start that failed has written."""
-    for name in (ENVIRONMENT, TOKENIZER, DATA):
+    for name in (ENVIRONMENT, CONDITIONS, DATA):
         (folder / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # it holds a lock, which will remove it
         folder.rmdir()
@@ -308,7 +320,7 @@ def _refuse_foreign(folder: Path) -> None:
         if folder.exists():
             raise UserError(f"run_dir {folder} is a file: choose a new folder.")
         return
-    ours = (TOKENIZER, DATA, ENVIRONMENT, LOCK)  # of a start that was cut off
+    ours = (CONDITIONS, TOKENIZER, DATA, ENVIRONMENT, LOCK)  # of a start that was cut off
     names = [path.name for path in sorted(folder.iterdir())]
     foreign = [n for n in names if n not in ours and not n.endswith(TEMPORARY)]
     if foreign:

@@ -14,11 +14,11 @@ from diffusion_jax.data.pipeline import batches
 from diffusion_jax.errors import UserError
 from diffusion_jax.parallel import devices
 from diffusion_jax.registry import parse
-from diffusion_jax.runs.run import DataFacts
 from diffusion_jax.sealed import read_sealed, save_sealed
 from diffusion_jax.strict_json import from_null
 from diffusion_jax.sweeps.trials import Trial, key_of
 from diffusion_jax.training.arrange import agreed
+from diffusion_jax.training.conditioning import data_facts
 from diffusion_jax.training.inputs import Inputs
 from diffusion_jax.training.program import Program, first_states
 from diffusion_jax.training.teachers import load_teachers
@@ -47,7 +47,7 @@ def cost_key(config: ConfigDict) -> str:
     families = ("loss", "optimizer", "prediction")
     return key_of(
         {
-            **{field: config[field] for field in ("data", "network", "text")},
+            **{field: config[field] for field in ("data", "network", "conditioner")},
             **{field: parse(config[field], field).name for field in families},
             **{f: config.training[f] for f in ("batch_size", "microbatches", "dtype")},
             "devices": jax.device_count(),
@@ -91,7 +91,7 @@ class Costs:
 
 def measure(config: ConfigDict, data: Dataset) -> Cost:
     """Compiles a step of a config without arms, and times some."""
-    facts, mesh = DataFacts.of(data), devices.data_mesh()
+    facts, mesh = data_facts(config, data), devices.data_mesh()
     program = Program.build(config, facts, mesh, load_teachers(config, facts, mesh))
     _, make_states = first_states(program, config, facts)
     states = make_states()
@@ -99,7 +99,7 @@ def measure(config: ConfigDict, data: Dataset) -> Cost:
     parameters = sum(leaf.size for leaf in jax.tree.leaves(states[name].params))
     index, count = jax.process_index(), jax.process_count()
     batch_size = config.training.batch_size
-    stream = batches(data.train, facts.encode, batch_size, config.seed, index, count)
+    stream = batches(data.train, program.encode, batch_size, config.seed, index, count)
     batch = devices.split_rows(next(stream), mesh)
     draws = program.draw(np.int32(0))
     points = {name: program.targets[name](draws.u)}

@@ -22,13 +22,14 @@ from diffusion_jax.parallel import devices
 from diffusion_jax.runs.fields import check_fields
 from diffusion_jax.runs.kept import kept_steps
 from diffusion_jax.runs.lock import waited
-from diffusion_jax.runs.run import BEFORE, DataFacts, as_plain, completed, from_plain, is_run
+from diffusion_jax.runs.run import BEFORE, as_plain, completed, from_plain, is_run
 from diffusion_jax.sealed import read_sealed, save_sealed
 from diffusion_jax.sweeps.costs import Cost, Costs
 from diffusion_jax.sweeps.sweep import Sweep
 from diffusion_jax.sweeps.trials import Trial, key_of, make_trials, training_settings
 from diffusion_jax.training.arms import FIELDS, check_brought, few_step, make_arms
 from diffusion_jax.training.arrange import agreed
+from diffusion_jax.training.conditioning import data_facts
 from diffusion_jax.training.groups import EXECUTIONS
 from diffusion_jax.training.idle import refuse_idle
 from diffusion_jax.training.program import check_settings
@@ -161,7 +162,7 @@ def make_plan(config: ConfigDict, sweep: Sweep, written: Collection[str] = ()) -
             if own.config.data not in data:
                 data[own.config.data] = datasets.make(own.config.data)
                 check_data(data[own.config.data])
-            sampling = check_sampling(own.config, DataFacts.of(data[own.config.data]))
+            sampling = check_sampling(own.config, data_facts(own.config, data[own.config.data]))
             notes |= dict.fromkeys(check_measuring(sampling, data[own.config.data]))
             _check_judge(whole.judged_by, own.config)
             sampled.append(own)
@@ -304,7 +305,7 @@ def _units(
 
 def _shared(trial: Trial, data: Dataset) -> Hashable:
     """What the arms of a unit have in common: settings of the run, and the compiled step."""
-    (arm,) = make_arms(trial.config, DataFacts.of(data)).values()
+    (arm,) = make_arms(trial.config, data_facts(trial.config, data)).values()
     settings = training_settings(trial.config)
     return key_of({k: v for k, v in settings.items() if k not in FIELDS}), arm.program
 

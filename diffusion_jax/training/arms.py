@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.fewstep import FewStep, fewstep
 from diffusion_jax.fewstep.denoiser import FewStepPrediction
+from diffusion_jax.networks.conditioners import conditioners
 from diffusion_jax.networks.score_network import ScoreNetwork, build
 from diffusion_jax.process.objective import Objective, check_spread
 from diffusion_jax.process.schedules import schedules
@@ -31,7 +32,7 @@ from diffusion_jax.training.learned_schedule import check_learned, learns
 from diffusion_jax.training.optimizers import optimizers
 
 OBJECTIVE = ("schedule", "prediction", "time_sampler", "weighting", "sigma_data", "loss")
-NETWORK = ("network", "text")
+NETWORK = ("network", "conditioner")
 FEW_STEPS = ("fewstep", "teacher", "teacher_guidance")
 FIELDS = (*OBJECTIVE, *NETWORK, *FEW_STEPS, "start_from", "optimizer", "training.ema")
 # What a few-step objective brings itself.
@@ -205,11 +206,10 @@ def _arm(
     teacher: Teacher | None,
 ) -> Arm:
     few = few_step(settings)
+    conditioner = settings["conditioner"]
     network = build(
         settings["network"],
-        settings["text"],
-        vocabulary_size=facts.tokenizer.vocabulary_size,
-        num_classes=len(facts.class_names),
+        "none" if conditioner == "none" else conditioners.make(conditioner).restored(facts.states),
         dtype=config.training.dtype,
         variance=aim.loss_function.variance,
         uncertain=aim.loss_function.uncertain,

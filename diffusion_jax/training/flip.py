@@ -4,33 +4,30 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.mirror import sided
-from diffusion_jax.data.tokenizer import split_words
 from diffusion_jax.errors import UserError
-from diffusion_jax.networks.registries import text_encoders
-from diffusion_jax.registry import parse
-from diffusion_jax.training.arms import arm_settings
+from diffusion_jax.training.conditioning import arm_conditioners
+from diffusion_jax.words import split_words
 
 
 def check_flip(config: ConfigDict, data: Dataset) -> None:
     """Refuses to mirror pictures of which an arm is told what is left and what is right.
 
-    Arms that read captions are told all words of theirs, those that read classes the classes'
-    names; words are English, see `data.mirror`.
+    Words are English, see `data.mirror`.
 
     Raises:
-        UserError: `flip` is set, and such a word is among them.
+        UserError: `flip` is set, and such a word is among the texts that an arm's conditioner
+            reads, or it reads what would have to be mirrored as well.
     """
     if not config.flip:
         return
-    told = {
-        "tokens": ("captions", data.tokenizer.words),
-        "label": ("class names", [word for name in data.class_names for word in split_words(name)]),
-    }
-    for name, settings in arm_settings(config).items():
-        if settings["text"] == "none":
-            continue
-        for key in getattr(text_encoders[parse(settings["text"]).name], "keys", ()):
-            what, words = told[key]
+    for name, conditioner in arm_conditioners(config).items():
+        if not conditioner.mirrors:
+            raise UserError(
+                f"flip=True mirrors pictures, and not {conditioner.keys[0]!r}, which arm {name!r} "
+                f"reads of data set {data.name!r}: leave flip=False."
+            )
+        for what, texts in conditioner.texts(data).items():
+            words = dict.fromkeys(word for text in texts for word in split_words(text))
             if found := sided(words):
                 raise UserError(
                     f"flip=True mirrors pictures, and arm {name!r} reads {what} that say "

@@ -51,13 +51,13 @@ def _idle(field: str, config: ConfigDict) -> str:
     if field == "teacher_guidance":
         return "no arm learns from a teacher"
     if field == "training.caption_dropout" and config.training.caption_dropout:
-        return "no arm reads captions or labels (text='none')"
+        return "no arm reads captions or labels (conditioner='none')"
     return ""
 
 
 def _uses(field: str, config: ConfigDict, settings: dict[str, Any], few: FewStep | None) -> bool:
     if field == "training.caption_dropout":
-        return bool(settings["text"] != "none")
+        return bool(settings["conditioner"] != "none")
     if field in BROUGHT:
         return few is None or (
             field == "schedule" and schedules.make(config.schedule) == few.schedule

@@ -29,10 +29,11 @@ from diffusion_jax.runs.kept import kept_steps
 from diffusion_jax.runs.lock import locked
 from diffusion_jax.runs.metrics_log import MetricsLog
 from diffusion_jax.runs.progress import Progress
-from diffusion_jax.runs.run import DataFacts, Run, clear, is_run
+from diffusion_jax.runs.run import Run, clear, is_run
 from diffusion_jax.runs.stopped import Stopped
 from diffusion_jax.runs.stopping import StopSignals
 from diffusion_jax.training.arms import baseline_arm
+from diffusion_jax.training.conditioning import data_facts
 from diffusion_jax.training.flip import check_flip
 from diffusion_jax.training.groups import States
 from diffusion_jax.training.identity import identity
@@ -40,7 +41,7 @@ from diffusion_jax.training.idle import refuse_idle
 from diffusion_jax.training.journal import TOLD, Journal
 from diffusion_jax.training.length import check_length
 from diffusion_jax.training.memory import TooLarge, check_sizes
-from diffusion_jax.training.program import Program, a_condition, first_states
+from diffusion_jax.training.program import Program, first_states
 from diffusion_jax.training.starts import load_starts
 from diffusion_jax.training.teachers import load_teachers
 from diffusion_jax.training.team import Team
@@ -75,18 +76,18 @@ def train(config: ConfigDict, progress: Progress | None = None, watch: Watch | N
         refuse_idle((config,))
     data = datasets.make(config.data)
     check_flip(config, data)
-    facts = DataFacts.of(data)
+    facts = data_facts(config, data)
     mesh = devices.data_mesh()
     teachers = load_teachers(config, facts, mesh)
     program = Program.build(config, facts, mesh, teachers)
     networks = {name: arm.network for name, arm in program.arms.items()}
     parts = config.training.microbatches * mesh.size
-    check_sizes(networks, facts.shape, a_condition(facts), config.training.batch_size, parts)
+    check_sizes(networks, facts.shape, program.nothing(), config.training.batch_size, parts)
     # Once a run has begun, it goes on from what it has learnt itself.
     starts = {} if saved_steps(user_path(config.run_dir)) else load_starts(program.arms, facts)
     own = {name: start.params for name, start in starts.items()}
     shapes, make_states = first_states(program, config, facts, own)
-    stream = _open_stream(config, data, facts)
+    stream = _open_stream(config, data, program)
     kept = kept_steps(config)
     with _alone_in(config.run_dir):
         new = not is_run(config.run_dir)
@@ -189,10 +190,10 @@ def _as_trained(
     }
 
 
-def _open_stream(config: ConfigDict, data: Dataset, facts: DataFacts) -> BatchIterator:
+def _open_stream(config: ConfigDict, data: Dataset, program: Program) -> BatchIterator:
     return batches(
         data.train,
-        facts.encode,
+        program.encode,
         config.training.batch_size,
         config.seed,
         jax.process_index(),

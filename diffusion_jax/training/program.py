@@ -14,8 +14,10 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError, one_of
+from diffusion_jax.networks.conditioners import Conditioner, base
+from diffusion_jax.networks.conditioners.base import Condition, Example, Rows
 from diffusion_jax.networks.initialise import initialise
-from diffusion_jax.networks.score_network import Condition, ScoreNetwork
+from diffusion_jax.networks.score_network import ScoreNetwork
 from diffusion_jax.parallel import devices
 from diffusion_jax.process.objective import Objective, TrainingTargets
 from diffusion_jax.runs.run import DataFacts
@@ -46,6 +48,7 @@ class Program:
         targets: arm -> compiled function from `Draws.u`, (B,), to the arm's noise levels and
             targets; to None where the arm's step chooses them.
         steps: arm -> its training step, not compiled; one and the same for arms that share it.
+        conditioners: those of all arms and teachers.
     """
 
     arms: dict[str, Arm]
@@ -53,6 +56,7 @@ class Program:
     draw: Callable[[Any], Draws]
     targets: dict[str, Callable[[Float[Array, " batch"]], TrainingTargets | None]]
     steps: dict[str, TrainStep]
+    conditioners: tuple[Conditioner, ...] = ()
 
     @staticmethod
     def build(
@@ -82,7 +86,18 @@ class Program:
         }
         parts = config.training.microbatches
         steps = {name: _step(arm.network, parts) for name, arm in arms.items()}
-        return Program(arms, mesh, _make_draw(config, facts, mesh), targets, steps)
+        networks = [arm.network for arm in arms.values()]
+        networks += [teacher.network.network for teacher in teachers.values()]
+        parts = tuple(each.conditioner for each in networks if each.conditioner is not None)
+        return Program(arms, mesh, _make_draw(config, facts, mesh), targets, steps, parts)
+
+    def encode(self, examples: Sequence[Example]) -> Rows:
+        """The condition of examples, for all networks."""
+        return base.encode(self.conditioners, examples)
+
+    def nothing(self) -> Condition:
+        """A row of the condition that says nothing."""
+        return {**base.ask(self.conditioners, [""])}
 
     def sharing(self) -> list[tuple[str, ...]]:
         """The arms, those together that share a step."""
@@ -218,10 +233,4 @@ def _by_program(arms: dict[str, Arm], make: Callable[[Arm], T]) -> dict[str, T]:
 
 def _first_params(arm: Arm, config: ConfigDict, facts: DataFacts) -> Any:
     key = _key(config, INITIALISATION)
-    return initialise(arm.network, key, facts.shape, a_condition(facts))
-
-
-def a_condition(facts: DataFacts) -> Condition:
-    """A row of what networks are told besides the noisy picture."""
-    tokens = jnp.zeros((1, facts.tokenizer.max_tokens), jnp.int32)
-    return {"tokens": tokens, "label": jnp.zeros(1, jnp.int32)}
+    return initialise(arm.network, key, facts.shape, arm.network.nothing())

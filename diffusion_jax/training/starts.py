@@ -62,4 +62,7 @@ def load_starts(arms: Mapping[str, Arm], facts: DataFacts) -> dict[str, Start]:
 
 def _told(arm: Arm) -> str:
     settings = arm.settings
-    return f"{settings['network']} with text {settings['text']} and loss {settings['loss']}"
+    return (
+        f"{settings['network']} with conditioner {settings['conditioner']} and loss "
+        f"{settings['loss']}"
+    )

@@ -140,7 +140,7 @@ def load_arm(where: str, facts: DataFacts, what: str) -> TrainedArm:
         raise UserError(
             f"{what} {where!r} was trained on pictures of shape {theirs.shape}, not {facts.shape}."
         )
-    if theirs.tokenizer != facts.tokenizer or theirs.class_names != facts.class_names:
+    if not theirs.agrees(facts):
         raise UserError(f"{what} {where!r} was trained on captions with other words or classes.")
     arms = load_arms(folder, (arm,) if arm else ())
     if len(arms) > 1:

@@ -9,6 +9,7 @@ from PIL import Image
 from diffusion_jax.data.dataset import check_readable, datasets
 from diffusion_jax.data.example import caption_of
 from diffusion_jax.errors import UserError
+from diffusion_jax.networks.tokenizers import Words
 
 COLOURS = ("red", "green", "blue", "white", "black", "gold", "plum", "teal", "gray", "pink")
 
@@ -40,7 +41,7 @@ def test_pictures_and_captions_belong_together(path):
         colour = caption_of(example).split()[1]
         expected = Image.new("RGB", (8, 8), colour)
         np.testing.assert_array_equal(example["image"], np.asarray(expected))
-        data.tokenizer.encode(caption_of(example))
+        Words().fit(data.captions).encode(caption_of(example))
 
 
 def held_out_captions(path):

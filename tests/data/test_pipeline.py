@@ -10,11 +10,11 @@ import pytest
 from diffusion_jax.data.example import caption_of, label_of, to_bytes, to_unit
 from diffusion_jax.data.memory import ArraySource
 from diffusion_jax.data.pipeline import batches
-from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.errors import UserError
+from diffusion_jax.networks.tokenizers import Words
 
 COUNT = 10
-TOKENIZER = Tokenizer.of(["zero one two three four five six seven eight nine"])
+TOKENIZER = Words().fit(["zero one two three four five six seven eight nine"])
 SOURCE = ArraySource(
     np.random.default_rng(0).integers(0, 256, (COUNT, 4, 4, 3), np.uint8),
     np.arange(COUNT),

@@ -16,6 +16,7 @@ from diffusion_jax.data.sets.real import find, prepare
 from diffusion_jax.data.sets.real.published import CIFAR10, FASHION_MNIST, MNIST
 from diffusion_jax.data.sets.real.raw import RemoteFile
 from diffusion_jax.errors import UserError
+from diffusion_jax.networks.tokenizers import Words
 from tests.data.raw_files import (
     archive,
     assert_nothing_half_written,
@@ -37,7 +38,7 @@ def test_fashion_mnist_from_a_folder(tmp_path):
         assert example["label"] == k and (inside == 21 * k).all()
         assert example["image"].sum() == inside.sum()  # the border is black
         assert caption_of(example) == data.prompts[k]
-        data.tokenizer.encode(caption_of(example))
+        Words().fit(data.captions).encode(caption_of(example))
     assert data.prompts[9] == "a picture of an ankle boot"
     assert data.class_names[9] == "ankle boot"
 

@@ -21,7 +21,7 @@ def tiny(folder: Path) -> ConfigDict:
     config.run_dir = str(folder)
     config.data = "shapes(size=12, count=64, test_count=32)"
     config.network = "unet(channels=(8,), blocks=1, patch=2, attention=())"
-    config.text = "transformer(width=8, layers=1, heads=1)"
+    config.conditioner = "transformer(width=8, layers=1, heads=1)"
     config.training.steps = 2
     config.training.batch_size = 8
     config.sampling.solvers = ("dpmpp_2m", "ddim(eta=1.0)", "dpm_solver_adaptive")

@@ -62,7 +62,7 @@ def test_with_a_run_its_network_denoises(out: Path, tmp_path: Path) -> None:
     config = tiny()
     config.run_dir = str(tmp_path / "run")
     config.network = "dit(patch=4, width=16, depth=1, heads=1)"
-    config.text = "transformer(width=8, layers=1, heads=1)"
+    config.conditioner = "transformer(width=8, layers=1, heads=1)"
     config.arms = ConfigDict({"first": {}, "flow": {"schedule": "rectified_flow"}})
     config.training.steps, config.training.batch_size = 2, 8
     train(config, Progress())

@@ -34,7 +34,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> ConfigDict:
     config.run_dir = str(tmp_path_factory.mktemp("sample") / "run")
     config.data = "shapes(level='one', size=12)"
     config.network = "dit(patch=4, width=16, depth=1, heads=1)"
-    config.text = "transformer(width=8, layers=1, heads=1)"
+    config.conditioner = "transformer(width=8, layers=1, heads=1)"
     config.arms = ConfigDict({"cosine": {}, "flow": {"schedule": "rectified_flow"}})
     config.training.steps, config.training.batch_size = 2, 8
     config.training.checkpoint_every = 1

@@ -59,7 +59,7 @@ def test_a_mistake_in_a_spec_is_one_line_and_leaves_no_folder(tmp_path: Path) ->
 def test_an_arm_is_added_by_a_field_of_it_unless_its_name_is_a_slip(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     field = "--config.arms.{}.fewstep=shortcut(finest=4)"
-    short = ("--config.text=none", "--config.training.steps=2", f"--config.run_dir={folder}")
+    short = ("--config.conditioner=none", "--config.training.steps=2", f"--config.run_dir={folder}")
     line = mistake(*TRAIN, *short, field.format("cosin"))
     assert line.startswith("Unknown config field --config.arms.cosin.fewstep")
     status, _, err = run(*TRAIN, *short, field.format("short"))
@@ -128,7 +128,7 @@ def test_a_fault_of_the_program_keeps_its_trace() -> None:
 
 def test_it_trains_and_a_run_folder_serves_as_its_config(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    short = ("--config.training.steps=2", "--config.text=none")
+    short = ("--config.training.steps=2", "--config.conditioner=none")
     status, out, err = run(*TRAIN, f"--config.run_dir={folder}", *short)
     assert status == 0 and out == f"Trained 2 steps: {folder}\n"
     assert "Traceback" not in err and "2/2 steps" in err

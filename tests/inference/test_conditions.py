@@ -9,25 +9,29 @@ from PIL import Image
 
 from configs import base
 from diffusion_jax.data.dataset import datasets
-from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.errors import UserError
 from diffusion_jax.inference import measure
-from diffusion_jax.inference.conditions import asked, class_of
+from diffusion_jax.inference.conditions import asked, nothing
 from diffusion_jax.inference.generate import Path
 from diffusion_jax.metrics.real import captioned_pictures
+from diffusion_jax.networks.conditioners import conditioners
+from diffusion_jax.networks.conditioners.class_label import class_of
 from diffusion_jax.networks.score_network import build
+from diffusion_jax.networks.tokenizers import Words
 from diffusion_jax.process.level import Level
 from diffusion_jax.runs.progress import Progress
-from diffusion_jax.runs.run import DataFacts
 from diffusion_jax.training.arms import make_arms
+from diffusion_jax.training.conditioning import data_facts
 from diffusion_jax.training.trained import TrainedArm
 
 NAMES = ("benign", "cat", "T-shirt", "hot dog", "dog", "straße")
-FACTS = DataFacts(Tokenizer.of(["slide one", "a slide"]), (8, 8, 3), NAMES)
-LABELS, WORDS, NOTHING = (
-    build("mlp(width=8, depth=1)", text, vocabulary_size=9, num_classes=6)
-    for text in ("label(width=8)", "transformer(width=8, layers=1, heads=2)", "none")
+READER = Words().fit(["slide one", "a slide"])
+STATES = {"tokens": READER.state(), "label": list(NAMES)}
+LABELS, WORDS = (
+    build("mlp(width=8, depth=1)", conditioners.make(spec).restored(STATES))
+    for spec in ("label(width=8)", "transformer(width=8, layers=1, heads=2)")
 )
+NOTHING = build("mlp(width=8, depth=1)")
 
 
 @pytest.mark.parametrize(
@@ -47,14 +51,15 @@ def test_a_prompt_names_a_class_or_none(prompt, name):
 
 
 def test_prompts_are_told_to_those_that_read_them():
-    found = asked(FACTS, ["benign", "a dog", ""], [LABELS])
-    assert found["label"].tolist() == [0, 4, -1] and not found["tokens"].any()
-    found = asked(FACTS, ["a slide"], [WORDS])
-    assert found["label"].tolist() == [-1]
-    assert found["tokens"].tolist() == [FACTS.tokenizer.encode("a slide").tolist()]
-    found = asked(FACTS, ["slide one", ""], [LABELS, WORDS], label="cat")
+    found = asked([LABELS], ["benign", "a dog", ""])
+    assert found.keys() == {"label"} and found["label"].tolist() == [0, 4, -1]
+    found = asked([WORDS], ["a slide"])
+    assert found.keys() == {"tokens"}
+    assert found["tokens"].tolist() == [READER.encode("a slide").tolist()]
+    found = asked([LABELS, WORDS], ["slide one", ""], class_name="cat")
     assert found["label"].tolist() == [1, 1] and found["tokens"].any(1).tolist() == [True, False]
-    assert asked(FACTS, [""], [NOTHING])["label"].tolist() == [-1]
+    assert asked([NOTHING], [""]) == {}
+    assert nothing([LABELS, WORDS])["label"].tolist() == [-1]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +76,7 @@ def test_prompts_are_told_to_those_that_read_them():
 )
 def test_what_cannot_be_asked_for(prompts, networks, label, message):
     with pytest.raises(UserError, match=message):
-        asked(FACTS, prompts, networks, label)
+        asked(networks, prompts, label)
 
 
 def test_samples_are_asked_for_with_the_labels_of_the_test_pictures(tmp_path, monkeypatch):
@@ -83,7 +88,7 @@ def test_samples_are_asked_for_with_the_labels_of_the_test_pictures(tmp_path, mo
     (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
     config = base.get_config()
     config.data = f"folder(path={str(tmp_path)!r}, size=8, channels=1, held_out=0.5)"
-    config.network, config.text = "mlp(width=8, depth=1)", "label(width=8)"
+    config.network, config.conditioner = "mlp(width=8, depth=1)", "label(width=8)"
     config.sampling.count = config.sampling.headline_count = 16
     data = datasets.make(config.data)
     told = []
@@ -94,7 +99,9 @@ def test_samples_are_asked_for_with_the_labels_of_the_test_pictures(tmp_path, mo
         return nothing[0], Path(Level(jnp.ones(1), jnp.zeros(1)), nothing, nothing)
 
     monkeypatch.setattr(measure, "generate", generate)
-    arms = {n: TrainedArm(arm, {}, 0) for n, arm in make_arms(config, DataFacts.of(data)).items()}
+    arms = {
+        n: TrainedArm(arm, {}, 0) for n, arm in make_arms(config, data_facts(config, data)).items()
+    }
     list(measure.measure(measure.Plan.make(config), arms, data, Progress(quiet=True)))
     assert told == [[example["label"] for example in captioned_pictures(data, 16)]]
     assert set(told[0]) == {0, 1}

@@ -7,7 +7,6 @@ import pytest
 
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.memory import ArraySource
-from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.metrics import real as real_pictures
 from diffusion_jax.metrics.memory import metric_memory
 from diffusion_jax.metrics.quality import metrics, quality
@@ -22,7 +21,7 @@ def data_of(train: int) -> Dataset:
         pictures = np.random.default_rng(count).integers(0, 256, shape, dtype=np.uint8)
         return ArraySource(pictures, np.zeros(count, np.int64), ["a"] * count)
 
-    words, shape = Tokenizer.of(["a"]), (SIZE, SIZE, 3)
+    words, shape = ("a",), (SIZE, SIZE, 3)
     return Dataset("made", source(train), shape, source(300), ("p",), words, ("a",))
 
 

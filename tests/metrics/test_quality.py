@@ -7,7 +7,6 @@ import pytest
 
 from diffusion_jax.data.dataset import Dataset, datasets
 from diffusion_jax.data.memory import ArraySource
-from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.errors import UserError
 from diffusion_jax.metrics.features import feature_maps
 from diffusion_jax.metrics.measurement import NotMeasured
@@ -62,7 +61,7 @@ def data_of(train: np.ndarray, test: np.ndarray) -> Dataset:
         count = len(pictures)
         return ArraySource(pictures, np.zeros(count, np.int64), ["a"] * count)
 
-    words = Tokenizer.of(["a"])
+    words = ("a",)
     return Dataset("made", source(train), train.shape[1:], source(test), ("p",), words, ("a",))
 
 

@@ -4,14 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from diffusion_jax.networks.conditioners import ClassLabel, TextTransformer
 from diffusion_jax.networks.initialise import initialise
 from diffusion_jax.networks.score_network import build, drop_condition
-from diffusion_jax.networks.text import LabelEncoder, TextEncoder
 from tests.networks.random_parameters import quick_jit, random_parameters
 
 
 def test_context_marks_words_and_not_padding():
-    encoder = TextEncoder(vocabulary_size=7, width=8)
+    encoder = TextTransformer(vocabulary_size=7, width=8)
     tokens = jnp.array([[3, 5, 0], [0, 0, 0]])
     variables = random_parameters(encoder, {"tokens": tokens})
     context = quick_jit(encoder.apply)(variables, {"tokens": tokens})
@@ -34,7 +34,7 @@ def test_words_start_out_distinct():
 
 
 def test_no_label_has_a_vector_of_its_own():
-    encoder = LabelEncoder(num_classes=3, width=4)
+    encoder = ClassLabel(num_classes=3, width=4)
     labels = jnp.array([0, 1, 2, -1])
     variables = random_parameters(encoder, {"label": labels})
     context = encoder.apply(variables, {"label": labels})
@@ -44,7 +44,7 @@ def test_no_label_has_a_vector_of_its_own():
 
 def test_null_of_every_kind_of_condition():
     condition = {"tokens": jnp.array([[3, 5], [1, 2]]), "label": jnp.array([4, 0])}
-    words, classes = TextEncoder(vocabulary_size=7, width=8), LabelEncoder(num_classes=5)
+    words, classes = TextTransformer(vocabulary_size=7, width=8), ClassLabel(num_classes=5)
     null = classes.null(words.null(condition))
     assert null["tokens"].tolist() == [[0, 0], [0, 0]] and null["label"].tolist() == [-1, -1]
     dropped = drop_condition(jnp.array([True, False]), condition, null)

@@ -146,7 +146,7 @@ def test_a_deep_file_is_told_in_a_line(tmp_path: Path, depth: int, ends: tuple[s
             ("time_sampler",),
             "brings its own",
         ),
-        ({"text": "none"}, ("training.caption_dropout",), "no arm reads captions"),
+        ({"conditioner": "none"}, ("training.caption_dropout",), "no arm reads captions"),
     ],
 )
 def test_a_field_that_no_arm_uses_is_refused(

@@ -11,13 +11,15 @@ from ml_collections import ConfigDict
 from diffusion_jax import files
 from diffusion_jax.data.dataset import datasets
 from diffusion_jax.errors import UserError
+from diffusion_jax.networks.conditioners import ClassLabel, TextTransformer
 from diffusion_jax.runs.run import DataFacts, Run, is_run
 from experiments.config_files import load_config
 
 
 @pytest.fixture
 def facts() -> DataFacts:
-    return DataFacts.of(datasets.make("points()"))
+    data = datasets.make("points()")
+    return DataFacts.of(data, [TextTransformer().fit(data), ClassLabel().fit(data)])
 
 
 def test_a_run_folder_holds_all_that_the_run_depended_on(
@@ -61,7 +63,7 @@ def test_another_training_is_refused(
 def test_changed_data_is_refused(config: ConfigDict, facts: DataFacts) -> None:
     Run.create(config, facts)
     with pytest.raises(UserError, match="the data set has changed"):
-        Run.create(config, DataFacts(facts.tokenizer, (7,), facts.class_names))
+        Run.create(config, dataclasses.replace(facts, shape=(7,)))
 
 
 def test_a_folder_with_other_things_is_left_alone(config: ConfigDict, facts: DataFacts) -> None:
@@ -90,11 +92,11 @@ def test_a_start_that_was_cut_off_is_no_obstacle(config: ConfigDict, facts: Data
     [
         ("config.json", "{", "config.json is damaged"),
         ("data.json", "{}", "data.json is damaged"),
-        ("data.json", '{"shape": ["a"], "class_names": []}', "data.json is damaged"),
-        ("tokenizer.json", "[]", "not a saved tokenizer"),
+        ("data.json", '{"shape": ["a"]}', "data.json is damaged"),
+        ("conditions.json", "[]", "conditions.json is damaged"),
         ("config.json", "[]", "config.json is damaged"),
         ("config.json", None, "not a run folder"),
-        ("tokenizer.json", None, "tokenizer.json is damaged"),
+        ("conditions.json", None, "conditions.json is damaged"),
     ],
 )
 def test_damage_is_named(
@@ -109,7 +111,9 @@ def test_damage_is_named(
         Run.load(folder)
 
 
-@pytest.mark.parametrize("name", ["config.json", "data.json", "tokenizer.json", "environment.json"])
+@pytest.mark.parametrize(
+    "name", ["config.json", "data.json", "conditions.json", "environment.json"]
+)
 def test_no_flipped_bit_changes_what_a_run_folder_says(
     config: ConfigDict, facts: DataFacts, name: str
 ) -> None:
@@ -188,7 +192,7 @@ def test_runs_that_are_older_than_the_split_by_pictures_keep_theirs(
     folder = Run.create(config, seen).folder
     assert Run.load(folder).config.data == before
     told = json.loads((folder / "data.json").read_text())
-    older = {name: told[name] for name in ("shape", "class_names")}
+    older = {name: told[name] for name in ("shape",)}
     (folder / "data.json").write_text(json.dumps(older))
     assert Run.load(folder).config.data == kept
     with pytest.raises(UserError, match=r"data = .*split='captions'.*, not .*\(path='pictures'\)"):
@@ -196,3 +200,21 @@ def test_runs_that_are_older_than_the_split_by_pictures_keep_theirs(
     config.data = kept
     Run.create(config, seen)
     assert Run.load(folder).config.data == kept
+
+
+def test_folders_in_which_words_had_a_file_of_their_own_are_read(
+    config: ConfigDict, facts: DataFacts
+) -> None:
+    folder = Run.create(config, facts).folder
+    words, names = facts.states["tokens"], facts.states["label"]
+    (folder / "conditions.json").unlink()
+    (folder / "tokenizer.json").write_text(json.dumps(words))
+    (folder / "data.json").write_text(json.dumps({"shape": facts.shape, "class_names": names}))
+    assert Run.load(folder).facts == facts
+    # An arm that reads classes alone goes on there.
+    only = dataclasses.replace(facts, states={"label": names})
+    assert Run.create(config, only).facts == Run.load(folder).facts == only
+    (folder / "conditions.json").unlink()
+    (folder / "tokenizer.json").write_text("[]")
+    with pytest.raises(UserError, match="tokenizer.json is damaged"):
+        Run.load(folder)

@@ -10,7 +10,7 @@ def get_config() -> ConfigDict:
     config = shapes.get_config()
     config.data = "shapes(size=12, count=64, test_count=32)"
     config.network = "dit(width=8, depth=1, heads=1, patch=6)"
-    config.text = "label(width=8)"
+    config.conditioner = "label(width=8)"
     config.training.steps = 12
     config.training.batch_size = 8
     config.training.checkpoint_every = 4

@@ -16,7 +16,7 @@ __all__ = ["points"]
 def config(tmp_path: Path) -> ConfigDict:
     """Two arms on vectors, without captions, in a folder of its own."""
     config = points_config.get_config()
-    config.text = "none"
+    config.conditioner = "none"
     config.run_dir = str(tmp_path / "run")
     return config
 

@@ -7,7 +7,6 @@ import numpy as np
 
 from diffusion_jax.data.dataset import Dataset, datasets
 from diffusion_jax.data.example import Example, to_unit
-from diffusion_jax.data.tokenizer import Tokenizer
 
 NAMES = ("low", "high")
 FEATURES = 6
@@ -40,6 +39,6 @@ def points(count: int = 100) -> Dataset:
         test=Points(10),
         shape=(FEATURES,),
         class_names=NAMES,
-        tokenizer=Tokenizer.of(NAMES),
+        captions=NAMES,
         prompts=NAMES,
     )

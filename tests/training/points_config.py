@@ -9,7 +9,7 @@ def get_config() -> ConfigDict:
     config = get_base()
     config.data = "points()"
     config.network = "mlp(width=8, depth=1)"
-    config.text = "transformer(width=8, layers=1, heads=1)"
+    config.conditioner = "transformer(width=8, layers=1, heads=1)"
     config.optimizer = "adam(learning_rate=1e-2, warmup=3, decay='cosine', clip=1.0)"
     config.arms.cosine = {"schedule": "cosine"}
     config.arms.edm = {"schedule": "edm", "time_sampler": "log_normal"}

@@ -47,7 +47,7 @@ def _one_device() -> Iterator[None]:
 
 def config(folder: Path, **arms: dict[str, str]) -> ConfigDict:
     made = points_config.get_config()
-    made.run_dir, made.text = str(folder), "none"
+    made.run_dir, made.conditioner = str(folder), "none"
     made.arms = ConfigDict(arms)
     made.training.checkpoint_every = made.training.steps
     return made
@@ -182,9 +182,9 @@ def test_a_guided_teacher_teaches_something_else(teacher: str, tmp_path: Path) -
     guided.teacher_guidance = "classifier_free(scale=3.0)"
     # The teacher above reads no captions.
     for each in (plain, guided):
-        each.text = "label(width=8)"
+        each.conditioner = "label(width=8)"
     reader = config(tmp_path / "reader", edm={"schedule": "edm"})
-    reader.text, reader.optimizer = "label(width=8)", "adam(learning_rate=3e-2)"
+    reader.conditioner, reader.optimizer = "label(width=8)", "adam(learning_rate=3e-2)"
     where = str(train(reader).folder)
     plain.teacher = guided.teacher = where
     one, two = (parameters(train(each).folder)["few"] for each in (plain, guided))

@@ -78,7 +78,7 @@ def test_devices_and_microbatches_do_not_matter(
     config: ConfigDict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config.arms = ConfigDict()
-    config.text = "label(width=8)"
+    config.conditioner = "label(width=8)"
     config.training.steps = 2
     one = load_arms(trained(config))["cosine"]
     parts = {"run_dir": str(tmp_path / "parts"), "training.microbatches": 2}

@@ -30,7 +30,7 @@ LEARNED = solvers.make("ancestral(variance=learned)")
 
 def config(folder: Path, **arms: dict[str, str]) -> ConfigDict:
     made = points_config.get_config()
-    made.run_dir, made.text = str(folder), "none"
+    made.run_dir, made.conditioner = str(folder), "none"
     made.schedule, made.time_sampler = "ddpm_linear(steps=50)", "discrete(steps=50)"
     made.prediction = "epsilon"
     made.arms = ConfigDict(arms)

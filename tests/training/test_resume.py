@@ -18,7 +18,7 @@ from tests.training.commands import TRAIN, finish, run, start
 
 __all__ = ["points"]
 
-LONG = ("--config.text=none", "--config.training.steps=120")
+LONG = ("--config.conditioner=none", "--config.training.steps=120")
 OFTEN = ("--config.training.checkpoint_every=6", "--config.training.log_every=7")
 
 
@@ -64,7 +64,7 @@ def test_killed_and_stopped_at_random_moments_a_run_ends_with_the_same_bits(
 
 @pytest.mark.usefixtures("one_device")
 def test_two_processes_are_one(config: ConfigDict, tmp_path: Path) -> None:
-    config.text = "transformer(width=8, layers=1, heads=1)"
+    config.conditioner = "transformer(width=8, layers=1, heads=1)"
     config.training.steps = 5
     one, two = train(config).folder, tmp_path / "two"
     words = (*TRAIN, "--config.training.steps=5", f"--config.run_dir={two}")

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("one_device")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a few steps."""
     config = get_config()
-    config.text = "none"
+    config.conditioner = "none"
     config.training.steps = 4
     config.optimizer = "adam(learning_rate=1e-2)"
     config.run_dir = str(tmp_path_factory.mktemp("source") / "run")

@@ -15,9 +15,9 @@ from diffusion_jax.data.example import Example
 from diffusion_jax.data.sets.folder.metadata import FILE, Entry, read_metadata
 from diffusion_jax.data.sets.folder.pictures import MODES, read_pictures
 from diffusion_jax.data.sets.folder.split import by_pictures, picture_keys, rank
-from diffusion_jax.data.tokenizer import Tokenizer, split_words
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.files import user_path
+from diffusion_jax.words import split_words
 
 LARGEST = 4096
 PICTURES, CAPTIONS = "pictures", "captions"
@@ -77,7 +77,7 @@ def folder(
         test=Side(files, True),
         shape=(size, size, channels),
         class_names=files.class_names,
-        tokenizer=Tokenizer.of(captions),
+        captions=captions,
         prompts=unseen or captions,
         held_out_captions=unseen,
     )

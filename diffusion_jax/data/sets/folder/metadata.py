@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from diffusion_jax.data.tokenizer import split_words
 from diffusion_jax.errors import UserError
+from diffusion_jax.words import split_words
 
 FILE = "metadata.jsonl"
 CAPTION = ("text", "caption")  # the names under which a caption is found

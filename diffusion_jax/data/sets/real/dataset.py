@@ -6,7 +6,6 @@ from diffusion_jax.data.dataset import Dataset, datasets
 from diffusion_jax.data.memory import ArraySource, MemorySource
 from diffusion_jax.data.sets.real.published import CIFAR10, FASHION_MNIST, MNIST
 from diffusion_jax.data.sets.real.raw import RawSet
-from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import user_path
 
@@ -85,6 +84,6 @@ def _labelled(raw: RawSet, data_dir: str, manual_dir: str | None, size: int) -> 
         test=source("test"),
         shape=(size, size, raw.shape[2]),
         class_names=tuple(phrase.split(" ", 1)[-1] for phrase in raw.phrases),
-        tokenizer=Tokenizer.of(captions),
+        captions=captions,
         prompts=captions,
     )

@@ -5,7 +5,6 @@ from diffusion_jax.data.sets.shapes.captions import write
 from diffusion_jax.data.sets.shapes.checker import check
 from diffusion_jax.data.sets.shapes.scene import SHAPES, is_held_out, open_ended, scenes
 from diffusion_jax.data.sets.shapes.source import ShapesSource
-from diffusion_jax.data.tokenizer import Tokenizer
 from diffusion_jax.errors import UserError
 
 SMALLEST = 12
@@ -51,7 +50,7 @@ def shapes(
         test=ShapesSource(unseen, test_count, size, 2 * seed + 1),
         shape=(size, size, 3),
         class_names=SHAPES,
-        tokenizer=Tokenizer.of(map(write, [*everything, *map(open_ended, everything)])),
+        captions=tuple(map(write, [*everything, *map(open_ended, everything)])),
         prompts=_mixed(held_out),
         held_out_captions=held_out,
         check=check,

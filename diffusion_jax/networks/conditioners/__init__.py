@@ -1,0 +1,25 @@
+"""Conditioners: what networks are asked for, from examples and prompts to tokens and vectors.
+
+A member is a file here; see `base.Conditioner` for what it must know.
+"""
+
+from diffusion_jax.networks.conditioners.base import Conditioner, Context, conditioners
+from diffusion_jax.networks.conditioners.class_label import ClassLabel
+from diffusion_jax.networks.conditioners.features import Features
+from diffusion_jax.networks.conditioners.image import ImageChannels
+from diffusion_jax.networks.conditioners.several import Several
+from diffusion_jax.networks.conditioners.transformer import TextTransformer
+from diffusion_jax.registry import import_members
+
+import_members(__name__, __path__)
+
+__all__ = [
+    "ClassLabel",
+    "Conditioner",
+    "Context",
+    "Features",
+    "ImageChannels",
+    "Several",
+    "TextTransformer",
+    "conditioners",
+]

@@ -1,0 +1,179 @@
+"""Conditioners: from examples and prompts to what a network is told."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.networks.conditioners import Several, conditioners
+from diffusion_jax.networks.conditioners.base import check_agreement
+from diffusion_jax.networks.score_network import ScoreNetwork, build, drop_condition
+from tests.networks.random_parameters import quick_jit, random_parameters
+
+
+@dataclasses.dataclass(frozen=True)
+class Birds:
+    """Three examples that have all that any conditioner reads."""
+
+    name: str = "birds"
+    class_names: tuple[str, ...] = ("robin", "wren")
+    captions: tuple[str, ...] = ("a red bird", "a small bird", "nothing much")
+
+    @property
+    def train(self) -> list[dict]:
+        rows = np.random.default_rng(0).normal(size=(3, 4, 6)).astype(np.float32)
+        rows[0, 2:] = 0  # padding
+        low = np.random.default_rng(1).integers(0, 256, (3, 2, 2, 3), np.uint8)
+        return [
+            {"captions": (self.captions[k],), "label": (0, 1, -1)[k], "t5": rows[k], "low": low[k]}
+            for k in range(3)
+        ]
+
+
+BIRDS = Birds()
+SPECS = {
+    "label": "label(width=8)",
+    "transformer": "transformer(width=8, layers=1, heads=2)",
+    "features": "features(key='t5', width=8)",
+    "image": "image(key='low', width=8)",
+    "several": "several(parts=(label(width=4), transformer(width=8), features(key='t5'), "
+    "image(key='low')), width=8)",
+}
+X, C_NOISE = jax.random.normal(jax.random.key(0), (3, 4, 4, 2)), jnp.linspace(-1.0, 1.0, 3)
+
+
+def fitted(name):
+    return conditioners.make(SPECS[name]).fit(BIRDS)
+
+
+def network_of(name, backbone="unet(channels=(8,), blocks=1, attention=(0,), head_width=8)"):
+    """A network with random parameters, as a function of x and the condition."""
+    network = build(backbone, fitted(name))
+    rows = {key: jnp.asarray(v) for key, v in network.conditioner.encode(BIRDS.train).items()}
+    variables = random_parameters(network, X, C_NOISE, rows)
+    return network, rows, quick_jit(lambda x, given: network.apply(variables, x, C_NOISE, given))
+
+
+def test_every_member_is_tested():
+    assert set(SPECS) == set(conditioners)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_what_was_learnt_is_read_back(name):
+    made = fitted(name)
+    saved = json.loads(json.dumps(made.state()))
+    assert set(saved) == set(made.keys)
+    assert conditioners.make(SPECS[name]).restored(saved) == made
+    with pytest.raises(UserError, match="was not fit"):
+        conditioners.make(SPECS[name]).restored({})
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_network_hears_every_row_and_nothing_of_dropped_ones(name):
+    network, rows, apply = network_of(name)
+    assert set(rows) == set(network.keys) == set(network.nothing())
+    given = apply(X, rows)
+    assert given.shape == X.shape
+    null = network.null(rows)
+    dropped = drop_condition(jnp.array([False, True, False]), rows, null)
+    found, nothing = apply(X, dropped), apply(X, null)
+    np.testing.assert_allclose(found[1], nothing[1], atol=1e-6)
+    np.testing.assert_allclose(found[0], given[0], atol=1e-6)
+    assert jnp.abs(given[:2] - nothing[:2]).max(axis=(1, 2, 3)).min() > 1e-3
+    # What says nothing is what a user who asks for nothing gets.
+    silent = {key: np.repeat(value, 3, axis=0) for key, value in network.nothing().items()}
+    np.testing.assert_allclose(apply(X, silent), nothing, atol=1e-6)
+
+
+def test_padding_of_features_is_not_seen():
+    made = fitted("features")
+    rows = made.encode(BIRDS.train)
+    longer = {"t5": np.pad(rows["t5"], ((0, 0), (0, 3), (0, 0)))}
+    variables = random_parameters(made, rows)
+    short, long = (made.apply(variables, each) for each in (rows, longer))
+    np.testing.assert_allclose(short.pooled, long.pooled, atol=1e-6)
+    assert short.mask[0].tolist() == [True, True, True, False, False]
+    assert long.mask.sum() == short.mask.sum()
+
+
+def test_a_picture_is_seen_where_it_is():
+    """A convolution without attention sees the condition's pixels beside those of x."""
+    network, _, apply = network_of("image", "unet(channels=(8,), blocks=1, attention=())")
+    low = np.zeros((3, 4, 4, 3), np.float32)
+    moved = low.copy()
+    moved[:, 0, 0] = 1
+    changed = jnp.abs(apply(X, {"low": moved}) - apply(X, {"low": low}))
+    assert changed[:, 0, 0].min() > 0 and network.conditioner.encode(BIRDS.train)["low"].max() <= 1
+
+
+@pytest.mark.parametrize("backbone", ["mlp(width=8, depth=1)", "dit(patch=2, width=8, heads=2)"])
+def test_a_told_variance_keeps_its_place_beside_a_picture(backbone):
+    """Channels of the prediction and of the variance are those of x, however many it sees."""
+    if backbone.startswith("mlp"):
+        made, x = conditioners.make("features(key='t5', width=8)").fit(BIRDS), jnp.zeros((3, 5))
+    else:
+        made, x = fitted("image"), X
+    network = build(backbone, made, variance="log")
+    shape = jax.eval_shape(
+        network.init_with_output, jax.random.key(0), x, C_NOISE, made.encode(BIRDS.train)
+    )[0].shape
+    assert shape == (*x.shape[:-1], 2 * x.shape[-1])
+
+
+def test_several_ask_those_that_hear():
+    made = fitted("several")
+    assert made.answers == ("prompt", "class name") and not made.mirrors
+    found = made.ask(["a red bird"], class_name="wren")
+    assert found["label"].tolist() == [1] and found["tokens"].any() and not found["t5"].any()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: conditioners.make("several"), "needs parts"),
+        (lambda: conditioners.make("several(parts=(label, label))"), "two of its parts read"),
+        (lambda: conditioners.make("several(parts=(labels,))"), "Did you mean 'label'"),
+        (lambda: fitted("features").ask(["a bird"]), "says nothing to the conditioner"),
+        (lambda: fitted("features").encode([{"t5": np.ones((2, 6))}]), "pad with zeros"),
+        (lambda: conditioners.make("features(key='no')").fit(BIRDS), "do not have"),
+        (lambda: conditioners.make("image(key='t5')").fit(BIRDS), "a picture of shape"),
+        (
+            lambda: conditioners.make("label").fit(dataclasses.replace(BIRDS, class_names=())),
+            "has no classes",
+        ),
+        (
+            lambda: check_agreement(
+                {
+                    "arm 'a'": fitted("transformer"),
+                    "arm 'b'": conditioners.make("transformer(tokenizer=byte_pairs(size=300))").fit(
+                        BIRDS
+                    ),
+                }
+            ),
+            "arm 'a' and arm 'b' read 'tokens' in two different ways",
+        ),
+    ],
+)
+def test_refusals(make, message):
+    with pytest.raises(UserError, match=message) as error:
+        make()
+    assert "\n" not in str(error.value)
+
+
+def test_conditioners_that_read_different_keys_agree():
+    check_agreement({name: fitted(name) for name in SPECS})
+
+
+def test_a_conditioner_of_ones_own():
+    """Anything with the methods of one works, from Python alone, without being registered."""
+    own = Several((conditioners.make("label(width=4)"), conditioners.make("features(key='t5')")), 4)
+    network = ScoreNetwork(build("mlp(width=8, depth=1)").backbone, own.fit(BIRDS))
+    rows = network.conditioner.encode(BIRDS.train)
+    x = jnp.ones((3, 2))
+    assert jax.eval_shape(network.init_with_output, jax.random.key(0), x, C_NOISE, rows)[
+        0
+    ].shape == (3, 2)
