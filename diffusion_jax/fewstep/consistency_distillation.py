@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 from diffusion_jax.errors import UserError, ordered, positive, within
 from diffusion_jax.fewstep.base import Networks, fewstep, like, square
 from diffusion_jax.fewstep.edm_time import EDMTime, on_karras_grid
+from diffusion_jax.process.denoiser import as_denoiser
 from diffusion_jax.process.level import Level
 from diffusion_jax.sampling.each import each
 from diffusion_jax.sampling.grids import Nodes
@@ -96,7 +97,7 @@ def along_the_flow(
         nodes = Nodes(time, Level(one, time), Level(zero, one))
         state = solver.init(x[None], nodes)
         draws = lambda k: jnp.zeros_like(x[None])  # noqa: E731
-        denoise = lambda x, level: teacher_of_one((x[0], level))[None]  # noqa: E731
+        denoise = as_denoiser(lambda x, level, condition: teacher_of_one((x[0], level))[None])
         return solver.step(state, nodes[0], nodes[1], denoise, draws).x[0]
 
     return jax.vmap(one)(x, start, end)

@@ -1,25 +1,20 @@
 """A network that was trained for few steps, as a denoiser that knows where a step ends."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.fewstep.base import FewStep, Network, like
+from diffusion_jax.process.denoiser import Denoiser
+from diffusion_jax.process.denoiser import Network as ScoreNetwork
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import X0, Coefficients
-from diffusion_jax.sampling.denoisers import JumpDenoiser
 from diffusion_jax.sampling.integrate import scale
 from diffusion_jax.struct import pytree
 
-# (x (batch, ...), c_noise (batch,) or (batch, 2), condition) → output (batch, ...)
-Labelled = Callable[
-    [Float[Array, "batch ..."], Float[Array, "batch *numbers"], Any], Float[Array, "batch ..."]
-]
 
-
-def told(objective: FewStep, network: Labelled, condition: Any = None) -> Network:
+def told(objective: FewStep, network: ScoreNetwork, condition: Any = None) -> Network:
     """The function of two times that a score network is.
 
     It is told the time, and, if the objective tells the end, how far it is to there.
@@ -41,32 +36,32 @@ def told(objective: FewStep, network: Labelled, condition: Any = None) -> Networ
     return call
 
 
-def jump_denoiser(objective: FewStep, network: Labelled) -> JumpDenoiser:
-    """The denoiser that a trained network is, at the levels of any process.
+def fewstep_denoiser(objective: FewStep, network: ScoreNetwork) -> Denoiser:
+    """The denoiser that a trained network is, at the levels of any process; it knows the end.
 
     Args:
         objective: that it was trained with.
         network: (x, c_noise, condition) → output.
 
     >>> from diffusion_jax.fewstep.shortcut import Shortcut
-    >>> denoise = jump_denoiser(Shortcut(), lambda x, c_noise, condition: 0 * x + 1)
+    >>> denoise = fewstep_denoiser(Shortcut(), lambda x, c_noise, condition: 0 * x + 1)
     >>> levels = Level(jnp.array([0.0, 0.5, 1.0]), jnp.array([1.0, 0.5, 0.0]))
     >>> start, half, data = (Level(levels.alpha[i], levels.sigma[i]) for i in range(3))
-    >>> denoise.estimate(jnp.ones((1, 2)), half, data, None).tolist()
+    >>> denoise(jnp.ones((1, 2)), half, end=data).tolist()
     [[0.5, 0.5]]
     """
     path = objective.schedule
 
     def estimate(
-        x: Float[Array, "batch ..."], here: Level, there: Level, condition: Any
+        x: Float[Array, "batch ..."], here: Level, condition: Any, end: Level | None
     ) -> Float[Array, "batch ..."]:
-        batch = (x.shape[0],)
-        time, end = (jnp.broadcast_to(path.time(each.log_snr), batch) for each in (here, there))
+        batch, there = (x.shape[0],), here if end is None else end
+        time, stop = (jnp.broadcast_to(path.time(each.log_snr), batch) for each in (here, there))
         # At the same log-SNR, processes differ in the scale of x alone.
         own = like(scale(path.level(time)) / scale(here), x) * x
-        return objective.estimate(told(objective, network, condition), own, time, end)
+        return objective.estimate(told(objective, network, condition), own, time, stop)
 
-    return JumpDenoiser(objective.denoises, estimate)
+    return Denoiser(estimate, knows_end=True, denoises=objective.denoises)
 
 
 @pytree
@@ -92,6 +87,6 @@ class FewStepPrediction:
         """Those of x_0."""
         return X0().coefficients(level)
 
-    def denoiser(self, network: Labelled) -> JumpDenoiser:
-        """See `jump_denoiser`."""
-        return jump_denoiser(self.objective, network)
+    def denoiser(self, network: ScoreNetwork) -> Denoiser:
+        """See `fewstep_denoiser`."""
+        return fewstep_denoiser(self.objective, network)

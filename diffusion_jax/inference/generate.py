@@ -12,9 +12,9 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.networks.attention import perturbed
 from diffusion_jax.networks.denoiser import NetworkDenoiser
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork
+from diffusion_jax.process.denoiser import Denoiser
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import Prediction
-from diffusion_jax.sampling.denoisers import Denoiser, JumpDenoiser, VarianceDenoiser
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.guidance import Course, Guidance
 from diffusion_jax.sampling.inverse import Posterior
@@ -80,26 +80,16 @@ class Sampler:
     ) -> Denoiser:
         """The guided denoiser that parameters trained with `prediction` are, for one run."""
         network = NetworkDenoiser(self.network, params, prediction, self.sigma_data)
-        own = network.denoiser()
+        denoise = network.denoiser()
         guide = self.guide.denoiser() if self.guide else None
         without = self.guidance.perturbs
         if without is not None:
             guide = dataclasses.replace(network, without=without).denoiser()
-
-        def steer(denoise: Denoiser, guide: Denoiser | None = None) -> Denoiser:
-            if condition or guide:  # without a condition only another network can guide
-                denoise = self.guidance(denoise, self.network.null(condition), course, guide)
-            if self.posterior:
-                denoise = self.posterior.denoiser(denoise, course)
-            return thresholded(denoise, self.threshold)
-
-        if isinstance(own, JumpDenoiser):
-            return own.steered(steer, guide)
-        denoise = steer(own, guide)
-        # A network tells its variance under the condition, whatever then steers its estimate.
-        if isinstance(own, VarianceDenoiser) and denoise is not own:
-            return own.steered(denoise)
-        return denoise
+        if condition or guide:  # without a condition only another network can guide
+            denoise = self.guidance(denoise, self.network.null(condition), course, guide)
+        if self.posterior:
+            denoise = self.posterior.denoiser(denoise, course)
+        return thresholded(denoise, self.threshold)
 
     def of(self, rows: Int[np.ndarray, "rows"]) -> "Sampler":
         """What draws some of the samples: with their rows of the observation."""

@@ -26,12 +26,13 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.networks.denoiser import NetworkDenoiser
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork
 from diffusion_jax.process.bound import BITS
+from diffusion_jax.process.denoiser import OwnDenoiser, from_network
+from diffusion_jax.process.denoiser import denoises as prediction_denoises
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.predictions import Coefficients
 from diffusion_jax.process.schedules import log_snr_range
 from diffusion_jax.sampling.continuous_bound import draw_noise, end_terms, noise_error
-from diffusion_jax.sampling.denoisers import Reads, from_network
 from diffusion_jax.sampling.sample import sample_keys
 from diffusion_jax.struct import Scalar, pytree
 from diffusion_jax.training.trained import TrainedArm
@@ -154,7 +155,7 @@ class HeldOut:
 
 def denoises(objective: Objective) -> bool:
     """Whether an arm estimates noise: a consistency function goes to the data at once."""
-    return not isinstance(objective.prediction, Reads) or objective.prediction.denoises
+    return prediction_denoises(objective.prediction)
 
 
 def check_denoises(name: str, objective: Objective) -> None:
@@ -208,7 +209,7 @@ def held_out(
     condition: Condition = {} if reader is None else {**reader.encode(examples)}
 
     def errors(x0: Array, condition: Condition, keys: Array, log_snr: Array) -> Array:
-        if isinstance(arm.objective.prediction, Reads):
+        if isinstance(arm.objective.prediction, OwnDenoiser):
             return _read_errors(arm.network_denoiser, x0, condition, keys, log_snr)
         told = _own_coefficients(arm.objective, log_snr)
         return _errors(

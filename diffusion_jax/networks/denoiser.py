@@ -7,8 +7,8 @@ from jaxtyping import Array, PyTree
 
 from diffusion_jax.networks.attention import perturbed
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork
+from diffusion_jax.process.denoiser import Denoiser, from_network
 from diffusion_jax.process.predictions import Prediction
-from diffusion_jax.sampling.denoisers import Denoiser, from_network
 from diffusion_jax.struct import Scalar, pytree, static
 
 

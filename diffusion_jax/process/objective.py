@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, Num
 
 from diffusion_jax.errors import UserError, positive
+from diffusion_jax.process.denoiser import Denoiser, from_network
 from diffusion_jax.process.held import SIGMA_DATA, filled
 from diffusion_jax.process.losses import Loss, Squared, losses
 from diffusion_jax.process.posterior import chain_step
@@ -172,6 +173,30 @@ class Objective:
             eps,
             self.loss_function,
         )
+
+    def denoiser(self, network: Network, variance: str | None = None) -> Denoiser:
+        """The denoiser (x, level, condition) → E[x_0 | x] that a network trained with this is.
+
+        Args:
+            network: as it was trained, with its parameters. Of one that returns a pair, as the
+                loss `uncertainty` wants it, the first is the prediction.
+            variance: how to read the variance that it tells in the second half of its channels,
+                "learned" or "learned_range"; None is as the loss function has taught it.
+
+        >>> from diffusion_jax.process.level import Level
+        >>> from diffusion_jax.process.predictions import Epsilon
+        >>> objective = Objective(schedules.make("cosine"), Epsilon())
+        >>> denoise = objective.denoiser(lambda x, c_noise, condition: 0 * x)
+        >>> denoise(jnp.ones((1, 1)), Level(jnp.array(0.5), jnp.array(0.8))).tolist()
+        [[2.0]]
+        """
+
+        def predict(x: Any, c_noise: Any, condition: Any) -> Any:
+            output = network(x, c_noise, condition)
+            return output[0] if isinstance(output, tuple) else output
+
+        told = self.loss_function.variance if variance is None else variance
+        return from_network(predict, self.prediction, self.sigma_data, told)
 
 
 SQUARED = Squared()

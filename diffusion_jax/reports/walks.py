@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from diffusion_jax.inference.generate import check_finite
+from diffusion_jax.process.denoiser import DenoiserLike
 from diffusion_jax.process.schedules import Schedule, log_snr_range
 from diffusion_jax.reports import pictures
 from diffusion_jax.reports.content import Forward, Trajectory
-from diffusion_jax.sampling.denoisers import Denoiser
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.guidance import Course
 from diffusion_jax.sampling.sample import check_start, prior, sample
@@ -51,13 +51,13 @@ def forward(
 
 
 def reverse(
-    denoise: Denoiser,
+    denoise: DenoiserLike,
     solver: Solver,
     nodes: Nodes,
     keys: Key[Array, "count"],
     shape: tuple[int, ...],
     condition: Any = None,
-    steer: Callable[[Denoiser, Course], Denoiser] = lambda denoise, course: denoise,
+    steer: Callable[[DenoiserLike, Course], DenoiserLike] = lambda denoise, course: denoise,
 ) -> Trajectory:
     """Static becoming pictures, with the estimate of the clean picture at each step.
 

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.process.bound import prior_term, step_term
+from diffusion_jax.process.denoiser import DenoiserLike, as_denoiser
 from diffusion_jax.process.losses.base import mean_square
 from diffusion_jax.process.posterior import FIXED, chain_step
 from diffusion_jax.process.schedules import Schedule
-from diffusion_jax.sampling.denoisers import Denoiser, VarianceDenoiser, settled
 from diffusion_jax.struct import pytree
 
 
@@ -36,7 +36,7 @@ class Bound:
 
 
 def variational_bound(
-    denoise: Denoiser,
+    denoise: DenoiserLike,
     schedule: Schedule,
     steps: int,
     x0: Float[Array, "batch ..."],
@@ -57,7 +57,7 @@ def variational_bound(
         x0: pixels of 256 values from -1 to 1.
         noise: k → standard normal draw of the shape of x_0, for the k-th step from the noisy end.
         condition: handed to `denoise`.
-        variance: "small" or "large", or "learned": what a `VarianceDenoiser` tells.
+        variance: "small" or "large", or "learned": what the denoiser tells, if it does.
         approximate: of the decoder, see `process.gaussians.pixel_log_likelihood`.
 
     Source: Ho et al. 2020 (DDPM), eq. 5 and section 3.3.
@@ -70,17 +70,17 @@ def variational_bound(
     >>> bound.terms.shape
     (50, 2)
     """
-    told = settled(denoise, condition)
+    denoiser = as_denoiser(denoise).with_condition(condition)
     times = schedule.t_max * jnp.arange(steps, 0, -1, dtype=x0.dtype) / steps
 
     def term(index: Any) -> tuple[Array, Array]:
         time = jnp.full(x0.shape[:1], times[index])
         level = schedule.level(time)
         x = level.mix(x0, noise(index))
-        if isinstance(told, VarianceDenoiser) and variance not in FIXED:
-            kind, (guess, value) = told.kind, told.estimate(x, level)
+        if denoiser.variance is not None and variance not in FIXED:
+            kind, (guess, value) = denoiser.variance, denoiser.with_moments(x, level)
         else:
-            kind, guess, value = variance, told(x, level), None
+            kind, guess, value = variance, denoiser(x, level), None
         step = chain_step(schedule, time, steps)
         return step_term(step, x, x0, guess, kind, value, approximate), mean_square(guess - x0)
 

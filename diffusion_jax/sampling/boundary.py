@@ -10,9 +10,9 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from diffusion_jax.process.denoiser import Denoiser, DenoiserLike
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import Schedule
-from diffusion_jax.sampling.denoisers import Denoiser
 from diffusion_jax.struct import Scalar
 
 Coefficients = Callable[[Level], tuple[Float[Array, "..."], Float[Array, "..."]]]
@@ -76,7 +76,7 @@ def latent_consistency_scalings(
     return coefficients
 
 
-def with_boundary(function: Denoiser, coefficients: Coefficients) -> Denoiser:
+def with_boundary(function: DenoiserLike, coefficients: Coefficients) -> Denoiser:
     """The consistency function c_skip x + c_out F(x, level, condition).
 
     Args:
@@ -88,9 +88,9 @@ def with_boundary(function: Denoiser, coefficients: Coefficients) -> Denoiser:
     [[1.0, 1.0]]
     """
 
-    def bounded(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Any:
+    def bounded(x: Array, level: Level, condition: Any, end: Level | None) -> Array:
         level = level.like(x)
         c_skip, c_out = coefficients(level)
         return c_skip * x + c_out * function(x, level, condition)
 
-    return bounded
+    return Denoiser(bounded, denoises=False)

@@ -14,14 +14,14 @@ import jax
 from jaxtyping import Array, Float, Key, UInt8
 
 from diffusion_jax.process.bound import prior_term
+from diffusion_jax.process.denoiser import DenoiserLike
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.losses.base import mean_square
 from diffusion_jax.process.pixels import reconstruction
-from diffusion_jax.sampling.denoisers import Denoiser
 
 
 def noise_error(
-    denoise: Denoiser,
+    denoise: DenoiserLike,
     x0: Float[Array, "batch ..."],
     condition: Any,
     eps: Float[Array, "batch ..."],

@@ -6,7 +6,7 @@ from typing import Any
 from jaxtyping import Array, Float, Key
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.sampling.denoisers import Denoiser
+from diffusion_jax.process.denoiser import DenoiserLike
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.sample import prior, sample
 from diffusion_jax.sampling.solvers import Solver
@@ -40,7 +40,7 @@ def last_part(nodes: Nodes, strength: float) -> Nodes:
 
 
 def edit(
-    denoise: Denoiser,
+    denoise: DenoiserLike,
     solver: Solver,
     nodes: Nodes,
     x0: Float[Array, "batch ..."],

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.sampling.denoisers import Denoiser
+from diffusion_jax.process.denoiser import DenoiserLike
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.sample import sample
 from diffusion_jax.sampling.solvers import Solver
@@ -28,7 +28,7 @@ def upwards(nodes: Nodes) -> Nodes:
 
 
 def invert(
-    denoise: Denoiser,
+    denoise: DenoiserLike,
     solver: Solver,
     nodes: Nodes,
     x0: Float[Array, "batch ..."],

@@ -17,9 +17,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, UInt8
 
 from diffusion_jax.errors import UserError, one_of
+from diffusion_jax.process.denoiser import DenoiserLike
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import Schedule, log_snr_range
-from diffusion_jax.sampling.denoisers import Denoiser
 from diffusion_jax.sampling.forward_mode import forward_mode
 from diffusion_jax.sampling.integrate import Integrator, depth, level_at, scale
 from diffusion_jax.struct import Scalar, pytree
@@ -84,7 +84,7 @@ def draw_probes(
 
 
 def log_density(
-    denoise: Denoiser,
+    denoise: DenoiserLike,
     x: Float[Array, "batch ..."],
     start: Level,
     end: Level,

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.process.denoiser import DenoiserLike, as_denoiser, denoises
 from diffusion_jax.process.predictions import Prediction, determinant
-from diffusion_jax.sampling.denoisers import Denoiser, Reads, settled
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers.base import AsksVariance, Solver
 from diffusion_jax.sampling.solvers.consistency import Consistency
@@ -75,8 +75,11 @@ def check_start(nodes: Nodes, solver: Solver, prediction: Prediction | None = No
             f"solver {type(solver).__name__} cannot follow a grid that goes back to more noise: "
             "use the solver 'restart', which takes another's steps."
         )
-    denoises = prediction.denoises if isinstance(prediction, Reads) else True
-    if not denoises and not isinstance(solver, (Consistency, Jump)):
+    if (
+        prediction is not None
+        and not denoises(prediction)
+        and not isinstance(solver, (Consistency, Jump))
+    ):
         raise UserError(
             f"solver {type(solver).__name__} wants a denoiser, and this network was trained to be "
             "a consistency function: use the solver 'jump' or 'consistency'."
@@ -100,7 +103,7 @@ def check_variance(solver: Solver, variance: str | None) -> None:
 
     Args:
         solver: takes the steps.
-        variance: how to read what the network tells, see `denoisers.from_network`, or None.
+        variance: how to read what the network tells, see `process.denoiser.Denoiser`, or None.
 
     Raises:
         UserError: it tells none.
@@ -113,7 +116,7 @@ def check_variance(solver: Solver, variance: str | None) -> None:
 
 
 def sample(
-    denoise: Denoiser,
+    denoise: DenoiserLike,
     solver: Solver,
     nodes: Nodes,
     x: Float[Array, "batch ..."],
@@ -146,8 +149,7 @@ def sample(
     >>> round(float(x.mean()), 1), round(float(x.std()), 1)
     (1.0, 0.5)
     """
-
-    told = settled(denoise, condition)
+    given = as_denoiser(denoise).with_condition(condition)
 
     def advance(state: Any, index: Array) -> Any:
         here, there = nodes[index], nodes[index + 1]
@@ -156,7 +158,7 @@ def sample(
             state,
             here,
             there,
-            told,
+            given,
             lambda k: _draw(step_keys, k, x.shape[1:], x.dtype),
         )
 

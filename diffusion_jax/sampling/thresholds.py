@@ -5,17 +5,16 @@ strong guidance, may leave the range of the data and never return.
 """
 
 import math
-from collections.abc import Callable
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import ordered, positive, within
+from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
+from diffusion_jax.process.level import Level
 from diffusion_jax.registry import Registry
 from diffusion_jax.struct import Scalar, pytree
-
-F = TypeVar("F", bound=Callable[..., Array])
 
 
 @runtime_checkable
@@ -30,16 +29,22 @@ class Threshold(Protocol):
 thresholds: Registry[Threshold] = Registry("threshold", Threshold)
 
 
-def thresholded(denoise: F, threshold: Threshold) -> F:
-    """The denoiser whose estimates are kept within range, whatever else it is given than x.
+def thresholded(denoise: DenoiserLike, threshold: Threshold) -> Denoiser:
+    """The denoiser whose estimates are kept within range.
 
     >>> denoise = thresholded(lambda x, level, condition: 3 * x, Clip())
-    >>> denoise(jnp.array([[0.2, 0.5]]), None, None).tolist()
+    >>> level = Level(jnp.array(0.6), jnp.array(0.8))
+    >>> denoise(jnp.array([[0.2, 0.5]]), level).tolist()
     [[0.6..., 1.0]]
     """
+    inner = as_denoiser(denoise)
     if isinstance(threshold, NoThreshold):
-        return denoise
-    return lambda *args: threshold(denoise(*args))  # type: ignore[return-value]
+        return inner
+
+    def estimate(x: Array, level: Level, condition: Any, end: Level | None) -> Array:
+        return threshold(inner(x, level, condition, end))
+
+    return inner.wrapped(estimate)
 
 
 @thresholds.register("none")

@@ -12,7 +12,6 @@ from diffusion_jax.networks.denoiser import NetworkDenoiser
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork
 from diffusion_jax.process.predictions import EDM
 from diffusion_jax.runs.state import TrainState
-from diffusion_jax.sampling.denoisers import settled
 from diffusion_jax.sampling.guidance import Guidance
 from diffusion_jax.sampling.guidance.none import NoGuidance
 from diffusion_jax.sampling.solvers.base import Denoise
@@ -35,7 +34,7 @@ class Teacher:
     def denoiser(self, condition: Condition) -> Denoise:
         """The guided teacher of rows with a condition, (x, level) → E[x_0 | x]."""
         steered = self.guidance(self.network.denoiser(), self.network.network.null(condition))
-        return settled(steered, condition)
+        return steered.with_condition(condition)
 
 
 @pytree

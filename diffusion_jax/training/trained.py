@@ -12,10 +12,10 @@ from jaxtyping import PyTree
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.networks.denoiser import NetworkDenoiser
 from diffusion_jax.parallel import devices
+from diffusion_jax.process.denoiser import Denoiser, denoises
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.runs.checkpoints import Checkpoints
 from diffusion_jax.runs.run import DataFacts, Run
-from diffusion_jax.sampling.denoisers import Denoiser, Reads
 from diffusion_jax.training.arms import Arm
 from diffusion_jax.training.identity import identity
 from diffusion_jax.training.learned_schedule import of_network, with_learned
@@ -58,8 +58,7 @@ class TrainedArm:
     @property
     def denoises(self) -> bool:
         """Whether its network estimates E[x_0 | x]; a consistency function does not."""
-        own = self.objective.prediction
-        return own.denoises if isinstance(own, Reads) else True
+        return denoises(self.objective.prediction)
 
     @property
     def network_denoiser(self) -> NetworkDenoiser:

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import Coefficients, Prediction, to_x0
 from diffusion_jax.process.schedules import Schedule
-from diffusion_jax.sampling.denoisers import Denoiser
 from diffusion_jax.sampling.grids import Nodes, at_times
 from diffusion_jax.struct import Scalar, pytree
 
@@ -47,7 +47,7 @@ def tabulated(prediction: Prediction, nodes: Nodes) -> AtNodes:
     return AtNodes(nodes.level.sigma, a, b)
 
 
-def through(prediction: Prediction, denoise: Denoiser) -> Denoiser:
+def through(prediction: Prediction, denoise: DenoiserLike) -> Denoiser:
     """A denoiser that is turned into a network's prediction, and back into a denoiser."""
 
     def network_and_back(x: Array, level: Level, condition: Any) -> Array:
@@ -56,7 +56,7 @@ def through(prediction: Prediction, denoise: Denoiser) -> Denoiser:
         a, b = prediction.coefficients(level.like(x))
         return to_x0(a * x0 + b * eps, x, level, prediction)
 
-    return network_and_back
+    return as_denoiser(network_and_back)
 
 
 @functools.partial(jax.jit, static_argnames="steps")

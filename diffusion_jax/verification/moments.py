@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from diffusion_jax.process.denoiser import as_denoiser
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.sampling.grids import Nodes
@@ -25,7 +26,7 @@ from diffusion_jax.verification.oracles import Gaussian
 
 def draws_per_step(solver: Solver, nodes: Nodes) -> int:
     """How many draws of noise a step of the solver takes at most."""
-    asked = [0]
+    asked, identity = [0], as_denoiser(lambda x, level, condition: x)
 
     def noise(k: int) -> Array:
         asked.append(k + 1)
@@ -33,7 +34,7 @@ def draws_per_step(solver: Solver, nodes: Nodes) -> int:
 
     def step(nodes: Nodes) -> Any:
         state = solver.init(jnp.zeros((1, 1)), nodes)
-        return solver.step(state, nodes[0], nodes[1], lambda x, level: x, noise)
+        return solver.step(state, nodes[0], nodes[1], identity, noise)
 
     jax.eval_shape(step, nodes)
     return max(asked)

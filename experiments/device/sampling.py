@@ -4,9 +4,9 @@ from typing import Any
 
 import jax
 
+from diffusion_jax.process.denoiser import from_network
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.sampling.denoisers import from_network
 from diffusion_jax.sampling.grids import grids, make
 from diffusion_jax.sampling.sample import prior, sample, sample_keys
 from diffusion_jax.sampling.solvers import solvers

@@ -28,9 +28,9 @@ def ours(problem: Problem, weights: Weights) -> Draw:
     import jax.numpy as jnp
 
     from diffusion_jax.networks.score_network import build
+    from diffusion_jax.process.denoiser import from_network
     from diffusion_jax.process.predictions import predictions
     from diffusion_jax.process.schedules import schedules
-    from diffusion_jax.sampling.denoisers import from_network
     from diffusion_jax.sampling.grids import grids, make
     from diffusion_jax.sampling.sample import sample, sample_keys
     from diffusion_jax.sampling.solvers import solvers

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from diffusion_jax.process.denoiser import Denoiser
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import Prediction, predictions
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.process.schedules.table import Table
-from diffusion_jax.sampling.denoisers import VarianceDenoiser
 from diffusion_jax.sampling.grids.labels import Sections, Strided
 from diffusion_jax.sampling.guidance.classifier import classifier_guided
 from diffusion_jax.sampling.thresholds import Clip
@@ -188,12 +188,12 @@ class Telling:
         return self.data.denoise(x, level, condition)
 
     @property
-    def telling(self) -> VarianceDenoiser:
+    def telling(self) -> Denoiser:
         def estimate(x: Array, level: Level, condition: Any = None) -> tuple[Array, Array]:
             nearest = jnp.argmin(jnp.abs(self.sigma - jnp.ravel(level.sigma)[0]))
             return self.denoise(x, level, condition), self.told[nearest]
 
-        return VarianceDenoiser(self.kind, estimate)
+        return Denoiser.with_variance(self.kind, estimate)
 
 
 def told(data: Problem, kind: str, sigma: Any, recorded: Any) -> Problem:

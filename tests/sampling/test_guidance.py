@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from jaxtyping import Array
 
+from diffusion_jax.process.denoiser import from_network
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import X0, convert, predictions
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.sampling.denoisers import from_network
 from diffusion_jax.sampling.guidance import (
     ClassifierFree,
     classifier_guided,

@@ -9,9 +9,9 @@ import pytest
 from jaxtyping import Array
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.process.denoiser import DenoiserLike
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.sampling.denoisers import Denoiser
 from diffusion_jax.sampling.grids import Nodes, grids
 from diffusion_jax.sampling.guidance import Course, Guidance, guidance
 from diffusion_jax.sampling.sample import prior, sample, sample_keys
@@ -41,7 +41,7 @@ def program(
     return sample(denoise, solver, nodes, start, keys, condition)[0]
 
 
-def blurred(data: GaussianMixture) -> Denoiser:
+def blurred(data: GaussianMixture) -> DenoiserLike:
     """A weaker denoiser than the exact one."""
     return lambda x, level, condition: 0.7 * data.denoise(x, level, condition)
 

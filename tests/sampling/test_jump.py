@@ -9,10 +9,10 @@ import pytest
 from jaxtyping import Array
 
 from diffusion_jax.fewstep import fewstep
-from diffusion_jax.fewstep.denoiser import jump_denoiser
+from diffusion_jax.fewstep.denoiser import fewstep_denoiser
+from diffusion_jax.process.denoiser import Denoiser, DenoiserLike
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.sampling.denoisers import Denoiser, JumpDenoiser
 from diffusion_jax.sampling.grids import Nodes, Uniform
 from diffusion_jax.sampling.guidance import Course, guidance
 from diffusion_jax.sampling.sample import prior, sample, sample_keys
@@ -33,27 +33,30 @@ def data(condition: float = 0.0) -> Gaussian:
     return Gaussian(jnp.full(3, 0.7) + SHIFT * condition, jnp.array([0.0, 0.4, 1.3]))
 
 
-def exact(everywhere: bool = True) -> JumpDenoiser:
+def exact(everywhere: bool = True) -> Denoiser:
     """The exact flow map: to any level, or to the data alone."""
 
-    def estimate(x: Array, here: Level, there: Level, condition: Any) -> Array:
+    def estimate(x: Array, here: Level, condition: Any, end: Level | None) -> Array:
+        there = here if end is None else end
         shift = 0.0 if condition is None else SHIFT * condition[:, None]
         x = x - here.alpha * shift
         if not everywhere:
             return shift + data().flow(x, here, clean())
-        end = data().flow(x, here, there)
+        moved = data().flow(x, here, there)
         kept = there.sigma / here.sigma
-        lands = (end - kept * x) / jnp.where(kept < 1, there.alpha - kept * here.alpha, 1)
+        lands = (moved - kept * x) / jnp.where(kept < 1, there.alpha - kept * here.alpha, 1)
         return shift + jnp.where(kept < 1, lands, data().denoise(x, here))
 
-    return JumpDenoiser(everywhere, estimate)
+    return Denoiser(estimate, knows_end=True, denoises=everywhere)
 
 
 def nodes(steps: int, schedule: str = "rectified_flow") -> Nodes:
     return Uniform()(schedules.make(schedule), steps)
 
 
-def run(solver: str, denoise: Denoiser, grid: Nodes, condition: Any = None) -> tuple[Array, Array]:
+def run(
+    solver: str, denoise: DenoiserLike, grid: Nodes, condition: Any = None
+) -> tuple[Array, Array]:
     keys = sample_keys(jax.random.key(0), COUNT)
     start = prior(grid, keys, (3,))
     return start, sample(denoise, solvers.make(solver), grid, start, keys, condition)[0]
@@ -100,10 +103,8 @@ def test_guidance_acts_on_whole_jumps(spec: str) -> None:
     for steps in (1, 3):
         grid = nodes(steps)
         course = Course(jnp.zeros((COUNT, 3)), grid)
-        steer = lambda denoise, _, course=course: guide(  # noqa: E731
-            denoise, jnp.zeros(COUNT), course
-        )
-        start, found = run("jump", exact().steered(steer), grid, condition)
+        guided = guide(exact(), jnp.zeros(COUNT), course)
+        start, found = run("jump", guided, grid, condition)
         scale = 1.0 if spec == "none" else 2.0
         wanted = data(scale).flow(start, grid[0].level, clean())
         np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9)
@@ -119,14 +120,12 @@ def test_what_guidance_remembers_is_of_one_run() -> None:
         shift = SHIFT * condition[:, None]
         return shift + data().denoise(x - level.alpha * shift, level)
 
-    def steer(denoise: Denoiser, guided_by: Denoiser | None = None) -> Denoiser:
-        return guide(denoise, jnp.zeros(COUNT), course)
+    ends = Denoiser(lambda x, here, condition, end: plain(x, here, condition), knows_end=True)
 
-    ends = JumpDenoiser(True, lambda x, here, there, condition: plain(x, here, condition))
-    found = [
-        jax.jit(lambda denoise=denoise: run("jump", denoise(), grid, condition)[1])()
-        for denoise in (lambda: ends.steered(steer), lambda: steer(plain))
-    ]
+    def drawn(denoise: DenoiserLike) -> Array:
+        return run("jump", guide(denoise, jnp.zeros(COUNT), course), grid, condition)[1]
+
+    found = [jax.jit(lambda denoise=denoise: drawn(denoise))() for denoise in (ends, plain)]
     np.testing.assert_allclose(found[0], found[1], rtol=1e-10)
 
 
@@ -138,31 +137,30 @@ def test_a_trained_network_takes_levels_of_any_process(spec: str) -> None:
         assert label.shape == ((5, 2) if objective.tells_end else (5,))
         return jnp.tanh(x + label.reshape(5, -1).sum(axis=1, keepdims=True))
 
-    denoise = jump_denoiser(objective, network)
+    denoise = fewstep_denoiser(objective, network)
     x = jax.random.normal(jax.random.key(0), (5, 2))
     times = objective.schedule.t_max * jnp.array([0.5, 0.3])
     path = objective.schedule.level(times)
     preserving = Level.from_log_snr(path.log_snr)
     found = [
-        denoise.estimate(
-            levels.alpha[0] * x, *(Level(levels.alpha[i], levels.sigma[i]) for i in (0, 1)), None
+        denoise(
+            levels.alpha[0] * x,
+            Level(levels.alpha[0], levels.sigma[0]),
+            end=Level(levels.alpha[1], levels.sigma[1]),
         )
         for levels in (path, preserving)
     ]
     np.testing.assert_allclose(found[0], found[1], rtol=1e-9)
     # Without an end it stays where it is; on clean data it is finite.
     here = Level(path.alpha[0], path.sigma[0])
-    np.testing.assert_array_equal(denoise(x, here, None), denoise.estimate(x, here, here, None))
-    assert jnp.isfinite(denoise.estimate(x, here, clean(), None)).all()
+    np.testing.assert_array_equal(denoise(x, here), denoise(x, here, end=here))
+    assert jnp.isfinite(denoise(x, here, end=clean())).all()
 
 
 def test_a_guide_that_knows_of_ends_is_asked_for_the_same_step() -> None:
     """Guided by itself at any scale, a network is what it was: also in its longest jump."""
     guide, condition = guidance.make("autoguidance(scale=3.0)"), jnp.ones(COUNT)
     grid = nodes(2)
-
-    def steer(denoise: Denoiser, weaker: Denoiser | None) -> Denoiser:
-        return guide(denoise, jnp.zeros(COUNT), None, weaker)
-
-    start, found = run("jump", exact().steered(steer, exact()), grid, condition)
+    guided = guide(exact(), jnp.zeros(COUNT), None, exact())
+    start, found = run("jump", guided, grid, condition)
     np.testing.assert_allclose(found, data(1.0).flow(start, grid[0].level, clean()), atol=1e-9)

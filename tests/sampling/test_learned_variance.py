@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.process.denoiser import Denoiser, from_network
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.posterior import posterior
 from diffusion_jax.process.predictions import X0
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.sampling.denoisers import VarianceDenoiser, from_network
 from diffusion_jax.sampling.grids import Uniform
 from diffusion_jax.sampling.sample import check_variance, prior, sample, sample_keys
 from diffusion_jax.sampling.solvers import solvers
@@ -37,7 +37,7 @@ def exact(x: jax.Array, level: Level, condition: object = None) -> tuple[jax.Arr
 def test_the_exact_variance_makes_every_step_exact_for_normal_data() -> None:
     start = prior(NODES, KEYS, (2,))
     states = sample(
-        VarianceDenoiser("learned", exact), LEARNED, NODES, start, KEYS, save=lambda s: s.x
+        Denoiser.with_variance("learned", exact), LEARNED, NODES, start, KEYS, save=lambda s: s.x
     )[1]
     alpha, sigma = NODES.level.alpha[:, None], NODES.level.sigma[:, None]
     spread = jnp.sqrt((alpha * DATA.std) ** 2 + sigma**2)
@@ -51,7 +51,7 @@ def test_the_exact_variance_makes_every_step_exact_for_normal_data() -> None:
 def test_in_range_the_ends_are_the_fixed_variances() -> None:
     start = prior(NODES, KEYS[:8], (2,))
     for end, kind in ((-1.0, "small"), (1.0, "large")):
-        told = VarianceDenoiser(
+        told = Denoiser.with_variance(
             "learned_range",
             lambda x, level, condition, end=end: (DATA.denoise(x, level), jnp.full_like(x, end)),
         )
@@ -66,18 +66,18 @@ def test_a_network_tells_its_variance_in_the_second_half_of_its_channels() -> No
 
     level = Level(jnp.array(0.6), jnp.array(0.8))
     denoise = from_network(network, X0(), 0.5, "learned_range")
-    assert isinstance(denoise, VarianceDenoiser)
-    x0, told = denoise.estimate(jnp.ones((3, 2)), level, None)
+    assert denoise.variance == "learned_range"
+    x0, told = denoise.with_moments(jnp.ones((3, 2)), level)
     assert (told == 0.25).all()
     assert (denoise(jnp.ones((3, 2)), level, None) == x0).all()
     # What is made of it tells the same.
-    steered = denoise.steered(thresholded(denoise, Clip(0.1)))
-    assert (steered.estimate(jnp.ones((3, 2)), level, None)[1] == 0.25).all()
+    steered = thresholded(denoise, Clip(0.1))
+    assert (steered.with_moments(jnp.ones((3, 2)), level)[1] == 0.25).all()
     assert float(steered(jnp.ones((3, 2)), level, None).max()) == pytest.approx(0.1)
 
 
 def test_what_tells_no_variance_is_refused() -> None:
-    with pytest.raises(UserError, match="tells its variance"):
+    with pytest.raises(UserError, match="does not tell a variance"):
         sample(DATA.denoise, LEARNED, NODES, jnp.ones((1, 2)), KEYS[:1])
     with pytest.raises(UserError, match="hybrid"):
         check_variance(LEARNED, None)

@@ -1,14 +1,13 @@
 """Autoguidance: a bad version of the network guides the good one."""
 
-from collections.abc import Callable
 from typing import Any
 
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import within
+from diffusion_jax.process.denoiser import Denoiser
 from diffusion_jax.process.level import Level
-from diffusion_jax.sampling.denoisers import Denoiser
-from diffusion_jax.sampling.guidance.base import Contrast, guidance, needed
+from diffusion_jax.sampling.guidance.base import Contrast, Pair, guidance, needed
 from diffusion_jax.struct import pytree, static
 
 
@@ -43,13 +42,13 @@ class Autoguidance(Contrast):
     def guided_by(self) -> tuple[str, int | None]:
         return self.arm, self.step
 
-    def pair(
-        self, denoise: Denoiser, null: Any, guide: Denoiser | None
-    ) -> Callable[[Array, Level, Any], tuple[Array, Array]]:
-        """(x, level, condition) → the denoiser's estimate and the guide's."""
+    def pair(self, denoise: Denoiser, null: Any, guide: Denoiser | None) -> Pair:
+        """The denoiser's estimate and the guide's."""
         weaker: Denoiser = needed(self, guide, "a second, weaker denoiser")
 
-        def both(x: Float[Array, "batch ..."], level: Level, condition: Any) -> tuple[Any, Any]:
-            return denoise(x, level, condition), weaker(x, level, condition)
+        def both(
+            x: Float[Array, "batch ..."], level: Level, condition: Any, end: Level | None
+        ) -> tuple[Array, Array]:
+            return denoise(x, level, condition, end), weaker(x, level, condition, end)
 
         return both

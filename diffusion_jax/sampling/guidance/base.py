@@ -9,14 +9,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import UserError, finite, ordered, within
+from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
 from diffusion_jax.process.level import Level
 from diffusion_jax.registry import Registry
 from diffusion_jax.sampling.course import Course
-from diffusion_jax.sampling.denoisers import Denoiser
 from diffusion_jax.struct import Scalar, pytree, static
 
 # (x, level, stronger estimate, weaker estimate) → the guided estimate of x_0.
 Combine = Callable[[Array, Level, Array, Array], Array]
+
+# (x, level, condition, end) → the stronger and the weaker estimate of x_0.
+Pair = Callable[[Array, Level, Any, Level | None], tuple[Array, Array]]
 
 
 @runtime_checkable
@@ -45,10 +48,10 @@ class Guidance(Protocol):
 
     def __call__(
         self,
-        denoise: Denoiser,
+        denoise: DenoiserLike,
         null: Any,
         course: Course | None = None,
-        guide: Denoiser | None = None,
+        guide: DenoiserLike | None = None,
     ) -> Denoiser:
         """The steered denoiser, for one run of a sampler.
 
@@ -140,45 +143,48 @@ class Contrast:
         """`combine` for one run of a sampler."""
         return self.combine
 
-    def pair(
-        self, denoise: Denoiser, null: Any, guide: Denoiser | None
-    ) -> Callable[[Array, Level, Any], tuple[Array, Array]]:
-        """(x, level, condition) → the stronger and the weaker estimate: with and without it."""
+    def pair(self, denoise: Denoiser, null: Any, guide: Denoiser | None) -> Pair:
+        """The stronger and the weaker estimate: with the condition and without it."""
 
-        def both(x: Float[Array, "batch ..."], level: Level, condition: Any) -> tuple[Any, Any]:
+        def both(
+            x: Float[Array, "batch ..."], level: Level, condition: Any, end: Level | None
+        ) -> tuple[Array, Array]:
             # One call on a doubled batch: the network is compiled, and launched, once.
             doubled = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), condition, null)
-            wide = level if level.alpha.ndim == 0 else jax.tree.map(lambda a: jnp.tile(a, 2), level)
-            estimates = denoise(jnp.concatenate([x, x]), wide, doubled)
+            levels = jax.tree.map(lambda a: a if a.ndim == 0 else jnp.tile(a, 2), (level, end))
+            estimates = denoise(jnp.concatenate([x, x]), levels[0], doubled, levels[1])
             return estimates[: x.shape[0]], estimates[x.shape[0] :]
 
         return both
 
     def __call__(
         self,
-        denoise: Denoiser,
+        denoise: DenoiserLike,
         null: Any,
         course: Course | None = None,
-        guide: Denoiser | None = None,
+        guide: DenoiserLike | None = None,
     ) -> Denoiser:
-        pair, combine = self.pair(denoise, null, guide), self.begin(course)
+        inner = as_denoiser(denoise)
+        pair = self.pair(inner, null, None if guide is None else as_denoiser(guide))
+        combine = self.begin(course)
 
-        def steered(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Any:
-            stronger, weaker = pair(x, level, condition)
+        def steered(x: Array, level: Level, condition: Any, end: Level | None) -> Array:
+            stronger, weaker = pair(x, level, condition, end)
             guided = combine(x, level, stronger, weaker)
             if self.channels is None:
                 return guided
             return stronger.at[..., : self.channels].set(guided[..., : self.channels])
 
         if not self.bounded:
-            return steered
+            return inner.wrapped(steered)
 
-        def guided(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Any:
+        def guided(x: Array, level: Level, condition: Any, end: Level | None) -> Array:
             noise = level.noise_to_signal
             inside = (self.sigma_low < noise) & (noise <= self.sigma_high)
             if inside.ndim == 0:  # a solver's level: only the branch that is needed runs
-                return jax.lax.cond(inside, steered, denoise, x, level, condition)
+                return jax.lax.cond(inside, steered, inner, x, level, condition, end)
             mask = inside.reshape(inside.shape + (1,) * (x.ndim - 1))
-            return jnp.where(mask, steered(x, level, condition), denoise(x, level, condition))
+            given = (x, level, condition, end)
+            return jnp.where(mask, steered(*given), inner(*given))
 
-        return guided
+        return inner.wrapped(guided)

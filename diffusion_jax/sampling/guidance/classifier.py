@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
 from diffusion_jax.process.level import Level
-from diffusion_jax.sampling.denoisers import Denoiser
 from diffusion_jax.struct import Scalar
 
 # (x (batch, ...), level, condition) → d log p(condition | x)/dx, (batch, ...).
@@ -36,7 +36,7 @@ def gradient_of(log_probability: LogProbability) -> Gradient:
     return gradient
 
 
-def classifier_guided(denoise: Denoiser, gradient: Gradient, scale: Scalar = 1.0) -> Denoiser:
+def classifier_guided(denoise: DenoiserLike, gradient: Gradient, scale: Scalar = 1.0) -> Denoiser:
     """D + scale sigma²/alpha d log p(c | x)/dx, that is eps - scale sigma d log p(c | x)/dx.
 
     The score becomes d log p(x)/dx + scale d log p(c | x)/dx: with the exact classifier and
@@ -55,12 +55,14 @@ def classifier_guided(denoise: Denoiser, gradient: Gradient, scale: Scalar = 1.0
     >>> float(guided(jnp.zeros((1, 1)), level, None)[0, 0])
     6.0
     """
+    inner = as_denoiser(denoise)
 
-    def guided(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Any:
+    def guided(x: Array, level: Level, condition: Any, end: Level | None) -> Array:
         here = level.like(x)
         strength = jnp.where(
             here.alpha > 0, here.sigma**2 / jnp.where(here.alpha > 0, here.alpha, 1), 0
         )
-        return denoise(x, level, condition) + scale * strength * gradient(x, level, condition)
+        x0 = inner(x, level, condition, end)
+        return x0 + scale * strength * gradient(x, level, condition)
 
-    return guided
+    return inner.wrapped(guided)

@@ -2,8 +2,8 @@
 
 from typing import Any, ClassVar
 
+from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
 from diffusion_jax.sampling.course import Course
-from diffusion_jax.sampling.denoisers import Denoiser
 from diffusion_jax.sampling.guidance.base import guidance
 from diffusion_jax.struct import pytree
 
@@ -20,9 +20,9 @@ class NoGuidance:
 
     def __call__(
         self,
-        denoise: Denoiser,
+        denoise: DenoiserLike,
         null: Any,
         course: Course | None = None,
-        guide: Denoiser | None = None,
+        guide: DenoiserLike | None = None,
     ) -> Denoiser:
-        return denoise
+        return as_denoiser(denoise)

@@ -1,14 +1,13 @@
 """Perturbed-attention guidance: the network without its self-attention guides the whole of it."""
 
-from collections.abc import Callable
 from typing import Any
 
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.process.denoiser import Denoiser
 from diffusion_jax.process.level import Level
-from diffusion_jax.sampling.denoisers import Denoiser
-from diffusion_jax.sampling.guidance.base import Contrast, guidance, needed
+from diffusion_jax.sampling.guidance.base import Contrast, Pair, guidance, needed
 from diffusion_jax.struct import pytree, static
 
 
@@ -42,13 +41,13 @@ class PerturbedAttention(Contrast):
     def perturbs(self) -> tuple[int, ...]:
         return self.layers
 
-    def pair(
-        self, denoise: Denoiser, null: Any, guide: Denoiser | None
-    ) -> Callable[[Array, Level, Any], tuple[Array, Array]]:
-        """(x, level, condition) → the whole network's estimate and the perturbed one's."""
+    def pair(self, denoise: Denoiser, null: Any, guide: Denoiser | None) -> Pair:
+        """The whole network's estimate and the perturbed one's."""
         weaker: Denoiser = needed(self, guide, "the network without its self-attention")
 
-        def both(x: Float[Array, "batch ..."], level: Level, condition: Any) -> tuple[Any, Any]:
-            return denoise(x, level, condition), weaker(x, level, condition)
+        def both(
+            x: Float[Array, "batch ..."], level: Level, condition: Any, end: Level | None
+        ) -> tuple[Array, Array]:
+            return denoise(x, level, condition, end), weaker(x, level, condition, end)
 
         return both

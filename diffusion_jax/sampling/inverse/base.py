@@ -17,10 +17,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from diffusion_jax.errors import within
+from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
 from diffusion_jax.process.level import Level
 from diffusion_jax.registry import Registry
 from diffusion_jax.sampling.course import Course
-from diffusion_jax.sampling.denoisers import Denoiser
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.inverse.operators import Operator
 from diffusion_jax.sampling.sample import sample
@@ -40,7 +40,7 @@ class Posterior(Protocol):
         """y, a row per sample."""
         ...
 
-    def denoiser(self, denoise: Denoiser, course: Course) -> Denoiser:
+    def denoiser(self, denoise: DenoiserLike, course: Course) -> Denoiser:
         """The denoiser, given the observation, for one run of a sampler."""
         ...
 
@@ -72,8 +72,8 @@ class Observed:
     operator: Operator
     observation: Float[Array, "batch ..."]
 
-    def denoiser(self, denoise: Denoiser, course: Course) -> Denoiser:
-        return denoise
+    def denoiser(self, denoise: DenoiserLike, course: Course) -> Denoiser:
+        return as_denoiser(denoise)
 
     def solver(self, solver: Solver) -> Solver:
         return solver
@@ -102,13 +102,17 @@ class NoisilyObserved(Observed):
 
 
 def tweedie(
-    denoise: Denoiser, x: Float[Array, "batch ..."], level: Level, condition: Any
+    denoise: Denoiser,
+    x: Float[Array, "batch ..."],
+    level: Level,
+    condition: Any,
+    end: Level | None = None,
 ) -> tuple[Float[Array, "batch ..."], Callable[[Array], Array]]:
     """The denoised D, and v → sigma²/alpha (dD/dx)^T v, which is Cov[x_0 | x] v.
 
     At alpha = 0, where x says nothing, an observation changes nothing here: Cov v is 0.
     """
-    x0, pull = jax.vjp(lambda x: denoise(x, level, condition), x)
+    x0, pull = jax.vjp(lambda x: denoise(x, level, condition, end), x)
     here = level.like(x)
     safe = jnp.where(here.alpha > 0, here.alpha, 1)
     factor = jnp.where(here.alpha > 0, here.sigma**2 / safe, 0)
@@ -117,7 +121,7 @@ def tweedie(
 
 def sample_posterior(
     posterior: Posterior,
-    denoise: Denoiser,
+    denoise: DenoiserLike,
     solver: Solver,
     nodes: Nodes,
     x: Float[Array, "batch ..."],

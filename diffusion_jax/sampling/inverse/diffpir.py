@@ -3,12 +3,12 @@
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from diffusion_jax.errors import positive, within
+from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
 from diffusion_jax.process.level import Level
 from diffusion_jax.sampling.course import Course
-from diffusion_jax.sampling.denoisers import Denoiser
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.inverse.base import NoisilyObserved, posteriors
 from diffusion_jax.sampling.inverse.solve import conjugate_gradient
@@ -73,10 +73,12 @@ class DiffPIR(NoisilyObserved):
         within(self, 0, 1, "zeta")
         within(self, 1, float("inf"), "iterations")
 
-    def denoiser(self, denoise: Denoiser, course: Course) -> Denoiser:
-        def steered(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Any:
+    def denoiser(self, denoise: DenoiserLike, course: Course) -> Denoiser:
+        inner = as_denoiser(denoise)
+
+        def steered(x: Array, level: Level, condition: Any, end: Level | None) -> Array:
             here, A, At = level.like(x), self.operator, self.operator.transpose
-            x0 = denoise(x, level, condition)
+            x0 = inner(x, level, condition, end)
             rho = self.strength * (self.noise_std * here.alpha / here.sigma) ** 2
 
             def apply(u: Array) -> Array:
@@ -84,7 +86,7 @@ class DiffPIR(NoisilyObserved):
 
             return x0 + At(conjugate_gradient(apply, self.observation - A(x0), self.iterations))
 
-        return steered
+        return inner.wrapped(steered)
 
     def solver(self, solver: Solver) -> Solver:
         return Renoise(self.zeta)

@@ -3,14 +3,14 @@
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from diffusion_jax.errors import within
+from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
 from diffusion_jax.process.level import Level
 from diffusion_jax.sampling.course import Course, next_level
-from diffusion_jax.sampling.denoisers import Denoiser
 from diffusion_jax.sampling.inverse.base import Observed, posteriors, tweedie
-from diffusion_jax.sampling.inverse.solve import inner
+from diffusion_jax.sampling.inverse.solve import inner as product
 from diffusion_jax.struct import Scalar, pytree
 
 
@@ -37,16 +37,18 @@ class DPS(Observed):
     def __post_init__(self) -> None:
         within(self, 0, float("inf"), "step")
 
-    def denoiser(self, denoise: Denoiser, course: Course) -> Denoiser:
-        def steered(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Any:
+    def denoiser(self, denoise: DenoiserLike, course: Course) -> Denoiser:
+        inner = as_denoiser(denoise)
+
+        def steered(x: Array, level: Level, condition: Any, end: Level | None) -> Array:
             here, there = level.like(x), next_level(level, course.nodes).like(x)
-            x0, covariance = tweedie(denoise, x, level, condition)
+            x0, covariance = tweedie(inner, x, level, condition, end)
             rest = self.observation - self.operator(x0)
-            distance = jnp.sqrt(inner(rest, rest))
+            distance = jnp.sqrt(product(rest, rest))
             # -d|rest|/dx = alpha/sigma² Cov A^T rest/|rest|
             pull = covariance(self.operator.transpose(rest / jnp.where(distance > 0, distance, 1)))
             kept = there.noise_to_signal / here.noise_to_signal
             weight = there.alpha * (1 - kept**2)
             return x0 + self.step / weight * here.alpha / here.sigma**2 * pull
 
-        return steered
+        return inner.wrapped(steered)

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from diffusion_jax.errors import within
+from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
 from diffusion_jax.process.level import Level
 from diffusion_jax.sampling.course import Course
-from diffusion_jax.sampling.denoisers import Denoiser
 from diffusion_jax.sampling.inverse.base import NoisilyObserved, posteriors, tweedie
 from diffusion_jax.sampling.inverse.solve import conjugate_gradient
 from diffusion_jax.struct import pytree, static
@@ -35,10 +35,12 @@ class MMPS(NoisilyObserved):
         super().__post_init__()
         within(self, 1, float("inf"), "iterations")
 
-    def denoiser(self, denoise: Denoiser, course: Course) -> Denoiser:
-        def steered(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Any:
+    def denoiser(self, denoise: DenoiserLike, course: Course) -> Denoiser:
+        inner = as_denoiser(denoise)
+
+        def steered(x: Array, level: Level, condition: Any, end: Level | None) -> Array:
             A, At = self.operator, self.operator.transpose
-            x0, covariance = tweedie(denoise, x, level, condition)
+            x0, covariance = tweedie(inner, x, level, condition, end)
 
             def apply(u: Array) -> Array:
                 return self.noise_std**2 * u + A(covariance(At(u)))
@@ -47,4 +49,4 @@ class MMPS(NoisilyObserved):
                 At(conjugate_gradient(apply, self.observation - A(x0), self.iterations))
             )
 
-        return steered
+        return inner.wrapped(steered)

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from diffusion_jax.errors import positive, within
+from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
 from diffusion_jax.process.level import Level
 from diffusion_jax.sampling.course import Course
-from diffusion_jax.sampling.denoisers import Denoiser
 from diffusion_jax.sampling.inverse.base import NoisilyObserved, posteriors, tweedie
 from diffusion_jax.sampling.inverse.solve import conjugate_gradient
 from diffusion_jax.struct import Scalar, pytree, static
@@ -38,10 +38,12 @@ class PiGDM(NoisilyObserved):
         positive(self, "data_std")
         within(self, 1, float("inf"), "iterations")
 
-    def denoiser(self, denoise: Denoiser, course: Course) -> Denoiser:
-        def steered(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Any:
+    def denoiser(self, denoise: DenoiserLike, course: Course) -> Denoiser:
+        inner = as_denoiser(denoise)
+
+        def steered(x: Array, level: Level, condition: Any, end: Level | None) -> Array:
             here, A, At = level.like(x), self.operator, self.operator.transpose
-            x0, covariance = tweedie(denoise, x, level, condition)
+            x0, covariance = tweedie(inner, x, level, condition, end)
             total = (here.alpha * self.data_std) ** 2 + here.sigma**2
             variance = (self.data_std * here.sigma) ** 2 / total
 
@@ -52,4 +54,4 @@ class PiGDM(NoisilyObserved):
                 At(conjugate_gradient(apply, self.observation - A(x0), self.iterations))
             )
 
-        return steered
+        return inner.wrapped(steered)

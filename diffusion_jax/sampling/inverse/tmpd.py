@@ -3,11 +3,11 @@
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
+from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
 from diffusion_jax.process.level import Level
 from diffusion_jax.sampling.course import Course
-from diffusion_jax.sampling.denoisers import Denoiser
 from diffusion_jax.sampling.inverse.base import NoisilyObserved, posteriors, tweedie
 from diffusion_jax.struct import pytree
 
@@ -28,14 +28,16 @@ class TMPD(NoisilyObserved):
     Source: Boys et al. 2023 (TMPD), eq. 9-10 and section 3.2.
     """
 
-    def denoiser(self, denoise: Denoiser, course: Course) -> Denoiser:
-        def steered(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Any:
+    def denoiser(self, denoise: DenoiserLike, course: Course) -> Denoiser:
+        inner = as_denoiser(denoise)
+
+        def steered(x: Array, level: Level, condition: Any, end: Level | None) -> Array:
             A, At = self.operator, self.operator.transpose
-            x0, covariance = tweedie(denoise, x, level, condition)
+            x0, covariance = tweedie(inner, x, level, condition, end)
             rest = self.observation - A(x0)
             variance = self.noise_std**2 + A(covariance(At(jnp.ones_like(rest))))
             # Row sums may be negative, and are 0 where nothing is seen.
             known = variance > 0
             return x0 + covariance(At(jnp.where(known, rest / jnp.where(known, variance, 1), 0)))
 
-        return steered
+        return inner.wrapped(steered)

@@ -5,9 +5,9 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from diffusion_jax.errors import UserError, one_of
+from diffusion_jax.errors import one_of
+from diffusion_jax.process.denoiser import as_denoiser
 from diffusion_jax.process.posterior import log_variance, posterior
-from diffusion_jax.sampling.denoisers import VarianceDenoiser
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers.base import Denoise, Noise, OneStep, State, solvers
 from diffusion_jax.struct import Scalar, pytree, static
@@ -56,18 +56,14 @@ class Ancestral(OneStep):
         self, x: Float[Array, "batch ..."], here: Nodes, there: Nodes, denoise: Denoise
     ) -> tuple[Float[Array, "batch ..."], Float[Array, "batch ..."], Float[Array, "..."]]:
         """The estimate of x_0, and the mean and the variance of the step."""
-        step, kind, told = posterior(here.level, there.level), self.variance, None
+        step, kind, values = posterior(here.level, there.level), self.variance, None
         if not self.needs_variance:
             x0 = denoise(x, here.level)
-        elif isinstance(denoise, VarianceDenoiser):
-            x0, told = denoise.estimate(x, here.level)
-            kind = denoise.kind
         else:
-            raise UserError(
-                "solver 'ancestral(variance=learned)' needs a denoiser that tells its variance: "
-                "train with the loss 'hybrid' or 'variational', or use variance=small."
-            )
-        return x0, step.mean(x, x0), jnp.exp(log_variance(kind, told, step))
+            denoiser = as_denoiser(denoise)
+            x0, values = denoiser.with_moments(x, here.level)
+            kind = str(denoiser.variance)
+        return x0, step.mean(x, x0), jnp.exp(log_variance(kind, values, step))
 
 
 @pytree

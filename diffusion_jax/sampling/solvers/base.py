@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from diffusion_jax.process.denoiser import Denoiser
 from diffusion_jax.process.level import Level
 from diffusion_jax.registry import Registry
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.struct import Scalar, pytree
 
-# (x (batch, ...), level ()) → E[x_0 | x]: a denoiser whose condition is settled.
-Denoise = Callable[[Float[Array, "batch ..."], Level], Float[Array, "batch ..."]]
+# (x (batch, ...), level ()) → E[x_0 | x]: a denoiser whose condition is given.
+Denoise = Denoiser | Callable[[Float[Array, "batch ..."], Level], Float[Array, "batch ..."]]
 
 # k → the k-th standard normal draw of this step, of the shape of x.
 Noise = Callable[[int], Float[Array, "batch ..."]]
@@ -98,7 +99,7 @@ class AsksVariance(Protocol):
 
     @property
     def needs_variance(self) -> bool:
-        """Whether the denoiser has to tell its variance (`denoisers.VarianceDenoiser`)."""
+        """Whether the denoiser has to tell its variance (`Denoiser.variance`)."""
         ...
 
 

@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 
 from diffusion_jax.errors import within
+from diffusion_jax.process.denoiser import as_denoiser
 from diffusion_jax.process.level import Level
-from diffusion_jax.sampling.denoisers import towards
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers.base import Denoise, Noise, OneStep, State, solvers
 from diffusion_jax.struct import Scalar, pytree
@@ -34,7 +34,8 @@ class Consistency(OneStep):
     >>> level = Level(jnp.array([1.0, 1.0]), jnp.array([5.0, 0.5]))
     >>> nodes, x = Nodes(level.sigma, level, level), jnp.full((1, 2), 3.0)
     >>> solver = Consistency()
-    >>> to_the_mean, zero_noise = lambda x, level: 0 * x + 0.25, lambda k: 0 * x
+    >>> to_the_mean = lambda x, level, condition: 0 * x + 0.25
+    >>> zero_noise = lambda k: 0 * x
     >>> solver.step(solver.init(x, nodes), nodes[0], nodes[1], to_the_mean, zero_noise).x.tolist()
     [[0.25, 0.25]]
     """
@@ -51,7 +52,7 @@ class Consistency(OneStep):
         self, state: State, here: Nodes, there: Nodes, denoise: Denoise, noise: Noise
     ) -> State:
         clean = Level(jnp.ones_like(here.level.alpha), jnp.zeros_like(here.level.sigma))
-        x0 = towards(denoise, state.x, here.level, clean)
+        x0 = as_denoiser(denoise)(state.x, here.level, end=clean)
         missing = there.level.sigma**2 - (there.level.alpha * self.sigma_min) ** 2
         fresh = jnp.sqrt(jnp.maximum(missing, 0))
         return State(there.level.alpha * x0 + fresh * noise(0), x0)

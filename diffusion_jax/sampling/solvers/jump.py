@@ -1,6 +1,6 @@
 """Sampling with networks that were trained for few steps."""
 
-from diffusion_jax.sampling.denoisers import JumpDenoiser, towards
+from diffusion_jax.process.denoiser import as_denoiser
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers.base import (
     Denoise,
@@ -34,9 +34,7 @@ class Jump(OneStep):
     def step(
         self, state: State, here: Nodes, there: Nodes, denoise: Denoise, noise: Noise
     ) -> State:
-        x0 = towards(denoise, state.x, here.level, there.level)
-        if isinstance(denoise, JumpDenoiser) and not denoise.denoises:
-            eps = noise(0)
-        else:
-            eps = predicted_noise(state.x, x0, here.level)
+        denoiser = as_denoiser(denoise)
+        x0 = denoiser(state.x, here.level, end=there.level)
+        eps = predicted_noise(state.x, x0, here.level) if denoiser.denoises else noise(0)
         return State(there.level.mix(x0, eps), x0)

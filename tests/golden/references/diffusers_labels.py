@@ -73,7 +73,7 @@ def _noise_is_left() -> None:
     end = Level(jnp.ones(1), jnp.zeros(1))
     last = nodes_at([np.sqrt(0.9)], [np.sqrt(0.1)])
     here, there = last[0], Nodes(last.time, end, end)[0]
-    x, point = jnp.zeros((1, 1)), lambda x, level: jnp.full_like(x, 0.7)
+    x, point = jnp.zeros((1, 1)), lambda x, level, condition=None: jnp.full_like(x, 0.7)
     found = solver.step(solver.init(x, last), here, there, point, lambda k: jnp.ones_like(x))
     assert abs(float(found.x[0, 0]) - 0.7) < 1e-12, "ours leaves noise, too"
 
