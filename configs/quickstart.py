@@ -3,7 +3,7 @@
 Source: cosine (Nichol & Dhariwal 2021), EDM (Karras et al. 2022) with its log-normal times moved
 to the noise of small pictures, rectified flow (Liu et al. 2022). One network and one optimiser.
 Cost: three arms of 36,000 pictures of 16 × 16, 0.9M parameters.
-Expect: more than 80% of the pictures for unseen captions all right in every arm (README).
+Expect: more than 80% of the pictures for unseen captions all right in every arm (docs/results.md).
 Command: python -m experiments.compare --config=configs/quickstart.py
 """
 

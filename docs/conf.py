@@ -36,7 +36,10 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 # One backtick in a docstring is a name: a link where it is known, code otherwise.
 default_role = "py:obj"
-suppress_warnings = ["ref.python"]  # several classes have a field of the same name
+suppress_warnings = [
+    "ref.python",  # several classes have a field of the same name
+    "toc.empty_glob",  # pages that no list names come last, if there are any
+]
 
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_preserve_defaults = True

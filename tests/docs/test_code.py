@@ -1,0 +1,76 @@
+"""The code of the guide, the README and the notebooks runs as it stands there."""
+
+import importlib
+import pkgutil
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import diffusion_jax
+from diffusion_jax.registry import Registry
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/guide").glob("*.md"))]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.md"))
+PYTHON = re.compile(r"^```(?:python|\{code-cell\}[^\n]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+SHELL = re.compile(r"^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
+OPTIONS = re.compile(r"^(:[^\n]*|---\n.*?---)\n", re.DOTALL | re.MULTILINE)
+
+
+def code(page: Path) -> str:
+    """The blocks of a page in order, each at its own line, so that a traceback names the line."""
+    text, lines = page.read_text(encoding="utf-8"), []
+    for block in PYTHON.finditer(text):
+        missing = text[: block.start(1)].count("\n") - sum(part.count("\n") for part in lines)
+        lines += ["\n" * missing, OPTIONS.sub("\n", block[1])]
+    return "".join(lines)
+
+
+@pytest.fixture
+def members() -> Iterator[None]:
+    """Takes members that a page adds out of the families again, which other tests go over."""
+    families = {}
+    for found in pkgutil.walk_packages(diffusion_jax.__path__, "diffusion_jax."):
+        for value in vars(importlib.import_module(found.name)).values():
+            if isinstance(value, Registry):
+                families[id(value)] = (value, dict(value._members))
+    yield
+    for family, before in families.values():
+        family._members.clear()
+        family._members.update(before)
+
+
+@pytest.mark.usefixtures("members")
+@pytest.mark.parametrize("page", [*PAGES, *NOTEBOOKS], ids=lambda page: page.stem)
+def test_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    exec(compile(code(page), page, "exec"), {"__name__": "__main__"})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_name_what_there_is(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for block in SHELL.findall(text):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if "-m" in words and (module := words[words.index("-m") + 1]).startswith(
+                ("experiments", "launch", "tests")
+            ):
+                assert importlib.util.find_spec(module), line
+            for path in re.findall(r"configs/[\w/]+\.py", line):
+                assert (ROOT / path).exists(), line
+
+
+def test_the_blocks_of_a_page_are_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# A\n\n```python\na = 1\n```\n\n```{code-cell}\n:tags: [x]\n\nb = a + 1\n```\n"
+    )
+    names: dict[str, int] = {}
+    exec(code(page), names)
+    assert names["b"] == 2
+    assert code(page).splitlines()[3] == "a = 1"
