@@ -36,10 +36,7 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 # One backtick in a docstring is a name: a link where it is known, code otherwise.
 default_role = "py:obj"
-suppress_warnings = [
-    "ref.python",  # several classes have a field of the same name
-    "toc.empty_glob",  # pages that no list names come last, if there are any
-]
+suppress_warnings = ["ref.python"]  # several classes have a field of the same name
 
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_preserve_defaults = True
