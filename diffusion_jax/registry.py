@@ -11,6 +11,7 @@ import ast
 import dataclasses
 import importlib
 import inspect
+import keyword
 import math
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator
@@ -35,6 +36,7 @@ class Spec:
 LONGEST = 100_000  # letters of a spec
 LARGEST = 10_000_000  # of whole numbers, seeds aside: they count what takes memory or time
 LEAST, MOST = 1e-37, 1e38  # sizes of other numbers than 0 and inf
+MOST_WHOLE = 2**63  # more than an integer holds
 DEEPEST = 4  # specs within specs; each level may cost its users several times what it is around
 
 
@@ -90,9 +92,48 @@ def _value(node: ast.expr) -> Any:
     if isinstance(node, (ast.Tuple, ast.List)):
         return tuple(_value(item) for item in node.elts)
     value = ast.literal_eval(node)
-    if isinstance(value, int) and value >= 2**63:
+    if isinstance(value, int) and value >= MOST_WHOLE:
         raise ValueError("more than an integer holds")
     return value
+
+
+def canonical(value: Any) -> Any:
+    """A value with every spec in it written in one way, so that equal ones are equal texts.
+
+    Settings stand in alphabetical order, numbers and words in their shortest form; `"cosine()"` is
+    `"cosine"`. Default values are not filled in. Text that is no spec stays as it is.
+
+    Args:
+        value: a spec, or dicts, lists and tuples of such.
+
+    >>> canonical("edm( sigma_min=1e-3, sigma_max=50.0 )"), canonical(("cosine()", 3, "runs/a:b"))
+    ('edm(sigma_max=50, sigma_min=0.001)', ('cosine', 3, 'runs/a:b'))
+    """
+    if isinstance(value, dict):
+        return {key: canonical(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(canonical, value))
+    if not isinstance(value, str):
+        return value
+    try:
+        return _written(parse(value))
+    except UserError:
+        return value
+
+
+def _written(value: Any) -> str:
+    """A parsed value in its shortest form, which `parse` reads as its equal."""
+    if isinstance(value, Spec):
+        settings = sorted(value.settings.items())
+        inner = ", ".join(f"{name}={_written(item)}" for name, item in settings)
+        return f"{value.name}({inner})" if inner else value.name
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_written, value))}{',' * (len(value) == 1)})"
+    if isinstance(value, str) and value.isidentifier() and value != "inf":
+        return repr(value) if keyword.iskeyword(value) else value
+    if isinstance(value, float) and value.is_integer() and abs(value) < MOST_WHOLE:
+        return str(int(value))
+    return repr(value)
 
 
 def import_members(package: str, path: Iterable[str]) -> None:

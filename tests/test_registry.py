@@ -17,7 +17,7 @@ from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.process.time_samplers import time_samplers
 from diffusion_jax.process.weightings import weightings
-from diffusion_jax.registry import Registry, Spec, parse
+from diffusion_jax.registry import Registry, Spec, canonical, parse
 from diffusion_jax.sampling.grids import grids
 from diffusion_jax.sampling.guidance import guidance
 from diffusion_jax.sampling.solvers import solvers
@@ -136,6 +136,62 @@ class TestParse:
     def test_what_is_written_is_what_is_read(self, name: str, settings: dict) -> None:
         written = ", ".join(f"{key}={value!r}" for key, value in settings.items())
         assert parse(f"{name}({written})") == Spec(name, settings)
+
+
+class TestCanonical:
+    @pytest.mark.parametrize(
+        "same",
+        [
+            ("cosine", "cosine()", " cosine ( ) "),
+            ("edm(sigma_min=1e-3)", "edm(sigma_min=0.001)", "edm( sigma_min = .0010 )"),
+            ("edm(sigma_max=50)", "edm(sigma_max=50.0)"),
+            ("edm(sigma_max=50, sigma_min=1)", "edm(sigma_min=1, sigma_max=50)"),
+            ("log_snr_shift(schedule=edm(), shift=1)", "log_snr_shift(shift=1.0, schedule=edm)"),
+            ("ancestral(variance=large)", "ancestral(variance='large')"),
+            ("unet(channels=[8, 16])", "unet(channels=(8, 16))"),
+        ],
+    )
+    def test_equal_specs_are_one_text(self, same: tuple[str, ...]) -> None:
+        assert len({canonical(text) for text in same}) == 1
+
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            ("cosine", "sigmoid"),
+            ("edm(sigma_max=50)", "edm(sigma_max=50.000001)"),
+            ("a(b=True)", "a(b=1)"),
+            ("a(b='None')", "a(b=None)"),
+            ("a(b='inf')", "a(b=inf)"),
+            ("a(b=(8,))", "a(b=8)"),
+            ("runs/one:a", "runs/one :a"),
+        ],
+    )
+    def test_others_are_not(self, one: str, other: str) -> None:
+        assert canonical(one) != canonical(other)
+
+    def test_what_is_no_spec_stays(self) -> None:
+        plain = {"a": "runs/one:edm", "b": [0.5, None, True, "3.0"], "c": {"d": "cosine()"}}
+        assert canonical(plain) == {**plain, "c": {"d": "cosine"}}
+
+    @given(
+        st.dictionaries(
+            st.from_regex(r"x[a-z]{0,4}", fullmatch=True),
+            st.one_of(
+                st.integers(-(2**40), 2**40),
+                st.floats(allow_nan=False),
+                st.booleans(),
+                st.text(max_size=6),
+                st.tuples(st.integers(0, 9)),
+            ),
+            max_size=3,
+        )
+    )
+    def test_it_is_read_as_its_equal(self, settings: dict) -> None:
+        text = f"a({', '.join(f'{key}={value!r}' for key, value in settings.items())})"
+        assert canonical(canonical(text)) == canonical(text)
+        read = parse(canonical(text)).settings
+        # A word may stand without quotes, where it reads as the name of a part.
+        assert {k: v.name if isinstance(v, Spec) else v for k, v in read.items()} == settings
 
 
 class TestMake:

@@ -30,7 +30,7 @@ from diffusion_jax.networks.conditioners import ClassLabel, Conditioner
 from diffusion_jax.networks.conditioners.base import states
 from diffusion_jax.networks.tokenizers import Words
 from diffusion_jax.parallel.devices import is_primary
-from diffusion_jax.registry import parse
+from diffusion_jax.registry import canonical, parse
 from diffusion_jax.renamed import translated
 from diffusion_jax.runs import environment
 from diffusion_jax.runs.fields import check_fields
@@ -138,6 +138,7 @@ class Run:
         plain = as_plain(config)
         if (folder / CONFIG).exists():
             _refuse_other(folder, plain, facts)
+            plain = _as_written_first(_read_config(folder), plain)
         else:
             _refuse_foreign(folder)
         if is_primary():
@@ -338,7 +339,7 @@ def _refuse_other(folder: Path, plain: dict[str, Any], facts: DataFacts) -> None
     advice = "Choose another --config.run_dir, or delete the folder to start over."
     for key in sorted(there.keys() | here.keys()):
         old, new = there.get(key), here.get(key)
-        if old != new:
+        if canonical(old) != canonical(new):
             raise UserError(f"{folder} holds a run with {key} = {old!r}, not {new!r}. {advice}")
     if not facts.fits(Run.load(folder).facts):
         raise UserError(
@@ -347,16 +348,31 @@ def _refuse_other(folder: Path, plain: dict[str, Any], facts: DataFacts) -> None
         )
 
 
+def _as_written_first(there: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
+    """The config `here`, with what decides training written as `there` where it is the same.
+
+    Checkpoints are known by how it is written.
+    """
+
+    def kept(old: Any, new: Any) -> Any:
+        if isinstance(old, dict) and isinstance(new, dict):
+            return {key: kept(old.get(key), value) for key, value in new.items()}
+        return old if canonical(old) == canonical(new) else new
+
+    return {k: kept(there.get(k), v) if k in DECISIVE else v for k, v in here.items()}
+
+
 def decisive(plain: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Full names and values of the fields that training depends on, and how long it takes."""
-    for key, value in _flat(plain):
+    for key, value in flat(plain):
         if key.split(".")[0] in DECISIVE:
             yield key, value
 
 
-def _flat(plain: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(plain: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Full names, such as "training.steps", and values of the fields of a config."""
     for key, value in plain.items():
         if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -13,7 +13,8 @@ from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.pipeline import batches
 from diffusion_jax.errors import UserError
 from diffusion_jax.parallel import devices
-from diffusion_jax.registry import parse
+from diffusion_jax.registry import canonical, parse
+from diffusion_jax.renamed import first_names
 from diffusion_jax.sealed import read_sealed, save_sealed
 from diffusion_jax.strict_json import from_null
 from diffusion_jax.sweeps.trials import Trial, key_of
@@ -44,16 +45,18 @@ class Cost:
 
 def cost_key(config: ConfigDict) -> str:
     """Names what the cost of a step depends on."""
+    return key_of(canonical(first_names(_settings(config))))
+
+
+def _settings(config: ConfigDict) -> dict[str, Any]:
     families = ("loss", "optimizer", "prediction")
-    return key_of(
-        {
-            **{field: config[field] for field in ("data", "network", "conditioner")},
-            **{field: parse(config[field], field).name for field in families},
-            **{f: config.training[f] for f in ("batch_size", "microbatches", "dtype")},
-            "devices": jax.device_count(),
-            "device": jax.devices()[0].device_kind,
-        }
-    )
+    return {
+        **{field: config[field] for field in ("data", "network", "conditioner")},
+        **{field: parse(config[field], field).name for field in families},
+        **{f: config.training[f] for f in ("batch_size", "microbatches", "dtype")},
+        "devices": jax.device_count(),
+        "device": jax.devices()[0].device_kind,
+    }
 
 
 class Costs:
@@ -81,6 +84,9 @@ class Costs:
     def of(self, trial: Trial, data: Dataset) -> Cost:
         """The cost of a trial's step, measured if it is not known yet."""
         key = cost_key(trial.config)
+        first = key_of(first_names(_settings(trial.config)))  # of earlier versions
+        if key not in self._found and first in self._found:
+            return self._found[first]
         if key not in self._found:
             self._found[key] = measure(trial.config, data)
             if devices.is_primary():

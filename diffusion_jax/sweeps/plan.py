@@ -25,6 +25,7 @@ from diffusion_jax.runs.lock import waited
 from diffusion_jax.runs.run import BEFORE, as_plain, completed, from_plain, is_run
 from diffusion_jax.sealed import read_sealed, save_sealed
 from diffusion_jax.sweeps.costs import Cost, Costs
+from diffusion_jax.sweeps.outcomes import is_measured
 from diffusion_jax.sweeps.sweep import Sweep
 from diffusion_jax.sweeps.trials import Trial, key_of, make_trials, training_settings
 from diffusion_jax.training.arms import FIELDS, check_brought, few_step, make_arms
@@ -172,7 +173,19 @@ def make_plan(config: ConfigDict, sweep: Sweep, written: Collection[str] = ()) -
         trials = _with_budget(whole, sampled, costs, data)
         measured = tuple(costs.of(trial, data[trial.config.data]) for trial in trials)
         units = _units(folder, trials, data, execution)
+    for unit in units:  # which may write the spec of its data in another way
+        own = next(trial for trial in trials if trial.training_key in unit.keys)
+        data.setdefault(unit.config.data, data[own.config.data])
+    trials = tuple(_as_kept(trial, units) for trial in trials)
     return Plan(whole, folder, trials, measured, units, data, tuple(notes))
+
+
+def _as_kept(trial: Trial, units: Sequence[Unit]) -> Trial:
+    """A trial with the key under which its outcome is kept, which may be of an earlier version."""
+    folder = next(unit.folder for unit in units if trial.training_key in unit.keys)
+    if is_measured(folder, trial.key) or not is_measured(folder, trial.first_key):
+        return trial
+    return dataclasses.replace(trial, kept_as=trial.first_key)
 
 
 def execution_of(config: ConfigDict, sweep: Sweep, written: bool) -> str:
@@ -350,5 +363,16 @@ def _existing(folder: Path, execution: str) -> list[Unit]:
         # The folder may have been moved.
         config.run_dir = str(path.parent / RUN)
         config.training.execution = execution
-        found.append(Unit(path.parent, config, keys))
+        found.append(Unit(path.parent, config, _today(config, keys)))
+    return found
+
+
+def _today(config: ConfigDict, keys: Mapping[str, str]) -> dict[str, str]:
+    """The keys of a unit's trainings; those that an earlier version wrote may be others."""
+    found = {}
+    for key, name in keys.items():
+        alone = ConfigDict(config.to_dict())
+        alone.arms = ConfigDict()
+        alone.update(config.arms.get(name, {}))
+        found[Trial(name, {}, alone).training_key if name in config.arms else key] = name
     return found

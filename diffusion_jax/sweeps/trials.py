@@ -9,15 +9,22 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError, shown
-from diffusion_jax.registry import parse
+from diffusion_jax.registry import canonical, parse
 from diffusion_jax.renamed import first_names
 from diffusion_jax.runs.fields import SECTIONS, nearest_field
-from diffusion_jax.runs.run import CHANGEABLE, as_plain, decisive, with_split
+from diffusion_jax.runs.run import BEFORE, CHANGEABLE, as_plain, decisive, flat, with_split
 from diffusion_jax.sweeps.sweep import Sweep
 from diffusion_jax.training.arms import arm_changes
 
 # Of a run as a whole: no arm can have its own. Nor can it have what changes no result.
 FIXED = ("run_dir", "arms", "baseline")
+# Results are filed under these as they were written.
+AS_WRITTEN = ("sampling.solvers", "sampling.metrics")
+# Fields that the first keys held even where they say what is so without them.
+ALWAYS = (
+    *("loss", "fewstep", "teacher", "teacher_guidance"),
+    *(f"sampling.{name}" for name in BEFORE["sampling"]),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,11 +35,13 @@ class Trial:
         arm: name of the arm.
         changes: the fields that the sweep or the arm replaces, by full name.
         config: all its settings; it has no arms.
+        kept_as: the key under which an earlier version kept its outcome, if one did.
     """
 
     arm: str
     changes: Mapping[str, Any]
     config: ConfigDict
+    kept_as: str = ""
 
     @property
     def seed(self) -> int:
@@ -46,9 +55,16 @@ class Trial:
 
     @property
     def key(self) -> str:
-        """Names what is trained and how it is sampled."""
-        settings = _named(training_settings(self.config))
-        return key_of({**settings, "sampling": as_plain(self.config)["sampling"]})
+        """Names what is trained and how it is sampled, and so its outcome."""
+        return self.kept_as or key_of(_named(_settings(self.config)))
+
+    @property
+    def first_key(self) -> str:
+        """What `key` was when specs were compared letter by letter."""
+        named = _first_named(_settings(self.config))
+        sampling = {k.partition(".")[2]: v for k, v in named.items() if k.startswith("sampling.")}
+        training = {k: v for k, v in named.items() if not k.startswith("sampling.")}
+        return key_of({**training, "sampling": sampling})
 
 
 def training_settings(config: ConfigDict) -> dict[str, Any]:
@@ -60,10 +76,35 @@ def training_settings(config: ConfigDict) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in aside}
 
 
-def _named(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings by which trainings are named: sweeps keep those that are older than a field."""
-    first = first_names(settings)
-    return {key: value for key, value in first.items() if (key, value) != ("start_from", "")}
+def _settings(config: ConfigDict) -> dict[str, Any]:
+    """The fields that the outcome of a trial depends on."""
+    sampling = flat({"sampling": as_plain(config)["sampling"]})
+    return {**training_settings(config), **dict(sampling)}
+
+
+def _named(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that make a key: equal specs are equal, and fields at their defaults left out.
+
+    So a field that is new, and says by default what was so without it, changes no key.
+    """
+    return {
+        key: value if key in AS_WRITTEN else canonical(value)
+        for key, value in first_names(_without_defaults(settings)).items()
+    }
+
+
+def _first_named(settings: Mapping[str, Any]) -> dict[str, Any]:
+    always = {key: value for key, value in settings.items() if key in ALWAYS}
+    return first_names({**_without_defaults(settings), **always})
+
+
+def _without_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
+    before = canonical(dict(flat(json.loads(json.dumps(BEFORE)))))
+    return {
+        key: value
+        for key, value in settings.items()
+        if key not in before or canonical(value) != before[key]
+    }
 
 
 def key_of(settings: Mapping[str, Any]) -> str:

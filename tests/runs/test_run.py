@@ -60,6 +60,22 @@ def test_another_training_is_refused(
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+def test_the_same_specs_written_otherwise_are_the_same_run(
+    config: ConfigDict, facts: DataFacts
+) -> None:
+    config.optimizer = "adam(learning_rate=1e-3)"
+    Run.create(config, facts)
+    config.optimizer = " adam( learning_rate = 0.001 )"
+    config.arms.edm.schedule += "()"
+    config.training.ema = "decay( decay=0.9990 )"
+    again = Run.create(config, facts)
+    Run.of(config)
+    # As it was written first, by which checkpoints are known.
+    assert again.config.optimizer == "adam(learning_rate=1e-3)"
+    assert not again.config.arms.edm.schedule.endswith("()")
+    assert Run.load(again.folder).config.to_dict() == again.config.to_dict()
+
+
 def test_changed_data_is_refused(config: ConfigDict, facts: DataFacts) -> None:
     Run.create(config, facts)
     with pytest.raises(UserError, match="the data set has changed"):

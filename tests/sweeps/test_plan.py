@@ -7,9 +7,11 @@ from ml_collections import ConfigDict
 
 from configs import base
 from diffusion_jax.errors import UserError
-from diffusion_jax.sweeps import Sweep, axis, choice, listed, product
+from diffusion_jax.runs.run import BEFORE
+from diffusion_jax.sealed import read_sealed, save_sealed
+from diffusion_jax.sweeps import Sweep, axis, choice, listed, outcomes, product, trials
 from diffusion_jax.sweeps.plan import Plan, execution_of, make_plan
-from diffusion_jax.sweeps.trials import training_settings
+from diffusion_jax.sweeps.trials import make_trials, training_settings
 from tests.sweeps import tiny
 
 pytestmark = pytest.mark.usefixtures("one_device")
@@ -53,6 +55,56 @@ def test_what_is_added_later_makes_new_units_and_leaves_the_old(config: ConfigDi
     assert arms_of(second) == [(0, ["cosine", "ve"]), (0, ["edm"]), (1, ["cosine", "edm", "ve"])]
     # Asked for less, it does less.
     assert arms_of(make_plan(config, Sweep(choice("only", schedule="edm")))) == [(0, ["edm"])]
+
+
+def test_specs_written_otherwise_are_trained_once(config: ConfigDict) -> None:
+    first = make_plan(config, Sweep(product(axis("schedule", "cosine"), axis("seed", 0))))
+    config.optimizer = config.optimizer.replace("1e-3", "0.001").replace("(", "( ")
+    config.data = config.data.replace("=", " = ")
+    config.sampling.guidance = config.sampling.guidance.replace("2.0", "2")
+    second = make_plan(config, Sweep(product(axis("schedule", "cosine()"), axis("seed", 0))))
+    assert second.units[0].folder == first.units[0].folder and len(second.units) == 1
+    assert second.trials[0].key == first.trials[0].key
+    assert second.data[second.units[0].config.data] is second.data[config.data]
+    assert second.costs == first.costs
+    other = make_plan(config, Sweep(choice("a", schedule="cosine(log_snr_min=-9)")))
+    assert other.units[0].folder != first.units[0].folder
+
+
+def test_a_field_at_its_default_changes_no_key(
+    config: ConfigDict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if a version before the field `loss` and the threshold had planned the sweep."""
+    (trial,) = make_trials(config, Sweep(choice("a")))[1]
+    keys = trial.training_key, trial.key
+    for field in ("loss", "sampling.threshold"):
+        other = ConfigDict(config.to_dict())
+        value = {"loss": "uncertainty()", "sampling.threshold": "clip()"}[field]
+        other.update_from_flattened_dict({field: value})
+        (changed,) = make_trials(other, Sweep(choice("a")))[1]
+        assert changed.key != trial.key
+        assert (changed.training_key == trial.training_key) == (field != "loss")
+    monkeypatch.setattr(trials, "BEFORE", {**BEFORE, "flip": config.flip})
+    assert (trial.training_key, trial.key) != keys  # so a default is left out
+    monkeypatch.setattr(trials, "BEFORE", {**BEFORE, "flip": not config.flip})
+    assert (trial.training_key, trial.key) == keys
+
+
+def test_sweeps_of_the_first_version_are_read(config: ConfigDict) -> None:
+    """Units and outcomes were filed under other keys, of specs letter by letter."""
+    sweep = Sweep(product(axis("schedule", "cosine", flow="rectified_flow"), axis("seed", 0)))
+    (unit,) = make_plan(config, sweep).units
+    path = unit.folder / "unit.json"
+    document = read_sealed(path, "")
+    document["keys"] = {"bb717420fd07": "cosine", "d440a45183b9": "flow"}
+    save_sealed(document, path)
+    outcomes.store(outcomes.Outcome(diverged=3), unit.folder, "ad3a1b89d2c0")
+    plan = make_plan(config, sweep)
+    assert [each.folder for each in plan.units] == [unit.folder]
+    assert set(plan.units[0].keys.values()) == {"cosine", "flow"}
+    found = {t.arm: outcomes.load(plan.unit_of(t).folder, t.key) for t in plan.trials}
+    assert found["cosine"] is not None and found["cosine"].diverged == 3
+    assert found["flow"] is None
 
 
 def test_budgets_give_each_arm_its_steps(config: ConfigDict) -> None:
