@@ -9,6 +9,13 @@ from diffusion_jax.data.pipeline import batches
 from diffusion_jax.data.sets.folder.dataset import folder
 from diffusion_jax.data.sets.real.dataset import cifar10, fashion_mnist, mnist
 from diffusion_jax.data.sets.shapes.dataset import shapes
+from diffusion_jax.data.sets.two_dimensions import (
+    checkerboard,
+    eight_gaussians,
+    ring,
+    swiss_roll,
+    two_moons,
+)
 
 __all__ = [
     "ArraySource",
@@ -17,11 +24,16 @@ __all__ = [
     "Source",
     "arrays",
     "batches",
+    "checkerboard",
     "cifar10",
     "datasets",
+    "eight_gaussians",
     "fashion_mnist",
     "folder",
     "mnist",
+    "ring",
     "sets",
     "shapes",
+    "swiss_roll",
+    "two_moons",
 ]

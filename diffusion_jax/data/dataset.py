@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from diffusion_jax.data.example import Check, Source, take
 from diffusion_jax.registry import Registry
+from diffusion_jax.verification.oracles import GaussianMixture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Dataset:
         prompts: captions worth sampling; unseen in training where `held_out_captions` says so.
         held_out_captions: captions that are never in `train`, where the set holds captions out.
         check: reads from pictures whether they show what captions say, if that can be told.
+        distribution: what examples are drawn from, where that is known: its exact denoiser and
+            density at any noise level.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Dataset:
     prompts: tuple[str, ...] = ()
     held_out_captions: tuple[str, ...] = ()
     check: Check | None = None
+    distribution: GaussianMixture | None = None
 
     @property
     def num_classes(self) -> int:

@@ -24,7 +24,7 @@ from diffusion_jax.errors import UserError
 Example = dict[str, Any]
 """See the head of this file."""
 
-Values = UInt8[np.ndarray, "n height width channels"] | Float32[np.ndarray, "n features"]
+Values = UInt8[np.ndarray, "_ ..."] | Float32[np.ndarray, "_ ..."]
 """Pictures or vectors as data sets keep them."""
 
 Check = Callable[[np.ndarray, Sequence[str]], Mapping[str, np.ndarray]]

@@ -41,6 +41,7 @@ from diffusion_jax.training.trained import TrainedArm, sound
 # Offset of the sampling seed, so that no sample starts from a noise that training has used.
 SAMPLING = 1_000_003
 LARGEST = 1_000_000  # samples, or steps, that fit into memory
+TRACED_VECTORS = 500
 TRACED = 6  # samples of each arm and way that are followed from noise to picture
 
 
@@ -232,7 +233,7 @@ class Cell:
         finite: (n,) which samples are. Unless all are, nothing may be measured of them.
         right: attribute -> (n,) whether it is as the caption says, with "all"; empty where the
             data set has no checker, or some samples are not finite.
-        path: the way from noise to the first `TRACED` pictures.
+        path: the way from noise to the first samples, see `traced`.
         evaluations: of the denoiser per sample; of an adaptive solver, their mean.
         truth: the pictures that samples restore, or None where they are drawn freely.
     """
@@ -251,6 +252,11 @@ class Cell:
     def lost(self) -> int:
         """How many samples are not finite."""
         return int((~self.finite).sum())
+
+
+def traced(shape: tuple[int, ...], count: int) -> int:
+    """How many of the samples are followed: few pictures, or more vectors, of one plot."""
+    return TRACED if len(shape) == 3 else min(count, TRACED_VECTORS)
 
 
 def measure(
@@ -291,7 +297,7 @@ def measure(
                 count,
                 plan.seed,
                 min(plan.batch_size, plan.count),
-                TRACED,
+                traced(data.shape, count),
             )
             finite = finite_rows(samples)
             pictures = _with_gaps(samples, finite)

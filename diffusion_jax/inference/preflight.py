@@ -19,7 +19,7 @@ from diffusion_jax.data.dataset import Dataset, check_readable, datasets
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import check_target, user_path
 from diffusion_jax.inference.conditions import nothing
-from diffusion_jax.inference.measure import TRACED, Plan
+from diffusion_jax.inference.measure import Plan, traced
 from diffusion_jax.metrics.memory import metric_memory
 from diffusion_jax.metrics.real import Real
 from diffusion_jax.networks.memory import pass_bytes
@@ -123,7 +123,9 @@ def check_memory(plan: Plan, networks: Mapping[str, ScoreNetwork], facts: DataFa
     # All stay until they are measured, as bytes; of each arm and way, a few are followed.
     values, room = math.prod(facts.shape), devices.host_memory()
     drawn = sum(plan.samples(way) for way in plan.ways)
-    followed = sum(2 * FLOAT * TRACED * (way.steps + 1) for way in plan.ways)
+    followed = sum(
+        2 * FLOAT * traced(facts.shape, plan.samples(way)) * (way.steps + 1) for way in plan.ways
+    )
     held = len(networks) * values * (drawn + followed)
     if held > room:
         raise UserError(

@@ -21,7 +21,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped
 
 from diffusion_jax.data.example import to_unit
 from diffusion_jax.errors import UserError
@@ -61,8 +61,8 @@ def kernel(x: Features, y: Features) -> Float[np.ndarray, "n m"]:
     return (x @ y.T / x.shape[1] + 1) ** 3
 
 
-def features(pictures: UInt8[np.ndarray, "count ..."]) -> Features:
-    """Pixel values in [-1, 1], (count, dim) float64."""
+def features(pictures: Shaped[np.ndarray, "count ..."]) -> Features:
+    """Pixel values in [-1, 1], or the numbers of vectors, (count, dim) float64."""
     return to_unit(pictures).reshape(len(pictures), -1).astype(np.float64)
 
 

@@ -6,22 +6,22 @@ Each is stated in full: none needs weights from elsewhere, and all are the same 
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Shaped
 from scipy import linalg
 
 from diffusion_jax.data.dataset import Dataset
-from diffusion_jax.data.example import take, to_unit, values_of
+from diffusion_jax.data.example import Values, take, to_unit, values_of
 from diffusion_jax.errors import within
 from diffusion_jax.metrics.distance import Features, features
 from diffusion_jax.metrics.measurement import NotMeasured
 from diffusion_jax.registry import Registry
 
-Extractor = Callable[[UInt8[np.ndarray, "count height width channels"]], Features]
+Extractor = Callable[[Values], Features]
 
 FITTED = 2000  # training pictures that principal components are taken from
 CHUNK = 256  # pictures looked at at once
@@ -31,7 +31,10 @@ RANK = 1e-10  # components with less than this share of the largest variance hav
 
 @runtime_checkable
 class FeatureMap(Protocol):
-    """A kind of features, made for a data set from its training pictures alone."""
+    """A kind of features, made for a data set from its training pictures alone.
+
+    One with `pictures_only = True` cannot look at vectors.
+    """
 
     def dim(self, data: Dataset) -> int:
         """How many features a picture has; fewer where training pictures do not differ so much."""
@@ -92,7 +95,7 @@ class Principal:
         if not axes.shape[1]:
             raise NotMeasured("training pictures that are all the same have no principal component")
 
-        def extract(pictures: UInt8[np.ndarray, "count ..."]) -> Features:
+        def extract(pictures: Values) -> Features:
             chunks = np.split(pictures, range(CHUNK, len(pictures), CHUNK))
             return np.concatenate([(features(chunk) - mean) @ axes for chunk in chunks])
 
@@ -100,7 +103,7 @@ class Principal:
 
 
 def _principal(
-    pictures: UInt8[np.ndarray, "n values"], count: int
+    pictures: Shaped[np.ndarray, "n values"], count: int
 ) -> tuple[Float[np.ndarray, "values"], Float[np.ndarray, "values axes"]]:
     """Mean, and the directions of most variance; fewer than `count` if the others have none.
 
@@ -157,6 +160,8 @@ class RandomConvolutions:
     layers: int = 2
     seed: int = 0
 
+    pictures_only: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         within(self, 1, 4096, "width")
         within(self, 1, 16, "layers")  # each halves the picture
@@ -174,7 +179,7 @@ class RandomConvolutions:
     def fit(self, data: Dataset) -> Extractor:
         weights = [jnp.asarray(w, jnp.float32) for w in self.weights(data.shape[-1])]
 
-        def extract(pictures: UInt8[np.ndarray, "count ..."]) -> Features:
+        def extract(pictures: Values) -> Features:
             chunks = np.split(pictures, range(CHUNK, len(pictures), CHUNK))
             found = [_layer_means(weights, jnp.asarray(to_unit(chunk))) for chunk in chunks]
             return np.concatenate(found).astype(np.float64)

@@ -17,10 +17,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Key, PyTree, UInt8
+from jaxtyping import Array, Float, Float32, Key, PyTree
 
 from diffusion_jax.data.dataset import Dataset
-from diffusion_jax.data.example import take, to_unit, values_of
+from diffusion_jax.data.example import Values, take, to_unit, values_of
 from diffusion_jax.data.indexed_random import uniforms
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.denoiser import NetworkDenoiser
@@ -99,7 +99,8 @@ class HeldOut:
     Attributes:
         bins: of the log-SNR.
         per_picture: error in the noise of each picture, at one level in each bin.
-        ends: nats per dimension of each picture's prior term and decoder, the same for all arms.
+        ends: nats per dimension of each picture's prior term and decoder, the same for all arms;
+            not a number for vectors, of which no value is a byte.
     """
 
     bins: LogSNRBins
@@ -110,6 +111,11 @@ class HeldOut:
     def count(self) -> int:
         """Number of pictures."""
         return len(self.per_picture)
+
+    @property
+    def has_bits(self) -> bool:
+        """Whether a bound on bits is known: of pictures."""
+        return not np.isnan(self.ends).any()
 
     @property
     def lost(self) -> int:
@@ -136,7 +142,7 @@ class HeldOut:
 
     def plain(self) -> dict[str, Any]:
         """Its numbers as JSON has them."""
-        bits, error = self.bits_per_dim
+        bits, error = self.bits_per_dim if self.has_bits else (None, None)
         return {
             "edges": list(self.bins.edges),
             "mean": self.mean.tolist(),
@@ -228,7 +234,7 @@ def held_out(
 
 def ask(
     errors: NoiseErrors,
-    pictures: UInt8[np.ndarray, "count ..."],
+    pictures: Values,
     condition: Condition,
     seed: int,
     batch_size: int,
@@ -238,7 +244,7 @@ def ask(
 
     Args:
         errors: see `NoiseErrors`; it draws its noise from the keys.
-        pictures: bytes.
+        pictures: bytes, or vectors.
         condition: a row per picture, or {}.
         seed: of noise and levels.
         batch_size: pictures at once.
@@ -259,12 +265,16 @@ def ask(
             for k in range(len(bins.widths))
         ]
         found.append(np.stack(parts, axis=1))
-        low, high = (jnp.asarray(bins.edges[k], here.dtype) for k in (0, -1))
-        ends.append(
-            np.asarray(end_terms(jnp.asarray(pictures[rows]), _cut(keys, rows, -1), low, high))
-        )
+        ends.append(_ends(pictures[rows], _cut(keys, rows, -1), bins))
     per_picture = np.concatenate(found)[:count].astype(np.float32)
     return HeldOut(bins, per_picture, np.concatenate(ends)[:count])
+
+
+def _ends(pictures: Values, keys: Key[Array, "batch"], bins: LogSNRBins) -> np.ndarray:
+    if pictures.dtype != np.uint8:
+        return np.full(len(pictures), np.nan)
+    low, high = (jnp.asarray(bins.edges[k], jnp.float32) for k in (0, -1))
+    return np.asarray(end_terms(jnp.asarray(pictures), keys, low, high))
 
 
 def own_coefficients(objective: Objective, log_snr: Float[Array, "batch"]) -> Coefficients:

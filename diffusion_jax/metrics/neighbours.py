@@ -18,16 +18,16 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 
+from diffusion_jax.data.example import Values
 from diffusion_jax.metrics.distance import Features
 
 COPY = 1 / 3
 ALIKE = 4.0  # values of a byte
 ROWS = 256  # points compared with a chunk at a time, to bound memory
 
-Pictures = UInt8[np.ndarray, "_ height width channels"]
-Chunk = tuple[Features, Pictures]  # features of some training pictures, and the pictures
+Chunk = tuple[Features, Values]  # features of some training pictures, and the pictures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Nearest:
 
     Attributes:
         distance: (n,) Euclidean, of features; inf where there is none.
-        pictures: (n, height, width, channels) bytes of the nearest.
+        pictures: the nearest, as data sets keep them.
     """
 
     distance: Float[np.ndarray, "n"]
-    pictures: Pictures
+    pictures: Values
 
 
 def nearest(points: Features, train: Iterable[Chunk]) -> Nearest:
@@ -58,7 +58,7 @@ def nearest(points: Features, train: Iterable[Chunk]) -> Nearest:
     middle, distance, kept = points.mean(axis=0), np.full(len(points), np.inf), None
     for features, pictures in train:
         if kept is None:
-            kept = np.zeros((len(points), *pictures.shape[1:]), np.uint8)
+            kept = np.zeros((len(points), *pictures.shape[1:]), pictures.dtype)
         theirs = _Rows.of(features, middle)
         for rows in _blocks(len(points)):
             found, index = theirs.least(points[rows] - middle)
@@ -92,7 +92,7 @@ def nearest_other(
     return distance
 
 
-def all_alike(chunks: Iterable[Pictures]) -> bool:
+def all_alike(chunks: Iterable[Values]) -> bool:
     """Whether no picture is another one than the first."""
     first = None
     for pictures in chunks:
@@ -137,7 +137,7 @@ class _Rows:
         return np.where(none, np.inf, found), index
 
 
-def _alike(first: Pictures, second: Pictures) -> Bool[np.ndarray, "n m"]:
+def _alike(first: Values, second: Values) -> Bool[np.ndarray, "n m"]:
     """Which pictures differ by no more than `ALIKE`, root mean square."""
     a, b = (each.reshape(len(each), -1).astype(np.float32) for each in (first, second))
     # Products of bytes are whole numbers; float32 carries their sum within a part in 10^5.

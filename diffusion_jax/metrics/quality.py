@@ -14,6 +14,7 @@ from typing import ClassVar, Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
+from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.metrics import distance, frechet
 from diffusion_jax.metrics.distance import Distance, kernel_distance
 from diffusion_jax.metrics.features import FeatureMap, Pixels, Principal
@@ -161,7 +162,7 @@ class NeighbourRatio:
             return f"{count} sample has no median with an interval: {distance.LEAST} are needed"
         if len(real.data.test) - reference_count(real.data) < distance.LEAST:
             return f"{distance.LEAST} test pictures with captions of samples are needed"
-        return None if self.features.dim(real.data) else DIFFERENT
+        return _unseen(self.features, real.data)
 
     def __call__(self, pictures: Pictures, captions: Sequence[str], real: Real) -> Measurement:
         ours = real.nearest(self.features, pictures).distance
@@ -198,7 +199,11 @@ class Copies:
     unit, better = "%", "lower"
 
     def needs(self, count: int, real: Real) -> str | None:
-        if not self.features.dim(real.data) or real.train_count < 2:
+        if not real.data.has_pictures:
+            return f"what a copy is, is known of pictures, and the data set has {real.data.form}"
+        if unseen := _unseen(self.features, real.data):
+            return unseen
+        if real.train_count < 2:
             return DIFFERENT
         if real.train_is_one_picture:
             return f"{DIFFERENT}, by more than {ALIKE:g} values of a byte"
@@ -279,7 +284,14 @@ def _too_few(count: int, real: Real, least: int, features: FeatureMap) -> str | 
             f"{least} test pictures to measure distances to are needed, and there are {reference} "
             f"(half of {len(real.data.test)}, at most {REFERENCE:,})"
         )
-    return None if features.dim(real.data) else DIFFERENT
+    return _unseen(features, real.data)
+
+
+def _unseen(features: FeatureMap, data: Dataset) -> str | None:
+    """Why features see nothing in a data set, or None."""
+    if getattr(features, "pictures_only", False) and not data.has_pictures:
+        return f"the features are those of pictures, and the data set has {data.form}"
+    return None if features.dim(data) else DIFFERENT
 
 
 def _of(found: Distance, count: int) -> Measurement:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from diffusion_jax.data.dataset import Dataset
-from diffusion_jax.data.example import Example, Source, caption_of, take, values_of
+from diffusion_jax.data.example import Example, Source, Values, caption_of, take, values_of
 from diffusion_jax.metrics.distance import Features
 from diffusion_jax.metrics.features import Extractor, FeatureMap
 from diffusion_jax.metrics.neighbours import (
@@ -20,7 +20,7 @@ from diffusion_jax.metrics.neighbours import (
     nearest_other,
 )
 
-Pictures = UInt8[np.ndarray, "count height width channels"]
+Pictures = Values
 
 REFERENCE = 1000  # test pictures that distances are measured to
 MEMORY = 60_000  # training pictures that samples are held against

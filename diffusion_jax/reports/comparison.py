@@ -7,11 +7,11 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import Dataset
-from diffusion_jax.data.example import Example, caption_of, take, to_bytes, values_of
+from diffusion_jax.data.example import Example, Values, caption_of, take, to_bytes, values_of
 from diffusion_jax.fewstep.denoiser import FewStepPrediction
 from diffusion_jax.inference.generate import Path as ReversePath
 from diffusion_jax.inference.measure import Cell, Plan, Way
@@ -33,6 +33,7 @@ from diffusion_jax.process.weightings import effective_weight
 from diffusion_jax.reports import content, judged
 from diffusion_jax.reports.failures import baseline, warnings
 from diffusion_jax.reports.pictures import from_noisy
+from diffusion_jax.reports.scatter import as_film, as_pictures
 from diffusion_jax.runs.metrics_log import read_metrics
 from diffusion_jax.sampling.guidance import Contrast
 from diffusion_jax.statistics.paired import Z95, rate_difference, wilson
@@ -154,7 +155,7 @@ def report(found: Measured) -> content.Report:
         paired_method=PAIRED_METHOD,
         headline=_setting(found, plan.headline),
         samples=_samples(found),
-        real=content.RealPictures(_pictures(real[: judged.SHOWN]), _captions(real[: judged.SHOWN])),
+        real=_real(data, real),
         ceiling=_ceiling(data, real),
         distance=None if missing else _distance(plan, data),
         provenance=found.provenance,
@@ -163,6 +164,13 @@ def report(found: Measured) -> content.Report:
         warnings=warnings(found.config, found.arms, found.cells, found.held_out),
         not_measured=not_measured,
     )
+
+
+def _real(data: Dataset, real: Sequence[Example]) -> content.RealPictures:
+    if not data.has_pictures:
+        return content.RealPictures(as_pictures(_pictures(real)), (f"{len(real):,} of testing",))
+    shown = real[: judged.SHOWN]
+    return content.RealPictures(_pictures(shown), _captions(shown))
 
 
 def _distances(found: Measured) -> dict[tuple[str, Way], KernelDistance]:
@@ -192,7 +200,7 @@ def loss_curves(run_folder: Path) -> dict[str, content.Losses]:
     }
 
 
-def _pictures(examples: Sequence[Example]) -> UInt8[np.ndarray, "n height width channels"]:
+def _pictures(examples: Sequence[Example]) -> Values:
     return values_of(examples)
 
 
@@ -228,11 +236,12 @@ def _trajectory(path: ReversePath) -> content.Trajectory | None:
     if not (np.isfinite(path.x).all() and np.isfinite(path.denoised).all()):
         return None
     level = path.level.like(jnp.asarray(path.x))
-    return content.Trajectory(
-        np.asarray(path.level.log_snr, np.float64),
-        from_noisy(path.x, np.asarray(level.alpha), np.asarray(level.sigma)),
-        to_bytes(path.denoised),
-    )
+    alpha, sigma = np.asarray(level.alpha), np.asarray(level.sigma)
+    log_snr = np.asarray(path.level.log_snr, np.float64)
+    if path.x.ndim == 3:
+        noisy = as_film(path.x / np.sqrt(alpha**2 + 2 * sigma**2))
+        return content.Trajectory(log_snr, noisy, as_film(path.denoised))
+    return content.Trajectory(log_snr, from_noisy(path.x, alpha, sigma), to_bytes(path.denoised))
 
 
 def _result(found: Measured, cell: Cell, distance: KernelDistance | None) -> content.Result:
@@ -300,6 +309,12 @@ def _paired(
 
 def _samples(found: Measured) -> content.Samples:
     cells = [cell for cell in found.cells if cell.way == found.plan.headline]
+    if not found.data.has_pictures:
+        return content.Samples(
+            _setting(found, found.plan.headline),
+            (f"all {found.plan.headline_count:,} samples",),
+            {cell.arm: as_pictures(cell.pictures) for cell in cells},
+        )
     return content.Samples(
         _setting(found, found.plan.headline),
         cells[0].captions[: judged.SHOWN],

@@ -8,6 +8,7 @@ from jaxtyping import UInt8
 from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import Dataset
+from diffusion_jax.data.example import Values
 from diffusion_jax.inference.measure import Cell, Plan
 from diffusion_jax.metrics.heldout import HeldOut
 from diffusion_jax.metrics.measurement import NotMeasured
@@ -57,7 +58,7 @@ def quality_rows(
 
 def _measured(
     metric: Metric,
-    pictures: UInt8[np.ndarray, "n height width channels"],
+    pictures: Values,
     captions: Sequence[str],
     real: Real,
 ) -> content.Estimate | str:
@@ -78,11 +79,13 @@ def _told(reasons: Sequence[tuple[str, str]], arms: int) -> str:
 
 
 def bits_row(held_out: Mapping[str, HeldOut]) -> tuple[content.Quality, ...]:
-    """Bits per dimension of held-out pictures; no row where none were looked at.
+    """Bits per dimension of held-out pictures; no row where none were looked at, or vectors.
 
     Arms with errors that are not finite are left out.
     """
-    held_out = {name: found for name, found in held_out.items() if not found.lost}
+    held_out = {
+        name: found for name, found in held_out.items() if found.has_bits and not found.lost
+    }
     if not held_out:
         return ()
     low, *_, high = next(iter(held_out.values())).bins.edges

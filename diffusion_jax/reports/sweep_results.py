@@ -13,6 +13,7 @@ from diffusion_jax.process.objective import Objective
 from diffusion_jax.reports import content
 from diffusion_jax.reports.comparison import common_axis, schedule_curves
 from diffusion_jax.reports.formats import listed
+from diffusion_jax.reports.scatter import as_pictures
 from diffusion_jax.reports.sweep_comparisons import compare
 from diffusion_jax.reports.sweep_content import (
     BinLoss,
@@ -270,6 +271,11 @@ def _samples(plan: Plan, whole: Sequence[Found]) -> content.Samples | None:
     captions = tuple(caption_of(example) for example in captioned_pictures(data, count))
     way = headline_way(plan, measurements(plan, shown))
     setting = way or content.Setting(first.solvers[0], max(first.steps), 0)
+    if not data.has_pictures:
+        drawn = {f.trial.arm: f.outcome.pictures for f in shown}  # type: ignore[union-attr]
+        captions = (f"all {min(map(len, drawn.values())):,} samples",)
+        plots = {arm: as_pictures(vectors) for arm, vectors in drawn.items()}
+        return content.Samples(setting, captions, plots)
     return content.Samples(
         setting,
         captions,
@@ -289,7 +295,11 @@ def _real(plan: Plan) -> content.RealPictures | None:
     if len(plan.data) > 1:
         return None
     (data,) = plan.data.values()
-    examples = take(data.test, range(min(SHOWN, max(reference_count(data), 1))))
+    count = max(reference_count(data), 1)
+    if not data.has_pictures:
+        plot = as_pictures(values_of(take(data.test, range(count))))
+        return content.RealPictures(plot, (f"{count:,} of testing",))
+    examples = take(data.test, range(min(SHOWN, count)))
     return content.RealPictures(
         values_of(examples),
         tuple(caption_of(example) for example in examples),

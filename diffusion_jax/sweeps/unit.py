@@ -106,7 +106,8 @@ def _measure(
         if cell.lost:
             lost[way_key(cell.way.solver, cell.way.steps)] = cell.lost
         if cell.way == sampling.headline:
-            pictures = cell.pictures[: 0 if cell.lost else SHOWN]
+            most = SHOWN if data.has_pictures else len(cell.pictures)
+            pictures = cell.pictures[: 0 if cell.lost else most]
             right |= {f"shown, {name}": each[:SHOWN] for name, each in cell.right.items()}
     assert pictures is not None, "the headline is one of the ways"
     return dataclasses.replace(
@@ -126,12 +127,12 @@ def _held_out(arm: TrainedArm, data: Dataset, batch_size: int) -> Outcome:
     found = held_out(arm, data, min(HELD_OUT, len(data.test)), SEED, batch_size)
     bins = found.per_picture.astype(np.float64)
     error, count = bins.mean(axis=1), found.count
-    numbers = (
-        Number("", 0, 0.0, ERROR, float(error.mean()), count, _error(error)),
-        Number("", 0, 0.0, BITS, float(found.bits.mean()), count, _error(found.bits)),
-    )
+    numbers = [Number("", 0, 0.0, ERROR, float(error.mean()), count, _error(error))]
+    if found.has_bits:
+        bits = Number("", 0, 0.0, BITS, float(found.bits.mean()), count, _error(found.bits))
+        numbers.append(bits)
     lost = {HELD_OUT_PICTURES: found.lost} if found.lost else {}
-    return Outcome(None, numbers, found.bins.edges, bins, found.bits, not_finite=lost)
+    return Outcome(None, tuple(numbers), found.bins.edges, bins, found.bits, not_finite=lost)
 
 
 def _error(values: np.ndarray) -> float | None:

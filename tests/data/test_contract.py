@@ -20,9 +20,12 @@ def folder_files(path):
     (path / "metadata.jsonl").write_text("\n".join(map(json.dumps, entries)))
 
 
+VECTORS = ("checkerboard", "eight_gaussians", "ring", "swiss_roll", "two_moons")
+
+
 def make(name, path):
     """The data set of a name, over a few files where it needs some."""
-    if name == "shapes":
+    if name == "shapes" or name in VECTORS:
         return datasets.make(name)
     if name == "folder":
         folder_files(path)
@@ -41,15 +44,19 @@ def test_contract(name, tmp_path):
     data = make(name, tmp_path)
     assert data.name == name
     words = Words().fit(data.captions)
-    assert data.num_classes == len(set(data.class_names)) > 0
+    assert data.num_classes == len(set(data.class_names))
+    assert data.has_pictures == (name not in VECTORS)
+    kind, dtype = ("image", np.uint8) if data.has_pictures else ("vector", np.float32)
     train = [data.train[i] for i in range(min(50, len(data.train)))]
     test = [data.test[i] for i in range(min(50, len(data.test)))]
     for example in train + test:
-        assert example["image"].shape == data.shape
-        assert example["image"].dtype == np.uint8
-        assert 0 <= example["label"] < data.num_classes
-        assert words.encode(caption_of(example)).any()
-    assert data.prompts
+        assert example[kind].shape == data.shape and example[kind].dtype == dtype
+        assert (0 if data.num_classes else -1) <= example["label"] < max(data.num_classes, 0.5)
+        assert isinstance(example["captions"], tuple)
+        assert words.encode(caption_of(example)).any() == bool(example["captions"])
+    for side in (train, test):
+        assert len({example["key"] for example in side}) == len(side)
+    assert bool(data.prompts) == bool(tuple(data.captions)) == bool(train[0]["captions"])
     for caption in (*data.prompts, *data.held_out_captions):
         assert words.encode(caption).any()
     if data.held_out_captions:
@@ -59,4 +66,6 @@ def test_contract(name, tmp_path):
         right = data.check(np.stack([e["image"] for e in test]), [caption_of(e) for e in test])
         assert right["all"].shape == (len(test),) and right["all"].mean() >= 0.98
     batch = next(batches(data.train, lambda examples: {}, batch_size=2, seed=0))
-    assert -1 <= batch["x0"].min() <= batch["x0"].max() <= 1
+    assert batch["x0"].shape == (2, *data.shape) and batch["x0"].dtype == np.float32
+    limit = 1 if data.has_pictures else 1.5
+    assert -limit <= batch["x0"].min() <= batch["x0"].max() <= limit
