@@ -1,9 +1,8 @@
-"""What a member of a family says of itself: read from its docstring and its signature."""
+"""What a member of a family says of itself: its docstring, its signature and its formula."""
 
 import dataclasses
 import inspect
 import re
-from collections.abc import Callable
 from typing import Any
 
 from diffusion_jax.registry import Registry, settings_of
@@ -19,7 +18,7 @@ class Entry:
         name: as specs write it.
         settings: with their defaults, as specs write them; `…` where there is no default.
         summary: the first line of its docstring.
-        formula: the first sentence after it that holds an equation; may be empty.
+        formula: its mathematics in one line; may be empty.
         source: the paper, after "Source:"; may be empty.
     """
 
@@ -37,21 +36,18 @@ def describe(registry: Registry[Any]) -> list[Entry]:
     >>> next(entry.settings for entry in describe(schedules) if entry.name == "ve")
     'sigma_min=0.01, sigma_max=50.0'
     """
-    return [_entry(name, registry[name]) for name in registry]
+    return [_entry(name, registry) for name in registry]
 
 
-def _entry(name: str, factory: Callable[..., Any]) -> Entry:
+def _entry(name: str, registry: Registry[Any]) -> Entry:
+    factory = registry[name]
     paragraphs = _paragraphs(inspect.getdoc(factory) or "")
-    # Without what follows the mathematics: settings, errors, examples.
-    said = [text for text in paragraphs if not SECTION.match(text)]
-    sentences = [part for text in said[1:] for part in re.split(r"(?<!\d)\. (?=[A-Z])", text)]
-    formula = next((text for text in sentences if " = " in text), "")
     source = next((text for text in paragraphs if text.startswith("Source: ")), "")
     return Entry(
         name,
         ", ".join(_written(*setting) for setting in settings_of(factory).items()),
-        said[0].rstrip(".") if said else "",
-        formula.rstrip(":,."),
+        next((text for text in paragraphs if not SECTION.match(text)), "").rstrip("."),
+        registry.formula(name),
         source.removeprefix("Source: ").rstrip("."),
     )
 

@@ -177,22 +177,37 @@ class Registry(Generic[T]):
         """
         self.family = family
         self._members: dict[str, Callable[..., T]] = {}
+        self._formulas: dict[str, str] = {}
         if kind is not None:
             self._families[kind] = self
 
-    def register(self, name: str) -> Callable[[F], F]:
-        """Returns a decorator that adds a class or factory under `name`."""
+    def register(self, name: str, formula: str = "") -> Callable[[F], F]:
+        """Returns a decorator that adds a class or factory under `name`.
+
+        Args:
+            name: as specs write it.
+            formula: what a function makes, see `formula`; a class has one as a field of its own.
+        """
 
         def add(factory: F) -> F:
             if name in self._members:
                 raise ValueError(f"{self.family} {name!r} is registered twice")
             self._members[name] = factory
+            self._formulas[name] = formula or vars(factory).get("formula", "")
             return factory
 
         return add
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._members))
+
+    def formula(self, name: str) -> str:
+        """The mathematics of a member in one line; empty where a family has none.
+
+        A class says it as `formula: ClassVar[str]`. In it x = α x₀ + σ ε, λ = log(α²/σ²), and
+        settings have the names that specs give them.
+        """
+        return self._formulas[one_of(name, self._members, self.family)]
 
     def __getitem__(self, name: str) -> Callable[..., T]:
         return self._members[one_of(name, self._members, self.family)]

@@ -24,12 +24,17 @@ FIRST = (
     "weighting",
     "loss",
     "network",
-    "text encoder",
+    "conditioner",
     "grid",
     "solver",
     "guidance",
 )
 STEPS = 10  # whose cost is listed
+NOTATION = (
+    "In formulas x = α x₀ + σ ε, λ = log(α²/σ²), SNR = α²/σ²; t is the schedule's time, u is "
+    "uniform in (0, 1), y is what the network predicts and ŷ its prediction, w the weight of a "
+    "level and L the loss; other letters are settings, or explained beside."
+)
 HEADS = ("name", "settings", "what it is", "formula", "source")
 SOLVER_HEADS = ("order", "noise", f"NFE of {STEPS} steps")
 
@@ -98,6 +103,7 @@ def _costs(registry: Any, name: str) -> Row:
 def markdown(found: dict[str, Any]) -> str:
     """The catalog as a page of tables."""
     parts = ["# Catalog", "Made by `python -m experiments.catalog --markdown=docs/catalog.md`."]
+    parts.append(NOTATION)
     for family, registry in found.items():
         heads, members = rows(family, registry)
         table = [heads, ("---",) * len(heads), *members]

@@ -9,7 +9,7 @@
    eps. Losses on different predictions differ by these factors alone.
 """
 
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -42,6 +42,8 @@ predictions: Registry[Prediction] = Registry("prediction")
 class X0:
     """The data itself: y = x_0."""
 
+    formula: ClassVar[str] = "y = x₀"
+
     def coefficients(self, level: Level) -> Coefficients:
         return jnp.ones_like(level.alpha), jnp.zeros_like(level.sigma)
 
@@ -53,6 +55,8 @@ class Epsilon:
 
     Source: Ho et al. 2020 (DDPM), eq. 14.
     """
+
+    formula: ClassVar[str] = "y = ε"
 
     def coefficients(self, level: Level) -> Coefficients:
         return jnp.zeros_like(level.alpha), jnp.ones_like(level.sigma)
@@ -66,6 +70,8 @@ class V:
     Source: Salimans & Ho 2022 (progressive distillation), section 4.
     """
 
+    formula: ClassVar[str] = "y = α ε − σ x₀"
+
     def coefficients(self, level: Level) -> Coefficients:
         return -level.sigma, level.alpha
 
@@ -77,6 +83,8 @@ class Score:
 
     Source: Song et al. 2021 (score SDE), section 3.3.
     """
+
+    formula: ClassVar[str] = "y = −ε/σ"
 
     def coefficients(self, level: Level) -> Coefficients:
         return jnp.zeros_like(level.alpha), -1 / level.sigma
@@ -92,6 +100,8 @@ class ScaledScore:
 
     Source: Song et al. 2021 (score SDE), appendix C; Karras et al. 2022 (EDM), table 1, column VE.
     """
+
+    formula: ClassVar[str] = "y = −ε"
 
     def coefficients(self, level: Level) -> Coefficients:
         return jnp.zeros_like(level.alpha), -jnp.ones_like(level.sigma)
@@ -109,6 +119,8 @@ class Velocity:
 
     Source: Lipman et al. 2022 (flow matching), theorem 3; Albergo et al. 2023.
     """
+
+    formula: ClassVar[str] = "y = α′(t) x₀ + σ′(t) ε"
 
     schedule: Schedule | None = None
 
@@ -134,6 +146,8 @@ class EDM:
     Source: Karras et al. 2022 (EDM), eq. 8 and table 1, here for any alpha.
     """
 
+    formula: ClassVar[str] = "y = σ/(sigma_data s) x₀ − sigma_data α/s ε, s² = σ² + α² sigma_data²"
+
     sigma_data: Scalar | None = None
 
     def __post_init__(self) -> None:
@@ -158,6 +172,8 @@ class Previous:
 
     Source: Ho et al. 2020 (DDPM), eq. 8.
     """
+
+    formula: ClassVar[str] = "y = α_s (1 − r² σ_s²/σ²) x₀ + r σ_s²/σ² x, r = α/α_s, s = t − t_max/T"
 
     schedule: Schedule | None = None
     steps: int = static(default=1000)

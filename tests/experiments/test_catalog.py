@@ -11,7 +11,7 @@ from experiments import catalog
 def test_it_finds_every_family() -> None:
     found = list(catalog.families())
     assert found[:3] == ["schedule", "prediction", "time sampler"]
-    expected = {"weighting", "network", "text encoder", "grid", "solver", "guidance"}
+    expected = {"weighting", "network", "conditioner", "grid", "solver", "guidance"}
     expected |= {"data set", "ema", "optimizer"}
     assert expected <= set(found)
 
@@ -38,11 +38,11 @@ def test_a_solver_tells_its_order_noise_and_cost() -> None:
 def test_an_entry_is_read_from_docstring_and_signature() -> None:
     things: Registry[object] = Registry("thing")
 
-    @things.register("lever")
+    @things.register("lever", formula="F₁ l₁ = F₂ l₂")
     def lever(arm: float, fulcrum: int = 2) -> object:
         """Lifts the world.
 
-        F = m a. The arm counts.
+        With F = m a. The arm counts.
 
         Args:
             arm: its length, as in F = 2.
@@ -52,7 +52,7 @@ def test_an_entry_is_read_from_docstring_and_signature() -> None:
         raise NotImplementedError
 
     assert describe(things) == [
-        Entry("lever", "arm=…, fulcrum=2", "Lifts the world", "F = m a", "Archimedes, p. 3")
+        Entry("lever", "arm=…, fulcrum=2", "Lifts the world", "F₁ l₁ = F₂ l₂", "Archimedes, p. 3")
     ]
 
 

@@ -1,6 +1,6 @@
 """Losses that are a distance of the prediction from its target, times the weight of the level."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -19,6 +19,8 @@ class Squared(Loss):
     Source: Ho et al. 2020 (DDPM), eq. 14.
     """
 
+    formula: ClassVar[str] = "L = w mean_dims (y − ŷ)²"
+
     def __call__(
         self,
         output: Any,
@@ -36,6 +38,8 @@ class Absolute(Loss):
 
     Source: Chen et al. 2020 (WaveGrad), section 3; Saharia et al. 2021 (Palette), section 3.2.
     """
+
+    formula: ClassVar[str] = "L = w mean_dims |y − ŷ|"
 
     def __call__(
         self,
@@ -61,6 +65,8 @@ class PseudoHuber(Loss):
 
     Source: Song & Dhariwal 2023 (improved consistency training), eq. 8 and section 3.3.
     """
+
+    formula: ClassVar[str] = "L = w (√(mean_dims (y − ŷ)² + c²) − c)"
 
     c: Scalar = 0.03
 

@@ -1,6 +1,6 @@
 """A weight that the network learns for each level."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -20,6 +20,8 @@ class Uncertainty(Loss):
 
     Source: Karras et al. 2024 (EDM2), eq. 14 and 21; Kendall et al. 2018 (multi-task learning).
     """
+
+    formula: ClassVar[str] = "L = w mean_dims (y − ŷ)² exp(−u(λ)) + u(λ)"
 
     @property
     def uncertain(self) -> bool:

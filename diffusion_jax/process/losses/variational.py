@@ -1,6 +1,6 @@
 """Losses on a reverse chain of T steps, which can teach the network its variance."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -65,6 +65,11 @@ class Hybrid(ChainLoss):
     Source: Nichol & Dhariwal 2021 (improved DDPM), eq. 16.
     """
 
+    formula: ClassVar[str] = (
+        "L = w mean_dims (y − ŷ)² + part L_vlb, L_vlb = T KL(q(x_s | x, x₀) ‖ p(x_s | x))/(dims "
+        "log 2)"
+    )
+
     kind: str = static(default="learned_range")
     part: Scalar = 0.001
     steps: int = static(default=1000)
@@ -101,6 +106,8 @@ class Variational(ChainLoss):
 
     Source: Ho et al. 2020 (DDPM), eq. 5; Nichol & Dhariwal 2021 (improved DDPM), eq. 4.
     """
+
+    formula: ClassVar[str] = "L = w L_vlb, L_vlb = T KL(q(x_s | x, x₀) ‖ p(x_s | x))/(dims log 2)"
 
     kind: str = static(default="learned_range")
     steps: int = static(default=1000)

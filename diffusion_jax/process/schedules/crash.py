@@ -1,5 +1,7 @@
 """The schedule of v-diffusion's samplers."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jax.nn import sigmoid
 from jaxtyping import Array, Float
@@ -19,6 +21,8 @@ class Crash:
     >>> round(float(Crash().level(jnp.float32(0.5)).sigma), 4)
     0.5
     """
+
+    formula: ClassVar[str] = "σ = sin²(πt/2), α = √(1 − σ²)"
 
     t_min, t_max = 0.0, 1.0
 

@@ -1,5 +1,7 @@
 """Schedules made for a density of training over log-SNR: uniform times give just that density."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -25,6 +27,8 @@ class LinearLogSnr:
     >>> round(float(LinearLogSnr().level(jnp.float32(0.5)).log_snr), 3)
     4.15
     """
+
+    formula: ClassVar[str] = "λ = log_snr_max + t (log_snr_min − log_snr_max), α² + σ² = 1"
 
     log_snr_min: Scalar = -5.0
     log_snr_max: Scalar = 13.3
@@ -66,6 +70,8 @@ class Laplace(BoundedLogSnr):
     >>> round(float(Laplace().level(jnp.float32(0.5)).log_snr), 3)
     0.0
     """
+
+    formula: ClassVar[str] = "λ = mean − scale sgn(1/2 − t) log(1 − |1 − 2t|), α² + σ² = 1"
 
     mean: Scalar = 0.0
     scale: Scalar = 0.5
@@ -115,6 +121,8 @@ class Cauchy(BoundedLogSnr):
     >>> round(float(Cauchy().level(jnp.float32(0.25)).log_snr), 3)
     1.0
     """
+
+    formula: ClassVar[str] = "λ = mean + scale tan(π/2 (1 − 2t)), α² + σ² = 1"
 
     mean: Scalar = 0.0
     scale: Scalar = 1.0

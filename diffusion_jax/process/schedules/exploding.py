@@ -1,5 +1,7 @@
 """Variance-exploding schedules: alpha = 1."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -23,6 +25,8 @@ class VE:
     >>> round(float(VE().level(jnp.float32(1.0)).sigma), 3)
     50.0
     """
+
+    formula: ClassVar[str] = "α = 1, σ = sigma_min (sigma_max/sigma_min)^t"
 
     sigma_min: Scalar = 0.01
     sigma_max: Scalar = 50.0
@@ -57,6 +61,8 @@ class EDM:
     >>> EDM().level(jnp.float32(3.0)).sigma
     Array(3., dtype=float32)
     """
+
+    formula: ClassVar[str] = "α = 1, σ = t"
 
     sigma_min: Scalar = 0.002
     sigma_max: Scalar = 80.0
@@ -94,6 +100,8 @@ class VESqrt:
     >>> VESqrt().level(jnp.float32(9.0)).sigma
     Array(3., dtype=float32)
     """
+
+    formula: ClassVar[str] = "α = 1, σ = √t"
 
     sigma_min: Scalar = 0.02
     sigma_max: Scalar = 100.0

@@ -1,5 +1,7 @@
 """Straight paths from data to noise: alpha + sigma = 1."""
 
+from typing import ClassVar
+
 from jax.nn import sigmoid
 from jaxtyping import Array, Float
 
@@ -27,6 +29,8 @@ class RectifiedFlow:
     >>> RectifiedFlow(shift=3.0).level(jnp.float32(0.5)).sigma
     Array(0.75, dtype=float32)
     """
+
+    formula: ClassVar[str] = "σ = shift t/(1 + (shift − 1) t), α = 1 − σ"
 
     shift: Scalar = 1.0
 

@@ -1,5 +1,7 @@
 """Improved DDPM's cosine in continuous time, with its offset."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jax.nn import sigmoid
 from jaxtyping import Array, Float
@@ -28,6 +30,8 @@ class IDDPMCosine:
     >>> round(float(IDDPMCosine().level(jnp.float32(0.5)).alpha), 3)
     0.703
     """
+
+    formula: ClassVar[str] = "α = f(t)/f(0), f(t) = cos(π/2 (t + offset)/(1 + offset)), α² + σ² = 1"
 
     offset: Scalar = 0.008
     t_max: Scalar = 0.9946

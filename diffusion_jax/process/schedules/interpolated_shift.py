@@ -1,5 +1,7 @@
 """A schedule between two shifts of another."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jax.tree_util import Partial
 from jaxtyping import Array, Float
@@ -32,6 +34,10 @@ class InterpolatedShift:
     >>> round(float(schedule.level(jnp.float32(0.5)).log_snr), 3)
     -2.0
     """
+
+    formula: ClassVar[str] = (
+        "λ(t) = λ_inner(t) + (1 − τ) clean + τ noisy, τ = (t − t_min)/(t_max − t_min)"
+    )
 
     schedule: Schedule
     clean: Scalar = 0.0

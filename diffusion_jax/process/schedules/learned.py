@@ -75,7 +75,13 @@ class MonotoneNetwork:
         return solve(Partial(MonotoneNetwork._log_snr, self), log_snr, -1.0, 2.0)
 
 
-@schedules.register("learned_log_snr")
+@schedules.register(
+    "learned_log_snr",
+    formula=(
+        "λ = λ_max − (λ_max − λ_min) (h(t) − h(0))/(h(1) − h(0)), h(t) = |w| t + meanₖ |vₖ| "
+        "tanh((|rₖ| (2t − 1) + bₖ)/2), α² + σ² = 1"
+    ),
+)
 def learned_log_snr(
     units: int = 1024, log_snr_min: float = -5.0, log_snr_max: float = 13.3
 ) -> MonotoneNetwork:

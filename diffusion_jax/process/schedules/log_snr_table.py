@@ -1,5 +1,7 @@
 """The entries of any schedule, joined by straight lines in the log-SNR."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -33,6 +35,10 @@ class LogSnrTable:
     >>> round(float(table.level(jnp.float32(0.75)).noise_to_signal), 4)
     1.0
     """
+
+    formula: ClassVar[str] = (
+        "λ = λ_inner at t = t_max i/N, i = 1 … N, and linear in t between, α² + σ² = 1"
+    )
 
     schedule: Schedule
     steps: int = static(1000)

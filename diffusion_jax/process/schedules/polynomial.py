@@ -1,5 +1,7 @@
 """Paths whose signal is a power of the time that is left."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jax.nn import sigmoid, softplus
 from jaxtyping import Array, Float
@@ -25,6 +27,8 @@ class Polynomial:
     >>> Polynomial(power=2.0).level(jnp.float32(0.5)).alpha
     Array(0.25, dtype=float32)
     """
+
+    formula: ClassVar[str] = "α = (1 − t)^power, σ = 1 − α"
 
     power: Scalar = 2.0
 
@@ -59,6 +63,8 @@ class LinearVP:
     >>> round(float(LinearVP().level(jnp.float32(0.4)).sigma), 4)
     0.8
     """
+
+    formula: ClassVar[str] = "α = 1 − t, σ = √(1 − α²)"
 
     t_min = 0.0
     t_max = 1.0

@@ -1,5 +1,7 @@
 """Variance-preserving schedules: alpha² + sigma² = 1."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jax.nn import log_sigmoid, sigmoid, softplus
 from jaxtyping import Array, Float
@@ -44,6 +46,10 @@ class VPLinear:
     0.00657
     """
 
+    formula: ClassVar[str] = (
+        "α = exp(−B/2), σ = √(1 − exp(−B)), B = beta_min t + (beta_max − beta_min) t²/2"
+    )
+
     beta_min: Scalar = 0.1
     beta_max: Scalar = 20.0
 
@@ -81,6 +87,8 @@ class Cosine(BoundedLogSnr):
     0.7071
     """
 
+    formula: ClassVar[str] = "α = cos(πt/2), σ = sin(πt/2)"
+
     log_snr_min: Scalar = -15.0
     log_snr_max: Scalar = 15.0
 
@@ -117,6 +125,11 @@ class Sigmoid(BoundedLogSnr):
     >>> round(float(Sigmoid().level(jnp.float32(0.5)).alpha), 4)
     0.7071
     """
+
+    formula: ClassVar[str] = (
+        "α² = (s(end/tau) − s(z))/(s(end/tau) − s(start/tau)), z = (start + t (end − start))/tau, "
+        "s(z) = 1/(1 + exp(−z)), α² + σ² = 1"
+    )
 
     start: Scalar = -3.0
     end: Scalar = 3.0

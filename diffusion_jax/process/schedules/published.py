@@ -9,7 +9,10 @@ from diffusion_jax.process.schedules.base import schedules
 from diffusion_jax.process.schedules.table import Table
 
 
-@schedules.register("betas")
+@schedules.register(
+    "betas",
+    formula="αᵢ² = ∏ⱼ≤ᵢ (1 − βⱼ) at t = i/N, log α linear in t between",
+)
 def betas(values: tuple[float, ...]) -> Table:
     """Any table of betas: alpha² = prod(1 - beta).
 
@@ -29,7 +32,10 @@ def betas(values: tuple[float, ...]) -> Table:
     return Table.from_betas(jnp.array(values, dtype=float))
 
 
-@schedules.register("alphas_cumprod")
+@schedules.register(
+    "alphas_cumprod",
+    formula="αᵢ² = valuesᵢ at t = i/N, log α linear in t between",
+)
 def alphas_cumprod(values: tuple[float, ...]) -> Table:
     """Any table of alpha², which falls from entry to entry.
 

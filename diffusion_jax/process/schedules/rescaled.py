@@ -1,5 +1,7 @@
 """The same log-SNR over time, on another curve."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jax.nn import sigmoid
 from jaxtyping import Array, Float
@@ -39,6 +41,8 @@ class Rescaled:
     >>> round(float(Rescaled(EDM(), "preserving").level(jnp.float32(0.75)).alpha), 4)
     0.8
     """
+
+    formula: ClassVar[str] = "λ(t) = λ_inner(t), with α² + σ² = 1, α = 1 or α + σ = 1"
 
     schedule: Schedule
     curve: str = static("preserving")

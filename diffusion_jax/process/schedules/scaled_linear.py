@@ -16,7 +16,12 @@ def _check(name: str, steps: int, beta_min: float, beta_max: float) -> None:
         )
 
 
-@schedules.register("scaled_linear")
+@schedules.register(
+    "scaled_linear",
+    formula=(
+        "√βᵢ = √beta_min + (√beta_max − √beta_min) (i − 1)/(N − 1), αᵢ² = ∏ⱼ≤ᵢ (1 − βⱼ) at t = i/N"
+    ),
+)
 def scaled_linear(steps: int = 1000, beta_min: float = 0.00085, beta_max: float = 0.012) -> Table:
     """The table of latent diffusion: sqrt(beta) from sqrt(beta_min) to sqrt(beta_max) evenly.
 
@@ -39,7 +44,13 @@ def scaled_linear(steps: int = 1000, beta_min: float = 0.00085, beta_max: float 
     return Table.from_betas(jnp.linspace(beta_min**0.5, beta_max**0.5, steps) ** 2)
 
 
-@schedules.register("sigmoid_beta")
+@schedules.register(
+    "sigmoid_beta",
+    formula=(
+        "βᵢ = beta_min + (beta_max − beta_min)/(1 + exp(−zᵢ)), zᵢ = −6 + 12 (i − 1)/(N − 1), αᵢ² = "
+        "∏ⱼ≤ᵢ (1 − βⱼ) at t = i/N"
+    ),
+)
 def sigmoid_beta(steps: int = 1000, beta_min: float = 1e-4, beta_max: float = 0.02) -> Table:
     """GeoDiff's table: beta = beta_min + (beta_max - beta_min) sigmoid(z), z from -6 to 6 evenly.
 

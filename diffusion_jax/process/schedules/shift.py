@@ -1,5 +1,7 @@
 """Schedules made from schedules."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -30,6 +32,8 @@ class LogSnrShift:
     >>> round(float(LogSnrShift(Cosine(), shift=-2.0).level(jnp.float32(0.5)).log_snr), 4)
     -2.0
     """
+
+    formula: ClassVar[str] = "λ(t) = λ_inner(t) + shift"
 
     schedule: Schedule
     shift: Scalar = 0.0

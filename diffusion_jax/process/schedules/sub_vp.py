@@ -1,5 +1,7 @@
 """The process that preserves less than the variance: sigma = 1 - alpha²."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -28,6 +30,10 @@ class SubVP:
     >>> round(float(level.sigma + level.alpha**2), 4)
     1.0
     """
+
+    formula: ClassVar[str] = (
+        "α = exp(−B/2), σ = 1 − exp(−B), B = beta_min t + (beta_max − beta_min) t²/2"
+    )
 
     beta_min: Scalar = 0.1
     beta_max: Scalar = 20.0

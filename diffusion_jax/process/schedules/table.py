@@ -58,7 +58,13 @@ class Table:
         )
 
 
-@schedules.register("ddpm_linear")
+@schedules.register(
+    "ddpm_linear",
+    formula=(
+        "βᵢ = 1000/N (beta_min + (beta_max − beta_min) (i − 1)/(N − 1)), αᵢ² = ∏ⱼ≤ᵢ (1 − βⱼ) at t "
+        "= i/N"
+    ),
+)
 def ddpm_linear(steps: int = 1000, beta_min: float = 1e-4, beta_max: float = 0.02) -> Table:
     """DDPM's table: beta from 1e-4 to 0.02 in 1000 equal steps, scaled by 1000/steps for others.
 
@@ -83,7 +89,13 @@ def ddpm_linear(steps: int = 1000, beta_min: float = 1e-4, beta_max: float = 0.0
     return Table.from_betas(jnp.linspace(beta_min, beta_max, steps) * 1000 / steps)
 
 
-@schedules.register("ddpm_cosine")
+@schedules.register(
+    "ddpm_cosine",
+    formula=(
+        "βᵢ = min(1 − f(i/N)/f((i − 1)/N), largest_beta), f(t) = cos²(π/2 (t + offset)/(1 + "
+        "offset)), αᵢ² = ∏ⱼ≤ᵢ (1 − βⱼ) at t = i/N"
+    ),
+)
 def ddpm_cosine(steps: int = 1000, offset: float = 0.008, largest_beta: float = 0.999) -> Table:
     """Improved DDPM's table: alpha² = f(t)/f(0), f(t) = cos²(pi/2 (t + offset)/(1 + offset)).
 

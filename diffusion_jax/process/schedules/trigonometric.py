@@ -1,5 +1,7 @@
 """Along a quarter of the circle at constant speed, from data to pure noise."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -27,6 +29,8 @@ class TrigFlow:
     >>> round(float(TrigFlow().level(jnp.float32(0.5)).alpha), 4)
     0.7071
     """
+
+    formula: ClassVar[str] = "α = cos(πt/2), σ = scale sin(πt/2)"
 
     scale: Scalar = 1.0
 

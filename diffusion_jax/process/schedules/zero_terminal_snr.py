@@ -1,5 +1,7 @@
 """Any schedule, stretched until nothing is left of the signal at its end."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jax.nn import log_sigmoid
@@ -34,6 +36,11 @@ class ZeroTerminalSnr:
     >>> float(ZeroTerminalSnr(scaled_linear()).level(jnp.float32(1.0)).alpha)
     0.0
     """
+
+    formula: ClassVar[str] = (
+        "α = (a(t) − a(t_max)) a(t_min)/(a(t_min) − a(t_max)), a² = 1/(1 + exp(−λ_inner)), α² + σ² "
+        "= 1"
+    )
 
     schedule: Schedule
 

@@ -1,5 +1,7 @@
 """Uniform in the time of the cosine schedule, whatever the schedule trained on."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -42,6 +44,11 @@ class Cosine(TimeSampler):
     0.5
     """
 
+    formula: ClassVar[str] = (
+        "σ/α = sigma_data tan(φ), φ from arctan(sigma_min/sigma_data) to "
+        "arctan(sigma_max/sigma_data), linear in u"
+    )
+
     sigma_data: Scalar = 0.5
     sigma_min: Scalar = 0.002
     sigma_max: Scalar = 80.0
@@ -74,6 +81,11 @@ class CosineInterpolated(TimeSampler):
 
     Source: Hoogeboom et al. 2023 (simple diffusion), section 3.1.
     """
+
+    formula: ClassVar[str] = (
+        "log(σ/α) = u l(u, noise_size_low) + (1 − u) l(u, noise_size_high), l(u, d) = "
+        "log(sigma_data size/d tan φ(u, d)), φ linear in u, l from log sigma_min to log sigma_max"
+    )
 
     size: Scalar = 64.0
     noise_size_low: Scalar = 32.0

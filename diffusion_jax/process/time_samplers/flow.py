@@ -1,5 +1,7 @@
 """Densities of time made for straight paths: SD3's, and beta distributions."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -30,6 +32,8 @@ class Mode(TimeSampler):
     0.3836
     """
 
+    formula: ClassVar[str] = "τ = u − scale (sin²(πu/2) − u), τ = (t − t_min)/(t_max − t_min)"
+
     scale: Scalar = 1.29
 
     def __post_init__(self) -> None:
@@ -53,6 +57,8 @@ class CosMap(TimeSampler):
     0.5
     """
 
+    formula: ClassVar[str] = "τ = 1 − 1/(tan(πu/2) + 1), τ = (t − t_min)/(t_max − t_min)"
+
     def time(self, u: Float[Array, "*shape"], schedule: Schedule) -> Float[Array, "*shape"]:
         sine, cosine = jnp.sin(jnp.pi / 2 * u), jnp.sin(jnp.pi / 2 * (1 - u))
         return at_share(schedule, sine / (sine + cosine))
@@ -73,6 +79,10 @@ class Beta(TimeSampler):
     >>> round(float(Beta(a=2.0).time(jnp.float32(0.25), schedules.make("rectified_flow"))), 4)
     0.5
     """
+
+    formula: ClassVar[str] = (
+        "u = I(τ; a, b), the distribution function of Beta(a, b), τ = (t − t_min)/(t_max − t_min)"
+    )
 
     a: Scalar = 1.5
     b: Scalar = 1.0

@@ -1,5 +1,7 @@
 """Logistic in the logarithm of the noise."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jax.nn import sigmoid
 from jax.scipy.special import logit
@@ -37,6 +39,11 @@ class LogLogistic(TimeSampler):
     >>> round(float(middle), 3)
     1.0
     """
+
+    formula: ClassVar[str] = (
+        "log(σ/α) = mean + scale log(q/(1 − q)), q linear in u, from that of sigma_min to that of "
+        "sigma_max"
+    )
 
     mean: Scalar = -1.2
     scale: Scalar = 0.6

@@ -1,5 +1,7 @@
 """Training times that follow the losses seen in training."""
 
+from typing import ClassVar
+
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import UserError, positive, within
@@ -34,6 +36,10 @@ class LossAware(TimeSampler):
     >>> float(LossAware().time(jnp.float32(0.25), schedules.make("rectified_flow")))
     0.25
     """
+
+    formula: ClassVar[str] = (
+        "p_k = (1 − c) √E[L_k²]/Σⱼ √E[L_j²] + c/K, loss L_k/(K p_k), c = uniform_share, K = labels"
+    )
 
     time_sampler: TimeSampler = Uniform()
     labels: int = static(default=1000)

@@ -1,5 +1,7 @@
 """Normal distributions of the noise level: in its logarithm, in the logit of time."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import ndtri
@@ -22,6 +24,8 @@ class LogNormal(TimeSampler):
 
     Source: Karras et al. 2022 (EDM), table 1; Karras et al. 2024 (EDM2), table 2.
     """
+
+    formula: ClassVar[str] = "log(σ/α) = mean + std Φ⁻¹(u)"
 
     mean: Scalar = -1.2
     std: Scalar = 1.2
@@ -48,6 +52,11 @@ class SplitLogNormal(TimeSampler):
 
     Source: Fechner 1897 (two-piece normal); Crowson 2022 (k-diffusion) for training times.
     """
+
+    formula: ClassVar[str] = (
+        "log(σ/α) = mode + std_low Φ⁻¹(u/(2w)) for u < w, mode − std_high Φ⁻¹((1 − u)/(2 − 2w)) "
+        "for u ≥ w, w = std_low/(std_low + std_high)"
+    )
 
     mode: Scalar = -1.2
     std_low: Scalar = 1.2
@@ -81,6 +90,8 @@ class LogitNormal(TimeSampler):
     >>> float(LogitNormal().time(jnp.float32(0.5), schedules.make("rectified_flow")))
     0.5
     """
+
+    formula: ClassVar[str] = "log(τ/(1 − τ)) = mean + std Φ⁻¹(u), τ = (t − t_min)/(t_max − t_min)"
 
     mean: Scalar = 0.0
     std: Scalar = 1.0

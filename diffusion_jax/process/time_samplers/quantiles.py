@@ -1,6 +1,7 @@
 """A distribution given as a table, for instance measured from losses."""
 
 import itertools
+from typing import ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -26,6 +27,10 @@ class Quantiles(TimeSampler):
     >>> round(float(table.time(jnp.float32(0.5), schedules.make("edm"))), 3)
     1.0
     """
+
+    formula: ClassVar[str] = (
+        "log(σ/α) = log_noiseᵢ at u = i/(n − 1), i = 0 … n − 1, linear in u between"
+    )
 
     log_noise: tuple[float, ...] | Float[Array, "entries"] = (-4.6, -1.2, 2.2)
 

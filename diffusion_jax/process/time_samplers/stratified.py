@@ -1,5 +1,7 @@
 """Draws of a batch that depend on each other, so that their mean varies less."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -25,6 +27,8 @@ class LowDiscrepancy(TimeSampler):
     >>> [round(float(u), 2) for u in LowDiscrepancy().stratify(jnp.array([0.7, 0.1]))]
     [0.7, 0.2]
     """
+
+    formula: ClassVar[str] = "uᵢ = (u₀ + i/B) mod 1, i = 0 … B − 1, in a batch of B"
 
     time_sampler: TimeSampler = Uniform()
 
@@ -57,6 +61,8 @@ class Antithetic(TimeSampler):
     >>> [round(float(u), 2) for u in Antithetic().stratify(jnp.array([0.7, 0.1]))]
     [0.7, 0.3]
     """
+
+    formula: ClassVar[str] = "uᵢ = 1 − uⱼ, i = j + ⌈B/2⌉, in a batch of B"
 
     time_sampler: TimeSampler = Uniform()
 

@@ -1,5 +1,7 @@
 """Uniform training times: over an interval, over discrete labels, over log-SNR."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -28,6 +30,8 @@ class Uniform(TimeSampler):
     0.25
     """
 
+    formula: ClassVar[str] = "t = t_min + u (t_max − t_min)"
+
     def time(self, u: Float[Array, "*shape"], schedule: Schedule) -> Float[Array, "*shape"]:
         return at_share(schedule, u)
 
@@ -49,6 +53,8 @@ class Discrete(TimeSampler):
     >>> float(Discrete(steps=4).time(jnp.float32(0.3), schedules.make("rectified_flow")))
     0.5
     """
+
+    formula: ClassVar[str] = "t = t_max ⌈u T⌉/T, T = steps"
 
     steps: int = static(1000)
 
@@ -73,6 +79,8 @@ class LogUniform(TimeSampler):
 
     Source: Kingma et al. 2021 (VDM), section 4.1: the density of a log-SNR linear in time.
     """
+
+    formula: ClassVar[str] = "log(σ/α) = (1 − u) log sigma_min + u log sigma_max"
 
     sigma_min: Scalar = 0.002
     sigma_max: Scalar = 80.0

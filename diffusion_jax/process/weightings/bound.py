@@ -1,5 +1,7 @@
 """The evidence lower bound, and weightings of it."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -24,6 +26,8 @@ class ELBO:
     Source: Kingma et al. 2021 (VDM), eq. 17.
     """
 
+    formula: ClassVar[str] = "w = |dλ/du|/2, on |ε − ε̂|²"
+
     def weight(
         self, level: Level, prediction: Prediction, slope: Float[Array, "..."]
     ) -> Float[Array, "..."]:
@@ -40,6 +44,8 @@ class LikelihoodWeighting:
     Source: Song et al. 2021 (maximum likelihood training), theorem 1, with importance sampling of
     the times as in section 4.2.
     """
+
+    formula: ClassVar[str] = "w = |dλ/du|, on |ε − ε̂|²"
 
     def weight(
         self, level: Level, prediction: Prediction, slope: Float[Array, "..."]
@@ -61,6 +67,8 @@ class ELBOInSteps:
 
     Source: Kingma et al. 2021 (VDM), eq. 14.
     """
+
+    formula: ClassVar[str] = "w = T/2 (SNR(s)/SNR(t) − 1), s = t − t_max/T, on |ε − ε̂|²"
 
     schedule: Schedule | None = None
     steps: int = static(default=1000)
@@ -88,6 +96,8 @@ class SigmoidWeighting:
 
     Source: Kingma & Gao 2023 (VDM++), section 4.2; Hoogeboom et al. 2024 (SiD2), eq. 5.
     """
+
+    formula: ClassVar[str] = "w = |dλ/du|/(2 (1 + exp(λ − bias))), on |ε − ε̂|²"
 
     bias: Scalar = 0.0
 

@@ -1,5 +1,7 @@
 """EDM's weighting."""
 
+from typing import ClassVar
+
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import positive
@@ -21,6 +23,8 @@ class EDM:
 
     Source: Karras et al. 2022 (EDM), table 1.
     """
+
+    formula: ClassVar[str] = "w = (s² + sigma_data²)/(s sigma_data)², s = σ/α, on |x₀ − x̂₀|²"
 
     sigma_data: Scalar | None = None
 

@@ -4,6 +4,8 @@ They are densities over that path's time t = sigma/(sigma + alpha): with uniform
 straight path, each is what drawing the times of the same name (`time_samplers`) would give.
 """
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -22,6 +24,8 @@ class Flow:
     Source: Lipman et al. 2022 (flow matching), eq. 23; Liu et al. 2022 (rectified flow), eq. 1.
     """
 
+    formula: ClassVar[str] = "w = 1, on |(ε − x₀) − (ε̂ − x̂₀)|²"
+
     def weight(
         self, level: Level, prediction: Prediction, slope: Float[Array, "..."]
     ) -> Float[Array, "..."]:
@@ -35,6 +39,8 @@ class CosMapWeighting:
 
     Source: Esser et al. 2024 (SD3), eq. 21.
     """
+
+    formula: ClassVar[str] = "w = 2/(π (1 − 2t + 2t²)), t = σ/(σ + α), on |(ε − x₀) − (ε̂ − x̂₀)|²"
 
     def weight(
         self, level: Level, prediction: Prediction, slope: Float[Array, "..."]
@@ -54,6 +60,11 @@ class LogitNormalWeighting:
 
     Source: Esser et al. 2024 (SD3), eq. 19.
     """
+
+    formula: ClassVar[str] = (
+        "w = exp(−(log(t/(1 − t)) − mean)²/(2 std²))/(std √(2π) t (1 − t)), t = σ/(σ + α), on |(ε "
+        "− x₀) − (ε̂ − x̂₀)|²"
+    )
 
     mean: Scalar = 0.0
     std: Scalar = 1.0

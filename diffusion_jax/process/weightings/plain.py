@@ -1,5 +1,7 @@
 """Weights of 1: on the error of the network's own prediction, or of another."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -17,6 +19,8 @@ class Simple:
 
     Source: Ho et al. 2020 (DDPM), eq. 14, for epsilon.
     """
+
+    formula: ClassVar[str] = "w = 1, on |y − ŷ|²"
 
     def weight(
         self, level: Level, prediction: Prediction, slope: Float[Array, "..."]
@@ -40,7 +44,10 @@ class ErrorOf:
         return (determinant(level, self.other) / determinant(level, prediction)) ** 2
 
 
-@weightings.register("error_of")
+@weightings.register(
+    "error_of",
+    formula="w = 1, on |z − ẑ|² of another prediction z",
+)
 def error_of(
     prediction: str = "epsilon", schedule: Schedule | None = None, sigma_data: Scalar | None = None
 ) -> ErrorOf:

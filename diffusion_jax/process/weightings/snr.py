@@ -4,6 +4,8 @@ Each is written as sigma² times the weight on x_0 over det², with SNR's divisi
 hand, so that the clean end stays finite.
 """
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -27,6 +29,8 @@ class SNR:
     Source: Salimans & Ho 2022 (progressive distillation), section 4.
     """
 
+    formula: ClassVar[str] = "w = SNR + plus, on |x₀ − x̂₀|²"
+
     plus: Scalar = 0.0
 
     def __post_init__(self) -> None:
@@ -48,6 +52,8 @@ class TruncatedSNR:
 
     Source: Salimans & Ho 2022 (progressive distillation), section 4.
     """
+
+    formula: ClassVar[str] = "w = max(SNR, floor), on |x₀ − x̂₀|²"
 
     floor: Scalar = 1.0
 
@@ -74,6 +80,8 @@ class MinSNR:
     Source: Hang et al. 2023 (min-SNR), section 3.4.
     """
 
+    formula: ClassVar[str] = "w = min(SNR, gamma), on |x₀ − x̂₀|²"
+
     gamma: Scalar = 5.0
 
     def __post_init__(self) -> None:
@@ -96,6 +104,8 @@ class SoftMinSNR:
 
     Source: Crowson et al. 2024 (HDiT), section 3.4.
     """
+
+    formula: ClassVar[str] = "w = gamma SNR/(SNR + gamma), on |x₀ − x̂₀|²"
 
     gamma: Scalar = 4.0
 
@@ -122,6 +132,8 @@ class P2:
 
     Source: Choi et al. 2022 (P2 weighting), eq. 8.
     """
+
+    formula: ClassVar[str] = "w = (k + SNR)^(−gamma), on |ε − ε̂|²"
 
     k: Scalar = 1.0
     gamma: Scalar = 1.0

@@ -1,0 +1,22 @@
+"""Every member of a mathematical family says its mathematics in one line."""
+
+import pytest
+
+from diffusion_jax.process.losses import losses
+from diffusion_jax.process.predictions import predictions
+from diffusion_jax.process.schedules import schedules
+from diffusion_jax.process.time_samplers import time_samplers
+from diffusion_jax.process.weightings import weightings
+from diffusion_jax.registry import Registry
+
+FAMILIES = (schedules, predictions, time_samplers, weightings, losses)
+
+
+@pytest.mark.parametrize("registry", FAMILIES, ids=lambda registry: registry.family)
+def test_every_member_has_a_formula(registry: Registry) -> None:
+    for name in registry:
+        # Other tests may have registered members of their own by now.
+        if registry[name].__module__.startswith("diffusion_jax."):
+            formula = registry.formula(name)
+            assert formula and formula == formula.strip().rstrip("."), f"{registry.family} {name}"
+            assert "\n" not in formula and len(formula) <= 250
