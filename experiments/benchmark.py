@@ -172,7 +172,7 @@ def _dispatch() -> Pair:
 
     from diffusion_jax.process.schedules import schedules
     from diffusion_jax.sampling.grids import grids, make
-    from diffusion_jax.sampling.sample import prior, sample, sample_keys
+    from diffusion_jax.sampling.loop import prior, sample_from, sample_keys
     from diffusion_jax.sampling.solvers import solvers
     from diffusion_jax.verification.oracles import Gaussian
 
@@ -190,7 +190,7 @@ def _dispatch() -> Pair:
             state, nodes[index], nodes[index + 1], denoise, lambda k: jnp.zeros_like(start)
         )
 
-    whole = jax.jit(lambda x: sample(data.denoise, solver, nodes, x, keys)[0])
+    whole = jax.jit(lambda x: sample_from(data.denoise, solver, nodes, x, keys)[0])
 
     def stepwise() -> None:
         state = solver.init(start, nodes)

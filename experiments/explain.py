@@ -89,7 +89,8 @@ def explain(config: ConfigDict) -> Any:
     from diffusion_jax.reports.lesson import Lesson
     from diffusion_jax.runs.run import is_run
     from diffusion_jax.sampling import grids
-    from diffusion_jax.sampling.sample import check_start, sample_keys
+    from diffusion_jax.sampling.checks import check_start
+    from diffusion_jax.sampling.loop import sample_keys
     from diffusion_jax.sampling.thresholds import thresholded
 
     refuse_unused(UNUSED)

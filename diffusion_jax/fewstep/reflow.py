@@ -8,7 +8,7 @@ from diffusion_jax.fewstep.base import Networks, fewstep, square
 from diffusion_jax.fewstep.straight import StraightPath
 from diffusion_jax.process.schedules.exploding import EDM
 from diffusion_jax.sampling.grids import Grid, Karras
-from diffusion_jax.sampling.sample import sample
+from diffusion_jax.sampling.loop import sample_from
 from diffusion_jax.sampling.solvers import Solver
 from diffusion_jax.sampling.solvers.base import Denoise
 from diffusion_jax.sampling.solvers.dpm_multistep import DPMpp2M
@@ -74,4 +74,6 @@ class Reflow(StraightPath):
         nodes = self.grid(EDM(), self.steps)
         unused = jax.random.split(jax.random.key(0), eps.shape[0])  # the solver draws nothing
         start = nodes.level.sigma[0] * eps
-        return sample(lambda x, level, _: teacher(x, level), self.solver, nodes, start, unused)[0]
+        return sample_from(
+            lambda x, level, _: teacher(x, level), self.solver, nodes, start, unused
+        )[0]

@@ -15,10 +15,11 @@ from diffusion_jax.networks.score_network import Condition, ScoreNetwork
 from diffusion_jax.process.denoiser import Denoiser
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import Prediction
+from diffusion_jax.sampling.checks import check_start, check_variance
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.guidance import Course, Guidance
 from diffusion_jax.sampling.inverse import Posterior
-from diffusion_jax.sampling.sample import check_start, check_variance, prior, sample, sample_keys
+from diffusion_jax.sampling.loop import prior, sample_from, sample_keys
 from diffusion_jax.sampling.solvers import Solver, State
 from diffusion_jax.sampling.solvers.base import AdaptiveState
 from diffusion_jax.sampling.thresholds import NoThreshold, Threshold, thresholded
@@ -136,7 +137,9 @@ def _run(
     denoise = sampler.denoiser(params, prediction, condition, Course(start, nodes))
     solver = sampler.solver
     solver = sampler.posterior.solver(solver) if sampler.posterior else solver
-    end, (x, denoised, counted) = sample(denoise, solver, nodes, start, keys, condition, save=save)
+    end, (x, denoised, counted) = sample_from(
+        denoise, solver, nodes, start, keys, condition, save=save
+    )
     # The estimate of step i was made from frame i; the last frame is its own.
     frames = jnp.concatenate([start[None, :traced], x])
     path = frames, jnp.concatenate([denoised, x[-1:]])

@@ -29,10 +29,10 @@ from diffusion_jax.runs.fields import check_fields
 from diffusion_jax.runs.kept import kept_steps
 from diffusion_jax.runs.progress import Progress
 from diffusion_jax.runs.run import DataFacts
+from diffusion_jax.sampling.checks import check_start, check_variance
 from diffusion_jax.sampling.grids import Grid, Nodes, grids, make, rises
 from diffusion_jax.sampling.guidance import Guidance, guidance
 from diffusion_jax.sampling.inverse import Posterior
-from diffusion_jax.sampling.sample import check_start, check_variance
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.thresholds import Threshold, thresholds
 from diffusion_jax.training.arms import arm_settings

@@ -21,7 +21,7 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.inverse import Operator, Posterior, operators, posteriors
 from diffusion_jax.sampling.inverse.solve import conjugate_gradient
-from diffusion_jax.sampling.sample import sample_keys
+from diffusion_jax.sampling.loop import sample_keys
 from diffusion_jax.sampling.solvers import Solver
 from diffusion_jax.statistics.paired import Z95
 

@@ -33,7 +33,7 @@ from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.predictions import Coefficients
 from diffusion_jax.process.schedules import log_snr_range
 from diffusion_jax.sampling.continuous_bound import draw_noise, end_terms, noise_error
-from diffusion_jax.sampling.sample import sample_keys
+from diffusion_jax.sampling.loop import sample_keys
 from diffusion_jax.struct import Scalar, pytree
 from diffusion_jax.training.trained import TrainedArm
 

@@ -12,9 +12,10 @@ from diffusion_jax.process.denoiser import DenoiserLike
 from diffusion_jax.process.schedules import Schedule, log_snr_range
 from diffusion_jax.reports import pictures
 from diffusion_jax.reports.content import Forward, Trajectory
+from diffusion_jax.sampling.checks import check_start
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.guidance import Course
-from diffusion_jax.sampling.sample import check_start, prior, sample
+from diffusion_jax.sampling.loop import prior, sample_from
 from diffusion_jax.sampling.solvers import Solver
 
 # Beyond these a picture looks clean, and static looks like static.
@@ -65,7 +66,7 @@ def reverse(
         denoise: (x, level, condition) → E[x_0 | x].
         solver: takes the steps.
         nodes: the grid.
-        keys: one per picture, see `sampling.sample.sample_keys`.
+        keys: one per picture, see `sampling.loop.sample_keys`.
         shape: of one picture, (height, width, channels).
         condition: handed to `denoise`.
         steer: what guides the denoiser on this run.
@@ -80,7 +81,7 @@ def reverse(
     """
     check_start(nodes, solver)
     start = prior(nodes, keys, shape)
-    end, (x, denoised) = sample(
+    end, (x, denoised) = sample_from(
         steer(denoise, Course(start, nodes)),
         solver,
         nodes,

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Key
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.denoiser import DenoiserLike
 from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.sampling.sample import prior, sample
+from diffusion_jax.sampling.loop import prior, sample_from
 from diffusion_jax.sampling.solvers import Solver
 
 
@@ -68,7 +68,7 @@ def edit(
     >>> from diffusion_jax.verification.oracles import Gaussian
     >>> from diffusion_jax.process.schedules import schedules
     >>> from diffusion_jax.sampling.grids import grids
-    >>> from diffusion_jax.sampling.sample import sample_keys
+    >>> from diffusion_jax.sampling.loop import sample_keys
     >>> from diffusion_jax.sampling.solvers import solvers
     >>> data = Gaussian(mean=jnp.array([1.0]), std=jnp.array([0.0]))
     >>> nodes = last_part(grids.make("karras")(schedules.make("edm"), 20), 0.5)
@@ -77,4 +77,4 @@ def edit(
     [[1.0], [1.0], [1.0]]
     """
     start = nodes.level.alpha[0] * x0 + prior(nodes, keys, x0.shape[1:])
-    return sample(denoise, solver, nodes, start, keys, condition)[0]
+    return sample_from(denoise, solver, nodes, start, keys, condition)[0]

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Key
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.denoiser import DenoiserLike
 from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.sampling.sample import sample
+from diffusion_jax.sampling.loop import sample_from
 from diffusion_jax.sampling.solvers import Solver
 
 
@@ -78,4 +78,4 @@ def invert(
     # Where the grid ends on noise, the given samples lie at that level already.
     start = jnp.where(noisy[0], 1, first) * x0
     unused: Key[Array, "batch"] = jax.random.split(jax.random.key(0), x0.shape[0])
-    return sample(denoise, solver, back, start, unused, condition, save)
+    return sample_from(denoise, solver, back, start, unused, condition, save)

@@ -16,7 +16,7 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.sampling.sample import sample, sample_keys
+from diffusion_jax.sampling.loop import sample_from, sample_keys
 from diffusion_jax.sampling.solvers import Solver
 from diffusion_jax.verification.exact_levels import (
     AtNodes,
@@ -79,7 +79,7 @@ def run(
 
     def one(nodes: Nodes, kind: AtNodes, x: Array) -> Array:
         denoise = through(kind, data.denoise)
-        return sample(denoise, solver, nodes, x, keys, save=lambda state: state.x)[1]
+        return sample_from(denoise, solver, nodes, x, keys, save=lambda state: state.x)[1]
 
     return jax.vmap(one)(nodes, kinds, x)
 

@@ -8,7 +8,7 @@ from diffusion_jax.process.denoiser import from_network
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import grids, make
-from diffusion_jax.sampling.sample import prior, sample, sample_keys
+from diffusion_jax.sampling.loop import prior, sample_from, sample_keys
 from diffusion_jax.sampling.solvers import solvers
 from experiments.device import flops, library, memory
 from experiments.device.inputs import SIGMA_DATA, nested
@@ -68,7 +68,7 @@ def _solver(
             return training.network.apply({"params": params}, x, noise, condition)
 
         denoise = from_network(predict, prediction, SIGMA_DATA)
-        return sample(denoise, solver, nodes, prior(nodes, keys, chosen.shape), keys)[0]
+        return sample_from(denoise, solver, nodes, prior(nodes, keys, chosen.shape), keys)[0]
 
     def run(count: int) -> None:
         for _ in range(count):

@@ -32,7 +32,7 @@ def ours(problem: Problem, weights: Weights) -> Draw:
     from diffusion_jax.process.predictions import predictions
     from diffusion_jax.process.schedules import schedules
     from diffusion_jax.sampling.grids import grids, make
-    from diffusion_jax.sampling.sample import sample, sample_keys
+    from diffusion_jax.sampling.loop import sample_from, sample_keys
     from diffusion_jax.sampling.solvers import solvers
 
     network, params = build(problem.network), nested(weights)
@@ -45,7 +45,7 @@ def ours(problem: Problem, weights: Weights) -> Draw:
         def predict(x: Any, c_noise: Any, condition: Any) -> Any:
             return network.apply({"params": params}, x, c_noise, {})
 
-        return sample(from_network(predict, prediction, SIGMA_DATA), solver, nodes, x, keys)[0]
+        return sample_from(from_network(predict, prediction, SIGMA_DATA), solver, nodes, x, keys)[0]
 
     params = jax.tree.map(jnp.asarray, params)
     return lambda x: np.asarray(draw(params, x))

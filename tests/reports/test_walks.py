@@ -8,7 +8,7 @@ import pytest
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.reports import walks
 from diffusion_jax.sampling import grids
-from diffusion_jax.sampling.sample import sample_keys
+from diffusion_jax.sampling.loop import sample_keys
 from diffusion_jax.sampling.solvers import solvers
 from diffusion_jax.verification.oracles import Empirical
 from tests.members import ONE_SCHEDULE_EACH

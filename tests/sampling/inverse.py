@@ -10,7 +10,7 @@ from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import Nodes, grids
 from diffusion_jax.sampling.inverse import Operator, Posterior
 from diffusion_jax.sampling.inverse.base import sample_posterior
-from diffusion_jax.sampling.sample import prior, sample_keys
+from diffusion_jax.sampling.loop import prior, sample_keys
 from diffusion_jax.sampling.solvers import Solver
 from diffusion_jax.struct import pytree
 from tests.sampling.exact import compiled

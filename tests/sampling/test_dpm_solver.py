@@ -13,7 +13,7 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.inversion import invert
-from diffusion_jax.sampling.sample import prior, sample, sample_keys
+from diffusion_jax.sampling.loop import prior, sample_from, sample_keys
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.solvers.exponential import psi
 from diffusion_jax.verification.exact_levels import between, thinned, with_clean
@@ -39,7 +39,7 @@ def run(spec: str, nodes: Nodes, count: int = 4, keep: bool = False) -> Array:
 @jax.jit
 def solved(data: GaussianMixture, solver: Solver, nodes: Nodes, keys: Array) -> tuple[Array, Array]:
     start = prior(nodes, keys, (2,))
-    return sample(data.denoise, solver, nodes, start, keys, save=lambda state: state.x)
+    return sample_from(data.denoise, solver, nodes, start, keys, save=lambda state: state.x)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -98,7 +98,7 @@ def test_the_last_groups_are_as_stated(settings: str, clean: bool, sizes: list[i
     nodes = with_clean(nodes[:10]) if clean else nodes
     solver = solvers.make(f"dpm_solver_fast({settings})")
     keys = sample_keys(jax.random.key(0), 2)
-    _, found = sample(
+    _, found = sample_from(
         mixture().denoise,
         solver,
         nodes,
@@ -129,7 +129,7 @@ def test_adaptive_steps_are_few_where_little_happens() -> None:
 
     def asked(most: int) -> np.ndarray:
         solver = solvers.make(spec.format(most))
-        _, counts = sample(
+        _, counts = sample_from(
             mixture().denoise,
             solver,
             ends,
@@ -150,7 +150,7 @@ def test_the_way_back_by_adaptive_steps() -> None:
     solver = solvers.make("dpm_solver_adaptive(rtol=0.0001, atol=0.0001)")
     nodes, keys = nodes_of(2), sample_keys(jax.random.key(3), 4)
     start = prior(nodes, keys, (2,))
-    end, _ = sample(mixture().denoise, solver, nodes, start, keys)
+    end, _ = sample_from(mixture().denoise, solver, nodes, start, keys)
     back, _ = invert(mixture().denoise, solver, nodes, end)
     np.testing.assert_allclose(back, start, atol=0.02)
 

@@ -14,7 +14,7 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import Nodes, grids
 from diffusion_jax.sampling.guidance import Course, Guidance, guidance
-from diffusion_jax.sampling.sample import prior, sample, sample_keys
+from diffusion_jax.sampling.loop import prior, sample_from, sample_keys
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.verification.oracles import GaussianMixture
 from tests.golden.problems import mixture
@@ -38,7 +38,7 @@ def program(
     start = prior(nodes, keys, (2,))
     null = jnp.full_like(condition, WHOLE)
     denoise = guide(data.denoise, null, Course(start, nodes), blurred(data))
-    return sample(denoise, solver, nodes, start, keys, condition)[0]
+    return sample_from(denoise, solver, nodes, start, keys, condition)[0]
 
 
 def blurred(data: GaussianMixture) -> DenoiserLike:

@@ -12,7 +12,7 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import Nodes, grids
 from diffusion_jax.sampling.guidance import Course, guidance
-from diffusion_jax.sampling.sample import sample, sample_keys
+from diffusion_jax.sampling.loop import sample_from, sample_keys
 from diffusion_jax.sampling.solvers import solvers
 from diffusion_jax.verification.oracles import Gaussian
 from tests.golden.problems import mixture
@@ -43,7 +43,7 @@ def run(spec: str, solver: str, nodes: Nodes) -> Array:
     x = nodes.level.sigma[0] * start()
     denoise = guidance.make(spec)(mixture().denoise, NULL, Course(x, nodes))
     keys = sample_keys(jax.random.key(0), 6)
-    return sample(denoise, solvers.make(solver), nodes, x, keys, CONDITION)[0]
+    return sample_from(denoise, solvers.make(solver), nodes, x, keys, CONDITION)[0]
 
 
 def nodes_of(schedule: str, grid: str, steps: int) -> Nodes:

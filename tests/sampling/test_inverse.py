@@ -11,7 +11,7 @@ from diffusion_jax.sampling.course import Course
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.inverse import Mask, Matrix, Operator, posteriors
 from diffusion_jax.sampling.inverse.solve import conjugate_gradient
-from diffusion_jax.sampling.sample import prior, sample_keys
+from diffusion_jax.sampling.loop import prior, sample_keys
 from diffusion_jax.sampling.solvers import solvers
 from tests.sampling.inverse import (
     Correlated,

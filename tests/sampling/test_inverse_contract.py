@@ -21,7 +21,7 @@ from diffusion_jax.sampling.inverse import (
     posteriors,
 )
 from diffusion_jax.sampling.inverse.repaint import jumps
-from diffusion_jax.sampling.sample import sample_keys
+from diffusion_jax.sampling.loop import sample_keys
 from diffusion_jax.sampling.solvers import Solver, solvers
 from tests.golden.problems import mixture
 from tests.members import POSTERIORS

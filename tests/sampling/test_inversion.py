@@ -14,7 +14,7 @@ from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.editing import edit, last_part
 from diffusion_jax.sampling.grids import Nodes, grids, make
 from diffusion_jax.sampling.inversion import invert
-from diffusion_jax.sampling.sample import sample, sample_keys
+from diffusion_jax.sampling.loop import sample_from, sample_keys
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.verification.exact_levels import order_of
 from diffusion_jax.verification.oracles import Gaussian
@@ -41,7 +41,7 @@ def nodes(steps: int, schedule: str = "cosine") -> Nodes:
 def there_and_back(data: Gaussian, solver: Solver, nodes: Nodes, x0: Array) -> tuple[Array, Array]:
     keys = sample_keys(jax.random.key(0), len(x0))
     x, _ = invert(data.denoise, solver, nodes, x0)
-    return x, sample(data.denoise, solver, nodes, x, keys)[0]
+    return x, sample_from(data.denoise, solver, nodes, x, keys)[0]
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "edm", "rectified_flow"])

@@ -15,7 +15,7 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import Nodes, Uniform
 from diffusion_jax.sampling.guidance import Course, guidance
-from diffusion_jax.sampling.sample import prior, sample, sample_keys
+from diffusion_jax.sampling.loop import prior, sample_from, sample_keys
 from diffusion_jax.sampling.solvers import solvers
 from diffusion_jax.verification.oracles import Gaussian
 
@@ -59,7 +59,7 @@ def run(
 ) -> tuple[Array, Array]:
     keys = sample_keys(jax.random.key(0), COUNT)
     start = prior(grid, keys, (3,))
-    return start, sample(denoise, solvers.make(solver), grid, start, keys, condition)[0]
+    return start, sample_from(denoise, solvers.make(solver), grid, start, keys, condition)[0]
 
 
 @pytest.mark.parametrize("schedule", ["rectified_flow", "trig_flow", "edm"])

@@ -11,8 +11,9 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.process.posterior import posterior
 from diffusion_jax.process.predictions import X0
 from diffusion_jax.process.schedules import schedules
+from diffusion_jax.sampling.checks import check_variance
 from diffusion_jax.sampling.grids import Uniform
-from diffusion_jax.sampling.sample import check_variance, prior, sample, sample_keys
+from diffusion_jax.sampling.loop import prior, sample_from, sample_keys
 from diffusion_jax.sampling.solvers import solvers
 from diffusion_jax.sampling.solvers.ancestral import Ancestral, MeanShift
 from diffusion_jax.sampling.thresholds import Clip, thresholded
@@ -36,7 +37,7 @@ def exact(x: jax.Array, level: Level, condition: object = None) -> tuple[jax.Arr
 
 def test_the_exact_variance_makes_every_step_exact_for_normal_data() -> None:
     start = prior(NODES, KEYS, (2,))
-    states = sample(
+    states = sample_from(
         Denoiser.with_variance("learned", exact), LEARNED, NODES, start, KEYS, save=lambda s: s.x
     )[1]
     alpha, sigma = NODES.level.alpha[:, None], NODES.level.sigma[:, None]
@@ -44,7 +45,7 @@ def test_the_exact_variance_makes_every_step_exact_for_normal_data() -> None:
     # The last step returns the mean, and so draws nothing.
     for i in range(3):
         np.testing.assert_allclose(states[i].std(axis=0), spread[i + 1], rtol=0.03)
-    small = sample(DATA.denoise, Ancestral(), NODES, start, KEYS, save=lambda s: s.x)[1]
+    small = sample_from(DATA.denoise, Ancestral(), NODES, start, KEYS, save=lambda s: s.x)[1]
     assert abs(float(small[2].std(axis=0)[1] / spread[3][1]) - 1) > 0.05
 
 
@@ -55,8 +56,8 @@ def test_in_range_the_ends_are_the_fixed_variances() -> None:
             "learned_range",
             lambda x, level, condition, end=end: (DATA.denoise(x, level), jnp.full_like(x, end)),
         )
-        found, _ = sample(told, LEARNED, NODES, start, KEYS[:8])
-        fixed, _ = sample(DATA.denoise, Ancestral(kind), NODES, start, KEYS[:8])
+        found, _ = sample_from(told, LEARNED, NODES, start, KEYS[:8])
+        fixed, _ = sample_from(DATA.denoise, Ancestral(kind), NODES, start, KEYS[:8])
         np.testing.assert_allclose(found, fixed, rtol=1e-5, atol=1e-5)
 
 
@@ -78,7 +79,7 @@ def test_a_network_tells_its_variance_in_the_second_half_of_its_channels() -> No
 
 def test_what_tells_no_variance_is_refused() -> None:
     with pytest.raises(UserError, match="does not tell a variance"):
-        sample(DATA.denoise, LEARNED, NODES, jnp.ones((1, 2)), KEYS[:1])
+        sample_from(DATA.denoise, LEARNED, NODES, jnp.ones((1, 2)), KEYS[:1])
     with pytest.raises(UserError, match="hybrid"):
         check_variance(LEARNED, None)
     check_variance(LEARNED, "learned_range")

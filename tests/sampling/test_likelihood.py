@@ -19,7 +19,7 @@ from diffusion_jax.sampling.likelihood import (
     log_density,
     prior_log_density,
 )
-from diffusion_jax.sampling.sample import sample_keys
+from diffusion_jax.sampling.loop import sample_keys
 from diffusion_jax.verification.oracles import Gaussian, GaussianMixture
 from tests.golden.problems import mixture
 from tests.members import ONE_SCHEDULE_EACH

@@ -13,10 +13,11 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.inference.measure import Plan, Way
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import schedules
+from diffusion_jax.sampling.checks import check_start
 from diffusion_jax.sampling.course import next_level
 from diffusion_jax.sampling.grids import Nodes, grids, make, rises
 from diffusion_jax.sampling.guidance import guidance
-from diffusion_jax.sampling.sample import check_start, prior, sample, sample_keys
+from diffusion_jax.sampling.loop import prior, sample_from, sample_keys
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.thresholds import NoThreshold
 from diffusion_jax.verification.exact_levels import stack
@@ -49,7 +50,7 @@ def solve(solver: str, nodes: Nodes, x: Array, denoise: Any = None) -> tuple[Arr
 @jax.jit
 def solved(denoise: Any, solver: Solver, nodes: Nodes, x: Array) -> tuple[Array, Array]:
     keys = sample_keys(jax.random.key(3), len(x))
-    return sample(denoise, solver, nodes, x, keys, save=lambda state: state.x)
+    return sample_from(denoise, solver, nodes, x, keys, save=lambda state: state.x)
 
 
 def start_of(nodes: Nodes, count: int = 8) -> Array:

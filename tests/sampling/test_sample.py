@@ -15,8 +15,9 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import Schedule, schedules
+from diffusion_jax.sampling.checks import check_start
 from diffusion_jax.sampling.grids import Nodes, grids, make
-from diffusion_jax.sampling.sample import check_start, prior, sample, sample_keys
+from diffusion_jax.sampling.loop import prior, sample_from, sample_keys
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.solvers.restart import Restart
 from diffusion_jax.verification.exact_levels import stack, through, with_clean
@@ -42,14 +43,14 @@ def data() -> Gaussian:
 
 @jax.jit
 def run(solver: Solver, nodes: Nodes, keys: Array) -> Array:
-    return sample(data().denoise, solver, nodes, prior(nodes, keys, (2,)), keys)[0]
+    return sample_from(data().denoise, solver, nodes, prior(nodes, keys, (2,)), keys)[0]
 
 
 @jax.jit
 def states(solver: Solver, nodes: Nodes, keys: Array) -> tuple[Array, Array]:
     """The sample and the estimate of x_0 after each step, (steps, batch, 2) each."""
     x = prior(nodes, keys, (2,))
-    return sample(data().denoise, solver, nodes, x, keys, save=lambda s: (s.x, s.denoised))[1]
+    return sample_from(data().denoise, solver, nodes, x, keys, save=lambda s: (s.x, s.denoised))[1]
 
 
 def nodes_of(schedule: str = "cosine", grid: str = "karras", steps: int = 8) -> Nodes:
@@ -79,7 +80,7 @@ def counted(solver: Solver, nodes: Nodes, keys: Array) -> tuple[Array, list[floa
         return data().denoise(x, level)
 
     x = prior(nodes, keys, (2,))
-    end = jax.jit(lambda: sample(denoise, solver, nodes, x, keys)[0])()
+    end = jax.jit(lambda: sample_from(denoise, solver, nodes, x, keys)[0])()
     jax.effects_barrier()
     return end, calls
 
@@ -241,7 +242,7 @@ class TestProcessesAreOneAnother:
         solver, denoise, keys = solvers.make(spec), mixture().denoise, keys_of(16)
         grid = grids.make("karras(sigma_min=0.02, sigma_max=20.0)")
         program = jax.jit(
-            lambda nodes: sample(denoise, solver, nodes, prior(nodes, keys, (2,)), keys)[0]
+            lambda nodes: sample_from(denoise, solver, nodes, prior(nodes, keys, (2,)), keys)[0]
         )
         ends = [
             np.asarray(program(compiled(grid, schedules.make(schedule), 12)))
@@ -260,7 +261,7 @@ class TestProcessesAreOneAnother:
     ) -> None:
         nodes, keys, denoise = nodes_of(schedule, steps=12), keys_of(8), mixture().denoise
         x = prior(nodes, keys, (2,))
-        ends = [sample(denoise, solvers.make(s), nodes, x, keys)[0] for s in (one, other)]
+        ends = [sample_from(denoise, solvers.make(s), nodes, x, keys)[0] for s in (one, other)]
         np.testing.assert_allclose(ends[0], ends[1], atol=1e-10)
 
     @pytest.mark.parametrize(
@@ -275,7 +276,7 @@ class TestProcessesAreOneAnother:
     def test_methods_under_two_names_coincide(self, one: str, other: str) -> None:
         nodes, keys, denoise = nodes_of("vp_linear", steps=12), keys_of(8), mixture().denoise
         x = prior(nodes, keys, (2,))
-        ends = [sample(denoise, solvers.make(s), nodes, x, keys)[0] for s in (one, other)]
+        ends = [sample_from(denoise, solvers.make(s), nodes, x, keys)[0] for s in (one, other)]
         np.testing.assert_allclose(ends[0], ends[1], atol=1e-10)
 
 
@@ -306,6 +307,6 @@ def test_others_start_from_pure_noise(spec: str) -> None:
     solver, keys = solvers.make("dpmpp_2m"), keys_of(64)
     check_start(nodes, solver, kind)
     denoise = through(kind, data().denoise)
-    samples, _ = sample(denoise, solver, nodes, prior(nodes, keys, (2,)), keys)
+    samples, _ = sample_from(denoise, solver, nodes, prior(nodes, keys, (2,)), keys)
     assert np.isfinite(samples).all()
     np.testing.assert_allclose(samples.mean(axis=0), DATA["mean"], atol=0.3)

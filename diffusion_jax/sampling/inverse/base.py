@@ -23,7 +23,7 @@ from diffusion_jax.registry import Registry
 from diffusion_jax.sampling.course import Course
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.inverse.operators import Operator
-from diffusion_jax.sampling.sample import sample
+from diffusion_jax.sampling.loop import sample_from
 from diffusion_jax.sampling.solvers import Solver
 from diffusion_jax.struct import Scalar, pytree
 
@@ -135,7 +135,7 @@ def sample_posterior(
     >>> from diffusion_jax.process.schedules import schedules
     >>> from diffusion_jax.sampling.grids import Karras
     >>> from diffusion_jax.sampling.inverse import Mask, posteriors
-    >>> from diffusion_jax.sampling.sample import prior, sample_keys
+    >>> from diffusion_jax.sampling.loop import prior, sample_keys
     >>> from diffusion_jax.sampling.solvers import solvers
     >>> seen = {"operator": Mask(jnp.ones(1)), "observation": jnp.full((4, 1), 2.0)}
     >>> exact = posteriors.make("mmps", noise_std=0.1, **seen)
@@ -147,4 +147,4 @@ def sample_posterior(
     """
     nodes = posterior.grid(nodes)
     steered = posterior.denoiser(denoise, Course(x, nodes))
-    return sample(steered, posterior.solver(solver), nodes, x, keys, condition, save)
+    return sample_from(steered, posterior.solver(solver), nodes, x, keys, condition, save)

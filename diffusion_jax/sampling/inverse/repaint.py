@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import UserError, within
+from diffusion_jax.process.denoiser import Denoiser
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.inverse.base import Observed, posteriors
 from diffusion_jax.sampling.inverse.operators import Mask
@@ -57,8 +58,17 @@ class Repainting(OneStep):
     stochastic = True
 
     @property
-    def needs_signal(self) -> bool:  # type: ignore[override]
+    def needs_signal(self) -> bool:
         return self.inner.needs_signal
+
+    goes_back = True
+
+    @property
+    def needs_variance(self) -> bool:
+        return self.inner.needs_variance
+
+    def for_denoiser(self, denoiser: Denoiser) -> Solver:
+        return dataclasses.replace(self, inner=self.inner.for_denoiser(denoiser))
 
     def evaluations(self, steps: int) -> int:
         return self.inner.evaluations(steps)

@@ -1,7 +1,8 @@
 """What a solver is, and what all of them share."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,8 +45,7 @@ class AdaptiveState(State):
     evaluations: Int[Array, "batch"]
 
 
-@runtime_checkable
-class Solver(Protocol):
+class Solver(ABC):
     """One step of a method between two neighbouring nodes of a grid.
 
     A member is a frozen dataclass (`diffusion_jax.struct.pytree`), registered under a name. Its
@@ -55,65 +55,68 @@ class Solver(Protocol):
 
     # Attributes of the class, or properties where they depend on the settings.
     @property
+    @abstractmethod
     def order(self) -> int:
         """Of global convergence to the exact flow (stochastic: in distribution).
 
         0 for those that want a consistency function in place of the denoiser.
         """
-        ...
 
     @property
+    @abstractmethod
     def stochastic(self) -> bool:
         """Whether these settings draw noise."""
-        ...
 
     @property
     def needs_signal(self) -> bool:
         """Whether it divides by alpha, which must not be 0 then."""
-        ...
+        return False
+
+    @property
+    def needs_variance(self) -> bool:
+        """Whether the denoiser has to tell its variance (`Denoiser.variance`)."""
+        return False
 
     @property
     def adaptive(self) -> bool:
         """Whether it chooses steps of its own between two nodes; its state counts evaluations."""
-        ...
+        return False
+
+    @property
+    def takes_consistency(self) -> bool:
+        """Whether a consistency function may stand in the place of the denoiser."""
+        return False
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether it can follow a grid that goes back to more noise."""
+        return False
+
+    def for_denoiser(self, denoiser: Denoiser) -> "Solver":
+        """The solver that takes the steps with this denoiser: itself, but for `jump`."""
+        return self
 
     def evaluations(self, steps: int) -> int:
         """Number of denoiser evaluations (NFE) of `steps` steps towards the data.
 
         At most so many, if it is adaptive.
         """
-        ...
+        return steps
 
+    @abstractmethod
     def init(self, x: Float[Array, "batch ..."], nodes: Nodes) -> Any:
         """The state before the first step; has at least the fields of `State`."""
-        ...
 
+    @abstractmethod
     def step(self, state: Any, here: Nodes, there: Nodes, denoise: Denoise, noise: Noise) -> Any:
         """The state at node `there`, given that at node `here`; both nodes hold scalars."""
-        ...
-
-
-@runtime_checkable
-class AsksVariance(Protocol):
-    """A solver that may need more of a denoiser than others do."""
-
-    @property
-    def needs_variance(self) -> bool:
-        """Whether the denoiser has to tell its variance (`Denoiser.variance`)."""
-        ...
 
 
 solvers: Registry[Solver] = Registry("solver", Solver)
 
 
-class OneStep:
+class OneStep(Solver):
     """A solver whose state is the sample alone, at one evaluation a step unless it says more."""
-
-    needs_signal: ClassVar[bool] = False
-    adaptive: ClassVar[bool] = False
-
-    def evaluations(self, steps: int) -> int:
-        return steps
 
     def init(self, x: Float[Array, "batch ..."], nodes: Nodes) -> State:
         return State(x, jnp.zeros_like(x))
@@ -162,15 +165,13 @@ class MultistepState(State):
     left: Int[Array, ""]
 
 
-class Multistep:
+class Multistep(Solver):
     """A solver with a memory, at one evaluation a step unless it says more."""
 
-    kept: ClassVar[int] = 1  # earlier evaluations that it remembers
-    needs_signal: ClassVar[bool] = False
-    adaptive: ClassVar[bool] = False
-
-    def evaluations(self, steps: int) -> int:
-        return steps
+    @property
+    def kept(self) -> int:
+        """How many earlier evaluations it remembers."""
+        return 1
 
     def init(self, x: Float[Array, "batch ..."], nodes: Nodes) -> MultistepState:
         memory = Memory.empty(x, nodes, self.kept)

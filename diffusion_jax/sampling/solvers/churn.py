@@ -5,7 +5,7 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.errors import ordered, within
 from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.sampling.solvers.base import Noise, State
+from diffusion_jax.sampling.solvers.base import Noise, Solver, State
 from diffusion_jax.struct import Scalar, pytree
 
 
@@ -21,7 +21,7 @@ class ChurnState(State):
 
 
 @pytree
-class Churned:
+class Churned(Solver):
     """What all solvers with churn share, in z = x/alpha and s = sigma/alpha.
 
     s_hat = s (1 + gamma), gamma = min(churn/N, sqrt(2) - 1) where s_tmin <= s <= s_tmax, else 0;
@@ -47,8 +47,6 @@ class Churned:
 
     stochastic = False
     needs_signal = True
-    needs_variance = False
-    adaptive = False
 
     def __post_init__(self) -> None:
         within(self, 0, float("inf"), "churn", "s_tmin", "s_noise")

@@ -44,6 +44,7 @@ class Consistency(OneStep):
 
     order = 0
     stochastic = True
+    takes_consistency = True
 
     def __post_init__(self) -> None:
         within(self, 0, float("inf"), "sigma_min")

@@ -44,7 +44,11 @@ class Corrected(Multistep):
 
     estimate: str
     last: str
-    rule: str  # how a line through two values is integrated, see `adams.slope`
+
+    @property
+    def rule(self) -> str:
+        """How a line through two values is integrated, see `adams.slope`."""
+        raise NotImplementedError
 
     @property
     def predictor_values(self) -> int:
@@ -69,7 +73,7 @@ class Corrected(Multistep):
         return True
 
     @property
-    def needs_signal(self) -> bool:  # type: ignore[override]
+    def needs_signal(self) -> bool:
         return self.estimate == "epsilon"
 
     def init(self, x: Float[Array, "batch ..."], nodes: Nodes) -> CorrectedState:

@@ -57,7 +57,7 @@ class DEIS(Multistep):
         one_of(self.last, LAST, "last of solver 'deis'")
 
     @property
-    def kept(self) -> int:  # type: ignore[override]
+    def kept(self) -> int:
         """Evaluations that it remembers."""
         return self.degree
 

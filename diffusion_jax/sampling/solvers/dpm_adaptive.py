@@ -11,6 +11,7 @@ from diffusion_jax.sampling.solvers.base import (
     AdaptiveState,
     Denoise,
     Noise,
+    Solver,
     solvers,
 )
 from diffusion_jax.sampling.solvers.dpm_singlestep import (
@@ -60,7 +61,7 @@ class _Way:
 
 @solvers.register("dpm_solver_adaptive")
 @pytree
-class DPMSolverAdaptive:
+class DPMSolverAdaptive(Solver):
     """Steps of two orders at once, as long as their difference E stays within the tolerance.
 
     E² = mean(((high - low)/delta)²), delta = max(atol, rtol max(|low|, |low before|)); then the
@@ -112,7 +113,6 @@ class DPMSolverAdaptive:
     max_trials: int = static(default=200)
 
     stochastic = False
-    needs_variance = False
     adaptive = True
     needs_signal = True
 

@@ -1,7 +1,5 @@
 """DPM-Solver's single steps, with the noise of ancestral samplers."""
 
-from typing import ClassVar
-
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -42,7 +40,7 @@ class DPMSolverAncestral(InSigma):
     estimate: str = static(default="x0")
     s_end: Scalar = 0.0
 
-    needs_signal: ClassVar[bool] = True
+    needs_signal = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, Int
 
 from diffusion_jax.errors import UserError, one_of, within
 from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.sampling.solvers.base import Denoise, Noise, State, solvers
+from diffusion_jax.sampling.solvers.base import Denoise, Noise, Solver, State, solvers
 from diffusion_jax.sampling.solvers.dpm_singlestep import ESTIMATES, VARIANTS
 from diffusion_jax.sampling.solvers.exponential import (
     Step,
@@ -45,7 +45,7 @@ class GroupState(State):
 
 @solvers.register("dpm_solver_fast")
 @pytree
-class DPMSolverFast:
+class DPMSolverFast(Solver):
     """Single steps that span up to `size` nodes, whose inner nodes are where they evaluate.
 
     A group of k nodes t_0, … t_(k-1) and its end s is one step of order k of `dpm_solver`, with
@@ -75,8 +75,6 @@ class DPMSolverFast:
     eta: Scalar = 0.0
 
     stochastic = False
-    needs_variance = False
-    adaptive = False
 
     def __post_init__(self) -> None:
         if self.size not in (1, 2, 3):

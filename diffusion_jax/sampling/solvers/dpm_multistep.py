@@ -47,7 +47,7 @@ class DPMMultistep(Multistep):
         one_of(self.last, LAST, "last of a multistep solver")
 
     @property
-    def kept(self) -> int:  # type: ignore[override]
+    def kept(self) -> int:
         """Earlier evaluations that it remembers."""
         return max(self.degree - 1, 1)
 
@@ -62,7 +62,7 @@ class DPMMultistep(Multistep):
         return False
 
     @property
-    def needs_signal(self) -> bool:  # type: ignore[override]
+    def needs_signal(self) -> bool:
         """eps comes with the factor e^h, which is infinite from a level without signal."""
         return self.estimate == "epsilon"
 

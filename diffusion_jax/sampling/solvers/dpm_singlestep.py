@@ -121,7 +121,7 @@ class DPMSolver(OneStep):
         within(self, 0.01, 1, "r2")
 
     @property
-    def needs_signal(self) -> bool:  # type: ignore[override]
+    def needs_signal(self) -> bool:
         """Parts of an infinite step are no places to evaluate at."""
         return self.order > 1
 

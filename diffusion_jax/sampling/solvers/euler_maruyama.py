@@ -34,7 +34,7 @@ class ReverseSDE(OneStep):
         within(self, 0, float("inf"), "norm")
 
     @property
-    def needs_signal(self) -> bool:  # type: ignore[override]
+    def needs_signal(self) -> bool:
         """g² is infinite where no signal is left; other coefficients are not."""
         return self.diffusion == "sbdm"
 

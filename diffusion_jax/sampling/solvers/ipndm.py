@@ -55,7 +55,7 @@ class IPNDM(Multistep):
         within(self, 1, 4, "degree")
 
     @property
-    def kept(self) -> int:  # type: ignore[override]
+    def kept(self) -> int:
         """Evaluations that it remembers."""
         return self.degree
 

@@ -12,6 +12,7 @@ from diffusion_jax.sampling.solvers.base import (
     Memory,
     MultistepState,
     Noise,
+    Solver,
     predicted_noise,
     solvers,
 )
@@ -24,7 +25,7 @@ _POINTS = (0.5 - 0.5 / 3**0.5, 0.5 + 0.5 / 3**0.5)
 
 @solvers.register("lms")
 @pytree
-class LMS:
+class LMS(Solver):
     """z_next = z + sum_j c_j eps_j, c_j = int_s^s_next prod_{k≠j} (u - s_k)/(s_j - s_k) du.
 
     The noise eps = dz/ds of the last few evaluations is extrapolated by the polynomial through
@@ -50,8 +51,6 @@ class LMS:
 
     stochastic = False
     needs_signal = True
-    needs_variance = False
-    adaptive = False
 
     def __post_init__(self) -> None:
         within(self, 1, 4, "points")

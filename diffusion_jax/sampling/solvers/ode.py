@@ -10,6 +10,7 @@ from diffusion_jax.sampling.solvers.base import (
     AdaptiveState,
     Denoise,
     Noise,
+    Solver,
     solvers,
     unless_clean,
 )
@@ -18,7 +19,7 @@ from diffusion_jax.struct import Scalar, pytree, static
 
 @solvers.register("ode")
 @pytree
-class ODE:
+class ODE(Solver):
     """du/dy = E[x_0 | u] - tanh(y) u, for u = x/sqrt(alpha² + sigma²), y = asinh(alpha/sigma).
 
     An embedded Runge-Kutta pair steps from node to node with steps of its own, each sample with
@@ -41,7 +42,6 @@ class ODE:
 
     stochastic = False
     needs_signal = False
-    needs_variance = False
     adaptive = True
 
     def __post_init__(self) -> None:

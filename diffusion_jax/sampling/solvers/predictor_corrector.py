@@ -29,7 +29,7 @@ def _norm(x: Float[Array, "batch ..."], over_batch: bool) -> Float[Array, "..."]
 
 @solvers.register("predictor_corrector")
 @pytree
-class PredictorCorrector:
+class PredictorCorrector(Solver):
     """Langevin steps at each level, then a predictor's step to the next.
 
     x <- x + e score + sqrt(2 e) z, `corrections` times, then the predictor. With r the ratio of
@@ -58,8 +58,6 @@ class PredictorCorrector:
 
     order = 0
     stochastic = True
-    needs_variance = False
-    adaptive = False
 
     def __post_init__(self) -> None:
         one_of(self.corrector, ("langevin", "ald"), "corrector")

@@ -1,5 +1,6 @@
 """Restart: the noise of an earlier level again, and the way down from there again."""
 
+import dataclasses
 import itertools
 from typing import Any
 
@@ -8,9 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.process.denoiser import Denoiser
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers.base import (
-    AsksVariance,
     Denoise,
     Noise,
     Solver,
@@ -56,7 +57,7 @@ def run_from(nodes: Nodes, index: Int[Array, ""]) -> Nodes:
 
 @solvers.register("restart")
 @pytree
-class Restart:
+class Restart(Solver):
     """Another solver that starts again, with fresh noise, wherever the grid goes back to noise.
 
     Up from s to s_max, in z = x/alpha and s = sigma/alpha: z <- z + sqrt(s_max² - s²) n. Fresh
@@ -76,7 +77,7 @@ class Restart:
     solver: Solver = EDMSampler()
 
     stochastic = True
-    adaptive = False
+    goes_back = True
 
     def __post_init__(self) -> None:
         if self.solver.adaptive:
@@ -101,7 +102,10 @@ class Restart:
     @property
     def needs_variance(self) -> bool:
         """Whether the inner solver does."""
-        return isinstance(self.solver, AsksVariance) and self.solver.needs_variance
+        return self.solver.needs_variance
+
+    def for_denoiser(self, denoiser: Denoiser) -> Solver:
+        return dataclasses.replace(self, solver=self.solver.for_denoiser(denoiser))
 
     def evaluations(self, steps: int) -> int:
         return self.solver.evaluations(steps)

@@ -70,7 +70,7 @@ class UniPC(Corrected):
         return self.degree + 1 if self.corrector else 0
 
     @property
-    def rule(self) -> str:  # type: ignore[override]
+    def rule(self) -> str:
         return _RULES[self.variant]
 
     def corrects(self, index: Int[Array, ""]) -> Array:

@@ -7,8 +7,8 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import Epsilon, Prediction, Score, Velocity
 from diffusion_jax.process.schedules import Schedule, schedules
+from diffusion_jax.sampling.checks import check_start
 from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.sampling.sample import check_start
 from diffusion_jax.sampling.solvers import Solver
 from diffusion_jax.sampling.solvers.euler import Euler
 from diffusion_jax.sampling.solvers.euler_maruyama import EulerMaruyama

@@ -1,0 +1,125 @@
+"""What can be known before a solver runs: whether it can follow a grid with a denoiser."""
+
+from typing import Any
+
+import jax
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.process.denoiser import Denoiser, denoises
+from diffusion_jax.process.predictions import Prediction, determinant
+from diffusion_jax.sampling.grids import Nodes
+from diffusion_jax.sampling.solvers import Solver
+
+
+def check_run(denoiser: Denoiser, solver: Solver, nodes: Nodes) -> None:
+    """Refuses a denoiser, a solver and a grid that do not go together.
+
+    Nodes that are traced cannot be judged and pass.
+
+    Raises:
+        UserError: see `check_start` and `check_variance`; or the denoiser is a consistency
+            function, and the solver wants a denoiser.
+    """
+    if not denoiser.denoises:
+        _check_takes_consistency(solver)
+    check_variance(solver, denoiser.variance)
+    check_start(nodes, solver, denoiser.prediction)
+
+
+def check_start(nodes: Nodes, solver: Solver, prediction: Prediction | None = None) -> None:
+    """Refuses a grid that a solver, or a prediction, cannot follow.
+
+    Args:
+        nodes: the grid; traced ones cannot be judged and pass.
+        solver: takes the steps.
+        prediction: of the network, if there is one; a traced one passes as well.
+
+    Raises:
+        UserError: the network is a consistency function, and the solver wants a denoiser.
+        UserError: the grid goes back to more noise, and the solver is not `restart`.
+        UserError: the first alpha is 0, and the solver needs sigma/alpha to be finite, or the
+            prediction (epsilon, score) says nothing of x_0 there.
+    """
+    if prediction is not None and not denoises(prediction):
+        _check_takes_consistency(solver)
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((nodes, prediction))):
+        return
+    with jax.ensure_compile_time_eval():  # also within a program that holds the grid
+        _check_levels(nodes, solver, prediction)
+
+
+def _check_levels(nodes: Nodes, solver: Solver, prediction: Prediction | None) -> None:
+    if bool(nodes.rises.any()) and not solver.goes_back:
+        raise UserError(
+            f"solver {type(solver).__name__} cannot follow a grid that goes back to more noise: "
+            "use the solver 'restart', which takes another's steps."
+        )
+    first = nodes[0].level
+    hint = "starts at alpha = 0: use the grid 'karras' or 'log_snr', or another"
+    if solver.needs_signal and float(first.alpha) <= 0:
+        raise UserError(
+            f"solver {type(solver).__name__} needs some signal at its first node, and this grid "
+            f"{hint} solver."
+        )
+    if prediction is not None and float(determinant(first, prediction)) == 0:
+        raise UserError(
+            f"prediction {type(prediction).__name__} says nothing of the data where no signal is "
+            f"left, and this grid {hint} prediction."
+        )
+
+
+def check_variance(solver: Solver, variance: str | None) -> None:
+    """Refuses a solver that asks for a variance that a denoiser does not tell.
+
+    Args:
+        solver: takes the steps.
+        variance: how to read what the denoiser tells, see `process.denoiser.Denoiser`, or None.
+
+    Raises:
+        UserError: it tells none.
+    """
+    if solver.needs_variance and variance is None:
+        raise UserError(
+            f"solver {type(solver).__name__} asks for a learned variance, which only the losses "
+            "'hybrid' and 'variational' teach: use variance=small, or train with one of them."
+        )
+
+
+def check_parts(solver: Any, nodes: Any) -> None:
+    """Refuses what is no solver or no grid's nodes, such as a spec or a grid itself.
+
+    Raises:
+        UserError: it is none.
+    """
+    if not isinstance(solver, Solver):
+        raise UserError(
+            f"the solver must be one of dj.solvers, such as dj.solvers.DPMpp2M(), not {solver!r}."
+        )
+    if not isinstance(nodes, Nodes) or nodes.time.ndim != 1 or nodes.time.shape[0] < 2:
+        raise UserError(
+            "the nodes must be those of a grid over a schedule, such as "
+            f"dj.grids.Karras()(schedule, 20), not {type(nodes).__name__}."
+        )
+
+
+def check_rows(condition: Any, batch: int) -> None:
+    """Refuses a condition without a row for each sample.
+
+    Raises:
+        UserError: an array of it has another number of rows.
+    """
+    for path, values in jax.tree.leaves_with_path(condition):
+        shape = tuple(getattr(values, "shape", ()))
+        if shape[:1] != (batch,):
+            raise UserError(
+                f"condition{jax.tree_util.keystr(path)} must have a row for each of the {batch} "
+                f"samples, and has shape {shape}."
+            )
+
+
+def _check_takes_consistency(solver: Solver) -> None:
+    if not solver.takes_consistency:
+        raise UserError(
+            f"solver {type(solver).__name__} wants a denoiser, and this network was trained to be "
+            "a consistency function: use the solver 'jump' or 'consistency'."
+        )
