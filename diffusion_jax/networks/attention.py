@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.networks.initializers import Dense
 from diffusion_jax.sampling.forward_mode import check_no_forward_mode
 
 SELF = "self"  # the name of every attention of rows to each other
@@ -52,7 +53,7 @@ class Attention(nn.Module):
         width = x.shape[-1]
 
         def project(rows: Float[Array, "batch rows features"], name: str, bias: bool) -> Array:
-            flat = nn.Dense(width, use_bias=bias, dtype=self.dtype, name=name)(rows)
+            flat = Dense(width, use_bias=bias, dtype=self.dtype, name=name)(rows)
             return flat.reshape(*rows.shape[:2], self.heads, width // self.heads)
 
         query, value = project(x, "query", True), project(context, "value", True)
@@ -63,8 +64,8 @@ class Attention(nn.Module):
         mixed = mixed.reshape(x.shape)
         if self.zero:
             zeros = nn.initializers.zeros_init()
-            return nn.Dense(width, kernel_init=zeros, dtype=self.dtype, name="zero_out")(mixed)
-        return nn.Dense(width, dtype=self.dtype, name="out")(mixed)
+            return Dense(width, kernel_init=zeros, dtype=self.dtype, name="zero_out")(mixed)
+        return Dense(width, dtype=self.dtype, name="out")(mixed)
 
     def _mix(
         self,

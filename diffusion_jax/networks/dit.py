@@ -11,6 +11,7 @@ from diffusion_jax.networks import checks
 from diffusion_jax.networks.attention import SELF, Attention
 from diffusion_jax.networks.conditioners.base import Context
 from diffusion_jax.networks.embeddings import NoiseEmbedding, grid_features
+from diffusion_jax.networks.initializers import Dense
 from diffusion_jax.networks.patches import from_patches, to_patches
 from diffusion_jax.networks.registries import networks
 from diffusion_jax.networks.rematerialise import rematerialised
@@ -95,12 +96,12 @@ class DiT(nn.Module):
         embedding = NoiseEmbedding(self.width, self.dtype)(c_noise, pooled)
         cells = to_patches(x.astype(self.dtype), self.patch)
         batch, rows, columns, features = cells.shape
-        h = nn.Dense(self.width, dtype=self.dtype, name="patches")(cells)
+        h = Dense(self.width, dtype=self.dtype, name="patches")(cells)
         h += grid_features(rows, columns, self.width).astype(self.dtype)
         h = h.reshape(batch, rows * columns, self.width)
         words, words_mask, mask = None, None, None
         if context is not None and self.text != "pooled":
-            words = nn.Dense(self.width, dtype=self.dtype, name="words")(context.tokens)
+            words = Dense(self.width, dtype=self.dtype, name="words")(context.tokens)
             words_mask = context.mask
         if self.text == "joint" and words is not None and words_mask is not None:
             h = jnp.concatenate([words, h], axis=1)
@@ -122,7 +123,7 @@ class DiT(nn.Module):
         shift, scale = modulations(embedding, self.width, 2, self.dtype)
         h = layer_norm(self.dtype)(h) * (1 + scale) + shift
         zeros = nn.initializers.zeros_init()
-        return nn.Dense(features, kernel_init=zeros, dtype=self.dtype, name="zero_out")(h)
+        return Dense(features, kernel_init=zeros, dtype=self.dtype, name="zero_out")(h)
 
 
 class DiTBlock(nn.Module):
@@ -158,9 +159,9 @@ class DiTBlock(nn.Module):
             cross = attention(zero=True, name="cross")
             h += cross(layer_norm(self.dtype)(h), words, words_mask)
         hidden = layer_norm(self.dtype)(h) * (1 + steer[4]) + steer[3]
-        hidden = nn.gelu(nn.Dense(4 * width, dtype=self.dtype, name="expand")(hidden))
+        hidden = nn.gelu(Dense(4 * width, dtype=self.dtype, name="expand")(hidden))
         hidden = nn.Dropout(self.dropout)(hidden, deterministic=deterministic)
-        return h + steer[5] * nn.Dense(width, dtype=self.dtype, name="contract")(hidden)
+        return h + steer[5] * Dense(width, dtype=self.dtype, name="contract")(hidden)
 
 
 def modulations(
@@ -168,7 +169,7 @@ def modulations(
 ) -> list[Float[Array, "batch 1 width"]]:
     """Linear maps of the embedding that start at zero: shifts, scales and gates."""
     zeros = nn.initializers.zeros_init()
-    dense = nn.Dense(count * width, kernel_init=zeros, dtype=dtype, name="zero_modulation")
+    dense = Dense(count * width, kernel_init=zeros, dtype=dtype, name="zero_modulation")
     return jnp.split(dense(embedding)[:, None], count, axis=-1)
 
 

@@ -4,6 +4,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from diffusion_jax.networks.initializers import Dense
+
 LOWEST_FREQUENCY, HIGHEST_FREQUENCY = 0.5, 16.0
 
 
@@ -80,8 +82,8 @@ class NoiseEmbedding(nn.Module):
         pooled: Float[Array, "batch text"] | None = None,
     ) -> Float[Array, "batch width"]:
         features = noise_features(c_noise.reshape(-1), self.width).reshape(c_noise.shape[0], -1)
-        hidden = nn.Dense(self.width, dtype=self.dtype)(features)
-        embedding = nn.Dense(self.width, dtype=self.dtype)(nn.silu(hidden))
+        hidden = Dense(self.width, dtype=self.dtype)(features)
+        embedding = Dense(self.width, dtype=self.dtype)(nn.silu(hidden))
         if pooled is not None:
-            embedding += nn.Dense(self.width, dtype=self.dtype, name="pooled")(pooled)
+            embedding += Dense(self.width, dtype=self.dtype, name="pooled")(pooled)
         return nn.silu(embedding)

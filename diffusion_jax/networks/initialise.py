@@ -1,29 +1,33 @@
-"""First values of the parameters, drawn on the host.
+"""First values of the parameters: those that a module's own initialisers say.
 
-Compiling a network's own `init` takes half a minute on a CPU: a random generator is compiled
-for every parameter. Shapes alone come from `jax.eval_shape` at once, and the name of a parameter
-says the rest, by the same conventions as the modules' initialisers:
-
-    in a module "zero…"   kernel 0 (ends of residual branches, gates, the output)
-    kernel                normal, variance 1 / fan-in
-    embedding             normal, variance 1
-    scale                 1
-    bias                  0
-
-The tests hold these rules against `network.init` for every member of the registry.
+Compiling a network's `init` takes half a minute on a CPU, since a random generator is compiled for
+every parameter. So it is traced, which takes a second, and each parameter is looked up in the
+trace. Where it is a constant, or straight from one of `initializers`, it is drawn on the host
+from that distribution. What any other initialiser makes is compiled, all such parameters together,
+and has the values that `module.init` gives for the key.
 """
 
 import functools
-import math
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Var, jaxpr_as_fun
+from jax.interpreters.partial_eval import dce_jaxpr
+from jax.sharding import Sharding
 from jaxtyping import PRNGKeyArray, PyTree
 
-from diffusion_jax.networks.score_network import Condition, ScoreNetwork
+from diffusion_jax.errors import UserError
+from diffusion_jax.networks.conditioners.base import Condition
+from diffusion_jax.networks.initializers import ON_HOST, Draw
+from diffusion_jax.networks.score_network import ScoreNetwork
+
+# Its program runs once: what the compiler would gain is less than what it takes.
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 Params = dict[str, Any]
 
@@ -31,16 +35,18 @@ Params = dict[str, Any]
 def initialise(
     network: ScoreNetwork,
     key: PRNGKeyArray,
-    picture_shape: tuple[int, ...],
-    condition_example: Condition,
+    shape: tuple[int, ...],
+    condition: Condition,
+    sharding: PyTree[Sharding] | None = None,
 ) -> Params:
-    """Returns parameters as numpy arrays, the same for a key on any machine and any mesh.
+    """The first parameters of a score network; see `init`.
 
     Args:
         network: the score network.
         key: a JAX key.
-        picture_shape: (height, width, channels) of a picture, or (features,) of a vector.
-        condition_example: a condition of any batch size, e.g. one batch's tokens.
+        shape: (height, width, channels) of a picture, or (features,) of a vector.
+        condition: of any batch size, e.g. one batch's tokens.
+        sharding: as of `init`.
 
     Returns:
         The "params" collection, float32 leaves.
@@ -53,61 +59,162 @@ def initialise(
     >>> params["backbone"]["in"]["kernel"].shape
     (2, 8)
     """
-    shapes = parameter_shapes(network, picture_shape, condition_example)
-    seed = np.asarray(jax.random.key_data(key)).ravel().tolist()
-
-    def value(path: tuple[jax.tree_util.DictKey, ...], leaf: jax.ShapeDtypeStruct) -> np.ndarray:
-        names = tuple(entry.key for entry in path)
-        # A generator per name: a parameter's value does not depend on what else there is.
-        generator = np.random.default_rng([*seed, zlib.crc32("/".join(names).encode())])
-        return first_value(names, leaf.shape, generator)
-
-    return jax.tree_util.tree_map_with_path(value, shapes)
+    return init(network, key, *_inputs(network, shape, condition), sharding=sharding)
 
 
 def parameter_shapes(
-    network: ScoreNetwork, picture_shape: tuple[int, ...], condition_example: Condition
+    network: ScoreNetwork, shape: tuple[int, ...], condition: Condition
 ) -> PyTree[jax.ShapeDtypeStruct]:
     """Shapes and dtypes of the parameters that `initialise` makes; its arguments."""
-    condition = tuple(
-        (name, jax.ShapeDtypeStruct(value.shape, value.dtype))
-        for name, value in condition_example.items()
-    )
-    return _shapes(network, picture_shape, condition)
+    return _trace(network, _described(_inputs(network, shape, condition))).shapes
 
 
-@functools.cache
-def _shapes(
-    network: ScoreNetwork,
-    picture_shape: tuple[int, ...],
-    condition: tuple[tuple[str, jax.ShapeDtypeStruct], ...],
-) -> PyTree[jax.ShapeDtypeStruct]:
-    """Of the parameters; kept, as tracing a network takes a second."""
-    batch = next((value.shape[0] for _, value in condition), 1)
-    x = jax.ShapeDtypeStruct((batch, *picture_shape), jnp.float32)
-    c_noise = jax.ShapeDtypeStruct(network.noise_shape(batch), jnp.float32)
-    init = functools.partial(network.init, jax.random.key(0))
-    return jax.eval_shape(init, x, c_noise, dict(condition))["params"]
+def init(
+    module: nn.Module,
+    key: PRNGKeyArray,
+    *inputs: Any,
+    sharding: PyTree[Sharding] | None = None,
+) -> Params:
+    """The first parameters of any linen module, as its own initialisers say.
 
-
-def first_value(
-    names: tuple[str, ...], shape: tuple[int, ...], generator: np.random.Generator
-) -> np.ndarray:
-    """Draws one parameter by the rules at the head of this file.
+    The same for a key on any machine and any mesh.
 
     Args:
-        names: path of the parameter, e.g. ("backbone", "stem", "kernel").
-        shape: its shape.
-        generator: source of randomness.
+        module: whose parameters these are.
+        key: a JAX key.
+        inputs: of a call: arrays, `jax.ShapeDtypeStruct` or dicts of such.
+        sharding: where the parameters are to live, one for all or a tree of them; each device is
+            then given its part alone. None leaves them on the host, as numpy arrays.
+
+    Returns:
+        The "params" collection.
+
+    Raises:
+        UserError: the module has variables of other collections, such as "batch_stats".
+
+    >>> params = init(nn.Dense(3, kernel_init=nn.initializers.ones), jax.random.key(0), jnp.ones(2))
+    >>> params["kernel"].shape, float(params["kernel"].sum())
+    ((2, 3), 6.0)
     """
-    *_, module, kind = names
-    if kind == "bias" or module.startswith("zero"):
-        return np.zeros(shape, np.float32)
-    if kind == "scale":
-        return np.ones(shape, np.float32)
-    if kind == "embedding":
-        return generator.standard_normal(shape, np.float32)
-    if kind == "kernel":
-        fan_in = math.prod(shape[:-1])
-        return generator.standard_normal(shape, np.float32) / np.float32(math.sqrt(fan_in))
-    raise ValueError(f"no rule for the first value of {'/'.join(names)}")
+    traced = _trace(module, _described(inputs))
+    paths, structure = jax.tree_util.tree_flatten_with_path(traced.shapes)
+    placed = _placed(sharding, structure, len(paths))
+    seed = np.asarray(jax.random.key_data(key)).ravel().tolist()
+    found = _compiled(traced, key, placed)
+    for place, ((path, leaf), draw) in enumerate(zip(paths, traced.draws, strict=True)):
+        if draw is not None:
+            # A generator per name: a parameter's value does not depend on what else there is.
+            name = "/".join(str(entry.key) for entry in path)
+            generator = np.random.default_rng([*seed, zlib.crc32(name.encode())])
+            value = draw(leaf.shape, generator).astype(leaf.dtype)
+            found[place] = _put(value, placed[place])
+    params: Params = jax.tree.unflatten(structure, [found[place] for place in range(len(paths))])
+    return params
+
+
+class _Trace:
+    """A module's `init`, traced.
+
+    Attributes:
+        shapes: of the parameters.
+        program: key -> the parameters, flat.
+        draws: what draws each on the host, in the order of the leaves; None where nothing does.
+    """
+
+    def __init__(self, module: nn.Module, inputs: Sequence[Any]):
+        def values(key: PRNGKeyArray) -> Params:
+            given = jax.tree.map(lambda each: jnp.zeros(each.shape, each.dtype), inputs)
+            variables = dict(module.init(key, *given))
+            params = variables.pop("params", {})
+            if variables:
+                raise UserError(
+                    f"{type(module).__name__} keeps {', '.join(sorted(variables))} besides its "
+                    "parameters, which training does not update: use layers without."
+                )
+            return dict(params)
+
+        self.program, self.shapes = jax.make_jaxpr(values, return_shape=True)(jax.random.key(0))
+        self.draws = [_draw(self.program.jaxpr, out) for out in self.program.jaxpr.outvars]
+
+
+def _draw(jaxpr: Jaxpr, out: Var | Literal) -> Draw | None:
+    """What draws a result of a program on the host, if it is known how that was made."""
+    if isinstance(out, Literal):
+        return functools.partial(_constant, out.val)
+    for equation in jaxpr.eqns:
+        if out not in equation.outvars:
+            continue
+        settings = equation.params
+        if settings.get("name") in ON_HOST:
+            return ON_HOST[settings["name"]]
+        if equation.primitive.name == "broadcast_in_dim":
+            value = equation.invars[0]
+            return functools.partial(_constant, value.val) if isinstance(value, Literal) else None
+        # Blocks that are computed again in the backward pass have programs of their own.
+        inner = getattr(settings.get("jaxpr"), "jaxpr", settings.get("jaxpr"))
+        if inner is not None and len(inner.outvars) == len(equation.outvars):
+            return _draw(inner, inner.outvars[equation.outvars.index(out)])
+        return None
+    return None
+
+
+def _constant(value: Any, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+    return np.full(shape, value)
+
+
+def _compiled(
+    traced: _Trace, key: PRNGKeyArray, placed: Sequence[Sharding | None]
+) -> dict[int, Any]:
+    """The parameters that no host draws, by their place: the module's own program runs."""
+    wanted = [draw is None for draw in traced.draws]
+    places = [place for place, own in enumerate(wanted) if own]
+    if not places:
+        return {}
+    jaxpr, used = dce_jaxpr(traced.program.jaxpr, wanted)
+    call = jaxpr_as_fun(ClosedJaxpr(jaxpr, traced.program.consts))
+    arguments = [key] if used[-1] else []
+    where = None if placed[0] is None else [placed[place] for place in places]
+    values = jax.jit(call, out_shardings=where, compiler_options=QUICK)(*arguments)
+    if where is None:
+        values = map(np.asarray, values)
+    return dict(zip(places, values, strict=True))
+
+
+def _placed(sharding: PyTree[Sharding] | None, structure: Any, count: int) -> list[Any]:
+    if sharding is None or isinstance(sharding, Sharding):
+        return [sharding] * count
+    return list(structure.flatten_up_to(sharding))
+
+
+def _put(value: np.ndarray, sharding: Sharding | None) -> Any:
+    if sharding is None:
+        return value
+    return jax.make_array_from_callback(value.shape, sharding, lambda index: value[index])
+
+
+def _inputs(network: ScoreNetwork, shape: tuple[int, ...], condition: Condition) -> tuple[Any, ...]:
+    batch = next((len(value) for value in condition.values()), 1)
+    x = jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
+    return x, jax.ShapeDtypeStruct(network.noise_shape(batch), jnp.float32), condition
+
+
+def _described(inputs: Sequence[Any]) -> tuple[Any, Any]:
+    """Shapes and dtypes of inputs, as what can be hashed."""
+    leaves, structure = jax.tree.flatten(tuple(inputs))
+    return structure, tuple((jnp.shape(leaf), jnp.dtype(leaf.dtype)) for leaf in leaves)
+
+
+def _trace(module: nn.Module, described: tuple[Any, Any]) -> _Trace:
+    """Kept, as tracing a network takes a second; not for modules that cannot be told apart."""
+    try:
+        return _traced(module, described)
+    except TypeError as error:
+        if "unhashable" not in str(error):
+            raise
+        return _traced.__wrapped__(module, described)
+
+
+@functools.lru_cache(maxsize=64)
+def _traced(module: nn.Module, described: tuple[Any, Any]) -> _Trace:
+    structure, leaves = described
+    return _Trace(module, structure.unflatten(jax.ShapeDtypeStruct(*leaf) for leaf in leaves))

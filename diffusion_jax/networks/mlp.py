@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 from diffusion_jax.networks import checks
 from diffusion_jax.networks.conditioners.base import Context
 from diffusion_jax.networks.embeddings import NoiseEmbedding
+from diffusion_jax.networks.initializers import Dense
 from diffusion_jax.networks.registries import networks
 
 
@@ -59,13 +60,13 @@ class MLP(nn.Module):
         checks.vector_fits("mlp", x.shape)
         pooled = None if context is None else context.pooled
         embedding = NoiseEmbedding(self.width, self.dtype)(c_noise, pooled)
-        h = nn.Dense(self.width, dtype=self.dtype, name="in")(x)
+        h = Dense(self.width, dtype=self.dtype, name="in")(x)
         for _ in range(self.depth):
             h += self._layer(h, embedding, deterministic)
         zeros = nn.initializers.zeros_init()
-        h = nn.Dense(
-            self.outputs * x.shape[-1], kernel_init=zeros, dtype=self.dtype, name="zero_out"
-        )(h)
+        h = Dense(self.outputs * x.shape[-1], kernel_init=zeros, dtype=self.dtype, name="zero_out")(
+            h
+        )
         return h.astype(jnp.float32)
 
     def _layer(
@@ -74,10 +75,10 @@ class MLP(nn.Module):
         embedding: Float[Array, "batch width"],
         deterministic: bool,
     ) -> Float[Array, "batch width"]:
-        modulation = nn.Dense(2 * self.width, dtype=self.dtype)(embedding)
+        modulation = Dense(2 * self.width, dtype=self.dtype)(embedding)
         scale, shift = jnp.split(modulation, 2, axis=-1)
-        hidden = nn.Dense(self.width, dtype=self.dtype)(h)
+        hidden = Dense(self.width, dtype=self.dtype)(h)
         hidden = nn.LayerNorm(use_bias=False, use_scale=False, dtype=self.dtype)(hidden)
         hidden = nn.silu(hidden * (1 + scale) + shift)
         hidden = nn.Dropout(self.dropout)(hidden, deterministic=deterministic)
-        return nn.Dense(self.width, dtype=self.dtype)(hidden)
+        return Dense(self.width, dtype=self.dtype)(hidden)

@@ -4,6 +4,7 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from diffusion_jax.networks.embeddings import noise_features
+from diffusion_jax.networks.initializers import Dense
 
 
 class Uncertainty(nn.Module):
@@ -27,4 +28,4 @@ class Uncertainty(nn.Module):
         """Returns u for each noise level."""
         zeros = nn.initializers.zeros_init()
         features = noise_features(c_noise, self.width)
-        return nn.Dense(1, kernel_init=zeros, name="zero_u")(features)[:, 0]
+        return Dense(1, kernel_init=zeros, name="zero_u")(features)[:, 0]

@@ -11,6 +11,7 @@ from diffusion_jax.networks.attention import SELF, Attention
 from diffusion_jax.networks.conditioners.base import Context
 from diffusion_jax.networks.convolution import convolve
 from diffusion_jax.networks.embeddings import NoiseEmbedding
+from diffusion_jax.networks.initializers import Dense, fan_in_normal
 from diffusion_jax.networks.patches import from_patches, to_patches
 from diffusion_jax.networks.registries import networks
 from diffusion_jax.networks.rematerialise import rematerialised
@@ -181,7 +182,7 @@ class ResidualBlock(nn.Module):
 
     @nn.compact
     def __call__(self, h: Grid, embedding: Embedding, deterministic: bool) -> Features:
-        modulation = nn.Dense(2 * self.channels, dtype=self.dtype, name="modulation")(embedding)
+        modulation = Dense(2 * self.channels, dtype=self.dtype, name="modulation")(embedding)
         scale, shift = jnp.split(modulation[:, None, None], 2, axis=-1)
         hidden = nn.silu(group_norm(h.shape[-1], self.dtype, affine=True)(h))
         hidden = conv(self.channels, self.dtype, "conv", deterministic)(hidden)
@@ -189,7 +190,7 @@ class ResidualBlock(nn.Module):
         hidden = nn.Dropout(self.dropout)(nn.silu(hidden), deterministic=deterministic)
         hidden = conv(self.channels, self.dtype, "zero_conv", deterministic)(hidden)
         if h.shape[-1] != self.channels:
-            h = nn.Dense(self.channels, dtype=self.dtype, name="skip")(h)
+            h = Dense(self.channels, dtype=self.dtype, name="skip")(h)
         return h + hidden
 
 
@@ -229,7 +230,7 @@ def head_count(channels: int, head_width: int) -> int:
 def conv(features: int, dtype: str, name: str, deterministic: bool) -> nn.Conv:
     """A 3x3 convolution; one whose name begins with "zero" starts at zero."""
     zero = name.startswith("zero")
-    init = nn.initializers.zeros_init() if zero else nn.initializers.lecun_normal()
+    init = nn.initializers.zeros_init() if zero else fan_in_normal
     # While training the fast way gains too little for what it takes to compile.
     way = convolve if deterministic else None
     return nn.Conv(

@@ -199,7 +199,7 @@ def _protocol(plan: Plan) -> dict[str, str]:
     how = "the most steps that the NFE allows" if plan.sweep.nfe else f"{same('sampling.steps')}"
     return {
         "Data": same("data"),
-        "Network": f"{same('network')}, captions read by {same('text')}",
+        "Network": f"{same('network')}, captions read by {same('conditioner')}",
         "Training": f"equal {plan.sweep.budget}: the baseline takes {config.training.steps:,} "
         f"steps of {config.training.batch_size} pictures; {same('optimizer')}; average of the "
         f"parameters {same('training.ema')}. Arms with one seed see the same pictures, noise and "

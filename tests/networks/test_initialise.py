@@ -1,11 +1,14 @@
-"""First values drawn on the host have the distributions that the modules themselves declare."""
+"""First values of parameters are those that the modules' own initialisers declare."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from diffusion_jax.networks.initialise import initialise
+from diffusion_jax.errors import UserError
+from diffusion_jax.networks.initialise import init, initialise
 from diffusion_jax.networks.score_network import build
 from tests.networks.random_parameters import quick_jit
 
@@ -66,3 +69,70 @@ def test_parameters_are_independent_of_each_other():
     assert len(square) >= 2
     correlation = np.corrcoef([kernel.ravel() for kernel in square])
     assert np.abs(correlation - np.eye(len(square))).max() < 0.35
+
+
+class Own(nn.Module):
+    """A network that nobody here imagined."""
+
+    @nn.compact
+    def __call__(self, x, c_noise, condition):
+        places = self.param("pos_embed", nn.initializers.uniform(0.02), x.shape[1:])
+        h = x + places + c_noise[:, None] * condition["wind"]
+        h = nn.remat(nn.Dense)(6, kernel_init=nn.initializers.orthogonal(), name="in")(h)
+        h = nn.Dense(6, kernel_init=nn.initializers.constant(0.5))(nn.LayerNorm()(h))
+        return nn.Dense(x.shape[-1], bias_init=lambda key, shape, dtype: jnp.full(shape, 2.0))(h)
+
+
+OWN_INPUTS = jnp.zeros((2, 4)), jnp.zeros(2), {"wind": jnp.zeros((2, 1))}
+
+
+def test_a_module_of_ones_own_has_the_values_of_its_own_init():
+    key = jax.random.key(7)
+    ours, own = by_path(init(Own(), key, *OWN_INPUTS)), by_path(Own().init(key, *OWN_INPUTS))
+    assert ours.keys() == {path.removeprefix("['params']") for path in own}
+    for path, value in ours.items():
+        np.testing.assert_allclose(value, own[f"['params']{path}"], rtol=1e-5, atol=1e-6)
+    assert "['pos_embed']" in ours and ours["['pos_embed']"].std() > 0
+
+
+def test_what_has_state_besides_parameters_is_refused():
+    class Normed(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.BatchNorm(use_running_average=False)(x)
+
+    with pytest.raises(UserError, match="Normed keeps batch_stats besides its parameters"):
+        init(Normed(), jax.random.key(0), jnp.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("module", ["own", "mlp"])
+def test_parameters_go_straight_to_where_they_live(module):
+    devices = jax.devices()[: 1 + (len(jax.devices()) > 1)]
+    whole = NamedSharding(Mesh(np.array(devices), ("fsdp",)), PartitionSpec())
+    split = NamedSharding(whole.mesh, PartitionSpec("fsdp"))
+    made, inputs = Own(), OWN_INPUTS
+    if module == "mlp":
+        made, inputs = network_of("mlp")[0], (jnp.zeros((2, 4)), jnp.zeros(2), CONDITION)
+    wanted = init(made, jax.random.key(1), *inputs)
+    shardings = jax.tree.map(lambda leaf: split if len(leaf) % len(devices) == 0 else whole, wanted)
+    for sharding in (whole, shardings):
+        placed = init(made, jax.random.key(1), *inputs, sharding=sharding)
+        jax.tree.map(np.testing.assert_array_equal, placed, wanted)
+        expected = jax.tree.map(lambda leaf: whole, wanted) if sharding is whole else sharding
+        assert jax.tree.all(jax.tree.map(lambda x, where: x.sharding == where, placed, expected))
+
+
+def test_a_constant_is_what_it_is():
+    """Constants of any value and dtype, whichever way they are made."""
+
+    class Constants(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            self.param("half", lambda key: jnp.full((3,), 0.5, jnp.bfloat16))
+            self.param("scalar", lambda key: jnp.float32(3))
+            self.param("range", lambda key: jnp.arange(4))
+            return x
+
+    found = init(Constants(), jax.random.key(0), jnp.zeros(1))
+    assert found["half"].dtype == jnp.bfloat16 and found["half"].tolist() == [0.5] * 3
+    assert float(found["scalar"]) == 3 and found["range"].tolist() == [0, 1, 2, 3]

@@ -21,6 +21,7 @@ from diffusion_jax.networks.conditioners.base import (
     conditioners,
     state_of,
 )
+from diffusion_jax.networks.initializers import unit_normal
 from diffusion_jax.words import normal
 
 KEY = "label"
@@ -70,8 +71,9 @@ class ClassLabel(Conditioner):
         checks.positive_integers("label", num_classes=self.num_classes)
         label = condition[KEY]
         index = jnp.where(label == NO_LABEL, self.num_classes, label)
-        unit = nn.initializers.normal(1.0)
-        classes = nn.Embed(self.num_classes + 1, self.width, embedding_init=unit, name="classes")
+        classes = nn.Embed(
+            self.num_classes + 1, self.width, embedding_init=unit_normal, name="classes"
+        )
         pooled = classes(index).astype(self.dtype)
         return Context(pooled[:, None], jnp.ones((len(label), 1), bool), pooled)
 

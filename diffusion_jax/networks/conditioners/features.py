@@ -20,6 +20,7 @@ from diffusion_jax.networks.conditioners.base import (
     conditioners,
     state_of,
 )
+from diffusion_jax.networks.initializers import Dense, unit_normal
 
 
 @conditioners.register("features")
@@ -69,8 +70,8 @@ class Features(Conditioner):
         given = jnp.asarray(condition[self.key])
         given = given if given.ndim == 3 else given[:, None]
         said = (given != 0).any(axis=-1)
-        tokens = nn.Dense(self.width, dtype=self.dtype, name="project")(given)
-        start = self.param("start", nn.initializers.normal(1.0), (self.width,))
+        tokens = Dense(self.width, dtype=self.dtype, name="project")(given)
+        start = self.param("start", unit_normal, (self.width,))
         first = jnp.broadcast_to(start.astype(tokens.dtype), (len(given), 1, self.width))
         tokens = jnp.concatenate([first, tokens], axis=1)
         mask = jnp.pad(said, ((0, 0), (1, 0)), constant_values=True)

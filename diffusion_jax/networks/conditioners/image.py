@@ -22,6 +22,7 @@ from diffusion_jax.networks.conditioners.base import (
     state_of,
 )
 from diffusion_jax.networks.conditioners.features import refuse_words
+from diffusion_jax.networks.initializers import Dense
 
 
 @conditioners.register("image")
@@ -71,7 +72,7 @@ class ImageChannels(Conditioner):
         size = (*x.shape[:3], given.shape[-1])
         channels = given if given.shape == size else jax.image.resize(given, size, "cubic")
         mean = given.mean(axis=(1, 2))
-        pooled = nn.Dense(self.width, dtype=self.dtype, name="project")(mean)
+        pooled = Dense(self.width, dtype=self.dtype, name="project")(mean)
         return Context(pooled[:, None], jnp.ones((len(pooled), 1), bool), pooled, channels)
 
     @nn.nowrap

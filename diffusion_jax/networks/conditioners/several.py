@@ -19,6 +19,7 @@ from diffusion_jax.networks.conditioners.base import (
     Rows,
     conditioners,
 )
+from diffusion_jax.networks.initializers import Dense
 
 
 @conditioners.register("several")
@@ -71,7 +72,7 @@ class Several(Conditioner):
         contexts = [part(condition, x) for part in self.parts]
 
         def mapped(rows: Float[Array, "batch ..."], name: str) -> Float[Array, "batch ..."]:
-            return nn.Dense(self.width, dtype=self.dtype, name=name)(rows)
+            return Dense(self.width, dtype=self.dtype, name=name)(rows)
 
         tokens = [mapped(each.tokens, f"tokens_{i}") for i, each in enumerate(contexts)]
         pooled = [mapped(each.pooled, f"pooled_{i}") for i, each in enumerate(contexts)]

@@ -22,6 +22,7 @@ from diffusion_jax.networks.conditioners.base import (
     state_of,
 )
 from diffusion_jax.networks.embeddings import sequence_features
+from diffusion_jax.networks.initializers import Dense, unit_normal
 from diffusion_jax.networks.tokenizers import PADDING, Tokenizer, Words
 
 KEY = "tokens"
@@ -91,8 +92,7 @@ class TextTransformer(Conditioner):
 
     def _embed(self, tokens: Int[Array, "batch length"]) -> Float[Array, "batch length+1 width"]:
         # Standard deviation 1: captions must be told apart from the first step of training on.
-        unit = nn.initializers.normal(1.0)
-        words = nn.Embed(self.vocabulary_size, self.width, embedding_init=unit, name="words")
+        words = nn.Embed(self.vocabulary_size, self.width, embedding_init=unit_normal, name="words")
         # Padding's own embedding serves as the start token.
         h = words(jnp.pad(tokens, ((0, 0), (1, 0)), constant_values=PADDING))
         return (h + sequence_features(h.shape[1], self.width)).astype(self.dtype)
@@ -157,5 +157,5 @@ class TextLayer(nn.Module):
         hidden = nn.LayerNorm(dtype=self.dtype)(x)
         x += Attention(self.heads, dtype=self.dtype)(hidden, hidden, mask)
         hidden = nn.LayerNorm(dtype=self.dtype)(x)
-        hidden = nn.gelu(nn.Dense(4 * width, dtype=self.dtype)(hidden))
-        return x + nn.Dense(width, dtype=self.dtype)(hidden)
+        hidden = nn.gelu(Dense(4 * width, dtype=self.dtype)(hidden))
+        return x + Dense(width, dtype=self.dtype)(hidden)
