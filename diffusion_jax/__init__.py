@@ -1,1 +1,92 @@
-"""Diffusion models in JAX: noise schedules, score networks, training, sampling, comparison."""
+"""Diffusion models in JAX, from noise schedules to fair comparisons of trained models.
+
+    import diffusion_jax as dj
+
+    schedule = dj.schedules.Cosine()
+    objective = dj.Objective(schedule, dj.predictions.V())
+    loss = objective.loss(network, x0, key)
+
+Every family of interchangeable parts is a package with its members (`dj.solvers.DPMpp2M`), the
+protocol that they follow (`dj.solvers.Solver`) and the registry by which configs name them
+(`dj.solvers.solvers.make("dpmpp_2m")`). Nothing is imported before it is used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from diffusion_jax import data, fewstep, metrics, networks, statistics, verification
+    from diffusion_jax.errors import UserError
+    from diffusion_jax.process import losses, predictions, schedules, time_samplers, weightings
+    from diffusion_jax.process.level import Level
+    from diffusion_jax.process.objective import Objective
+    from diffusion_jax.sampling import grids, guidance, inverse, solvers, thresholds
+    from diffusion_jax.sampling.inverse import operators
+
+__version__ = "0.1.0"
+
+# A name here is a module, or something in one ("module:name").
+_LAZY = {
+    "Level": "diffusion_jax.process.level:Level",
+    "Objective": "diffusion_jax.process.objective:Objective",
+    "UserError": "diffusion_jax.errors:UserError",
+    "data": "diffusion_jax.data",
+    "fewstep": "diffusion_jax.fewstep",
+    "grids": "diffusion_jax.sampling.grids",
+    "guidance": "diffusion_jax.sampling.guidance",
+    "inverse": "diffusion_jax.sampling.inverse",
+    "losses": "diffusion_jax.process.losses",
+    "metrics": "diffusion_jax.metrics",
+    "networks": "diffusion_jax.networks",
+    "operators": "diffusion_jax.sampling.inverse.operators",
+    "predictions": "diffusion_jax.process.predictions",
+    "schedules": "diffusion_jax.process.schedules",
+    "solvers": "diffusion_jax.sampling.solvers",
+    "statistics": "diffusion_jax.statistics",
+    "thresholds": "diffusion_jax.sampling.thresholds",
+    "time_samplers": "diffusion_jax.process.time_samplers",
+    "verification": "diffusion_jax.verification",
+    "weightings": "diffusion_jax.process.weightings",
+}
+
+__all__ = [
+    "Level",
+    "Objective",
+    "UserError",
+    "__version__",
+    "data",
+    "fewstep",
+    "grids",
+    "guidance",
+    "inverse",
+    "losses",
+    "metrics",
+    "networks",
+    "operators",
+    "predictions",
+    "schedules",
+    "solvers",
+    "statistics",
+    "thresholds",
+    "time_samplers",
+    "verification",
+    "weightings",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        # The hint needs what this module would otherwise not load.
+        from diffusion_jax.errors import nearest
+
+        hint = nearest(name, __all__)
+        raise AttributeError(f"module 'diffusion_jax' has no attribute {name!r}.{hint}")
+    module, _, inner = _LAZY[name].partition(":")
+    found = importlib.import_module(module)
+    value = getattr(found, inner) if inner else found
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -14,6 +14,7 @@ import inspect
 import keyword
 import math
 import pkgutil
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, Generic, TypeVar, get_args
 
@@ -136,13 +137,37 @@ def _written(value: Any) -> str:
     return repr(value)
 
 
-def import_members(package: str, path: Iterable[str]) -> None:
+def import_members(package: str, path: Iterable[str], *families: "Registry[Any]") -> None:
     """Imports every module of a package, so that a member is registered by having a file there.
 
-    Call it at the end of the package's `__init__`: `import_members(__name__, __path__)`.
+    Call it at the end of the package's `__init__`: `import_members(__name__, __path__, family)`.
+
+    Args:
+        package: its dotted name.
+        path: its `__path__`.
+        families: whose members become names of the package, by their class or function; where a
+            class is called after its family too, as `EDMWeighting` is, by the part of its name
+            that specs use, `EDM`.
     """
     for module in pkgutil.iter_modules(path):
         importlib.import_module(f"{package}.{module.name}")
+    for family in families:
+        for name in family:
+            factory = family[name]
+            if factory.__module__.startswith(f"{package}."):
+                setattr(sys.modules[package], exported_name(name, factory), factory)
+
+
+def exported_name(registered: str, factory: Callable[..., Any]) -> str:
+    """The name under which a package exports a member.
+
+    >>> class UniformGrid: ...
+    >>> class EulerAncestral: ...
+    >>> exported_name("uniform", UniformGrid), exported_name("euler_ancestral", EulerAncestral)
+    ('Uniform', 'EulerAncestral')
+    """
+    name, plain = factory.__name__, registered.replace("_", "")
+    return name[: len(plain)] if name.lower().startswith(plain) else name
 
 
 def settings_of(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:

@@ -10,9 +10,15 @@ Each file here is a member of the family; they are pure mathematics over functio
   data have them with the other sign.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from diffusion_jax.fewstep.base import FewStep, Network, Networks, fewstep
 from diffusion_jax.registry import import_members
 
 __all__ = ["FewStep", "Network", "Networks", "fewstep"]
 
-import_members(__name__, __path__)
+import_members(__name__, __path__, fewstep)
+
+if TYPE_CHECKING:  # what else import_members puts here
+
+    def __getattr__(name: str) -> Any: ...

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 from diffusion_jax.errors import positive, within
 from diffusion_jax.fewstep.base import Network, Networks, ddim, fewstep, like, square
 from diffusion_jax.process.preconditioning import c_noise, input_scale
-from diffusion_jax.process.predictions import EDM, to_x0
+from diffusion_jax.process.predictions import EDMPrediction, to_x0
 from diffusion_jax.process.schedules.trigonometric import TrigFlow
 from diffusion_jax.struct import Scalar, pytree
 
@@ -63,7 +63,7 @@ class Progressive:
         level = self.schedule.level(time)
         scaled = like(input_scale(level, self.sigma_data), x) * x
         value = network(scaled, time, jnp.zeros_like(time))
-        return to_x0(value, x, level, EDM(self.sigma_data))
+        return to_x0(value, x, level, EDMPrediction(self.sigma_data))
 
     def loss(
         self,

@@ -51,10 +51,10 @@ def filled(member: T, schedule: Schedule, sigma_data: Scalar) -> T:
     Raises:
         UserError: it has a schedule or sigma_data that is another.
 
-    >>> from diffusion_jax.process.predictions import EDM
+    >>> from diffusion_jax.process.predictions import EDMPrediction
     >>> from diffusion_jax.process.schedules import schedules
-    >>> filled(EDM(), schedules.make("cosine"), 0.7)
-    EDM(sigma_data=0.7)
+    >>> filled(EDMPrediction(), schedules.make("cosine"), 0.7)
+    EDMPrediction(sigma_data=0.7)
     """
     if not dataclasses.is_dataclass(member) or isinstance(member, (type, Schedule)):
         return member

@@ -54,10 +54,10 @@ class Objective:
     Raises:
         UserError: parts with another schedule or sigma_data, or a sigma_data that is not positive.
 
-    >>> from diffusion_jax.process.predictions import EDM
-    >>> objective = Objective(schedules.make("cosine"), EDM(), sigma_data=0.7)
+    >>> from diffusion_jax.process.predictions import EDMPrediction
+    >>> objective = Objective(schedules.make("cosine"), EDMPrediction(), sigma_data=0.7)
     >>> objective.prediction
-    EDM(sigma_data=0.7)
+    EDMPrediction(sigma_data=0.7)
     >>> x0 = jnp.ones((4, 2))
     >>> float(objective.loss(lambda x, c_noise, condition: 0 * x, x0, jax.random.key(0))) > 0
     True

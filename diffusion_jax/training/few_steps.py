@@ -10,7 +10,7 @@ from diffusion_jax.fewstep import FewStep, Networks
 from diffusion_jax.fewstep.denoiser import FewStepPrediction, told
 from diffusion_jax.networks.denoiser import NetworkDenoiser
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork
-from diffusion_jax.process.predictions import EDM
+from diffusion_jax.process.predictions import EDMPrediction
 from diffusion_jax.runs.state import TrainState
 from diffusion_jax.sampling.guidance import Guidance
 from diffusion_jax.sampling.guidance.none import NoGuidance
@@ -59,7 +59,7 @@ class FewSteps:
         if isinstance(own.prediction, FewStepPrediction):
             means_f = own.prediction.objective.inherits
         else:
-            means_f = isinstance(own.prediction, EDM)
+            means_f = isinstance(own.prediction, EDMPrediction)
         return own.params if means_f and own.network == network else None
 
 

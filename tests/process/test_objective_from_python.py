@@ -8,10 +8,10 @@ from jaxtyping import Array
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.objective import Condition, Objective
-from diffusion_jax.process.predictions import EDM, V, Velocity
+from diffusion_jax.process.predictions import EDMPrediction, V, Velocity
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.process.time_samplers import LossAware
-from diffusion_jax.process.weightings.edm import EDM as EDMWeighting
+from diffusion_jax.process.weightings.edm import EDMWeighting
 from diffusion_jax.process.weightings.plain import ErrorOf
 
 COSINE, FLOW = schedules.make("cosine"), schedules.make("rectified_flow")
@@ -23,9 +23,9 @@ def zero(x: Array, c_noise: Array, condition: Condition) -> Array:
 
 
 def test_members_are_given_the_schedule_and_the_deviation_of_their_objective() -> None:
-    objective = Objective(FLOW, Velocity(), weighting=ErrorOf(EDM()), sigma_data=0.7)
+    objective = Objective(FLOW, Velocity(), weighting=ErrorOf(EDMPrediction()), sigma_data=0.7)
     assert objective.prediction == Velocity(FLOW)
-    assert objective.weighting == ErrorOf(EDM(0.7))
+    assert objective.weighting == ErrorOf(EDMPrediction(0.7))
     made = Objective.make("rectified_flow", "velocity", weighting="edm", sigma_data=0.7)
     assert made.prediction == Velocity(FLOW) and made.weighting == EDMWeighting(0.7)
 
@@ -33,8 +33,11 @@ def test_members_are_given_the_schedule_and_the_deviation_of_their_objective() -
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ({"prediction": EDM(0.7)}, "EDM has sigma_data=0.7 and its objective 0.5"),
-        ({"prediction": V(), "weighting": EDMWeighting(1.0)}, "EDM has sigma_data=1.0"),
+        (
+            {"prediction": EDMPrediction(0.7)},
+            "EDMPrediction has sigma_data=0.7 and its objective 0.5",
+        ),
+        ({"prediction": V(), "weighting": EDMWeighting(1.0)}, "EDMWeighting has sigma_data=1.0"),
         ({"prediction": Velocity(COSINE)}, "Velocity has schedule=Cosine"),
         ({"prediction": V(), "sigma_data": 0.0}, "sigma_data must be positive"),
     ],
@@ -51,7 +54,9 @@ def test_a_member_alone_says_what_it_lacks() -> None:
 
 def test_an_objective_can_be_traced_with_the_deviation_as_an_argument() -> None:
     def loss(sigma_data: Array) -> Array:
-        return Objective(COSINE, EDM(), sigma_data=sigma_data).loss(zero, jnp.ones((4, 2)), KEY)
+        return Objective(COSINE, EDMPrediction(), sigma_data=sigma_data).loss(
+            zero, jnp.ones((4, 2)), KEY
+        )
 
     slope = jax.grad(loss)(0.5)
     step = 1e-2

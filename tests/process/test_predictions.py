@@ -7,7 +7,7 @@ import pytest
 
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import (
-    EDM,
+    EDMPrediction,
     Prediction,
     V,
     convert,
@@ -76,7 +76,7 @@ def test_recorded_values_of_one_posterior_in_all_parametrisations(problem: str) 
 def test_edms_f_is_minus_v_for_unit_data() -> None:
     level = Level.from_log_snr(jnp.linspace(-15, 15, 31))
     for ours, v in zip(
-        EDM(sigma_data=1.0).coefficients(level), V().coefficients(level), strict=True
+        EDMPrediction(sigma_data=1.0).coefficients(level), V().coefficients(level), strict=True
     ):
         np.testing.assert_allclose(ours, -v, atol=1e-14)
 

@@ -13,7 +13,7 @@ from diffusion_jax.fewstep.denoiser import fewstep_denoiser
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.sampling.grids import Nodes, Uniform
+from diffusion_jax.sampling.grids import Nodes, UniformGrid
 from diffusion_jax.sampling.guidance import Course, guidance
 from diffusion_jax.sampling.loop import prior, sample_from, sample_keys
 from diffusion_jax.sampling.solvers import solvers
@@ -51,7 +51,7 @@ def exact(everywhere: bool = True) -> Denoiser:
 
 
 def nodes(steps: int, schedule: str = "rectified_flow") -> Nodes:
-    return Uniform()(schedules.make(schedule), steps)
+    return UniformGrid()(schedules.make(schedule), steps)
 
 
 def run(

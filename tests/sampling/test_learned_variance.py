@@ -12,7 +12,7 @@ from diffusion_jax.process.posterior import posterior
 from diffusion_jax.process.predictions import X0
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.checks import check_variance
-from diffusion_jax.sampling.grids import Uniform
+from diffusion_jax.sampling.grids import UniformGrid
 from diffusion_jax.sampling.loop import prior, sample_from, sample_keys
 from diffusion_jax.sampling.solvers import solvers
 from diffusion_jax.sampling.solvers.ancestral import Ancestral, MeanShift
@@ -21,7 +21,7 @@ from diffusion_jax.struct import pytree
 from diffusion_jax.verification.oracles import Gaussian
 
 DATA = Gaussian(mean=jnp.array([0.3, -0.5]), std=jnp.array([0.5, 1.5]))
-NODES = Uniform()(schedules.make("cosine"), 4)
+NODES = UniformGrid()(schedules.make("cosine"), 4)
 KEYS = sample_keys(jax.random.key(0), 20_000)
 LEARNED = solvers.make("ancestral(variance=learned)")
 

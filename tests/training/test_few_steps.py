@@ -18,7 +18,7 @@ from diffusion_jax.inference.generate import Sampler, generate
 from diffusion_jax.inference.measure import Plan
 from diffusion_jax.metrics.heldout import LogSNRBins, held_out
 from diffusion_jax.runs.stopped import Stopped
-from diffusion_jax.sampling.grids import Uniform
+from diffusion_jax.sampling.grids import UniformGrid
 from diffusion_jax.sampling.guidance import guidance
 from diffusion_jax.sampling.solvers import solvers
 from diffusion_jax.training.arms import arm_settings, objectives
@@ -92,7 +92,7 @@ def parameters(folder: Path) -> dict[str, list[np.ndarray]]:
 def samples(arm: TrainedArm, solver: str, steps: int, scale: float = 1.0) -> np.ndarray:
     guide = guidance.make(f"classifier_free(scale={scale})")
     sampler = Sampler(arm.arm.network, solvers.make(solver), guide, (6,))
-    nodes = Uniform()(arm.objective.schedule, steps).pad(4)
+    nodes = UniformGrid()(arm.objective.schedule, steps).pad(4)
     return generate(sampler, arm.params, arm.objective.prediction, nodes, {}, 4, 0, 4)[0]
 
 

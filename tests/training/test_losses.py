@@ -15,7 +15,7 @@ from diffusion_jax.inference.measure import Plan
 from diffusion_jax.networks.initialise import initialise
 from diffusion_jax.networks.score_network import build
 from diffusion_jax.runs.run import BEFORE, Run
-from diffusion_jax.sampling.grids import Uniform
+from diffusion_jax.sampling.grids import UniformGrid
 from diffusion_jax.sampling.guidance import guidance
 from diffusion_jax.sampling.solvers import solvers
 from diffusion_jax.training.arms import objectives
@@ -53,7 +53,7 @@ def arms(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TrainedArm]:
 
 def samples(arm: TrainedArm, solver: str) -> np.ndarray:
     sampler = Sampler(arm.arm.network, solvers.make(solver), guidance.make("none"), (6,))
-    nodes = Uniform()(arm.objective.schedule, 5)
+    nodes = UniformGrid()(arm.objective.schedule, 5)
     return generate(sampler, arm.params, arm.objective.prediction, nodes, {}, 4, 0, 4)[0]
 
 

@@ -3,6 +3,8 @@
 Each file here is a member of the family, or a few that share their formulas.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from diffusion_jax.process.time_samplers.base import (
     TimeSampler,
     at_quantile,
@@ -25,4 +27,8 @@ __all__ = [
     "time_samplers",
 ]
 
-import_members(__name__, __path__)
+import_members(__name__, __path__, time_samplers)
+
+if TYPE_CHECKING:  # what else import_members puts here
+
+    def __getattr__(name: str) -> Any: ...

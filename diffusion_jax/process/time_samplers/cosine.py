@@ -26,7 +26,7 @@ def _log_tangent(u: Float[Array, "*shape"], ends: Ends) -> Float[Array, "*shape"
 
 @time_samplers.register("cosine")
 @pytree
-class Cosine(TimeSampler):
+class CosineTimeSampler(TimeSampler):
     """sigma/alpha = sigma_data tan(angle), with the angle uniform: v-diffusion's density.
 
     That is a hyperbolic secant in log(sigma/alpha), cut off at both ends.
@@ -40,7 +40,7 @@ class Cosine(TimeSampler):
     table 2, for the density; Crowson 2022 (k-diffusion) for sigma_data.
 
     >>> from diffusion_jax.process.schedules import schedules
-    >>> round(float(Cosine().time(jnp.float32(0.5), schedules.make("edm"))), 1)
+    >>> round(float(CosineTimeSampler().time(jnp.float32(0.5), schedules.make("edm"))), 1)
     0.5
     """
 

@@ -3,6 +3,8 @@
 Each file here is a member of the family, or a few that share their formulas.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from diffusion_jax.process.weightings.base import (
     Weighting,
     effective_weight,
@@ -22,4 +24,8 @@ __all__ = [
     "weightings",
 ]
 
-import_members(__name__, __path__)
+import_members(__name__, __path__, weightings)
+
+if TYPE_CHECKING:  # what else import_members puts here
+
+    def __getattr__(name: str) -> Any: ...

@@ -14,7 +14,7 @@ from diffusion_jax.struct import Scalar, pytree
 
 @weightings.register("edm")
 @pytree
-class EDM:
+class EDMWeighting:
     """(s² + sigma_data²)/(s sigma_data)² on x_0, with s = sigma/alpha; 1 on EDM's F.
 
     Attributes:

@@ -5,6 +5,8 @@ nodes and ends on clean data (alpha = 1, sigma = 0), unless it says otherwise. E
 a few members that place nodes along the same axis.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from diffusion_jax.registry import import_members
 from diffusion_jax.sampling.grids.base import (
     Grid,
@@ -18,7 +20,7 @@ from diffusion_jax.sampling.grids.base import (
 )
 from diffusion_jax.sampling.grids.labels import Trailing
 from diffusion_jax.sampling.grids.noise import Karras, LogSnr
-from diffusion_jax.sampling.grids.time import Uniform
+from diffusion_jax.sampling.grids.time import UniformGrid
 
 __all__ = [
     "Grid",
@@ -26,7 +28,7 @@ __all__ = [
     "LogSnr",
     "Nodes",
     "Trailing",
-    "Uniform",
+    "UniformGrid",
     "append_clean",
     "at_log_snr",
     "at_times",
@@ -35,4 +37,8 @@ __all__ = [
     "rises",
 ]
 
-import_members(__name__, __path__)
+import_members(__name__, __path__, grids)
+
+if TYPE_CHECKING:  # what else import_members puts here
+
+    def __getattr__(name: str) -> Any: ...

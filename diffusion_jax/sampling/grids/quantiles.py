@@ -18,7 +18,7 @@ from diffusion_jax.struct import Scalar, pytree, static
 
 @grids.register("beta")
 @pytree
-class Beta:
+class BetaGrid:
     """Quantiles of a Beta distribution, which has more steps at both ends than between.
 
     With q_i = the quantile 1 - i/(N-1) of Beta(a, b), for i = 0 … N - 1: s_i = s_min + q_i
@@ -38,7 +38,7 @@ class Beta:
     Source: Lee et al. 2024 (Beta sampling is all you need), section 3.
 
     >>> from diffusion_jax.process.schedules import schedules
-    >>> nodes = Beta(along="noise", sigma_min=1.0, sigma_max=3.0)(schedules.make("edm"), 3)
+    >>> nodes = BetaGrid(along="noise", sigma_min=1.0, sigma_max=3.0)(schedules.make("edm"), 3)
     >>> [round(float(sigma), 3) for sigma in nodes.level.sigma]
     [3.0, 2.0, 1.0, 0.0]
     """

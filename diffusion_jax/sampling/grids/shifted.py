@@ -13,7 +13,7 @@ from diffusion_jax.sampling.grids.base import (
     grids,
     rises,
 )
-from diffusion_jax.sampling.grids.time import Uniform
+from diffusion_jax.sampling.grids.time import UniformGrid
 from diffusion_jax.struct import Scalar, pytree
 
 
@@ -30,7 +30,7 @@ class UntilNoisy:
     Source: Lu et al. 2022 (DPM-Solver), section 3.4, where sampling ends at a time above 0.
 
     >>> from diffusion_jax.process.schedules import schedules
-    >>> nodes = UntilNoisy(Uniform(t_end=0.5))(schedules.make("rectified_flow"), 2)
+    >>> nodes = UntilNoisy(UniformGrid(t_end=0.5))(schedules.make("rectified_flow"), 2)
     >>> [float(sigma) for sigma in nodes.level.sigma]
     [1.0, 0.75, 0.5]
     """
@@ -73,12 +73,12 @@ class Shifted:
     Source: Esser et al. 2024 (SD3), eq. 23.
 
     >>> from diffusion_jax.process.schedules import schedules
-    >>> nodes = Shifted(Uniform(), shift=3.0)(schedules.make("rectified_flow"), 2)
+    >>> nodes = Shifted(UniformGrid(), shift=3.0)(schedules.make("rectified_flow"), 2)
     >>> [round(float(sigma), 3) for sigma in nodes.level.sigma]
     [1.0, 0.75, 0.0]
     """
 
-    grid: Grid = Uniform()
+    grid: Grid = UniformGrid()
     shift: Scalar = 3.0
 
     def __post_init__(self) -> None:
@@ -111,7 +111,7 @@ class DynamicShift:
     1.15
     """
 
-    grid: Grid = Uniform()
+    grid: Grid = UniformGrid()
     tokens: Scalar = 1024
     base_shift: Scalar = 0.5
     max_shift: Scalar = 1.15

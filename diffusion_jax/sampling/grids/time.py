@@ -29,7 +29,7 @@ def _roots(
 
 @grids.register("uniform")
 @pytree
-class Uniform:
+class UniformGrid:
     """Equal steps in the schedule's own time.
 
     t_i = t_max + i/N (t_min - t_max) for i = 0 … N - 1, then clean data; with a t_end,
@@ -42,7 +42,7 @@ class Uniform:
     VP, where t_end is 0.001.
 
     >>> from diffusion_jax.process.schedules import schedules
-    >>> nodes = Uniform(t_end=0.5)(schedules.make("rectified_flow"), 2)
+    >>> nodes = UniformGrid(t_end=0.5)(schedules.make("rectified_flow"), 2)
     >>> [float(time) for time in nodes.level.sigma]
     [1.0, 0.5, 0.0]
     """

@@ -5,6 +5,8 @@ convention: 1 is no guidance, 0 is no condition (`scales` converts the others of
 alone has a scale of another kind.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from diffusion_jax.registry import import_members
 from diffusion_jax.sampling.course import Course
 from diffusion_jax.sampling.guidance.base import Contrast, Guidance, guidance
@@ -23,4 +25,8 @@ __all__ = [
     "guidance",
 ]
 
-import_members(__name__, __path__)
+import_members(__name__, __path__, guidance)
+
+if TYPE_CHECKING:  # what else import_members puts here
+
+    def __getattr__(name: str) -> Any: ...

@@ -12,7 +12,7 @@ from diffusion_jax.struct import Scalar, pytree, static
 
 @guidance.register("rescaled")
 @pytree
-class Rescaled(Contrast):
+class RescaledGuidance(Contrast):
     """y = (phi std(y(x, c))/std(y_g) + 1 - phi) y_g, with y_g that of classifier-free guidance.
 
     Guidance makes what the network predicts vary more over a picture than it should, which

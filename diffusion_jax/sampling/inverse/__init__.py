@@ -3,6 +3,8 @@
 Each file here is a member of the family `posteriors`, or what members share.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from diffusion_jax.registry import import_members
 from diffusion_jax.sampling.inverse.base import Posterior, posteriors, sample_posterior
 from diffusion_jax.sampling.inverse.operators import (
@@ -24,4 +26,8 @@ __all__ = [
     "sample_posterior",
 ]
 
-import_members(__name__, __path__)
+import_members(__name__, __path__, posteriors, operators)
+
+if TYPE_CHECKING:  # what else import_members puts here
+
+    def __getattr__(name: str) -> Any: ...
