@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from diffusion_jax import data, fewstep, metrics, networks, statistics, verification
     from diffusion_jax.errors import UserError
     from diffusion_jax.process import losses, predictions, schedules, time_samplers, weightings
+    from diffusion_jax.process.denoiser import Denoiser
     from diffusion_jax.process.level import Level
     from diffusion_jax.process.objective import Objective
     from diffusion_jax.sampling import grids, guidance, inverse, solvers, thresholds
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 
 # A name here is a module, or something in one ("module:name").
 _LAZY = {
+    "Denoiser": "diffusion_jax.process.denoiser:Denoiser",
     "Level": "diffusion_jax.process.level:Level",
     "Objective": "diffusion_jax.process.objective:Objective",
     "UserError": "diffusion_jax.errors:UserError",
@@ -50,6 +52,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "Denoiser",
     "Level",
     "Objective",
     "UserError",

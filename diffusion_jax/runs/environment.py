@@ -9,8 +9,6 @@ from typing import Any
 
 import jax
 
-import diffusion_jax
-
 PACKAGES = ("diffusion_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
@@ -35,7 +33,7 @@ def _versions() -> dict[str, str]:
 
 def _git() -> dict[str, Any] | None:
     """Revision of the source tree, and whether it has changes; None if it is not under git."""
-    package = Path(diffusion_jax.__file__).parent
+    package = Path(__file__).parents[1]
     # An installed copy may lie inside somebody else's repository.
     if _run_git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
         return None

@@ -37,13 +37,18 @@ def _conditioners(config: ConfigDict) -> dict[str, Conditioner]:
     """Those of the arms and of their teachers, who are shown the same examples."""
     arms = arm_settings(config)
     found = {f"arm {name!r}": made for name, made in _made(arms).items()}
-    taught = [settings for settings in arms.values() if few_step(settings) is not None]
+    taught = [settings for settings in arms.values() if _has_use_for_a_teacher(settings)]
     for where in {settings["teacher"]: None for settings in taught if settings["teacher"]}:
         folder, _, arm = where.partition(":")
         theirs = arm_settings(Run.load(folder).config)
         chosen = {arm: theirs[arm]} if arm in theirs else theirs
         found |= {f"teacher {where!r}": made for made in _made(chosen).values()}
     return found
+
+
+def _has_use_for_a_teacher(settings: Mapping[str, Any]) -> bool:
+    objective = few_step(dict(settings))
+    return objective is not None and (objective.teaches or objective.inherits)
 
 
 def _made(arms: Mapping[str, Mapping[str, Any]]) -> dict[str, Conditioner]:
