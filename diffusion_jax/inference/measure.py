@@ -20,7 +20,7 @@ from diffusion_jax.inference.generate import (
     generate,
 )
 from diffusion_jax.inference.restoration import Restoration
-from diffusion_jax.metrics.quality import Metric, metrics
+from diffusion_jax.metrics import Metric, metrics
 from diffusion_jax.metrics.real import captioned_pictures
 from diffusion_jax.networks.score_network import ScoreNetwork
 from diffusion_jax.process.objective import Objective

@@ -19,16 +19,25 @@ Source: Dowson & Landau 1982; Heusel et al. 2017 (FID); Chong & Forsyth 2020, se
 bias; Takatsu 2011 for T.
 """
 
+import dataclasses
+from collections.abc import Sequence
+from typing import ClassVar
+
 import numpy as np
 from jaxtyping import Float
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.metrics.base import metrics, too_few
 from diffusion_jax.metrics.distance import Distance, Features
+from diffusion_jax.metrics.features import FeatureMap, Principal
+from diffusion_jax.metrics.measurement import Measured, of_distance
+from diffusion_jax.metrics.real import Pictures, Real
 
 Matrix = Float[np.ndarray, "dim dim"]
 LEAST = 4  # of either set, two in each half
 PER_FEATURE = 4  # samples that the extrapolation wants
 RANK = 1e-10  # eigenvalues below this share of the largest count as 0
+PRINCIPAL = Principal()
 MATRICES = 10  # of covariances, and made of them, at once
 
 
@@ -103,3 +112,34 @@ def _influence(x: Features, other: Features) -> Float[np.ndarray, "n"]:
     u = x - mean
     values = 2 * u @ (mean - other_mean) + np.sum(u * (u - u @ carry), axis=1)
     return np.asarray(values - values.mean())
+
+
+@metrics.register("frechet")
+@dataclasses.dataclass(frozen=True)
+class Frechet:
+    """Squared Fréchet distance to test pictures, on features that are not Inception's.
+
+    d² = |mu_1 - mu_2|² + tr(C_1 + C_2 - 2 (C_1 C_2)^(1/2)). Extrapolated, it needs four samples
+    and four test pictures per feature, and is not measured with fewer.
+
+    Attributes:
+        features: what pictures are compared by.
+        extrapolated: without the leading bias of finite samples, see above.
+
+    Source: Dowson & Landau 1982; Heusel et al. 2017 (FID); Chong & Forsyth 2020.
+    """
+
+    features: FeatureMap = PRINCIPAL
+    extrapolated: bool = True
+
+    unit: ClassVar[str] = ""
+    lower_is_better: ClassVar[bool] = True
+
+    def needs(self, count: int, real: Real) -> str | None:
+        wanted = PER_FEATURE * self.features.dim(real.data) if self.extrapolated else 0
+        return too_few(count, real, max(wanted, LEAST), self.features)
+
+    def __call__(self, pictures: Pictures, captions: Sequence[str], real: Real) -> Measured:
+        samples = real.extractor(self.features)(pictures)
+        reference = real.reference(self.features)
+        return of_distance(frechet_distance(samples, reference, self.extrapolated), len(samples))

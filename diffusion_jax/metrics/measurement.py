@@ -1,26 +1,90 @@
-"""A measured number, and the reason why there is none."""
+"""A measured number, what it is paired by, and the reason why there is none."""
 
 import dataclasses
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool
 
 from diffusion_jax.errors import UserError
-
-
-@dataclasses.dataclass(frozen=True)
-class Measurement:
-    """A measured number with its 95% interval over draws of samples.
-
-    Attributes:
-        value: the estimate.
-        low: lower end of the interval.
-        high: upper end.
-        count: number of samples.
-    """
-
-    value: float
-    low: float
-    high: float
-    count: int
+from diffusion_jax.metrics.distance import Distance, distance_difference
+from diffusion_jax.statistics.estimate import Estimate
+from diffusion_jax.statistics.paired import Z95, Difference, rate_difference, wilson
 
 
 class NotMeasured(UserError):
     """These pictures do not allow a measure; the message is the reason, a part of a sentence."""
+
+
+@runtime_checkable
+class Pairing(Protocol):
+    """What each sample adds to a number, so that two arms are compared sample by sample."""
+
+    def minus(self, other: "Pairing") -> Difference:
+        """This arm's number minus the other's, whose sample i has the same caption and noise."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Rate:
+    """A share of samples.
+
+    Attributes:
+        right: (n,) which samples it counts.
+    """
+
+    right: Bool[np.ndarray, "n"]
+
+    def minus(self, other: Pairing) -> Difference:
+        """By McNemar's exact test."""
+        assert isinstance(other, Rate), "of the same metric"
+        return rate_difference(self.right, other.right)
+
+
+@dataclasses.dataclass(frozen=True)
+class Influence:
+    """A distance between samples and data, whose influences are subtracted pair by pair."""
+
+    distance: Distance
+
+    def minus(self, other: Pairing) -> Difference:
+        """By a normal interval."""
+        assert isinstance(other, Influence), "of the same metric"
+        return distance_difference(self.distance, other.distance)
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured(Estimate):
+    """What a metric says of samples, with its 95% interval over draws of them.
+
+    Attributes:
+        pairing: how its difference from another arm is found sample by sample; None where it
+            cannot be.
+    """
+
+    pairing: Pairing | None = dataclasses.field(default=None, compare=False, repr=False)
+
+    @property
+    def estimate(self) -> Estimate:
+        """The number alone."""
+        return Estimate(self.value, self.low, self.high, self.count, self.error)
+
+
+def measured(
+    value: float, low: float, high: float, count: int, pairing: Pairing | None = None
+) -> Measured:
+    """A number whose error is that of a normal one with as wide an interval."""
+    return Measured(value, low, high, count, (high - low) / (2 * Z95), pairing)
+
+
+def share(counted: Bool[np.ndarray, "n"]) -> Measured:
+    """The share of samples that are counted, with Wilson's interval."""
+    return measured(*wilson(counted), len(counted), Rate(counted))
+
+
+def of_distance(found: Distance, count: int) -> Measured:
+    """A distance with a normal interval."""
+    spread = Z95 * found.standard_error
+    return measured(
+        found.value, found.value - spread, found.value + spread, count, Influence(found)
+    )

@@ -24,6 +24,7 @@ Pictures = Values
 
 REFERENCE = 1000  # test pictures that distances are measured to
 MEMORY = 60_000  # training pictures that samples are held against
+KEPT_VALUES = 2**25  # of features of training pictures, kept if they are no more: 256 MiB
 CHUNK_VALUES = 2**22  # of training pictures at once, of which float64 takes 32 MiB
 
 
@@ -113,16 +114,32 @@ class Real:
         key = features, hash(pictures.tobytes())
         if key not in self._nearest:
             extract = self.extractor(features)
-            self._nearest[key] = nearest(extract(pictures), self._train_chunks(extract))
+            self._nearest[key] = nearest(extract(pictures), self._train_chunks(features))
         return self._nearest[key]
 
     def nearest_other(self, features: FeatureMap, pictures: Pictures) -> Float[np.ndarray, "count"]:
         """Distances to the nearest training pictures that are not the nearest over again."""
         extract, first = self.extractor(features), self.nearest(features, pictures)
-        return nearest_other(extract(pictures), first, self._train_chunks(extract))
+        return nearest_other(extract(pictures), first, self._train_chunks(features))
 
-    def _train_chunks(self, extract: Extractor) -> Iterator[Chunk]:
-        return ((extract(pictures), pictures) for pictures in self.train())
+    @functools.cached_property
+    def _train_features(self) -> dict[FeatureMap, list[Features]]:
+        return {}
+
+    def _train_chunks(self, features: FeatureMap) -> Iterator[Chunk]:
+        """Training pictures and their features, which are kept where they are small."""
+        extract, kept = self.extractor(features), self._train_features.get(features)
+        if kept is not None:
+            yield from zip(kept, self.train(), strict=True)
+            return
+        small, made = self.train_count * features.dim(self.data) <= KEPT_VALUES, []
+        for pictures in self.train():
+            found = extract(pictures)
+            if small:
+                made.append(found)
+            yield found, pictures
+        if small:
+            self._train_features[features] = made
 
 
 def _first(source: Source, count: int) -> Pictures:

@@ -16,6 +16,7 @@ from diffusion_jax.fewstep.denoiser import FewStepPrediction
 from diffusion_jax.inference.generate import Path as ReversePath
 from diffusion_jax.inference.measure import Cell, Plan, Way
 from diffusion_jax.inference.restoration import Fidelity, interval
+from diffusion_jax.metrics import Kernel
 from diffusion_jax.metrics.distance import (
     Features,
     KernelDistance,
@@ -24,7 +25,6 @@ from diffusion_jax.metrics.distance import (
     kernel_distance,
 )
 from diffusion_jax.metrics.heldout import HeldOut
-from diffusion_jax.metrics.quality import Kernel
 from diffusion_jax.metrics.real import Real, captioned_pictures, reference_count
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.schedules import Schedule
@@ -36,6 +36,7 @@ from diffusion_jax.reports.pictures import from_noisy
 from diffusion_jax.reports.scatter import as_film, as_pictures
 from diffusion_jax.runs.metrics_log import read_metrics
 from diffusion_jax.sampling.guidance import Contrast
+from diffusion_jax.statistics.estimate import Estimate
 from diffusion_jax.statistics.paired import Z95, rate_difference, wilson
 from diffusion_jax.training.trained import TrainedArm, sound
 
@@ -254,7 +255,7 @@ def _result(found: Measured, cell: Cell, distance: KernelDistance | None) -> con
         cell.arm,
         _setting(found, cell.way),
         len(cell.pictures),
-        content.Estimate(*wilson(cell.right["all"])) if cell.right else None,
+        Estimate(*wilson(cell.right["all"])) if cell.right else None,
         by_attribute,
         _estimate(distance) if distance else None,
         _mean(fidelity.psnr) if fidelity else None,
@@ -262,15 +263,15 @@ def _result(found: Measured, cell: Cell, distance: KernelDistance | None) -> con
     )
 
 
-def _mean(values: Float[np.ndarray, " n"]) -> content.Estimate:
+def _mean(values: Float[np.ndarray, " n"]) -> Estimate:
     """With an interval, unless it is of one picture."""
     mean, low, high = interval(values)
-    return content.Estimate(mean, low, high) if len(values) > 1 else content.Estimate(mean)
+    return Estimate(mean, low, high) if len(values) > 1 else Estimate(mean)
 
 
-def _estimate(distance: KernelDistance) -> content.Estimate:
+def _estimate(distance: KernelDistance) -> Estimate:
     spread = Z95 * distance.standard_error
-    return content.Estimate(distance.value, distance.value - spread, distance.value + spread)
+    return Estimate(distance.value, distance.value - spread, distance.value + spread)
 
 
 def _paired(
@@ -299,7 +300,7 @@ def _paired(
                 _setting(found, way),
                 len(cell.pictures) if measure == "rate" else found.plan.count,
                 measure,
-                content.Estimate(gap.value, gap.low, gap.high),
+                Estimate(gap.value, gap.low, gap.high),
                 gap.p_value,
             )
             for measure, gap in gaps.items()
@@ -328,10 +329,10 @@ def _samples(found: Measured) -> content.Samples:
     )
 
 
-def _ceiling(data: Dataset, real: Sequence[Example]) -> content.Estimate | None:
+def _ceiling(data: Dataset, real: Sequence[Example]) -> Estimate | None:
     if data.check is None:
         return None
-    return content.Estimate(*wilson(data.check(_pictures(real), _captions(real))["all"]))
+    return Estimate(*wilson(data.check(_pictures(real), _captions(real))["all"]))
 
 
 def _distance(plan: Plan, data: Dataset) -> content.Distance:

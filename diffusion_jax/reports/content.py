@@ -6,35 +6,15 @@ and a figure can be drawn again without running anything again.
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from diffusion_jax.statistics.estimate import Estimate
+
 Pictures = UInt8[np.ndarray, "n height width channels"]
 Film = UInt8[np.ndarray, "frames n height width channels"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Estimate:
-    """A measured number with its 95% interval.
-
-    Attributes:
-        value: the point estimate.
-        low: lower end of the interval, or None where no interval was computed.
-        high: upper end.
-    """
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-    @staticmethod
-    def of(value: float, low: float, high: float) -> "Estimate":
-        """With an interval if both of its ends are finite, as those of one sample are not."""
-        known = math.isfinite(low) and math.isfinite(high)
-        return Estimate(value, low, high) if known else Estimate(value)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Float
 
 from diffusion_jax.reports import axes, formats, plots
-from diffusion_jax.reports.content import Arm, Estimate, Report, Result
+from diffusion_jax.reports.content import Arm, Report, Result
 from diffusion_jax.reports.sweep_content import SweepArm
+from diffusion_jax.statistics.estimate import Estimate
 
 LOG_SNR = "\N{LEFTWARDS ARROW} noise   \N{EM SPACE}log-SNR\N{EM SPACE}   data \N{RIGHTWARDS ARROW}"
 WEIGHTS = 1000.0  # the largest effective weight shown, relative to that at log-SNR 0

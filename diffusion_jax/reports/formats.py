@@ -2,7 +2,7 @@
 
 import math
 
-from diffusion_jax.reports.content import Estimate
+from diffusion_jax.statistics.estimate import Estimate
 
 MINUS = "\N{MINUS SIGN}"
 TO = "\N{EN DASH}"

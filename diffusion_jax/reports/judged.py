@@ -10,11 +10,12 @@ from ml_collections import ConfigDict
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.example import Values
 from diffusion_jax.inference.measure import Cell, Plan
+from diffusion_jax.metrics import Metric, measure
 from diffusion_jax.metrics.heldout import HeldOut
 from diffusion_jax.metrics.measurement import NotMeasured
-from diffusion_jax.metrics.quality import Metric, measure
 from diffusion_jax.metrics.real import Real
 from diffusion_jax.reports import content
+from diffusion_jax.statistics.estimate import Estimate
 from diffusion_jax.statistics.paired import Z95
 
 SHOWN = 24  # samples of each arm on the page
@@ -34,7 +35,7 @@ def quality_rows(
         found, reasons = {}, []
         for cell in judged:
             one = _measured(metric, cell.pictures, cell.captions, real)
-            if isinstance(one, content.Estimate):
+            if isinstance(one, Estimate):
                 found[cell.arm] = one
             else:
                 reasons.append((cell.arm, one))
@@ -47,10 +48,10 @@ def quality_rows(
                     spec,
                     (inspect.getdoc(type(metric)) or "").split("\n")[0],
                     metric.unit,
-                    metric.better,
+                    "lower" if metric.lower_is_better else "higher",
                     plan.headline_count,
                     found,
-                    least if isinstance(least, content.Estimate) else None,
+                    least if isinstance(least, Estimate) else None,
                 )
             )
     return tuple(rows), missing
@@ -61,13 +62,13 @@ def _measured(
     pictures: Values,
     captions: Sequence[str],
     real: Real,
-) -> content.Estimate | str:
+) -> Estimate | str:
     """What a metric says of pictures, or why it says nothing."""
     try:
         found = measure(metric, pictures, captions, real)
     except NotMeasured as error:
         return str(error)
-    return content.Estimate.of(found.value, found.low, found.high)
+    return found.estimate
 
 
 def _told(reasons: Sequence[tuple[str, str]], arms: int) -> str:
@@ -110,8 +111,8 @@ def noise_errors(found: HeldOut) -> content.NoiseErrors:
     return content.NoiseErrors(edges, found.mean, found.mean - spread, found.mean + spread)
 
 
-def _normal(value: float, error: float) -> content.Estimate:
-    return content.Estimate.of(value, value - Z95 * error, value + Z95 * error)
+def _normal(value: float, error: float) -> Estimate:
+    return Estimate.of(value, value - Z95 * error, value + Z95 * error)
 
 
 def beside(plan: Plan, cell: Cell) -> dict[str, UInt8[np.ndarray, "n height width channels"]]:

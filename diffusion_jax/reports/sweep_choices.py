@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from diffusion_jax.reports import formats, sweep_figures
-from diffusion_jax.reports.content import Estimate, Setting
+from diffusion_jax.reports.content import Setting
 from diffusion_jax.reports.sweep_comparisons import by_way, estimate
 from diffusion_jax.reports.sweep_content import DONE, Comparison, Metric, SweepReport
 from diffusion_jax.reports.sweep_verdict import way_text
 from diffusion_jax.reports.tables import Cell, decimals_of, extent_of, span_of
 from diffusion_jax.statistics import replicates
+from diffusion_jax.statistics.estimate import Estimate
 
 Key = tuple[str, Setting | None]
 COLUMNS = ("Mean", "Difference", "Finding", "p, adjusted", "Seeds")

@@ -7,9 +7,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from diffusion_jax.reports.content import Estimate, Setting
+from diffusion_jax.reports.content import Setting
 from diffusion_jax.reports.sweep_content import Comparison, Measurement, Metric, SweepReport
 from diffusion_jax.statistics import replicates
+from diffusion_jax.statistics.estimate import Estimate
 
 Table = dict[str, dict[int, Measurement]]
 Row = TypeVar("Row", Measurement, Comparison)

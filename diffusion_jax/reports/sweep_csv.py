@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from diffusion_jax.reports.content import Estimate, Setting
+from diffusion_jax.reports.content import Setting
 from diffusion_jax.reports.sweep_comparisons import by_way, estimate
 from diffusion_jax.reports.sweep_content import SweepReport
+from diffusion_jax.statistics.estimate import Estimate
 
 Value = str | int | float | None
 DIGITS = 9  # that tell any two float32 numbers apart

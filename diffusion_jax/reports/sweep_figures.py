@@ -6,12 +6,13 @@ import numpy as np
 from jaxtyping import Float
 
 from diffusion_jax.reports import axes, forest, formats, plots
-from diffusion_jax.reports.content import Estimate, Setting
+from diffusion_jax.reports.content import Setting
 from diffusion_jax.reports.figures import LOG_SNR, Figure, apart
 from diffusion_jax.reports.sweep_content import Comparison, Curve, Metric, SweepReport
 from diffusion_jax.reports.sweep_verdict import way_text
 from diffusion_jax.reports.tables import decimals_of
 from diffusion_jax.statistics import replicates
+from diffusion_jax.statistics.estimate import Estimate
 
 Estimates = Mapping[tuple[str, Setting | None], Mapping[str, Estimate | None]]
 POINTS = 2400  # of all learning curves on one axis; a curve has at least `LEAST_POINTS`

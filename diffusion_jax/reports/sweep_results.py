@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.data.example import caption_of, take, values_of
 from diffusion_jax.errors import UserError
-from diffusion_jax.metrics.quality import metrics
+from diffusion_jax.metrics import metrics
 from diffusion_jax.metrics.real import Real, captioned_pictures, reference_count
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.reports import content

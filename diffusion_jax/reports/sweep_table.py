@@ -9,7 +9,7 @@ from jaxtyping import Shaped
 
 from diffusion_jax.describe import describe
 from diffusion_jax.inference.measure import SAMPLING
-from diffusion_jax.metrics.quality import metrics as quality_metrics
+from diffusion_jax.metrics import metrics as quality_metrics
 from diffusion_jax.registry import parse
 from diffusion_jax.reports.content import Setting
 from diffusion_jax.reports.sweep_content import Measurement, Metric
@@ -174,7 +174,9 @@ def _metric(name: str, rows: Sequence[Measurement]) -> Metric:
     explanation = f"{entry.summary}. {of} samples; their seed is the training seed + {SAMPLING:,}."
     made = quality_metrics.make(name)
     spec = f" ({name})" if "(" in name else ""
-    return Metric(name, label + spec, made.better, made.unit, explanation)
+    return Metric(
+        name, label + spec, "lower" if made.lower_is_better else "higher", made.unit, explanation
+    )
 
 
 def _of_held_out(name: str, count: str) -> Metric:

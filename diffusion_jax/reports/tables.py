@@ -4,7 +4,8 @@ import dataclasses
 import math
 
 from diffusion_jax.reports import formats, style, verdict
-from diffusion_jax.reports.content import Estimate, Paired, Quality, Report, Result, Setting
+from diffusion_jax.reports.content import Paired, Quality, Report, Result, Setting
+from diffusion_jax.statistics.estimate import Estimate
 
 
 @dataclasses.dataclass(frozen=True)

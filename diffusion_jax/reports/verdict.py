@@ -9,7 +9,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from diffusion_jax.reports import formats
-from diffusion_jax.reports.content import Estimate, Paired, Report, Result
+from diffusion_jax.reports.content import Paired, Report, Result
+from diffusion_jax.statistics.estimate import Estimate
 
 LEVEL = 0.05
 MOST_TOLD = 3

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import save
 from diffusion_jax.sealed import read_lines, read_sealed, save_sealed, sealed_line
+from diffusion_jax.statistics.estimate import Estimate
 from diffusion_jax.strict_json import from_null
 
 FOLDER = "measured"
@@ -31,6 +32,9 @@ class Number:
         value: the number; NaN where samples or errors were not finite.
         count: samples or pictures that it was measured on.
         error: standard error over them, None if unknown.
+        low: lower end of its 95% interval, which need not be symmetric; None if unknown, as in
+            files that are older than this field.
+        high: upper end.
     """
 
     solver: str
@@ -40,6 +44,13 @@ class Number:
     value: float
     count: int
     error: float | None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def estimate(self) -> Estimate:
+        """The number with its interval."""
+        return Estimate(self.value, self.low, self.high, self.count, self.error)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,14 +10,13 @@ from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.inference.measure import Cell, measure
 from diffusion_jax.inference.measure import Plan as SamplingPlan
 from diffusion_jax.inference.restoration import Fidelity
+from diffusion_jax.metrics import metrics as quality_metrics
+from diffusion_jax.metrics import quality
 from diffusion_jax.metrics.heldout import denoises, held_out
-from diffusion_jax.metrics.quality import metrics as quality_metrics
-from diffusion_jax.metrics.quality import quality
 from diffusion_jax.metrics.real import Real
 from diffusion_jax.parallel.devices import is_primary
 from diffusion_jax.registry import parse
 from diffusion_jax.runs.progress import Progress
-from diffusion_jax.statistics.paired import Z95
 from diffusion_jax.sweeps.outcomes import Number, Outcome, add_to_curve, is_measured, store, way_key
 from diffusion_jax.sweeps.plan import Plan, Unit
 from diffusion_jax.training.journal import Diverged
@@ -155,7 +154,7 @@ def of_samples(cell: Cell, real: Real, metrics: Sequence[str]) -> list[Number]:
         asked += [PSNR, RMSE] if cell.truth is not None else []
         return [Number(*way, metric, math.nan, count, None) for metric in asked]
     found = [
-        Number(*way, metric, each.value, each.count, (each.high - each.low) / (2 * Z95))
+        Number(*way, metric, each.value, each.count or 0, each.error, each.low, each.high)
         for metric, each in quality(cell.pictures, cell.captions, real, metrics).items()
     ]
     if cell.truth is not None:

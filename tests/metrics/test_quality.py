@@ -8,9 +8,9 @@ import pytest
 from diffusion_jax.data.dataset import Dataset, datasets
 from diffusion_jax.data.memory import ArraySource
 from diffusion_jax.errors import UserError
+from diffusion_jax.metrics import DEFAULT, Metric, floor, measure, metrics, quality
 from diffusion_jax.metrics.features import feature_maps
 from diffusion_jax.metrics.measurement import NotMeasured
-from diffusion_jax.metrics.quality import DEFAULT, Metric, floor, measure, metrics, quality
 from diffusion_jax.metrics.real import Real
 
 COUNT = 128
@@ -39,7 +39,7 @@ def test_what_is_worse_measures_worse(spec: str, real: Real) -> None:
     assert best is not None and worst is not None
     for found in (best, worst):
         assert found.low <= found.value <= found.high and found.count == COUNT
-    if metric.better == "higher":
+    if not metric.lower_is_better:
         assert worst.high < best.low
     else:
         assert best.high < worst.low

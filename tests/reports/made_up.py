@@ -6,7 +6,6 @@ from diffusion_jax.reports import pictures
 from diffusion_jax.reports.content import (
     Arm,
     Distance,
-    Estimate,
     Losses,
     Paired,
     Provenance,
@@ -18,6 +17,7 @@ from diffusion_jax.reports.content import (
     Setting,
     Trajectory,
 )
+from diffusion_jax.statistics.estimate import Estimate
 
 COLOURS = {"red": (230, 60, 50), "green": (50, 180, 90), "blue": (60, 110, 230)}
 CAPTIONS = tuple(

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from diffusion_jax.reports import page
-from diffusion_jax.reports.content import Estimate, NoiseErrors, Quality, Samples
+from diffusion_jax.reports.content import NoiseErrors, Quality, Samples
+from diffusion_jax.statistics.estimate import Estimate
 from tests.reports import made_up
 from tests.reports.markup import outline
 

@@ -6,7 +6,8 @@ import pytest
 from scipy import stats
 
 from diffusion_jax.reports import verdict
-from diffusion_jax.reports.content import Estimate, Paired, Report
+from diffusion_jax.reports.content import Paired, Report
+from diffusion_jax.statistics.estimate import Estimate
 from tests.reports import made_up
 
 
