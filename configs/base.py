@@ -44,6 +44,9 @@ def get_config() -> ConfigDict:
     config.training.steps = 1000
     config.training.batch_size = 32
     config.training.microbatches = 1  # parts of a batch whose gradients are accumulated
+    # Processes that read and transform examples: for pictures that are read from files as they are
+    # needed. 0 is faster for those in memory.
+    config.training.workers = 0
     config.training.dtype = "float32"  # or "bfloat16": what the network computes in
     config.training.caption_dropout = 0.1  # share of captions hidden, for guidance
     config.training.ema = "decay(decay=0.999)"  # average of the parameters, which is sampled

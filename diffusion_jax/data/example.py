@@ -31,6 +31,7 @@ Check = Callable[[np.ndarray, Sequence[str]], Mapping[str, np.ndarray]]
 """(uint8 pictures (n, h, w, c), n captions) -> attribute name -> bool (n,), with "all"."""
 
 NO_LABEL = -1
+KINDS = ("image", "vector")  # what an example is of
 
 
 @runtime_checkable

@@ -5,12 +5,12 @@ and however many processes share it; so the whole state is how many examples hav
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from diffusion_jax.data.example import Example, Source, take, to_unit, values_of
+from diffusion_jax.data.example import KINDS, Example, Source, Values, take, to_unit, values_of
 from diffusion_jax.data.indexed_random import uniforms
 from diffusion_jax.errors import UserError
 
@@ -25,25 +25,36 @@ AHEAD = 4  # batches prepared while the device computes
 
 
 @dataclasses.dataclass(frozen=True)
-class _Load:
-    """Turns the example indices of the global batch k into this process's arrays."""
+class _Read:
+    """Turns the example indices of the global batch k into this process's examples."""
 
     source: Source
-    encode: Encode
     seed: int
     rows: slice
     augment_flip: bool
 
-    def __call__(self, step: int, indices: np.ndarray) -> Batch:
+    def __call__(self, step: int, indices: np.ndarray) -> tuple[Values, list[Example]]:
+        """Pictures or vectors, and all else that examples say; random by (seed, position) alone."""
         taken = step * len(indices) + np.arange(len(indices))
         flip, caption = uniforms(self.seed, taken, 2)[self.rows].T
         examples = take(self.source, [int(i) for i in indices[self.rows]])
-        examples = [_with_one_caption(*each) for each in zip(examples, caption, strict=True)]
-        images = to_unit(values_of(examples))
+        values = values_of(examples)
         if self.augment_flip:
-            flip = flip < 0.5
-            images = np.where(flip[:, None, None, None], images[:, :, ::-1], images)
-        return {"x0": images, "condition": self.encode(examples)}
+            mirrored = (flip < 0.5)[:, None, None, None]
+            values = np.where(mirrored, values[:, :, ::-1], values)
+        told = [_with_one_caption(*each) for each in zip(examples, caption, strict=True)]
+        return values, [{k: v for k, v in each.items() if k not in KINDS} for each in told]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Finish:
+    """Makes a batch of what was read."""
+
+    encode: Encode
+
+    def __call__(self, read: tuple[Values, list[Example]]) -> Batch:
+        values, examples = read
+        return {"x0": to_unit(values), "condition": self.encode(examples)}
 
 
 def _with_one_caption(example: Example, u: float) -> Example:
@@ -57,21 +68,25 @@ def _with_one_caption(example: Example, u: float) -> Example:
 class BatchIterator:
     """Endless batches; see `batches`."""
 
-    def __init__(self, loader: Any, identity: dict[str, int]):
-        self._iterator = iter(loader)
+    def __init__(self, start: Callable[[int], Iterator[Batch]], identity: dict[str, int]):
+        self._start = start
         self._identity = identity
-        self._size = identity["batch_size"]
+        self._step = 0
+        self._batches: Iterator[Batch] | None = None
 
     def __iter__(self) -> "BatchIterator":
         return self
 
     def __next__(self) -> Batch:
-        return next(self._iterator)
+        if self._batches is None:
+            self._batches = self._start(self._step)
+        batch = next(self._batches)
+        self._step += 1
+        return batch
 
     def state(self) -> dict[str, int]:
         """Where the iterator is, as JSON-able integers; the same for every process."""
-        steps = self._iterator.get_state()["next_index"]
-        return self._identity | {"examples": steps * self._size}
+        return self._identity | {"examples": self._step * self._identity["batch_size"]}
 
     def restore(self, state: dict[str, int]) -> None:
         """Continues where another iterator's `state()` was, with any number of processes.
@@ -84,7 +99,15 @@ class BatchIterator:
                 raise UserError(
                     f"Cannot resume the data: {name} was {state.get(name)} and is now {mine}."
                 )
-        self._iterator.set_state({"next_index": state["examples"] // self._size})
+        self.close()
+        self._step = state["examples"] // self._identity["batch_size"]
+
+    def close(self) -> None:
+        """Ends the workers; another batch would start them again."""
+        close = getattr(self._batches, "close", None)
+        if close is not None:
+            close()
+        self._batches = None
 
 
 def batches(
@@ -95,6 +118,7 @@ def batches(
     process_index: int = 0,
     process_count: int = 1,
     augment_flip: bool = False,
+    workers: int = 0,
 ) -> BatchIterator:
     """Endless batches of a source, every epoch in a new order.
 
@@ -108,9 +132,12 @@ def batches(
         process_index: p.
         process_count: P.
         augment_flip: mirror half of the pictures left to right (not where captions say "left").
+        workers: processes that read and transform examples; 0 does so in a thread of this one,
+            which is faster for what is in memory. The batches are the same for any number.
 
     Raises:
-        UserError: the batch cannot be divided among the processes, or the source is empty.
+        UserError: the batch cannot be divided among the processes, the source is empty, or
+            `workers` is negative.
 
     >>> from diffusion_jax.data.dataset import datasets
     >>> data = datasets.make("shapes(level='one', size=16)")
@@ -129,11 +156,28 @@ def batches(
         raise UserError("The data set is empty.")
     share = batch_size // process_count
     rows = slice(process_index * share, (process_index + 1) * share)
-    load = _Load(source, encode, seed, rows, augment_flip)
+    if workers < 0:
+        raise UserError(f"workers={workers}: give 0 or more.")
+    read, finish = _Read(source, seed, rows, augment_flip), _Finish(encode)
     # Grain counts the batches of an endless repetition in floats, which overflows for batches of 1.
     epochs = ENDLESS // len(source)
     indices = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat(epochs)
-    loader = indices.batch(batch_size).map_with_index(load)
-    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=AHEAD)
-    identity = {"batch_size": batch_size, "seed": seed, "source": len(source)}
-    return BatchIterator(loader.to_iter_dataset(options), identity)
+    loader = indices.batch(batch_size).map_with_index(read)
+
+    def start(step: int) -> Iterator[Batch]:
+        options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=AHEAD)
+        if not workers:
+            return iter(loader.map(finish)[step:].to_iter_dataset(options))
+        _let_grain_start_processes()
+        shared = grain.MultiprocessingOptions(workers, per_worker_buffer_size=AHEAD)
+        return iter(loader[step:].to_iter_dataset(options).mp_prefetch(shared).map(finish))
+
+    return BatchIterator(start, {"batch_size": batch_size, "seed": seed, "source": len(source)})
+
+
+def _let_grain_start_processes() -> None:
+    """Grain reads flags of its own there, which a program without absl has never parsed."""
+    from absl import flags
+
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()

@@ -32,7 +32,7 @@ def load_mask(path: str | Path, shape: tuple[int, ...]) -> Bool[np.ndarray, "hei
             f"The mask {path} has {own[0]}×{own[1]} pixels, and pictures have {width}×{height}: "
             "their proportions must be the same."
         )
-    grey = load_pictures([Path(path)], own[1], 1)[0, :, :, 0]
+    grey = load_pictures([Path(path)], own[::-1], 1)[0, :, :, 0]
     white = _resized(grey >= WHITE, height, width)[:, :, None]
     if white.all() or not white.any():
         colour, whole = ("white", "kept") if white.all() else ("black", "painted anew")

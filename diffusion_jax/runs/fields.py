@@ -21,6 +21,7 @@ TYPES: dict[str, Any] = {
     **dict.fromkeys(("training.dtype", "training.ema", "training.execution"), str),
     "training.diverged": str,
     **dict.fromkeys(("training.steps", "training.batch_size", "training.microbatches"), int),
+    "training.workers": int,
     **dict.fromkeys(("training.log_every", "training.checkpoint_every", "training.keep"), int),
     "training.keep_steps": tuple[int, ...],
     "training.caption_dropout": float,

@@ -58,7 +58,7 @@ BEFORE: dict[str, Any] = {
     "teacher": "",
     "teacher_guidance": "none",
     "start_from": "",
-    "training": {"execution": "apart", "diverged": "stop", "keep_steps": ()},
+    "training": {"execution": "apart", "diverged": "stop", "keep_steps": (), "workers": 0},
     "sampling": {
         "headline_count": 64,
         **dict.fromkeys(("threshold", "operator", "posterior"), "none"),
@@ -70,7 +70,7 @@ CHANGEABLE = tuple(
     f"training.{name}"
     for name in (
         *("steps", "log_every", "checkpoint_every", "keep", "keep_steps"),
-        *("execution", "microbatches", "diverged"),
+        *("execution", "microbatches", "diverged", "workers"),
     )
 )
 

@@ -12,7 +12,7 @@ as one that was not.
 import functools
 import math
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 
 import jax
 import numpy as np
@@ -99,7 +99,8 @@ def train(config: ConfigDict, progress: Progress | None = None, watch: Watch | N
         known = functools.partial(identity, run, program.arms, teachers=teachers)
         first = {"starts": {name: start.told for name, start in starts.items()}}
         try:
-            with Checkpoints(run.folder, config.training.keep, kept, known) as checkpoints:
+            saved = Checkpoints(run.folder, config.training.keep, kept, known)
+            with saved as checkpoints, closing(stream):
                 begin = checkpoints.restore(shapes) or Checkpoint(0, make_states(), first)
                 if begin.step < config.training.steps:
                     if begin.step:
@@ -199,4 +200,5 @@ def _open_stream(config: ConfigDict, data: Dataset, program: Program) -> BatchIt
         jax.process_index(),
         jax.process_count(),
         augment_flip=config.flip,
+        workers=config.training.workers,
     )

@@ -248,3 +248,46 @@ def test_a_broken_picture_of_either_side_is_found(path):
         with pytest.raises(UserError, match=rf"Cannot read the picture .*{red}\.png"):
             check_readable(make(path, held_out=0.4))
         file.write_bytes(whole)
+
+
+def test_pictures_read_as_they_are_needed(path):
+    whole = {example["key"]: example for example in everything(make(path, held_out=0.4))}
+    lazy = make(path, held_out=0.4, memory=False)
+    assert lazy.train.fingerprint != make(path, held_out=0.4).train.fingerprint
+    found = everything(lazy)
+    assert len(found) == len(COLOURS) and len(lazy.test)
+    for example in found:
+        np.testing.assert_array_equal(example.pop("image"), whole[example["key"]].pop("image"))
+        assert example == whole[example["key"]]
+    # Only what is asked for is read.
+    (path / "deeper" / "gold.png").write_bytes(b"damaged")
+    again = make(path, held_out=0.4, memory=False)
+    gold = COLOURS.index("gold")
+    for side in (again.train, again.test):
+        for k in range(len(side)):
+            if lazy_key(side, k) == gold:
+                with pytest.raises(UserError, match=r"gold\.png"):
+                    side[k]
+            else:
+                assert side[k]["captions"]
+
+
+def lazy_key(side, index):
+    """Of an example whose picture may be damaged."""
+    return side._rows[index]
+
+
+def everything(data):
+    return [source[k] for source in (data.train, data.test) for k in range(len(source))]
+
+
+def test_height_and_width_may_differ(path):
+    tall = np.zeros((30, 20, 3), np.uint8)
+    tall[:10], tall[10:20], tall[20:] = (255, 0, 0), (90, 90, 90), (0, 0, 255)
+    Image.fromarray(tall).save(path / "deeper" / "red.png")
+    data = datasets.make(f"folder(path={str(path)!r}, size=(6, 12), held_out=0.4)")
+    assert data.shape == (6, 12, 3) and data.form == "pictures of 6×12"
+    red = next(e for e in everything(data) if caption_of(e) == "a red wall")
+    assert red["image"].shape == (6, 12, 3)
+    # Its middle third, twice as wide as it is high; the filter sees a little beyond.
+    assert np.abs(red["image"].astype(int) - 90).max() <= 12

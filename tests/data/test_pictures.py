@@ -15,7 +15,7 @@ GREY = np.rint(RAMP * 255).astype(np.uint8)
 
 
 def load(path, channels=1):
-    return load_pictures([path], 8, channels)[0]
+    return load_pictures([path], (8, 8), channels)[0]
 
 
 def saved(path, picture, **settings):

@@ -119,6 +119,20 @@ def test_resume_with_another_number_of_processes():
     assert half.state() == iterator.state()
 
 
+def test_workers_change_nothing():
+    """Read by this process, then by two others, then by this one again."""
+    plain = take(make(augment_flip=True), 5)
+    first = make(augment_flip=True)
+    assert_same(take(first, 1), plain[:1])
+    others = make(augment_flip=True, workers=2)
+    others.restore(first.state())
+    assert_same(take(others, 3), plain[1:4])
+    others.close()
+    last = make(augment_flip=True)
+    last.restore(others.state())
+    assert_same(take(last, 1), plain[4:])
+
+
 def test_foreign_states_are_refused():
     state = make().state()
     with pytest.raises(UserError, match="seed was 0 and is now 1"):
@@ -141,6 +155,11 @@ def test_half_of_the_pictures_are_mirrored():
 def test_batches_that_cannot_be_divided():
     with pytest.raises(UserError, match="batch of 4 cannot be divided among 3"):
         make(process_count=3)
+
+
+def test_fewer_workers_than_none():
+    with pytest.raises(UserError, match="workers=-1: give 0 or more"):
+        make(workers=-1)
 
 
 def test_no_pictures():

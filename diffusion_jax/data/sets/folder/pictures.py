@@ -25,17 +25,21 @@ LARGE_FILE, LARGEST_FILE = 2**26, 2**30  # bytes
 FINER = 4  # times the edge that is wanted, to be on the safe side
 
 
+Size = tuple[int, int]
+"""Height and width."""
+
+
 def load_pictures(
-    paths: Sequence[Path], size: int, channels: int
-) -> UInt8[np.ndarray, "n {size} {size} {channels}"]:
+    paths: Sequence[Path], size: Size, channels: int
+) -> UInt8[np.ndarray, "n height width {channels}"]:
     """The pictures of `read_pictures` alone."""
     return read_pictures(paths, size, channels)[0]
 
 
 def read_pictures(
-    paths: Sequence[Path], size: int, channels: int
-) -> tuple[UInt8[np.ndarray, "n {size} {size} {channels}"], list[str]]:
-    """Reads pictures, cuts out their central squares, and resizes those.
+    paths: Sequence[Path], size: Size, channels: int
+) -> tuple[UInt8[np.ndarray, "n height width {channels}"], list[str]]:
+    """Reads pictures, cuts out the largest middle part of the shape that is wanted, and resizes it.
 
     Modes become 8 bits as `eight_bits` says. Of an animation the first frame is taken; a picture
     is turned as its EXIF data says. With 1 or 3 channels transparent parts become white; with 2 or
@@ -47,7 +51,7 @@ def read_pictures(
 
     Args:
         paths: of n pictures in any format that Pillow reads.
-        size: pixels along an edge.
+        size: height and width.
         channels: 1 (grey), 2 (grey and opacity), 3 (RGB) or 4 (RGB and opacity).
 
     Returns:
@@ -59,7 +63,7 @@ def read_pictures(
     """
     from PIL import Image
 
-    pictures = np.empty((len(paths), size, size, channels), np.uint8)
+    pictures = np.empty((len(paths), *size, channels), np.uint8)
     digests = [""] * len(paths)
 
     def read(index: int, large: bool) -> None:
@@ -84,7 +88,7 @@ def read_pictures(
     return pictures, digests
 
 
-def _read(path: Path, size: int, channels: int, large: bool) -> tuple[np.ndarray, str] | None:
+def _read(path: Path, size: Size, channels: int, large: bool) -> tuple[np.ndarray, str] | None:
     """A picture and its file's SHA-256; None if it is large and that is not wanted."""
     from PIL import Image
 
@@ -100,25 +104,26 @@ def _read(path: Path, size: int, channels: int, large: bool) -> tuple[np.ndarray
             return None
         content = path.read_bytes()
         with Image.open(io.BytesIO(content)) as opened:
-            picture = _square(opened, size, channels)
+            picture = fitted(opened, size, channels)
         return picture, hashlib.sha256(content).hexdigest()
     except Exception as error:  # whatever the decoder of a damaged file stumbles over
         reason = (str(error).splitlines() or [""])[0][:200].rstrip(".") or type(error).__name__
         raise UserError(f"Cannot read the picture {path}: {reason}.") from error
 
 
-def _square(opened: "Image.Image", size: int, channels: int) -> np.ndarray:
+def fitted(opened: "Image.Image", size: Size, channels: int) -> UInt8[np.ndarray, "_ _ {channels}"]:
+    """The middle of a picture in 8 bits a channel, see `read_pictures`."""
     from PIL import Image, ImageOps
 
     if opened.width * opened.height > LARGE:
-        opened.draft(None, (FINER * size, FINER * size))
+        opened.draft(None, (FINER * size[1], FINER * size[0]))
     opened.load()  # some decoders change the mode
     ImageOps.exif_transpose(opened, in_place=True)
-    square = ImageOps.fit(eight_bits(opened), (size, size), Image.Resampling.LANCZOS)
+    middle = ImageOps.fit(eight_bits(opened), size[::-1], Image.Resampling.LANCZOS)
     if channels in (1, 3):
-        if square.mode == "RGBA":
-            square = Image.alpha_composite(Image.new("RGBA", square.size, "white"), square)
-        return np.asarray(square.convert(MODES[channels])).reshape(size, size, channels)
-    values = np.array(square.convert("RGBA").convert(MODES[channels]))
+        if middle.mode == "RGBA":
+            middle = Image.alpha_composite(Image.new("RGBA", middle.size, "white"), middle)
+        return np.asarray(middle.convert(MODES[channels])).reshape(*size, channels)
+    values = np.array(middle.convert("RGBA").convert(MODES[channels]))
     values[values[..., -1] == 0] = 0
     return values

@@ -9,6 +9,8 @@ of two pictures or more is on both sides: if all of it were on one side, its pic
 rank is moved to testing, or of the greatest to training. So pictures can be added without moving
 others, but for those of a class that was so small, and a picture that is added in another format.
 
+Where pictures are read only as they are needed, a picture is its file's name and size.
+
 By captions: the rank is made from the words of a caption, and all pictures with this caption are
 on one side. The captions of testing are not seen in training; pictures with several may be, and
 classes may be missing on a side.
@@ -23,21 +25,16 @@ from jaxtyping import Bool, UInt8
 from diffusion_jax.data.sets.folder.metadata import Entry
 
 
-def by_pictures(
-    entries: Sequence[Entry],
-    digests: Sequence[str],
-    pictures: UInt8[np.ndarray, "n height width channels"],
-    held_out: float,
+def by_keys(
+    entries: Sequence[Entry], keys: Sequence[str], held_out: float
 ) -> Bool[np.ndarray, " n"]:
     """Which entries are for testing only, by their pictures.
 
     Args:
         entries: n of them.
-        digests: SHA-256 of their files, in hexadecimal.
-        pictures: as networks see them.
+        keys: a SHA-256 in hexadecimal for each, equal for those of one picture.
         held_out: share that is for testing.
     """
-    keys = picture_keys(digests, pictures)
     classes: dict[str, str] = {}
     for key, entry in zip(keys, entries, strict=True):
         classes[key] = min(entry.label, classes.get(key, entry.label))
@@ -45,8 +42,15 @@ def by_pictures(
     return np.array([key in test for key in keys])
 
 
-def picture_keys(digests: Sequence[str], pictures: np.ndarray) -> list[str]:
-    """The least digest of the files that are the same picture, for each entry."""
+def picture_keys(
+    digests: Sequence[str], pictures: UInt8[np.ndarray, "n height width channels"]
+) -> list[str]:
+    """The least digest of the files that are the same picture, for each entry.
+
+    Args:
+        digests: SHA-256 of their files, in hexadecimal.
+        pictures: as networks see them.
+    """
     seen = [hashlib.sha256(picture.tobytes()).hexdigest() for picture in pictures]
     least: dict[str, str] = {}
     for picture, digest in zip(seen, digests, strict=True):
