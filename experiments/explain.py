@@ -153,7 +153,7 @@ def _network(config: ConfigDict) -> Teller:
     spec = config.sampling.guidance
     guided_by = guidance.make(spec).guided_by
     other = load_guides(run.folder, {name: trained}, guided_by).get(name)
-    weaker = other.denoiser() if other else _without_attention(guidance.make(spec), run, trained)
+    weaker = other.denoiser() if other else _without_attention(guidance.make(spec), trained)
     asking = [arm.arm.network for arm in (trained, other) if arm]
     condition = asked(asking, [_prompt()] * PICTURES, LABEL.value)
     if not (_prompt() or weaker):  # nothing to guide towards
@@ -172,21 +172,14 @@ def _network(config: ConfigDict) -> Teller:
     )
 
 
-def _without_attention(guide: Any, run: Any, trained: Any) -> Any:
+def _without_attention(guide: Any, trained: Any) -> Any:
     """The network without self-attention, for guidance that wants it; else None."""
-    from diffusion_jax.inference.conditions import nothing
     from diffusion_jax.inference.generate import check_attention
-    from diffusion_jax.networks.attention import perturbed
 
     if guide.perturbs is None:
         return None
-    check_attention(guide, trained.arm.network, run.facts.shape, nothing([trained.arm.network]))
-
-    def weaker(*arguments: Any) -> Any:
-        with perturbed(guide.perturbs):
-            return trained.denoiser()(*arguments)
-
-    return weaker
+    check_attention(guide, trained.arm.network)
+    return dataclasses.replace(trained.network_denoiser, without=guide.perturbs).denoiser()
 
 
 def _oracle(config: ConfigDict, data: Any) -> Teller:

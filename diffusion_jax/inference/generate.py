@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.networks.attention import perturbed
 from diffusion_jax.networks.denoiser import NetworkDenoiser
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork
 from diffusion_jax.process.denoiser import Denoiser
@@ -26,29 +25,21 @@ from diffusion_jax.sampling.thresholds import NoThreshold, Threshold, thresholde
 from diffusion_jax.struct import Scalar, pytree, static
 
 
-def check_attention(
-    guidance: Guidance, network: ScoreNetwork, shape: tuple[int, ...], condition: Condition
-) -> None:
+def check_attention(guidance: Guidance, network: ScoreNetwork) -> None:
     """Raises UserError if guidance is to leave out self-attentions that a network does not have.
 
     Args:
         guidance: of the sampler.
         network: that is sampled.
-        shape: of a sample.
-        condition: a row or more of it, or {}.
     """
     layers = guidance.perturbs
     if layers is None:
         return
-    rows = next((len(value) for value in condition.values()), 1)
-    x, c_noise = jnp.zeros((rows, *shape)), jnp.zeros(network.noise_shape(rows))
-    with perturbed() as called:
-        jax.eval_shape(network.init, jax.random.key(0), x, c_noise, condition)
-    if called() <= max(layers, default=0):
+    if network.self_attentions <= max(layers, default=0):
         raise UserError(
             f"guidance {type(guidance).__name__} leaves out self-attentions"
             f"{f' {layers}' if layers else ''}, and network {type(network.backbone).__name__} has "
-            f"{called() or 'none'}."
+            f"{network.self_attentions or 'none'}."
         )
 
 
@@ -213,8 +204,7 @@ def generate(
     """
     check_start(nodes, sampler.solver, prediction)
     check_variance(sampler.solver, sampler.network.variance)
-    example: Condition = {name: values[:1] for name, values in condition.items()}
-    check_attention(sampler.guidance, sampler.network, sampler.shape, example)
+    check_attention(sampler.guidance, sampler.network)
     if sampler.guide:
         check_start(nodes, sampler.solver, sampler.guide.prediction)
     nodes = _visited(sampler.posterior, nodes) if sampler.posterior else nodes

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.example import Values, caption_of, to_values, values_of
 from diffusion_jax.errors import UserError, one_of
-from diffusion_jax.inference.conditions import encode, nothing
+from diffusion_jax.inference.conditions import encode
 from diffusion_jax.inference.generate import (
     Path,
     Sampler,
@@ -168,7 +168,7 @@ class Plan:
     def check_networks(self, networks: Mapping[str, ScoreNetwork], facts: DataFacts) -> None:
         """Raises UserError if guidance needs what the network of an arm does not have."""
         for network in networks.values():
-            check_attention(self.guidance, network, facts.shape, nothing([network]))
+            check_attention(self.guidance, network)
 
     def sampler(
         self,

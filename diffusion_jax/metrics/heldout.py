@@ -316,7 +316,7 @@ def _errors(
     log_snr: Float[Array, "batch"],
 ) -> Float[Array, "batch"]:
     def predict(x: Array, c_noise: Array, condition: Condition) -> Any:
-        return network.apply({"params": params}, x, c_noise, condition)
+        return network.for_sampling().apply({"params": params}, x, c_noise, condition)
 
     denoise = from_network(predict, _Told(coefficients), sigma_data, network.variance)
     return noise_error(denoise, x0, condition, draw_noise(keys, x0), log_snr)

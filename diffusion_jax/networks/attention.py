@@ -1,7 +1,5 @@
-"""Attention over cells of a picture and words of a caption, and networks that go without."""
+"""Attention over cells of a picture and words of a caption."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import flax.linen as nn
@@ -13,7 +11,6 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.networks.initializers import Dense
 from diffusion_jax.sampling.forward_mode import check_no_forward_mode
 
-SELF = "self"  # the name of every attention of rows to each other
 IMPLEMENTATIONS = ("xla", "cudnn")
 
 
@@ -28,6 +25,8 @@ class Attention(nn.Module):
         dtype: dtype of the computation.
         implementation: "xla", or "cudnn" for the fused attention of NVIDIA GPUs, which keeps no
             map of all rows by all rows in memory.
+        perturbed: replace the map softmax(…) by the identity, so that every row looks at its own
+            alone (Ahn et al. 2024, perturbed-attention guidance, section 4.2 and eq. 15).
 
     Raises:
         UserError: "cudnn" on another device, or where forward derivatives are asked for.
@@ -37,6 +36,7 @@ class Attention(nn.Module):
     zero: bool = False
     dtype: str = "float32"
     implementation: str = "xla"
+    perturbed: bool = False
 
     @nn.compact
     def __call__(
@@ -44,12 +44,8 @@ class Attention(nn.Module):
         x: Float[Array, "batch queries width"],
         context: Float[Array, "batch keys text"],
         mask: Bool[Array, "batch keys"] | None = None,
-        perturbed: bool = False,
     ) -> Float[Array, "batch queries width"]:
-        """Lets every row of x look at the rows of context where mask is true.
-
-        `perturbed`, it looks at its own alone: the map softmax(…) is replaced by the identity.
-        """
+        """Lets every row of x look at the rows of context where mask is true."""
         width = x.shape[-1]
 
         def project(rows: Float[Array, "batch rows features"], name: str, bias: bool) -> Array:
@@ -60,7 +56,7 @@ class Attention(nn.Module):
         # The same vector added to every key changes no softmax, so keys need no bias.
         key = project(context, "key", False)
         allowed = None if mask is None else mask[:, None, None, :]
-        mixed = value if perturbed else self._mix(query, key, value, allowed)
+        mixed = value if self.perturbed else self._mix(query, key, value, allowed)
         mixed = mixed.reshape(x.shape)
         if self.zero:
             zeros = nn.initializers.zeros_init()
@@ -95,27 +91,10 @@ def check_gpu() -> None:
         )
 
 
-@contextmanager
-def perturbed(layers: tuple[int, ...] = ()) -> Iterator[Callable[[], int]]:
-    """Within it, networks go without self-attention: each cell looks at itself alone.
+def is_perturbed(number: int, perturbed: tuple[int, ...] | None) -> bool:
+    """Whether a self-attention is among those that are named: all if `perturbed` is empty.
 
-    Args:
-        layers: which self-attentions, numbered as the network calls them; all if empty.
-
-    Yields:
-        A function that tells how many self-attentions were called so far.
-
-    Source: Ahn et al. 2024 (perturbed-attention guidance), section 4.2 and eq. 15.
+    >>> is_perturbed(1, None), is_perturbed(1, ()), is_perturbed(1, (0, 2))
+    (False, True, False)
     """
-    called = 0
-
-    def intercept(call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
-        nonlocal called
-        named = (context.method_name, context.module.name) == ("__call__", SELF)
-        if not named or not isinstance(context.module, Attention):
-            return call(*args, **kwargs)
-        number, called = called, called + 1
-        return call(*args, **kwargs, perturbed=not layers or number in layers)
-
-    with nn.intercept_methods(intercept):
-        yield lambda: called
+    return perturbed is not None and (not perturbed or number in perturbed)

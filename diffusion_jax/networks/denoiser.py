@@ -1,11 +1,9 @@
 """A trained network as a denoiser."""
 
-from contextlib import nullcontext
 from typing import Any
 
 from jaxtyping import Array, PyTree
 
-from diffusion_jax.networks.attention import perturbed
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork
 from diffusion_jax.process.denoiser import Denoiser, from_network
 from diffusion_jax.process.predictions import Prediction
@@ -21,7 +19,8 @@ class NetworkDenoiser:
         params: of the network.
         prediction: what it was trained to predict.
         sigma_data: standard deviation of the data, as in its training.
-        without: self-attentions that are left out (`attention.perturbed`); None is none of them.
+        without: self-attentions that are left out (`ScoreNetwork.perturbed`); None is none of
+            them.
 
     >>> import jax
     >>> import jax.numpy as jnp
@@ -45,8 +44,11 @@ class NetworkDenoiser:
     def denoiser(self) -> Denoiser:
         """(x, level, condition) → E[x_0 | x], and what else the network tells."""
 
+        network = self.network.for_sampling()
+        if self.without is not None:
+            network = network.perturbed(self.without)
+
         def predict(x: Array, c_noise: Array, condition: Condition | None) -> Any:
-            with nullcontext() if self.without is None else perturbed(self.without):
-                return self.network.apply({"params": self.params}, x, c_noise, condition or {})
+            return network.apply({"params": self.params}, x, c_noise, condition or {})
 
         return from_network(predict, self.prediction, self.sigma_data, self.network.variance)

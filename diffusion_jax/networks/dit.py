@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float
 
 from diffusion_jax.errors import one_of
 from diffusion_jax.networks import checks
-from diffusion_jax.networks.attention import SELF, Attention
+from diffusion_jax.networks.attention import Attention, is_perturbed
 from diffusion_jax.networks.conditioners.base import Context
 from diffusion_jax.networks.embeddings import NoiseEmbedding, grid_features
 from diffusion_jax.networks.initializers import Dense
@@ -42,6 +42,8 @@ class DiT(nn.Module):
             a third more work, and much less memory.
         attention_implementation: "xla", or "cudnn" for the fused attention of NVIDIA GPUs in
             bfloat16, which few-step objectives that differentiate forward cannot use.
+        perturbed: self-attentions, numbered from 0 in the order of blocks, whose map is the
+            identity; () is all, None none. For guidance; the parameters are the same.
         outputs: channels of the result for each channel of x; 2 where a variance is told too.
         dtype: dtype of the computation; parameters and result are float32.
 
@@ -64,6 +66,7 @@ class DiT(nn.Module):
     dropout: float = 0.0
     remat: bool = False
     attention_implementation: str = "xla"
+    perturbed: tuple[int, ...] | None = None
     outputs: int = 1
     dtype: str = "float32"
 
@@ -81,6 +84,11 @@ class DiT(nn.Module):
         one_of(self.text, ("cross", "joint", "pooled"), "way for text to enter a dit")
         widths = [self.width // self.heads]
         checks.attention("dit", self.attention_implementation, widths, self.dtype)
+
+    @property
+    def self_attentions(self) -> int:
+        """How many there are."""
+        return self.depth
 
     @nn.compact
     def __call__(
@@ -110,7 +118,7 @@ class DiT(nn.Module):
         block = rematerialised(DiTBlock) if self.remat else DiTBlock
         settings = self.heads, self.dropout, self.dtype, self.attention_implementation
         for i in range(self.depth):
-            call = block(*settings, name=f"block_{i}")
+            call = block(*settings, is_perturbed(i, self.perturbed), name=f"block_{i}")
             h = call(h, mask, embedding, words, words_mask, deterministic)
         features *= self.outputs
         h = self._project(h[:, -rows * columns :], embedding, features)
@@ -137,6 +145,7 @@ class DiTBlock(nn.Module):
     dropout: float
     dtype: str
     attention_implementation: str = "xla"
+    perturbed: bool = False
 
     @nn.compact
     def __call__(
@@ -154,7 +163,7 @@ class DiTBlock(nn.Module):
         attention = functools.partial(
             Attention, self.heads, dtype=self.dtype, implementation=self.attention_implementation
         )
-        h += steer[2] * attention(name=SELF)(hidden, hidden, mask)
+        h += steer[2] * attention(perturbed=self.perturbed, name="self")(hidden, hidden, mask)
         if words is not None:
             cross = attention(zero=True, name="cross")
             h += cross(layer_norm(self.dtype)(h), words, words_mask)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from diffusion_jax.errors import one_of
+from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.networks.conditioners import Conditioner, conditioners
 from diffusion_jax.networks.conditioners.base import Condition
 from diffusion_jax.networks.registries import networks
@@ -52,6 +52,33 @@ class ScoreNetwork(nn.Module):
     def null(self, condition: Condition) -> Condition:
         """The condition of as many rows that says nothing; what is not read stays as it is."""
         return condition if self.encoder is None else self.encoder.null(condition)
+
+    @property
+    def self_attentions(self) -> int:
+        """How many self-attentions its backbone can go without."""
+        return int(getattr(self.backbone, "self_attentions", 0))
+
+    def perturbed(self, layers: tuple[int, ...]) -> "ScoreNetwork":
+        """The network that goes without some self-attentions, all if `layers` is empty.
+
+        Raises:
+            UserError: its backbone has no such attentions.
+        """
+        if self.self_attentions <= max(layers, default=0):
+            raise UserError(
+                f"Network {type(self.backbone).__name__} has {self.self_attentions or 'no'} "
+                f"self-attentions to go without{f', not {layers}' if layers else ''}."
+            )
+        return self.clone(backbone=self.backbone.clone(perturbed=layers))
+
+    def for_sampling(self) -> "ScoreNetwork":
+        """The network with its convolutions as they are fastest without a backward pass.
+
+        In training the fast ones gain too little for what they take to compile.
+        """
+        if not hasattr(self.backbone, "convolution"):
+            return self
+        return self.clone(backbone=self.backbone.clone(convolution="winograd"))
 
     def nothing(self) -> Condition:
         """The condition of one row that asks for nothing; the conditioner must have been fit."""

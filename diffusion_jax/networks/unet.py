@@ -1,13 +1,15 @@
 """U-Net: residual convolutions on coarser and coarser grids and back, with attention to text."""
 
 import functools
+import itertools
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from diffusion_jax.errors import one_of
 from diffusion_jax.networks import checks
-from diffusion_jax.networks.attention import SELF, Attention
+from diffusion_jax.networks.attention import Attention, is_perturbed
 from diffusion_jax.networks.conditioners.base import Context
 from diffusion_jax.networks.convolution import convolve
 from diffusion_jax.networks.embeddings import NoiseEmbedding
@@ -43,6 +45,10 @@ class UNet(nn.Module):
         remat: compute each block again in the backward pass rather than keep what it computed:
             a third more work, and less memory.
         attention_implementation: as of a `DiT`.
+        convolution: "direct", or "winograd" for 3 × 3 convolutions by fewer multiplications where
+            that is faster, see `convolution`; the result differs by rounding.
+        perturbed: self-attentions, numbered from 0 in the order of stages, whose map is the
+            identity; () is all, None none. For guidance; the parameters are the same.
         outputs: channels of the result for each channel of x; 2 where a variance is told too.
         dtype: dtype of the computation; parameters and result are float32.
 
@@ -65,6 +71,8 @@ class UNet(nn.Module):
     dropout: float = 0.0
     remat: bool = False
     attention_implementation: str = "xla"
+    convolution: str = "direct"
+    perturbed: tuple[int, ...] | None = None
     outputs: int = 1
     dtype: str = "float32"
 
@@ -81,9 +89,16 @@ class UNet(nn.Module):
         attending = [self.channels[level] for level in self.attention]
         widths = [channels // head_count(channels, self.head_width) for channels in attending]
         checks.attention("unet", self.attention_implementation, widths, self.dtype)
+        one_of(self.convolution, ("direct", "winograd"), "convolution of a unet")
         # Two convolutions in each block, down and up.
         weights = 36 * self.blocks * sum(width**2 for width in self.channels)
         checks.size("unet", 2 * self.blocks * len(self.channels), weights)
+
+    @property
+    def self_attentions(self) -> int:
+        """How many there are: of each block down and up, and of the middle."""
+        middle = len(self.channels) - 1 in self.attention
+        return 2 * self.blocks * len(set(self.attention)) + middle
 
     @nn.compact
     def __call__(
@@ -108,22 +123,25 @@ class UNet(nn.Module):
         pooled = None if context is None else context.pooled
         embedding = NoiseEmbedding(4 * self.channels[0], self.dtype)(c_noise, pooled)
 
-        kind = rematerialised(Stage) if self.remat else Stage
+        kind, numbers = rematerialised(Stage) if self.remat else Stage, itertools.count()
 
         def stage(h: Grid, level: int, name: str) -> Features:
+            attends = level in self.attention
             block = kind(
                 channels=self.channels[level],
-                attends=level in self.attention,
+                attends=attends,
                 head_width=self.head_width,
                 dropout=self.dropout,
                 dtype=self.dtype,
                 attention_implementation=self.attention_implementation,
+                convolution=self.convolution,
+                perturbed=attends and is_perturbed(next(numbers), self.perturbed),
                 name=name,
             )
             return block(h, embedding, context, deterministic)
 
         h = to_patches(x.astype(self.dtype), self.patch)
-        h = conv(self.channels[0], self.dtype, "stem", deterministic)(h)
+        h = conv(self.channels[0], self.dtype, "stem", self.convolution)(h)
         skips = []
         for level in range(len(self.channels)):
             if level:
@@ -139,9 +157,9 @@ class UNet(nn.Module):
             if level:
                 h = jnp.repeat(jnp.repeat(h, 2, axis=1), 2, axis=2)
         h = nn.silu(group_norm(h.shape[-1], self.dtype, affine=True)(h))
-        h = conv(self.outputs * x.shape[-1] * self.patch**2, self.dtype, "zero_out", deterministic)(
-            h
-        )
+        h = conv(
+            self.outputs * x.shape[-1] * self.patch**2, self.dtype, "zero_out", self.convolution
+        )(h)
         return from_patches(h, self.patch).astype(jnp.float32)
 
 
@@ -154,16 +172,24 @@ class Stage(nn.Module):
     dropout: float
     dtype: str
     attention_implementation: str
+    convolution: str
+    perturbed: bool
 
     @nn.compact
     def __call__(
         self, h: Grid, embedding: Embedding, context: Context | None, deterministic: bool
     ) -> Features:
-        block = ResidualBlock(self.channels, self.dropout, self.dtype, name="residual")
+        block = ResidualBlock(
+            self.channels, self.dropout, self.dtype, self.convolution, name="residual"
+        )
         h = block(h, embedding, deterministic)
         if self.attends:
             attention = GridAttention(
-                self.head_width, self.dtype, self.attention_implementation, name="attention"
+                self.head_width,
+                self.dtype,
+                self.attention_implementation,
+                self.perturbed,
+                name="attention",
             )
             h = attention(h, context)
         return h
@@ -179,16 +205,17 @@ class ResidualBlock(nn.Module):
     channels: int
     dropout: float
     dtype: str
+    convolution: str
 
     @nn.compact
     def __call__(self, h: Grid, embedding: Embedding, deterministic: bool) -> Features:
         modulation = Dense(2 * self.channels, dtype=self.dtype, name="modulation")(embedding)
         scale, shift = jnp.split(modulation[:, None, None], 2, axis=-1)
         hidden = nn.silu(group_norm(h.shape[-1], self.dtype, affine=True)(h))
-        hidden = conv(self.channels, self.dtype, "conv", deterministic)(hidden)
+        hidden = conv(self.channels, self.dtype, "conv", self.convolution)(hidden)
         hidden = group_norm(self.channels, self.dtype)(hidden) * (1 + scale) + shift
         hidden = nn.Dropout(self.dropout)(nn.silu(hidden), deterministic=deterministic)
-        hidden = conv(self.channels, self.dtype, "zero_conv", deterministic)(hidden)
+        hidden = conv(self.channels, self.dtype, "zero_conv", self.convolution)(hidden)
         if h.shape[-1] != self.channels:
             h = Dense(self.channels, dtype=self.dtype, name="skip")(h)
         return h + hidden
@@ -200,6 +227,7 @@ class GridAttention(nn.Module):
     head_width: int
     dtype: str
     attention_implementation: str
+    perturbed: bool
 
     @nn.compact
     def __call__(self, h: Grid, context: Context | None) -> Grid:
@@ -214,7 +242,7 @@ class GridAttention(nn.Module):
             dtype=self.dtype,
             implementation=self.attention_implementation,
         )
-        x += attention(name=SELF)(cells, cells)
+        x += attention(perturbed=self.perturbed, name="self")(cells, cells)
         if context is not None:
             cells = nn.LayerNorm(dtype=self.dtype, name="cross_norm")(x)
             cross = attention(name="cross")
@@ -227,14 +255,13 @@ def head_count(channels: int, head_width: int) -> int:
     return max(1, channels // head_width)
 
 
-def conv(features: int, dtype: str, name: str, deterministic: bool) -> nn.Conv:
+def conv(features: int, dtype: str, name: str, convolution: str) -> nn.Conv:
     """A 3x3 convolution; one whose name begins with "zero" starts at zero."""
     zero = name.startswith("zero")
     init = nn.initializers.zeros_init() if zero else fan_in_normal
-    # While training the fast way gains too little for what it takes to compile.
-    way = convolve if deterministic else None
+    how = convolve if convolution == "winograd" else None
     return nn.Conv(
-        features, (3, 3), kernel_init=init, dtype=dtype, name=name, conv_general_dilated=way
+        features, (3, 3), kernel_init=init, dtype=dtype, name=name, conv_general_dilated=how
     )
 
 

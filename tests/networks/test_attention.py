@@ -9,7 +9,7 @@ import pytest
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.inference.generate import Sampler, check_attention, generate
-from diffusion_jax.networks.attention import Attention, perturbed
+from diffusion_jax.networks.attention import Attention
 from diffusion_jax.networks.score_network import ScoreNetwork, build
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import schedules
@@ -34,7 +34,7 @@ def test_a_map_replaced_by_the_identity_leaves_the_values_where_they_are() -> No
     x = jax.random.normal(jax.random.key(0), (2, 5, 8))
     layer = Attention(heads=2)
     params = layer.init(jax.random.key(1), x, x)
-    found = layer.apply(params, x, x, perturbed=True)
+    found = dataclasses.replace(layer, perturbed=True).apply(params, x, x)
     w = params["params"]
     values = x @ w["value"]["kernel"] + w["value"]["bias"]
     np.testing.assert_allclose(found, values @ w["out"]["kernel"] + w["out"]["bias"], atol=1e-5)
@@ -47,11 +47,11 @@ def test_only_within_and_only_the_layers_that_are_named(spec: str) -> None:
     x, label = jax.random.normal(jax.random.key(0), (2, *SHAPE)), jnp.zeros(2)
     params = random_parameters(network, x, label, CONDITION)
 
+    assert network.self_attentions == NETWORKS[spec]
+
     def run(*layers: int) -> np.ndarray:
-        with perturbed(layers) as called:  # a new function each time, which is traced here
-            found = quick_jit(lambda: network.apply(params, x, label, CONDITION))()
-        assert called() == NETWORKS[spec]
-        return np.asarray(found)
+        without = network.perturbed(layers)
+        return np.asarray(quick_jit(lambda: without.apply(params, x, label, CONDITION))())
 
     def plain() -> np.ndarray:
         return np.asarray(quick_jit(lambda: network.apply(params, x, label, CONDITION))())
@@ -89,17 +89,19 @@ def test_guidance_leads_away_from_the_network_without() -> None:
 def test_networks_that_have_no_such_layer_are_refused() -> None:
     guide = guidance.make("perturbed_attention")
     without = {
-        "MLP": ("mlp(width=8, depth=1)", (3,)),
-        "UNet": ("unet(channels=(8,), attention=())", SHAPE),
+        "MLP": "mlp(width=8, depth=1)",
+        "UNet": "unet(channels=(8,), attention=())",
     }
-    for name, (spec, shape) in without.items():
+    for name, spec in without.items():
         with pytest.raises(UserError, match=f"network {name} has none"):
-            check_attention(guide, network_of(spec), shape, CONDITION)
+            check_attention(guide, network_of(spec))
+        with pytest.raises(UserError, match=f"Network {name} has no self-attentions"):
+            network_of(spec).perturbed(())
     dit = network_of("dit(patch=2, width=8, depth=2, heads=2)")
-    check_attention(dataclasses.replace(guide, layers=(1,)), dit, SHAPE, CONDITION)
+    check_attention(dataclasses.replace(guide, layers=(1,)), dit)
     with pytest.raises(
         UserError, match=r"leaves out self-attentions \(2,\), and network DiT has 2"
     ):
-        check_attention(dataclasses.replace(guide, layers=(2,)), dit, SHAPE, CONDITION)
+        check_attention(dataclasses.replace(guide, layers=(2,)), dit)
     with pytest.raises(UserError, match="numbered from 0"):
         guidance.make("perturbed_attention(layers=(-1,))")
