@@ -1,0 +1,176 @@
+"""What the statistic of a comparison is worth where no arm differs.
+
+The statistic of arm a is t_a = |mean_s (y_as - y_0s)| / sqrt((v_a + v_0) / n), with the moderated
+variances of `statistics.scatter`. Under normal seeds the means are independent of the variances,
+so given the variances the chance that any of the m arms passes t is an integral over the
+baseline's mean alone,
+
+    P(any t_a > t) = 1 - E_z prod_a [Phi((t sqrt(v_a + v_0) - sigma_0 z) / sigma_a)
+                                     - Phi((-t sqrt(v_a + v_0) - sigma_0 z) / sigma_a)],
+
+which a Gauss-Hermite rule does; its mean over fixed draws of the variances is the chance itself.
+It depends on how much the arms scatter, which is not known. So it is taken where all scatter
+alike, and where the baseline, or another arm, scatters three times as much as the rest. The
+p-value is the greatest of them, the unequal ones taken at 5/6: below 0.05 there are at most 5% of
+false alarms among arms that scatter alike and at most 6% with scatters up to threefold.
+
+With two arms the statistic is Student's, exactly, whatever each scatters.
+"""
+
+import dataclasses
+import functools
+import math
+
+import numpy as np
+from jaxtyping import Float
+from scipy import special
+
+from diffusion_jax.statistics.scatter import difference_variance, scatter
+
+LEVEL = 0.05
+WORST_LEVEL = 0.06  # with scatters up to `WORST_SCATTER` times the others'
+WORST_SCATTER = 3.0
+NODES = 24  # of the integral over the baseline's mean, which is even
+DRAWS = 12_000  # of a table, each of all its arms, shared among those judged
+GRID = np.geomspace(0.3, 1000.0, 22)  # statistics at which the chance is computed
+LEAST_CHANCE = 1e-9  # below it, rounding in 1 - E tells; the tail goes on as a power of t
+
+Curve = Float[np.ndarray, " points"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Student:
+    """Student's distribution with Bonferroni's adjustment.
+
+    Attributes:
+        freedom: degrees of freedom; infinite for the normal distribution.
+        comparisons: m, of which none shall be a false alarm.
+    """
+
+    freedom: float
+    comparisons: int
+
+    def p_value(self, t: float) -> float:
+        """Two-sided, of one comparison."""
+        return float(2 * special.stdtr(self.freedom, -t))
+
+    def p_adjusted(self, t: float) -> float:
+        """That any of the comparisons passes t, or more."""
+        return min(1.0, self.comparisons * self.p_value(t))
+
+    @property
+    def critical(self) -> float:
+        """The statistic from which on `p_adjusted` is below 0.05.
+
+        >>> round(Student(4, 1).critical, 3), round(Student(1, 10).critical, 1)
+        (2.776, 127.3)
+        """
+        return float(-special.stdtrit(self.freedom, LEVEL / (2 * self.comparisons)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Moderated:
+    """The distribution of the moderated statistic.
+
+    Attributes:
+        log_one: log p-values of one comparison at `GRID`, falling.
+        log_any: log chance that any comparison passes, at `GRID`.
+        factor: by which p-values are multiplied when the comparisons are a part of a family.
+    """
+
+    log_one: Curve
+    log_any: Curve
+    factor: float = 1.0
+
+    def p_value(self, t: float) -> float:
+        """Two-sided, of one comparison."""
+        return min(1.0, math.exp(_along(math.log(t), self.log_one))) if t > 0 else 1.0
+
+    def p_adjusted(self, t: float) -> float:
+        """That any comparison of the family passes t, or more."""
+        if t <= 0:
+            return 1.0
+        any_passes = self.factor * math.exp(_along(math.log(t), self.log_any))
+        return min(1.0, max(any_passes, self.p_value(t)))
+
+    @property
+    def critical(self) -> float:
+        """The statistic from which on `p_adjusted` is below 0.05."""
+        goal, logs = math.log(LEVEL / self.factor), self.log_any
+        place = int(np.clip(np.searchsorted(-logs, -goal), 1, len(logs) - 1))
+        low, high = np.log(GRID[place - 1 : place + 1])
+        part = (goal - logs[place - 1]) / (logs[place] - logs[place - 1])
+        return math.exp(low + part * (high - low))
+
+
+def reference(arms: int, judged: int, seeds: int, family: int) -> Student | Moderated:
+    """The distribution by which arms of a complete table are judged.
+
+    Args:
+        arms: k of the table, the baseline among them.
+        judged: how many of the others are judged by this table.
+        seeds: n, at least 2.
+        family: m, how many arms are judged in all.
+    """
+    if arms == 2:
+        return Student(seeds - 1, family)
+    found = _moderated(arms, judged, seeds)
+    return dataclasses.replace(found, factor=family / judged)
+
+
+@functools.lru_cache(maxsize=256)
+def _moderated(arms: int, judged: int, seeds: int) -> Moderated:
+    alike = np.ones(arms)
+    patterns = [alike]
+    for place in (0, 1):
+        unequal = alike.copy()
+        unequal[place] = WORST_SCATTER
+        patterns.append(unequal)
+    draws = int(np.clip(DRAWS // judged, 256, 3000))
+    normal = np.random.default_rng(0).standard_normal((draws, arms, seeds))
+    curves = [_chances(normal * scales[:, None], scales, judged) for scales in patterns]
+    weights = np.array([1.0, *[LEVEL / WORST_LEVEL] * 2])[:, None]
+    one, many = (np.max(weights * np.array(each), 0) for each in zip(*curves, strict=True))
+    return Moderated(_log_falling(one), _log_falling(np.maximum(one, many)))
+
+
+def _chances(
+    values: Float[np.ndarray, "draws arms seeds"],
+    scales: Float[np.ndarray, " arms"],
+    judged: int,
+) -> tuple[Curve, Curve]:
+    """That the second arm passes, and that any of those that are judged does, along `GRID`."""
+    seeds = values.shape[-1]
+    widths = np.sqrt(difference_variance(scatter(values), seeds))[:, :judged]
+    z, weights = np.polynomial.hermite_e.hermegauss(NODES)
+    half = z > 0
+    weights, shift = weights[half] / weights[half].sum(), (scales[0] * z[half])[:, None]
+    own = scales[1 : judged + 1]
+    both = np.hypot(scales[0], scales[1])
+    one = [2 * special.ndtr(-t * widths[:, 0] / both).mean() for t in GRID]
+    many = []
+    for t in GRID:
+        reach = t * widths[:, None, :]
+        inside = special.ndtr((reach - shift) / own) - special.ndtr((-reach - shift) / own)
+        many.append(max(1 - float((inside.prod(-1) @ weights).mean()), 0.0))
+    return np.array(one), np.array(many)
+
+
+def _log_falling(chances: Curve) -> Curve:
+    """Logarithms; where chances are too small to be told from rounding, a power of t goes on."""
+    known = int((chances > LEAST_CHANCE).sum())
+    logs = np.log(np.maximum(chances, LEAST_CHANCE))
+    steps = np.log(GRID)
+    slope = (logs[known - 1] - logs[known - 2]) / (steps[known - 1] - steps[known - 2])
+    logs[known:] = logs[known - 1] + slope * (steps[known:] - steps[known - 1])
+    return logs
+
+
+def _along(log_t: float, logs: Curve) -> float:
+    """Piecewise linear, the last piece going on."""
+    steps = np.log(GRID)
+    if log_t <= steps[0]:
+        return float(logs[0] * math.exp(log_t - steps[0]))  # towards a chance of 1 at t = 0
+    place = int(np.clip(np.searchsorted(steps, log_t), 1, len(steps) - 1))
+    part = (log_t - steps[place - 1]) / (steps[place] - steps[place - 1])
+    return float(logs[place - 1] + part * (logs[place] - logs[place - 1]))
