@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
-import jax.numpy as jnp
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.level import Level
+from diffusion_jax.process.per_sample import wide
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.registry import Registry
 from diffusion_jax.sampling.solvers.base import Denoise
@@ -139,32 +139,6 @@ class FewStep(Protocol):
 fewstep: Registry[FewStep] = Registry("few-step objective", FewStep)
 
 
-def like(value: Shaped[Array, "batch"], x: Float[Array, "batch ..."]) -> Shaped[Array, "batch ..."]:
-    """Appends axes, so that a number per sample broadcasts against x.
-
-    >>> like(jnp.ones(3), jnp.ones((3, 2, 2))).shape
-    (3, 1, 1)
-    """
-    return value.reshape(value.shape + (1,) * (x.ndim - 1))
-
-
-def square(difference: Float[Array, "batch ..."]) -> Float[Array, "batch"]:
-    """The mean square of each sample."""
-    return jnp.mean(difference.reshape(difference.shape[0], -1) ** 2, axis=1)
-
-
-def pseudo_huber(difference: Float[Array, "batch ..."], c: float | Array) -> Float[Array, "batch"]:
-    """sqrt(|d|² + c²) - c: a square where |d| is below c, a distance above.
-
-    Source: Charbonnier et al. 1997; Song & Dhariwal 2024 (improved consistency training), eq. 5.
-
-    >>> [round(float(v), 4) for v in pseudo_huber(jnp.array([[0.0, 0.0], [3.0, 4.0]]), 0.01)]
-    [0.0, 4.99]
-    """
-    flat = difference.reshape(difference.shape[0], -1)
-    return jnp.sqrt(jnp.sum(flat**2, axis=1) + c**2) - c
-
-
 def ddim(
     x: Float[Array, "batch ..."], x0: Float[Array, "batch ..."], here: Level, there: Level
 ) -> Float[Array, "batch ..."]:
@@ -174,7 +148,7 @@ def ddim(
     >>> ddim(jnp.array([[1.0]]), jnp.array([[2.0]]), *ends).tolist()
     [[1.5]]
     """
-    eps = (x - like(here.alpha, x) * x0) / like(here.sigma, x)
+    eps = (x - wide(here.alpha, x) * x0) / wide(here.sigma, x)
     return there.mix(x0, eps)
 
 

@@ -5,10 +5,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import UserError, ordered, positive, within
-from diffusion_jax.fewstep.base import Networks, fewstep, like, square
+from diffusion_jax.fewstep.base import Networks, fewstep
 from diffusion_jax.fewstep.edm_time import EDMTime, on_karras_grid
 from diffusion_jax.process.denoiser import as_denoiser
 from diffusion_jax.process.level import Level
+from diffusion_jax.process.per_sample import mean_square, wide
 from diffusion_jax.sampling.each import each
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers import Solver
@@ -66,11 +67,11 @@ class ConsistencyDistillation(EDMTime):
         ends = self.rho, self.sigma_min, self.sigma_max
         index = jnp.floor(uniform[:, 0] * self.intervals)
         low, high = (on_karras_grid((index + k) / self.intervals, *ends) for k in (0, 1))
-        x = x0 + like(high, eps) * eps
+        x = x0 + wide(high, eps) * eps
         before = along_the_flow(networks.followed(), self.solver, x, high, low)
         wanted = self.consistent(networks.target, before, low)
         found = self.consistent(networks.student, x, high)
-        return square(found - jax.lax.stop_gradient(wanted))
+        return mean_square(found - jax.lax.stop_gradient(wanted))
 
 
 def along_the_flow(

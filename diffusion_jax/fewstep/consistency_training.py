@@ -5,8 +5,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import ordered, positive, within
-from diffusion_jax.fewstep.base import Networks, fewstep, like, pseudo_huber
+from diffusion_jax.fewstep.base import Networks, fewstep
 from diffusion_jax.fewstep.edm_time import EDMTime, on_karras_grid, truncated_log_normal
+from diffusion_jax.process.per_sample import mean_square, pseudo_huber, wide
 from diffusion_jax.struct import Scalar, pytree, static
 
 
@@ -84,7 +85,8 @@ class ConsistencyTraining(EDMTime):
         progress: Float[Array, ""],
     ) -> Float[Array, "batch"]:
         low, high = self.neighbours(uniform[:, 0], progress)
-        found = self.consistent(networks.student, x0 + like(high, eps) * eps, high)
-        wanted = self.consistent(networks.target, x0 + like(low, eps) * eps, low)
-        c = self.huber * jnp.sqrt(x0[0].size)
-        return pseudo_huber(found - jax.lax.stop_gradient(wanted), c) / (high - low)
+        found = self.consistent(networks.student, x0 + wide(high, eps) * eps, high)
+        wanted = self.consistent(networks.target, x0 + wide(low, eps) * eps, low)
+        dims = x0[0].size
+        square = dims * mean_square(found - jax.lax.stop_gradient(wanted))
+        return pseudo_huber(square, self.huber * jnp.sqrt(dims)) / (high - low)

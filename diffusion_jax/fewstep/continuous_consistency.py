@@ -6,7 +6,8 @@ from jax.scipy.stats import norm
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import positive, within
-from diffusion_jax.fewstep.base import Network, Networks, fewstep, like, square
+from diffusion_jax.fewstep.base import Network, Networks, fewstep
+from diffusion_jax.process.per_sample import mean_square, wide
 from diffusion_jax.process.schedules.trigonometric import TrigFlow
 from diffusion_jax.sampling.forward_mode import forward_mode
 from diffusion_jax.struct import Scalar, pytree, static
@@ -75,7 +76,7 @@ class ContinuousConsistency:
         """f(x, t), whatever the end."""
         level = self.schedule.level(time)
         out = network(x / self.sigma_data, time, jnp.zeros_like(time))
-        return like(level.alpha, x) * x - like(level.sigma, x) * out
+        return wide(level.alpha, x) * x - wide(level.sigma, x) * out
 
     def loss(
         self,
@@ -89,7 +90,7 @@ class ContinuousConsistency:
         time = self.schedule.time(-2 * jnp.log(noise))
         level = self.schedule.level(time)
         x = level.mix(x0, eps)
-        cos, sin = like(level.alpha, x), like(level.sigma / self.sigma_data, x)
+        cos, sin = wide(level.alpha, x), wide(level.sigma / self.sigma_data, x)
         velocity = self.sigma_data * cos * eps - sin * x0
         if self.teaches:
             velocity = (cos * x - networks.followed()(x, level)) / sin
@@ -106,4 +107,4 @@ class ContinuousConsistency:
         g = -(cos**2) * (self.sigma_data * fixed - velocity)
         g -= share * cos * sin * (x + self.sigma_data * jax.lax.stop_gradient(slope))
         length = jnp.sqrt(jnp.sum(g.reshape(len(g), -1) ** 2, axis=1))
-        return square(found - fixed - jax.lax.stop_gradient(g / like(length + self.c, g)))
+        return mean_square(found - fixed - jax.lax.stop_gradient(g / wide(length + self.c, g)))

@@ -5,10 +5,11 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from diffusion_jax.fewstep.base import FewStep, Network, like
+from diffusion_jax.fewstep.base import FewStep, Network
 from diffusion_jax.process.denoiser import Denoiser
 from diffusion_jax.process.denoiser import Network as ScoreNetwork
 from diffusion_jax.process.level import Level
+from diffusion_jax.process.per_sample import wide
 from diffusion_jax.process.predictions import X0, Coefficients
 from diffusion_jax.sampling.integrate import scale
 from diffusion_jax.struct import pytree
@@ -58,7 +59,7 @@ def fewstep_denoiser(objective: FewStep, network: ScoreNetwork) -> Denoiser:
         batch, there = (x.shape[0],), here if end is None else end
         time, stop = (jnp.broadcast_to(path.time(each.log_snr), batch) for each in (here, there))
         # At the same log-SNR, processes differ in the scale of x alone.
-        own = like(scale(path.level(time)) / scale(here), x) * x
+        own = wide(scale(path.level(time)) / scale(here), x) * x
         return objective.estimate(told(objective, network, condition), own, time, stop)
 
     return Denoiser(estimate, knows_end=True, denoises=objective.denoises)

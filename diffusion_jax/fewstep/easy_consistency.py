@@ -5,8 +5,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import ordered, positive, within
-from diffusion_jax.fewstep.base import Networks, fewstep, like, pseudo_huber
+from diffusion_jax.fewstep.base import Networks, fewstep
 from diffusion_jax.fewstep.edm_time import EDMTime, truncated_log_normal
+from diffusion_jax.process.per_sample import mean_square, pseudo_huber, wide
 from diffusion_jax.process.schedules.exploding import EDM
 from diffusion_jax.struct import Scalar, pytree, static
 
@@ -88,8 +89,9 @@ class EasyConsistency(EDMTime):
         # Quantiles that float32 tells apart.
         time = truncated_log_normal(uniform[:, 0], self.mean, self.std, SEEN, self.sigma_max)
         before = self.earlier(time, progress)
-        found = self.consistent(networks.student, x0 + like(time, eps) * eps, time)
-        again = self.consistent(networks.target, x0 + like(before, eps) * eps, before)
-        wanted = jnp.where(like(before, x0) > 0, again, x0)
-        c = self.huber * jnp.sqrt(x0[0].size)
-        return pseudo_huber(found - jax.lax.stop_gradient(wanted), c) / (time - before)
+        found = self.consistent(networks.student, x0 + wide(time, eps) * eps, time)
+        again = self.consistent(networks.target, x0 + wide(before, eps) * eps, before)
+        wanted = jnp.where(wide(before, x0) > 0, again, x0)
+        dims = x0[0].size
+        square = dims * mean_square(found - jax.lax.stop_gradient(wanted))
+        return pseudo_huber(square, self.huber * jnp.sqrt(dims)) / (time - before)

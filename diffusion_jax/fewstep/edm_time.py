@@ -4,7 +4,8 @@ import jax.numpy as jnp
 from jax.scipy.stats import norm
 from jaxtyping import Array, Float
 
-from diffusion_jax.fewstep.base import Network, like
+from diffusion_jax.fewstep.base import Network
+from diffusion_jax.process.per_sample import wide
 from diffusion_jax.process.preconditioning import c_noise, input_scale
 from diffusion_jax.process.schedules.exploding import EDM
 from diffusion_jax.sampling.boundary import consistency_scalings
@@ -45,9 +46,9 @@ class EDMTime:
         """f(x, t), whatever the end."""
         level = self.schedule.level(time)
         c_skip, c_out = consistency_scalings(self.sigma_data, self.sigma_min)(level)
-        scaled = like(input_scale(level, self.sigma_data), x) * x
+        scaled = wide(input_scale(level, self.sigma_data), x) * x
         out = network(scaled, time, jnp.zeros_like(time))
-        return like(c_skip, x) * x + like(c_out, x) * out
+        return wide(c_skip, x) * x + wide(c_out, x) * out
 
     def consistent(
         self, network: Network, x: Float[Array, "batch ..."], time: Float[Array, "batch"]

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import positive, within
-from diffusion_jax.fewstep.base import Networks, fewstep, like, square
+from diffusion_jax.fewstep.base import Networks, fewstep
 from diffusion_jax.fewstep.straight import StraightPath, logit_normal
+from diffusion_jax.process.per_sample import mean_square, wide
 from diffusion_jax.sampling.forward_mode import forward_mode
 from diffusion_jax.struct import Scalar, pytree
 
@@ -62,6 +63,6 @@ class MeanFlow(StraightPath):
         along = (v, jnp.ones_like(time), jnp.zeros_like(end))
         with forward_mode("mean_flow"):
             u, slope = jax.jvp(networks.student, (x, time, end), along)
-        wanted = v - like(time - end, x) * slope
-        error = square(u - jax.lax.stop_gradient(wanted))
+        wanted = v - wide(time - end, x) * slope
+        error = mean_square(u - jax.lax.stop_gradient(wanted))
         return error / jax.lax.stop_gradient(error + self.c) ** self.power

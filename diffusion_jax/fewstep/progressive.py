@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import positive, within
-from diffusion_jax.fewstep.base import Network, Networks, ddim, fewstep, like, square
+from diffusion_jax.fewstep.base import Network, Networks, ddim, fewstep
+from diffusion_jax.process.per_sample import mean_square, wide
 from diffusion_jax.process.preconditioning import c_noise, input_scale
 from diffusion_jax.process.predictions import EDMPrediction, to_x0
 from diffusion_jax.process.schedules.trigonometric import TrigFlow
@@ -61,7 +62,7 @@ class Progressive:
     ) -> Float[Array, "batch ..."]:
         """The x_0 that the network's F stands for, wherever its step of DDIM leads."""
         level = self.schedule.level(time)
-        scaled = like(input_scale(level, self.sigma_data), x) * x
+        scaled = wide(input_scale(level, self.sigma_data), x) * x
         value = network(scaled, time, jnp.zeros_like(time))
         return to_x0(value, x, level, EDMPrediction(self.sigma_data))
 
@@ -80,6 +81,6 @@ class Progressive:
         middle = ddim(start, teacher(start, here), here, half)
         end = ddim(middle, teacher(middle, half), half, there)
         kept = there.sigma / here.sigma
-        wanted = (end - like(kept, start) * start) / like(there.alpha - kept * here.alpha, start)
+        wanted = (end - wide(kept, start) * start) / wide(there.alpha - kept * here.alpha, start)
         error = self.estimate(networks.student, start, time, time) - jax.lax.stop_gradient(wanted)
-        return jnp.maximum((here.alpha / here.sigma) ** 2, 1) * square(error)
+        return jnp.maximum((here.alpha / here.sigma) ** 2, 1) * mean_square(error)

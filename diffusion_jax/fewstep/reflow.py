@@ -4,8 +4,9 @@ import jax
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import UserError, within
-from diffusion_jax.fewstep.base import Networks, fewstep, square
+from diffusion_jax.fewstep.base import Networks, fewstep
 from diffusion_jax.fewstep.straight import StraightPath
+from diffusion_jax.process.per_sample import mean_square
 from diffusion_jax.process.schedules.exploding import EDM
 from diffusion_jax.sampling.grids import Grid, Karras
 from diffusion_jax.sampling.loop import sample_from
@@ -61,7 +62,7 @@ class Reflow(StraightPath):
         # From (0, 1]: the noise, from which samples are made, is among the times.
         time = 1 - uniform[:, 0]
         x = self.schedule.level(time).mix(x0, eps)
-        return square(networks.student(x, time, time) - (eps - x0))
+        return mean_square(networks.student(x, time, time) - (eps - x0))
 
     def couple(self, teacher: Denoise, eps: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         """What the teacher's flow makes of noise: the x_0 that belongs to each eps.

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import within
-from diffusion_jax.fewstep.base import Networks, fewstep, like, square
+from diffusion_jax.fewstep.base import Networks, fewstep
 from diffusion_jax.fewstep.straight import StraightPath
+from diffusion_jax.process.per_sample import mean_square, wide
 from diffusion_jax.struct import Scalar, pytree, static
 
 
@@ -59,7 +60,7 @@ class Shortcut(StraightPath):
         exact = half * self.finest <= 1  # the finest steps go by the velocity
         middle, end = time - half, time - 2 * half
         first = networks.target(x, time, jnp.where(exact, time, middle))
-        there = x - like(half, x) * first
+        there = x - wide(half, x) * first
         second = networks.target(there, middle, jnp.where(exact, middle, end))
-        wanted = jnp.where(like(long, x), (first + second) / 2, eps - x0)
-        return square(networks.student(x, time, end) - jax.lax.stop_gradient(wanted))
+        wanted = jnp.where(wide(long, x), (first + second) / 2, eps - x0)
+        return mean_square(networks.student(x, time, end) - jax.lax.stop_gradient(wanted))

@@ -4,7 +4,8 @@ import jax.numpy as jnp
 from jax.scipy.stats import norm
 from jaxtyping import Array, Float
 
-from diffusion_jax.fewstep.base import Network, like
+from diffusion_jax.fewstep.base import Network
+from diffusion_jax.process.per_sample import wide
 from diffusion_jax.process.schedules.flow import RectifiedFlow
 from diffusion_jax.struct import Scalar
 
@@ -29,7 +30,7 @@ class StraightPath:
         end: Float[Array, "batch"],
     ) -> Float[Array, "batch ..."]:
         """x - t u(x, t, r): on this path a step of DDIM goes along a straight line."""
-        return x - like(time, x) * network(x, time, end)
+        return x - wide(time, x) * network(x, time, end)
 
 
 def logit_normal(uniform: Float[Array, "..."], mean: Scalar, std: Scalar) -> Float[Array, "..."]:

@@ -7,8 +7,8 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.process.gaussians import normal_kl, pixel_log_likelihood
 from diffusion_jax.process.level import Level
+from diffusion_jax.process.per_sample import mean_dims, wide
 from diffusion_jax.process.posterior import ChainStep
-from diffusion_jax.process.targets import wide
 
 BITS = 1 / math.log(2)  # per nat
 
@@ -22,7 +22,7 @@ def prior_term(x0: Float[Array, "batch ..."], last: Level) -> Float[Array, "batc
     0.0
     """
     level = last.like(x0)
-    return _mean(normal_kl(level.alpha * x0, 2 * jnp.log(level.sigma), 0.0, 0.0))
+    return mean_dims(normal_kl(level.alpha * x0, 2 * jnp.log(level.sigma), 0.0, 0.0))
 
 
 def step_term(
@@ -57,8 +57,4 @@ def step_term(
     mean = posterior.mean(x, guess)
     divergence = normal_kl(posterior.mean(x, x0), wide(posterior.log_small, x), mean, log_variance)
     decoder = -pixel_log_likelihood(x0, mean, log_variance, approximate=approximate)
-    return _mean(jnp.where(wide(step.decodes, x), decoder, divergence))
-
-
-def _mean(values: Float[Array, "batch ..."]) -> Float[Array, "batch"]:
-    return jnp.mean(values, axis=tuple(range(1, values.ndim)))
+    return mean_dims(jnp.where(wide(step.decodes, x), decoder, divergence))

@@ -13,9 +13,9 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.level import Level
+from diffusion_jax.process.per_sample import wide
 from diffusion_jax.process.preconditioning import c_noise, input_scale
 from diffusion_jax.process.predictions import Prediction, to_x0
-from diffusion_jax.process.targets import wide
 from diffusion_jax.struct import Scalar
 
 # (x (batch, ...), level of shape () or (batch,), condition, end or None) → x_0 (batch, ...)

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jax.nn import log_sigmoid
 from jaxtyping import Array, Float
 
+from diffusion_jax.process.per_sample import wide
 from diffusion_jax.struct import pytree
 
 
@@ -34,8 +35,7 @@ class Level:
 
     def like(self, x: Float[Array, "..."]) -> "Level":
         """Appends axes so that a level per sample, (batch,), broadcasts against x, (batch, ...)."""
-        shape = self.alpha.shape + (1,) * (x.ndim - self.alpha.ndim)
-        return Level(self.alpha.reshape(shape), self.sigma.reshape(shape))
+        return Level(wide(self.alpha, x), wide(self.sigma, x))
 
     @staticmethod
     def from_log_snr(log_snr: Float[Array, "..."]) -> "Level":

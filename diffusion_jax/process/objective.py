@@ -11,11 +11,12 @@ from diffusion_jax.errors import UserError, positive
 from diffusion_jax.process.denoiser import Denoiser, from_network
 from diffusion_jax.process.held import SIGMA_DATA, filled
 from diffusion_jax.process.losses import Loss, Squared, losses
+from diffusion_jax.process.per_sample import wide
 from diffusion_jax.process.posterior import chain_step
 from diffusion_jax.process.preconditioning import c_noise, input_scale
 from diffusion_jax.process.predictions import Prediction, predictions
 from diffusion_jax.process.schedules import Schedule, schedules
-from diffusion_jax.process.targets import TrainingTargets, wide
+from diffusion_jax.process.targets import TrainingTargets
 from diffusion_jax.process.time_samplers import (
     LossAware,
     TimeSampler,

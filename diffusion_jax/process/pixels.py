@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from diffusion_jax.process.level import Level
+from diffusion_jax.process.per_sample import mean_dims
 
 
 def encode(pixels: Int[Array, "..."], values: int = 256) -> Float[Array, "..."]:
@@ -56,4 +57,4 @@ def reconstruction(
     """
     log_p = decode(z, level, values)
     chosen = jnp.take_along_axis(log_p, pixels[..., None], axis=-1)[..., 0]
-    return -jnp.mean(chosen, axis=tuple(range(1, chosen.ndim)))
+    return -mean_dims(chosen)

@@ -16,8 +16,9 @@ from jaxtyping import Array, Bool, Float
 
 from diffusion_jax.errors import one_of
 from diffusion_jax.process.level import Level
+from diffusion_jax.process.per_sample import wide
 from diffusion_jax.process.schedules import Schedule
-from diffusion_jax.struct import Scalar, pytree
+from diffusion_jax.struct import pytree
 
 FIXED = ("small", "large")
 LEARNED = ("learned", "learned_range")
@@ -43,7 +44,7 @@ class Posterior:
 
     def mean(self, x: Float[Array, "..."], x0: Float[Array, "..."]) -> Float[Array, "..."]:
         """The mean of x_s; coefficients per sample broadcast from the left."""
-        return _like(self.of_x, x) * x + _like(self.of_x0, x) * x0
+        return wide(self.of_x, x) * x + wide(self.of_x0, x) * x0
 
 
 def posterior(here: Level, there: Level) -> Posterior:
@@ -93,7 +94,7 @@ def log_variance(
     if kind == "learned":
         return told
     part = (told + 1) / 2
-    return part * _like(step.log_large, told) + (1 - part) * _like(step.log_small, told)
+    return part * wide(step.log_large, told) + (1 - part) * wide(step.log_small, told)
 
 
 @pytree
@@ -150,8 +151,3 @@ def chain_step(schedule: Schedule, time: Float[Array, "*batch"], steps: int) -> 
     step, before = posterior(here, there), posterior(level(time + length), here)
     log_small = jnp.where(there.sigma > 0, step.log_small, before.log_small)
     return ChainStep(there, Posterior(step.of_x, step.of_x0, log_small, step.log_large))
-
-
-def _like(values: Scalar | Float[Array, "..."], x: Float[Array, "..."]) -> Float[Array, "..."]:
-    values = jnp.asarray(values)
-    return values.reshape(values.shape + (1,) * (x.ndim - values.ndim))

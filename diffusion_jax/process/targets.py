@@ -1,8 +1,9 @@
-"""What a training step is told of an arm: plain numbers for each sample."""
+"""What a training step needs to know of an objective: plain numbers for each sample."""
 
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float
 
 from diffusion_jax.process.level import Level
+from diffusion_jax.process.per_sample import wide
 from diffusion_jax.process.posterior import ChainStep
 from diffusion_jax.struct import pytree
 
@@ -44,15 +45,3 @@ class TrainingTargets:
         """The x_0 that a prediction stands for at x; see `predictions`, 3."""
         det = self.level.alpha * self.b - self.level.sigma * self.a
         return (wide(self.b, x) * x - wide(self.level.sigma, x) * value) / wide(det, x)
-
-
-def wide(
-    values: Shaped[Array, "batch"], x: Float[Array, "batch ..."]
-) -> Shaped[Array, "batch ..."]:
-    """Appends axes, so that a value per sample broadcasts against x.
-
-    >>> import jax.numpy as jnp
-    >>> wide(jnp.ones(3), jnp.ones((3, 4, 4, 1))).shape
-    (3, 1, 1, 1)
-    """
-    return values.reshape(values.shape + (1,) * (x.ndim - values.ndim))

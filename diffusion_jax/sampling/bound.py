@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.process.bound import prior_term, step_term
 from diffusion_jax.process.denoiser import DenoiserLike, as_denoiser
-from diffusion_jax.process.losses.base import mean_square
+from diffusion_jax.process.per_sample import mean_square
 from diffusion_jax.process.posterior import FIXED, chain_step
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.struct import pytree

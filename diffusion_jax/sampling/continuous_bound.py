@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Key, UInt8
 from diffusion_jax.process.bound import prior_term
 from diffusion_jax.process.denoiser import DenoiserLike
 from diffusion_jax.process.level import Level
-from diffusion_jax.process.losses.base import mean_square
+from diffusion_jax.process.per_sample import mean_square
 from diffusion_jax.process.pixels import reconstruction
 
 

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import UserError
@@ -87,12 +86,3 @@ def _check_shape(found: Any, wanted: tuple[int, ...], what: str) -> None:
     shape = getattr(found, "shape", None)
     if shape != wanted:
         raise UserError(f"The {what} must be of shape {wanted}, not {shape or type(found)}.")
-
-
-def mean_square(error: Float[Array, "batch ..."]) -> Float[Array, "batch"]:
-    """The mean over all but the first axis of error².
-
-    >>> [float(value) for value in mean_square(jnp.array([[1.0, 3.0], [0.0, 0.0]]))]
-    [5.0, 0.0]
-    """
-    return jnp.mean(error**2, axis=tuple(range(1, error.ndim)))

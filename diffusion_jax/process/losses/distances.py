@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import positive
-from diffusion_jax.process.losses.base import Loss, losses, mean_square
+from diffusion_jax.process.losses.base import Loss, losses
+from diffusion_jax.process.per_sample import mean_dims, mean_square, pseudo_huber
 from diffusion_jax.process.targets import TrainingTargets
 from diffusion_jax.struct import Scalar, pytree
 
@@ -48,8 +49,7 @@ class Absolute(Loss):
         x0: Float[Array, "batch ..."],
         eps: Float[Array, "batch ..."],
     ) -> Float[Array, "batch"]:
-        error = jnp.abs(output - targets.target(x0, eps))
-        return targets.weight * jnp.mean(error, axis=tuple(range(1, error.ndim)))
+        return targets.weight * mean_dims(jnp.abs(output - targets.target(x0, eps)))
 
 
 @losses.register("pseudo_huber")
@@ -80,15 +80,5 @@ class PseudoHuber(Loss):
         x0: Float[Array, "batch ..."],
         eps: Float[Array, "batch ..."],
     ) -> Float[Array, "batch"]:
-        return targets.weight * pseudo_huber(output - targets.target(x0, eps), self.c)
-
-
-def pseudo_huber(error: Float[Array, "batch ..."], c: Scalar) -> Float[Array, "batch"]:
-    """sqrt(mean_dims error² + c²) - c.
-
-    >>> round(float(pseudo_huber(jnp.array([[3.0, 3.0]]), 4.0)[0]), 4)
-    1.0
-    """
-    square = mean_square(error)
-    # The difference of nearly equal numbers, rationalised.
-    return square / (jnp.sqrt(square + c**2) + c)
+        square = mean_square(output - targets.target(x0, eps))
+        return targets.weight * pseudo_huber(square, self.c)

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from diffusion_jax.process.losses.base import Loss, losses, mean_square
+from diffusion_jax.process.losses.base import Loss, losses
+from diffusion_jax.process.per_sample import mean_square
 from diffusion_jax.process.targets import TrainingTargets
 from diffusion_jax.struct import pytree
 

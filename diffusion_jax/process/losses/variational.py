@@ -8,7 +8,8 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.errors import one_of, positive, within
 from diffusion_jax.process.bound import BITS, step_term
-from diffusion_jax.process.losses.base import Loss, losses, mean_square
+from diffusion_jax.process.losses.base import Loss, losses
+from diffusion_jax.process.per_sample import mean_square
 from diffusion_jax.process.posterior import FIXED, LEARNED
 from diffusion_jax.process.targets import TrainingTargets
 from diffusion_jax.struct import Scalar, pytree, static

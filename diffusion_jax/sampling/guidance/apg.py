@@ -8,8 +8,9 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.errors import positive, within
 from diffusion_jax.process.level import Level
+from diffusion_jax.process.per_sample import inner
 from diffusion_jax.sampling.course import Course
-from diffusion_jax.sampling.guidance.base import Combine, Contrast, dot, guidance, needed
+from diffusion_jax.sampling.guidance.base import Combine, Contrast, guidance, needed
 from diffusion_jax.struct import Scalar, pytree, static
 
 
@@ -54,12 +55,12 @@ class AdaptiveProjected(Contrast):
         self, stronger: Float[Array, "batch ..."], difference: Float[Array, "batch ..."]
     ) -> Float[Array, "batch ..."]:
         """The guided estimate, given the difference with its momentum."""
-        square = dot(difference, difference)
+        square = inner(difference, difference)
         # Written so that derivatives are finite, of a difference of 0 and without a bound.
         norm = jnp.sqrt(jnp.where(square > 0, square, 1))
         short = difference / jnp.maximum(1, norm / self.longest)
-        size = dot(stronger, stronger)
-        parallel = dot(short, stronger) / jnp.where(size > 0, size, 1) * stronger
+        size = inner(stronger, stronger)
+        parallel = inner(short, stronger) / jnp.where(size > 0, size, 1) * stronger
         return stronger + (self.scale - 1) * (short - parallel + self.eta * parallel)
 
     def begin(self, course: Course | None) -> Combine:

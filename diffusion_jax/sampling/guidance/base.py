@@ -79,11 +79,6 @@ def needed(part: Any, value: Any, what: str) -> Any:
     return value
 
 
-def dot(a: Float[Array, "batch ..."], b: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
-    """The inner product of each sample, with axes of length 1 after the batch."""
-    return jnp.sum(a * b, axis=tuple(range(1, a.ndim)), keepdims=True)
-
-
 @pytree
 class Contrast:
     """Guidance away from a weaker estimate of x_0, within an interval of noise.

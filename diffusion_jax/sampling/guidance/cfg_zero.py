@@ -5,8 +5,9 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.errors import within
 from diffusion_jax.process.level import Level
+from diffusion_jax.process.per_sample import inner
 from diffusion_jax.sampling.course import Course
-from diffusion_jax.sampling.guidance.base import Combine, Contrast, dot, guidance, needed
+from diffusion_jax.sampling.guidance.base import Combine, Contrast, guidance, needed
 from diffusion_jax.struct import pytree, static
 
 
@@ -48,8 +49,8 @@ class CFGZero(Contrast):
         with_condition, without = (
             (x - level.alpha * x0) / level.sigma - x0 for x0 in (stronger, weaker)
         )
-        size = dot(without, without)
-        best = dot(with_condition, without) / jnp.where(size > 0, size, 1)
+        size = inner(without, without)
+        best = inner(with_condition, without) / jnp.where(size > 0, size, 1)
         beyond = (self.scale - 1) * (with_condition - best * without)
         return stronger - level.sigma / (level.alpha + level.sigma) * beyond
 

@@ -8,9 +8,9 @@ from jaxtyping import Array
 from diffusion_jax.errors import within
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
 from diffusion_jax.process.level import Level
+from diffusion_jax.process.per_sample import inner as product
 from diffusion_jax.sampling.course import Course, next_level
 from diffusion_jax.sampling.inverse.base import Observed, posteriors, tweedie
-from diffusion_jax.sampling.inverse.solve import inner as product
 from diffusion_jax.struct import Scalar, pytree
 
 

@@ -7,10 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-
-def inner(a: Float[Array, "batch ..."], b: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
-    """The inner product of each sample, with axes of length 1 after the batch."""
-    return jnp.sum(a * b, axis=tuple(range(1, a.ndim)), keepdims=True)
+from diffusion_jax.process.per_sample import inner
 
 
 def conjugate_gradient(
