@@ -9,6 +9,7 @@ from diffusion_jax.data.pipeline import batches
 from diffusion_jax.data.sets.folder.dataset import folder
 from diffusion_jax.data.sets.real.dataset import cifar10, fashion_mnist, mnist
 from diffusion_jax.data.sets.shapes.dataset import shapes
+from diffusion_jax.data.sets.tfds import tfds
 from diffusion_jax.data.sets.two_dimensions import (
     checkerboard,
     eight_gaussians,
@@ -35,5 +36,6 @@ __all__ = [
     "sets",
     "shapes",
     "swiss_roll",
+    "tfds",
     "two_moons",
 ]
