@@ -12,6 +12,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.process.denoiser import Denoiser
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import Schedule, schedules
@@ -47,10 +48,19 @@ def run(solver: Solver, nodes: Nodes, keys: Array) -> Array:
 
 
 @jax.jit
-def states(solver: Solver, nodes: Nodes, keys: Array) -> tuple[Array, Array]:
+def states(solver: Solver, nodes: Nodes, keys: Array, x: Array) -> tuple[Array, Array]:
     """The sample and the estimate of x_0 after each step, (steps, batch, 2) each."""
-    x = prior(nodes, keys, (2,))
     return sample_from(data().denoise, solver, nodes, x, keys, save=lambda s: (s.x, s.denoised))[1]
+
+
+def from_prior(solver: Solver, nodes: Nodes, keys: Array) -> tuple[Array, Array]:
+    """`states` from the noise of the same keys."""
+    return states(solver, nodes, keys, start(nodes, keys))
+
+
+@jax.jit
+def start(nodes: Nodes, keys: Array) -> Array:
+    return prior(nodes, keys, (2,))
 
 
 def nodes_of(schedule: str = "cosine", grid: str = "karras", steps: int = 8) -> Nodes:
@@ -100,7 +110,7 @@ class TestSamples:
         self, spec: str
     ) -> None:
         solver, nodes = solvers.make(spec), nodes_of(grid=MODERATE, steps=5)
-        found, _ = states(solver, nodes.pad(12), spread(keys_of(8)))
+        found, _ = from_prior(solver, nodes.pad(12), spread(keys_of(8)))
         assert len(found.sharding.device_set) == 8
         whole = np.asarray(found[-1])
         assert len(np.unique(whole, axis=0)) == 8
@@ -110,11 +120,20 @@ class TestSamples:
         assert len(calls) in (allowed if solver.adaptive else allowed[-1:])
         assert min(calls) > 0, "never on clean data"
 
+    def test_other_noise_changes_it_exactly_if_it_says_so(self, spec: str) -> None:
+        solver, steps = solvers.make(spec), 5
+        if solver.goes_back:  # it draws where it goes up
+            grid = grids.make("restart(low=0.2, high=1.0, times=1)")
+            nodes = make(grid, schedules.make("cosine"), 2 * steps)
+        else:
+            nodes = nodes_of(grid=MODERATE, steps=steps)
+        assert draws(solver, nodes.pad(12)) == solver.stochastic
+
     def test_one_program_serves_all_step_counts(self, spec: str) -> None:
         solver, keys = solvers.make(spec), spread(keys_of(8))
         before = states._cache_size()
         for steps in (3, 5, 12):
-            x, denoised = states(solver, nodes_of(grid=MODERATE, steps=steps).pad(12), keys)
+            x, denoised = from_prior(solver, nodes_of(grid=MODERATE, steps=steps).pad(12), keys)
             # Padding keeps the state.
             for values in (x, denoised):
                 assert (values[steps:] == values[steps - 1]).all()
@@ -123,9 +142,45 @@ class TestSamples:
     def test_the_whole_run_is_one_scan(self, spec: str) -> None:
         # With the shapes of the tests before, which are traced already.
         solver, nodes = solvers.make(spec), nodes_of(grid=MODERATE).pad(12)
-        names = list(primitives(jax.make_jaxpr(states)(solver, nodes, keys_of(8)).jaxpr))
+        names = list(primitives(jax.make_jaxpr(from_prior)(solver, nodes, keys_of(8)).jaxpr))
         assert names.count("scan") == 1 or solver.adaptive
         assert names.count("while") == 0 or solver.adaptive
+
+
+def draws(solver: Solver, nodes: Nodes) -> bool:
+    """Whether samples from the same start depend on the keys of their noise."""
+    x = start(nodes, spread(keys_of(8)))
+    one, other = (states(solver, nodes, spread(keys_of(8, first)), x)[0][-1] for first in (0, 8))
+    return not np.allclose(one, other, atol=10 * ROUNDING + rounding(solver))
+
+
+@pytest.mark.parametrize(
+    ("spec", "stochastic"),
+    [
+        ("ddim(eta=0.5)", True),
+        ("edm(churn=10.0)", True),
+        ("edm(churn=10.0, s_noise=0.0)", False),
+        ("euler_ancestral(eta=0.0)", False),
+        ("dpmpp_2m_sde(eta=0.0)", False),
+        ("dpmpp_sde(s_noise=0.0)", False),
+        ("dpm_solver_fast(eta=0.5)", True),
+        ("gamma_sampling(gamma=0.0)", False),
+    ],
+)
+def test_whether_noise_is_drawn_is_up_to_the_settings(spec: str, stochastic: bool) -> None:
+    solver = solvers.make(spec)
+    assert solver.stochastic == stochastic
+    assert draws(solver, nodes_of(grid=MODERATE, steps=5).pad(12)) == stochastic
+
+
+def test_jump_draws_noise_for_a_consistency_function_alone() -> None:
+    jump, nodes, keys = solvers.make("jump"), nodes_of(grid=MODERATE, steps=3), keys_of(16)
+    x = start(nodes, keys[:8])
+    for denoises in (True, False):
+        denoiser = Denoiser(lambda x, level, c, end: data().denoise(x, level), denoises=denoises)
+        assert jump.for_denoiser(denoiser).stochastic != denoises
+        ends = [sample_from(denoiser, jump, nodes, x, k)[0] for k in (keys[:8], keys[8:])]
+        assert bool((ends[0] == ends[1]).all()) == denoises
 
 
 def test_padding_costs_no_evaluations() -> None:

@@ -15,6 +15,7 @@ from diffusion_jax.sampling.solvers.base import (
     Noise,
     OneStep,
     State,
+    adds_noise,
     solvers,
 )
 from diffusion_jax.sampling.solvers.rescaled import denoised_at, down_and_up, midpoint, towards
@@ -38,8 +39,12 @@ class InSigma(OneStep):
     eta: Scalar = 1.0
     s_noise: Scalar = 1.0
 
-    stochastic = True
     needs_signal = True
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether noise is put back."""
+        return adds_noise(self.eta, self.s_noise)
 
     def __post_init__(self) -> None:
         within(self, 0, float("inf"), "eta", "s_noise")

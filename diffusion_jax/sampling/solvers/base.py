@@ -178,6 +178,15 @@ class Multistep(Solver):
         return MultistepState(x, jnp.zeros_like(x), memory, nodes.steps)
 
 
+def adds_noise(*settings: Scalar) -> bool:
+    """Whether factors of the noise leave any of it; of arrays it is not known, and taken for so.
+
+    >>> adds_noise(0.5, 1.0), adds_noise(0.0, 1.0)
+    (True, False)
+    """
+    return not any(isinstance(value, (int, float)) and value == 0 for value in settings)
+
+
 def predicted_noise(
     x: Float[Array, "batch ..."], x0: Float[Array, "batch ..."], level: Level
 ) -> Float[Array, "batch ..."]:

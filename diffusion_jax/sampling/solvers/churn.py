@@ -5,7 +5,7 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.errors import ordered, within
 from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.sampling.solvers.base import Noise, Solver, State
+from diffusion_jax.sampling.solvers.base import Noise, Solver, State, adds_noise
 from diffusion_jax.struct import Scalar, pytree
 
 
@@ -45,8 +45,12 @@ class Churned(Solver):
     s_tmax: Scalar = float("inf")
     s_noise: Scalar = 1.0
 
-    stochastic = False
     needs_signal = True
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether noise is put back."""
+        return adds_noise(self.churn, self.s_noise)
 
     def __post_init__(self) -> None:
         within(self, 0, float("inf"), "churn", "s_tmin", "s_noise")

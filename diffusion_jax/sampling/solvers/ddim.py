@@ -9,6 +9,7 @@ from diffusion_jax.sampling.solvers.base import (
     Noise,
     OneStep,
     State,
+    adds_noise,
     predicted_noise,
     solvers,
 )
@@ -36,7 +37,11 @@ class DDIM(OneStep):
     threshold: Threshold = NoThreshold()
 
     order = 1
-    stochastic = False
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether noise is put back."""
+        return adds_noise(self.eta)
 
     def __post_init__(self) -> None:
         within(self, 0, 1, "eta")

@@ -12,6 +12,7 @@ from diffusion_jax.sampling.solvers.base import (
     Denoise,
     Noise,
     Solver,
+    adds_noise,
     solvers,
 )
 from diffusion_jax.sampling.solvers.dpm_singlestep import (
@@ -112,9 +113,13 @@ class DPMSolverAdaptive(Solver):
     s_noise: Scalar = 1.0
     max_trials: int = static(default=200)
 
-    stochastic = False
     adaptive = True
     needs_signal = True
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether noise is put back."""
+        return adds_noise(self.eta, self.s_noise)
 
     def __post_init__(self) -> None:
         if self.order not in (2, 3):

@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, Int
 
 from diffusion_jax.errors import UserError, one_of, within
 from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.sampling.solvers.base import Denoise, Noise, Solver, State, solvers
+from diffusion_jax.sampling.solvers.base import Denoise, Noise, Solver, State, adds_noise, solvers
 from diffusion_jax.sampling.solvers.dpm_singlestep import ESTIMATES, VARIANTS
 from diffusion_jax.sampling.solvers.exponential import (
     Step,
@@ -74,7 +74,10 @@ class DPMSolverFast(Solver):
     last: str = static("even")
     eta: Scalar = 0.0
 
-    stochastic = False
+    @property
+    def stochastic(self) -> bool:
+        """Whether noise is put back."""
+        return adds_noise(self.eta)
 
     def __post_init__(self) -> None:
         if self.size not in (1, 2, 3):

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from diffusion_jax.errors import UserError, within
 from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.sampling.solvers.base import Noise, solvers
+from diffusion_jax.sampling.solvers.base import Noise, adds_noise, solvers
 from diffusion_jax.sampling.solvers.dpm_multistep import DPMMultistep
 from diffusion_jax.sampling.solvers.exponential import Step, X, between
 from diffusion_jax.struct import Scalar, pytree, static
@@ -25,8 +25,12 @@ class DPMMultistepSDE(DPMMultistep):
     eta: Scalar = 1.0
     s_noise: Scalar = 1.0
 
-    stochastic: ClassVar[bool] = True
     _starts_apart: ClassVar[bool] = False
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether noise is put back."""
+        return adds_noise(self.eta, self.s_noise)
 
     def __post_init__(self) -> None:
         super().__post_init__()

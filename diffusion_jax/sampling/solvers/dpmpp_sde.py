@@ -10,6 +10,7 @@ from diffusion_jax.sampling.solvers.base import (
     Noise,
     OneStep,
     State,
+    adds_noise,
     solvers,
     unless_clean,
 )
@@ -56,8 +57,12 @@ class DPMppSDE(OneStep):
     r: Scalar = 0.5
 
     order = 2
-    stochastic = True
     needs_signal = True
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether noise is put back."""
+        return adds_noise(self.eta, self.s_noise)
 
     def __post_init__(self) -> None:
         within(self, 0, 1, "r")

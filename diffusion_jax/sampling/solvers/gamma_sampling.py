@@ -11,6 +11,7 @@ from diffusion_jax.sampling.solvers.base import (
     Noise,
     OneStep,
     State,
+    adds_noise,
     predicted_noise,
     solvers,
 )
@@ -51,7 +52,11 @@ class GammaSampling(OneStep):
     clock: Schedule | None = None
 
     order = 0
-    stochastic = True
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether noise is put back."""
+        return adds_noise(self.gamma)
 
     def __post_init__(self) -> None:
         within(self, 0, 1, "gamma")
