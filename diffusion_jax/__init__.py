@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from diffusion_jax.process.level import Level
     from diffusion_jax.process.objective import Objective
     from diffusion_jax.sampling import grids, guidance, inverse, solvers, thresholds
+    from diffusion_jax.sampling.editing import edit
     from diffusion_jax.sampling.inverse import operators
+    from diffusion_jax.sampling.inversion import invert
+    from diffusion_jax.sampling.likelihood import likelihood
+    from diffusion_jax.sampling.sample import sample
 
 __version__ = "0.1.0"
 
@@ -33,15 +37,19 @@ _LAZY = {
     "Objective": "diffusion_jax.process.objective:Objective",
     "UserError": "diffusion_jax.errors:UserError",
     "data": "diffusion_jax.data",
+    "edit": "diffusion_jax.sampling.editing:edit",
     "fewstep": "diffusion_jax.fewstep",
     "grids": "diffusion_jax.sampling.grids",
     "guidance": "diffusion_jax.sampling.guidance",
     "inverse": "diffusion_jax.sampling.inverse",
+    "invert": "diffusion_jax.sampling.inversion:invert",
+    "likelihood": "diffusion_jax.sampling.likelihood:likelihood",
     "losses": "diffusion_jax.process.losses",
     "metrics": "diffusion_jax.metrics",
     "networks": "diffusion_jax.networks",
     "operators": "diffusion_jax.sampling.inverse.operators",
     "predictions": "diffusion_jax.process.predictions",
+    "sample": "diffusion_jax.sampling.sample:sample",
     "schedules": "diffusion_jax.process.schedules",
     "solvers": "diffusion_jax.sampling.solvers",
     "statistics": "diffusion_jax.statistics",
@@ -58,15 +66,19 @@ __all__ = [
     "UserError",
     "__version__",
     "data",
+    "edit",
     "fewstep",
     "grids",
     "guidance",
     "inverse",
+    "invert",
+    "likelihood",
     "losses",
     "metrics",
     "networks",
     "operators",
     "predictions",
+    "sample",
     "schedules",
     "solvers",
     "statistics",

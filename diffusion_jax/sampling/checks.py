@@ -3,9 +3,11 @@
 from typing import Any
 
 import jax
+from jaxtyping import Array, Key
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.denoiser import Denoiser, denoises
+from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import Prediction, determinant
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers import Solver
@@ -42,7 +44,7 @@ def check_start(nodes: Nodes, solver: Solver, prediction: Prediction | None = No
     """
     if prediction is not None and not denoises(prediction):
         _check_takes_consistency(solver)
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((nodes, prediction))):
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(nodes)):
         return
     with jax.ensure_compile_time_eval():  # also within a program that holds the grid
         _check_levels(nodes, solver, prediction)
@@ -61,10 +63,33 @@ def _check_levels(nodes: Nodes, solver: Solver, prediction: Prediction | None) -
             f"solver {type(solver).__name__} needs some signal at its first node, and this grid "
             f"{hint} solver."
         )
-    if prediction is not None and float(determinant(first, prediction)) == 0:
+    check_tells(prediction, first, f"this grid {hint} prediction")
+
+
+def check_tells(
+    prediction: Prediction | None,
+    level: Level,
+    where: str = "the schedule ends there: use another schedule, or another prediction",
+) -> None:
+    """Refuses a prediction that says nothing of x_0 at a level, if both are known by now.
+
+    Args:
+        prediction: of a network; None for a denoiser that is none.
+        level: the noisiest one, scalars.
+        where: it is, and what would be right.
+
+    Raises:
+        UserError: it says nothing there.
+    """
+    leaves = jax.tree.leaves((prediction, level))
+    if prediction is None or any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+        return
+    with jax.ensure_compile_time_eval():
+        blind = float(determinant(level, prediction)) == 0
+    if blind:
         raise UserError(
             f"prediction {type(prediction).__name__} says nothing of the data where no signal is "
-            f"left, and this grid {hint} prediction."
+            f"left, and {where}."
         )
 
 
@@ -115,6 +140,37 @@ def check_rows(condition: Any, batch: int) -> None:
                 f"condition{jax.tree_util.keystr(path)} must have a row for each of the {batch} "
                 f"samples, and has shape {shape}."
             )
+
+
+def check_shape(shape: Any) -> None:
+    """Refuses a shape of samples that has no batch axis.
+
+    Raises:
+        UserError: fewer than two axes, or one of no length.
+    """
+    sizes = isinstance(shape, (tuple, list)) and all(isinstance(size, int) for size in shape)
+    if not sizes or len(shape) < 2 or min(shape) < 1:
+        raise UserError(
+            "shape must be that of all samples, the batch axis first, such as (16, 32, 32, 3), "
+            f"not {shape!r}."
+        )
+
+
+def one_key(key: Any) -> Key[Array, ""]:
+    """One key of JAX's random numbers, of the new type or the old.
+
+    Raises:
+        UserError: something else, or several of them.
+    """
+    if not isinstance(key, jax.Array):
+        raise UserError(f"key must be a jax.random.key, not {key!r}.")
+    if not jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key):
+        if key.shape != (2,):
+            raise UserError(f"key must be one jax.random.key, not an array of shape {key.shape}.")
+        key = jax.random.wrap_key_data(key)
+    if key.shape != ():
+        raise UserError(f"key must be one jax.random.key, not {key.shape[0]} of them.")
+    return key
 
 
 def _check_takes_consistency(solver: Solver) -> None:

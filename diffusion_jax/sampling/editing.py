@@ -1,15 +1,20 @@
 """Editing: samples that start from a picture with some noise instead of from noise alone."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.denoiser import DenoiserLike
+from diffusion_jax.sampling.checks import check_parts, one_key
 from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.sampling.loop import prior, sample_from
+from diffusion_jax.sampling.guidance import Guidance
+from diffusion_jax.sampling.loop import prior, sample_keys
+from diffusion_jax.sampling.sample import Steering, steered_from
 from diffusion_jax.sampling.solvers import Solver
+from diffusion_jax.sampling.thresholds import Threshold
 
 
 def last_part(nodes: Nodes, strength: float) -> Nodes:
@@ -40,41 +45,62 @@ def last_part(nodes: Nodes, strength: float) -> Nodes:
 
 
 def edit(
-    denoise: DenoiserLike,
+    denoiser: DenoiserLike,
     solver: Solver,
     nodes: Nodes,
+    key: Array,
     x0: Float[Array, "batch ..."],
-    keys: Key[Array, "batch"],
     condition: Any = None,
-) -> Float[Array, "batch ..."]:
-    """SDEdit: noise up to the first node of a grid, then the reverse process from there.
+    *,
+    strength: float = 1.0,
+    guidance: Guidance | None = None,
+    null: Any = None,
+    guide: DenoiserLike | None = None,
+    threshold: Threshold | None = None,
+    save: Callable[[Any], Any] | None = None,
+) -> Any:
+    """SDEdit: noise up to a level of a grid, then the reverse process from there.
 
     x = alpha x_0 + sigma z at the first level. The more noise, the less is left of x0: the result
     is exactly distributed as data where x0 was, and drawn towards data where it was not. In
-    pipelines it is known as img2img; `last_part` makes the grid from a strength.
+    pipelines it is known as img2img. Sample i of a key is the same whatever the batch size.
 
     Args:
-        denoise: (x, level, condition) → E[x_0 | x].
+        denoiser: (x, level, condition) → E[x_0 | x].
         solver: any.
-        nodes: the grid, or the last part of one.
+        nodes: the grid, not padded.
+        key: of the noise, one `jax.random.key`.
         x0: the pictures to start from, (batch, ...).
-        keys: one per sample, see `sample_keys`.
-        condition: handed to `denoise`.
+        condition: a dict of arrays with a row per sample; None for none.
+        strength: share of the grid's steps that are taken, the last ones; see `last_part`.
+        guidance: as in `sample`, and so are the rest.
+        null: the condition that says nothing.
+        guide: a second, weaker denoiser.
+        threshold: keeps the estimates of x_0 within the range of data.
+        save: what to keep of the solver's state after each step.
+
+    Returns:
+        The edited samples, (batch, ...); with `save`, they and what was saved.
+
+    Raises:
+        UserError: a strength that leaves no step, or see `sample`.
 
     Source: Meng et al. 2022 (SDEdit), algorithm 1.
 
     >>> import jax
     >>> import jax.numpy as jnp
+    >>> from diffusion_jax.process.schedules.exploding import EDM
+    >>> from diffusion_jax.sampling.grids import Karras
+    >>> from diffusion_jax.sampling.solvers.heun import Heun
     >>> from diffusion_jax.verification.oracles import Gaussian
-    >>> from diffusion_jax.process.schedules import schedules
-    >>> from diffusion_jax.sampling.grids import grids
-    >>> from diffusion_jax.sampling.loop import sample_keys
-    >>> from diffusion_jax.sampling.solvers import solvers
-    >>> data = Gaussian(mean=jnp.array([1.0]), std=jnp.array([0.0]))
-    >>> nodes = last_part(grids.make("karras")(schedules.make("edm"), 20), 0.5)
-    >>> keys = sample_keys(jax.random.key(0), 3)
-    >>> edit(data.denoise, solvers.make("heun"), nodes, jnp.zeros((3, 1)), keys).tolist()
+    >>> data, nodes = Gaussian(mean=jnp.array([1.0]), std=jnp.array([0.0])), Karras()(EDM(), 20)
+    >>> key, x0 = jax.random.key(0), jnp.zeros((3, 1))
+    >>> edit(data.denoise, Heun(), nodes, key, x0, strength=0.5).tolist()
     [[1.0], [1.0], [1.0]]
     """
+    check_parts(solver, nodes)
+    nodes = nodes if strength == 1 else last_part(nodes, strength)
+    keys = sample_keys(one_key(key), x0.shape[0])
     start = nodes.level.alpha[0] * x0 + prior(nodes, keys, x0.shape[1:])
-    return sample_from(denoise, solver, nodes, start, keys, condition)[0]
+    steer = Steering(guidance, null, guide, threshold=threshold)
+    return steered_from(denoiser, solver, nodes, start, keys, condition, steer, save)

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.process.denoiser import DenoiserLike
+from diffusion_jax.process.denoiser import DenoiserLike, as_denoiser
+from diffusion_jax.sampling.checks import check_parts, check_rows, check_run
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.loop import sample_from
 from diffusion_jax.sampling.solvers import Solver
@@ -28,13 +29,13 @@ def upwards(nodes: Nodes) -> Nodes:
 
 
 def invert(
-    denoise: DenoiserLike,
+    denoiser: DenoiserLike,
     solver: Solver,
     nodes: Nodes,
     x0: Float[Array, "batch ..."],
     condition: Any = None,
     save: Callable[[Any], Any] | None = None,
-) -> tuple[Float[Array, "batch ..."], Any]:
+) -> Any:
     """The state at the first node of a grid from which its solver would return x0.
 
     The probability flow has no direction, so that the same solver takes the same steps back, and
@@ -44,19 +45,20 @@ def invert(
     is followed back from where it ends.
 
     Args:
-        denoise: (x, level, condition) → E[x_0 | x].
+        denoiser: (x, level, condition) → E[x_0 | x].
         solver: deterministic.
         nodes: the grid, from noise to data, as for sampling; padded or not.
         x0: the samples, (batch, ...).
-        condition: handed to `denoise`.
+        condition: a dict of arrays with a row per sample; None for none.
         save: what to keep of the solver's state after each step; what is saved for the step off
             clean data is the state of the start.
 
     Returns:
-        The inverted state, (batch, ...), and what was saved.
+        The inverted state, (batch, ...); with `save`, it and what was saved.
 
     Raises:
-        UserError: the solver draws noise.
+        UserError: the solver draws noise, or does not go with the grid and the denoiser: see
+            `sample`.
 
     Source: Song et al. 2021 (DDIM), section 4.3 and eq. 14; Dhariwal & Nichol 2021, appendix F.
 
@@ -66,11 +68,18 @@ def invert(
     >>> from diffusion_jax.sampling.solvers import solvers
     >>> data = Gaussian(mean=jnp.array([1.0]), std=jnp.array([0.5]))
     >>> nodes = grids.make("karras")(schedules.make("edm"), 20)
-    >>> x, _ = invert(data.denoise, solvers.make("heun"), nodes, jnp.array([[1.0], [1.5]]))
+    >>> x = invert(data.denoise, solvers.make("heun"), nodes, jnp.array([[1.0], [1.5]]))
     >>> (x / 80).round(1).tolist()  # no noise leads to the mean, and a unit of it to 1 + 0.5
     [[0.0], [1.0]]
     """
-    if solver.stochastic:
+    check_parts(solver, nodes)
+    check_rows(condition, x0.shape[0])
+    own = as_denoiser(denoiser)
+    check_run(own, solver, nodes)
+    solver = solver.for_denoiser(own)
+    # Of traced settings it is not known.
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(solver))
+    if solver.stochastic and not traced:
         raise UserError(f"solver {type(solver).__name__} draws noise: it cannot be inverted.")
     back = upwards(nodes)
     noisy = back.level.sigma > 0
@@ -78,4 +87,5 @@ def invert(
     # Where the grid ends on noise, the given samples lie at that level already.
     start = jnp.where(noisy[0], 1, first) * x0
     unused: Key[Array, "batch"] = jax.random.split(jax.random.key(0), x0.shape[0])
-    return sample_from(denoise, solver, back, start, unused, condition, save)
+    x, saved = sample_from(own, solver, back, start, unused, condition, save)
+    return x if save is None else (x, saved)

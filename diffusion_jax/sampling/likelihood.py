@@ -17,11 +17,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, UInt8
 
 from diffusion_jax.errors import UserError, one_of
-from diffusion_jax.process.denoiser import DenoiserLike
+from diffusion_jax.process.denoiser import DenoiserLike, as_denoiser
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import Schedule, log_snr_range
+from diffusion_jax.sampling.checks import check_rows, check_tells, one_key
 from diffusion_jax.sampling.forward_mode import forward_mode
 from diffusion_jax.sampling.integrate import Integrator, depth, level_at, scale
+from diffusion_jax.sampling.loop import sample_keys
 from diffusion_jax.struct import Scalar, pytree
 
 # Draws of a probe's components: of mean 0 and variance 1.
@@ -135,6 +137,59 @@ def log_density(
     # Integrated from `start` down to `end`, the trace has the sign that the formula wants.
     change = dims * (jnp.log(end.sigma) - jnp.log(start.sigma)) + traced
     return Likelihood(prior_log_density(latent, end.sigma) + change, latent, evaluations)
+
+
+def likelihood(
+    denoiser: DenoiserLike,
+    schedule: Schedule,
+    x0: Float[Array, "batch ..."],
+    key: Array | None = None,
+    condition: Any = None,
+    *,
+    probes: int = 0,
+    kind: str = "rademacher",
+    least: Scalar = 1e-3,
+    integrator: Integrator = INTEGRATOR,
+) -> Likelihood:
+    """The log-density of data by the probability flow over a schedule; see `log_density`.
+
+    Args:
+        denoiser: (x, level, condition) → E[x_0 | x].
+        schedule: its noisiest level is the prior's.
+        x0: data, (batch, ...), taken to lie at the level `least`; of bytes, see `dequantize`.
+        key: of the probes, one `jax.random.key`.
+        condition: a dict of arrays with a row per sample; None for none.
+        probes: random vectors by which the trace of the Jacobian is estimated, without bias; 0 is
+            the exact trace, at the cost of as many products as x0 has dimensions.
+        kind: of the probes, "rademacher" or "gaussian".
+        least: sigma/alpha of the data's level, or more where the schedule has less noise nowhere.
+        integrator: method and tolerance.
+
+    Raises:
+        UserError: probes without a key, a condition without a row for each sample, a denoiser that
+            is a consistency function, or one whose prediction says nothing of the data at the
+            schedule's noisiest level.
+
+    >>> from diffusion_jax.process.schedules import Cosine
+    >>> from diffusion_jax.verification.oracles import Gaussian
+    >>> data = Gaussian(mean=jnp.zeros(1), std=jnp.ones(1))
+    >>> found = likelihood(data.denoise, Cosine(), jnp.zeros((1, 1)))
+    >>> round(float(found.log_density[0]), 3)  # -log(2 pi)/2
+    -0.919
+    """
+    own = as_denoiser(denoiser)
+    check_rows(condition, x0.shape[0])
+    if probes and key is None:
+        raise UserError(f"a likelihood with {probes} probes needs a key to draw them.")
+    if not own.denoises:
+        raise UserError("a consistency function has no probability flow to tell a likelihood by.")
+    start, end = ends(schedule, least)
+    check_tells(own.prediction, end)
+    drawn = None
+    if probes:
+        keys = sample_keys(one_key(key), x0.shape[0])
+        drawn = draw_probes(keys, kind, probes, x0.shape[1:])
+    return log_density(own, x0, start, end, drawn, condition, integrator)
 
 
 def _trace(

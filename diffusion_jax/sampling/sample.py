@@ -1,14 +1,22 @@
 """Samples from a denoiser: the whole of the reverse process in one call."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import jax
-from jaxtyping import Array, Key
+from jaxtyping import Array, Float, Key
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
-from diffusion_jax.sampling.checks import check_parts, check_rows, check_run, check_start
+from diffusion_jax.sampling.checks import (
+    check_parts,
+    check_rows,
+    check_run,
+    check_shape,
+    check_start,
+    one_key,
+)
 from diffusion_jax.sampling.course import Course
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.guidance import Guidance
@@ -72,25 +80,56 @@ def sample(
     >>> round(float(x.mean()), 1), round(float(x.std()), 1)
     (1.0, 0.5)
     """
+    check_shape(shape)
     check_parts(solver, nodes)
-    _check_shape(shape)
-    keys = sample_keys(_one_key(key), shape[0])
-    check_rows(condition, shape[0])
-    own = as_denoiser(denoiser)
+    keys = sample_keys(one_key(key), shape[0])
+    if posterior is not None:
+        check_run(as_denoiser(denoiser), solver, nodes)
+        nodes, solver = posterior.grid(nodes), posterior.solver(solver)
+    start = prior(nodes, keys, shape[1:])
+    steer = Steering(guidance, null, guide, posterior, threshold)
+    return steered_from(denoiser, solver, nodes, start, keys, condition, steer, save)
+
+
+@dataclasses.dataclass(frozen=True)
+class Steering:
+    """What is put around a denoiser for one run; the arguments of `sample` under these names."""
+
+    guidance: Guidance | None = None
+    null: Any = None
+    guide: DenoiserLike | None = None
+    posterior: Posterior | None = None
+    threshold: Threshold | None = None
+
+
+def steered_from(
+    denoiser: DenoiserLike,
+    solver: Solver,
+    nodes: Nodes,
+    start: Float[Array, "batch ..."],
+    keys: Key[Array, "batch"],
+    condition: Any,
+    steering: Steering,
+    save: Callable[[Any], Any] | None = None,
+) -> Any:
+    """`sample` from a given start, with a key per sample; the posterior's grid and solver given.
+
+    Raises:
+        UserError: see `sample`.
+    """
+    check_parts(solver, nodes)
+    check_rows(condition, start.shape[0])
+    own, guide = as_denoiser(denoiser), steering.guide
     check_run(own, solver, nodes)
     if guide is not None:
         guide = as_denoiser(guide)
         check_start(nodes, solver, guide.prediction)
-    if posterior is not None:
-        nodes = posterior.grid(nodes)
-        solver = posterior.solver(solver)
-    start = prior(nodes, keys, shape[1:])
     run = Course(start, nodes)
-    steered = _guided(own, guidance, condition, null, run, guide)
-    if posterior is not None:
-        steered = posterior.denoiser(steered, run)
-    if threshold is not None:
-        steered = thresholded(steered, threshold)
+    steered = _guided(own, steering.guidance, condition, steering.null, run, guide)
+    if steering.posterior is not None:
+        steered = steering.posterior.denoiser(steered, run)
+    if steering.threshold is not None:
+        steered = thresholded(steered, steering.threshold)
     samples, saved = sample_from(steered, solver, nodes, start, keys, condition, save)
     return samples if save is None else (samples, saved)
 
@@ -116,24 +155,3 @@ def _guided(
             )
         check_rows(null, run.x.shape[0])
     return guidance(denoiser, null, run, guide)
-
-
-def _check_shape(shape: Any) -> None:
-    sizes = isinstance(shape, (tuple, list)) and all(isinstance(size, int) for size in shape)
-    if not sizes or len(shape) < 2 or min(shape) < 1:
-        raise UserError(
-            "shape must be that of all samples, the batch axis first, such as (16, 32, 32, 3), "
-            f"not {shape!r}."
-        )
-
-
-def _one_key(key: Any) -> Key[Array, ""]:
-    if not isinstance(key, jax.Array):
-        raise UserError(f"key must be a jax.random.key, not {key!r}.")
-    if not jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key):
-        if key.shape != (2,):
-            raise UserError(f"key must be one jax.random.key, not an array of shape {key.shape}.")
-        key = jax.random.wrap_key_data(key)
-    if key.shape != ():
-        raise UserError(f"key must be one jax.random.key, not {key.shape[0]} of them.")
-    return key

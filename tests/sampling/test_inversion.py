@@ -9,6 +9,7 @@ import pytest
 from jaxtyping import Array
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.process.denoiser import Denoiser
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.editing import edit, last_part
@@ -40,7 +41,7 @@ def nodes(steps: int, schedule: str = "cosine") -> Nodes:
 @jax.jit
 def there_and_back(data: Gaussian, solver: Solver, nodes: Nodes, x0: Array) -> tuple[Array, Array]:
     keys = sample_keys(jax.random.key(0), len(x0))
-    x, _ = invert(data.denoise, solver, nodes, x0)
+    x = invert(data.denoise, solver, nodes, x0)
     return x, sample_from(data.denoise, solver, nodes, x, keys)[0]
 
 
@@ -72,20 +73,24 @@ def test_a_grid_that_ends_on_noise_is_followed_from_there() -> None:
     data = Gaussian(jnp.zeros(2), jnp.ones(2))
     level = schedules.make("cosine").level(jnp.linspace(0.6, 0.3, 200))
     grid = Nodes(level.sigma, level, level)
-    x, _ = invert(data.denoise, solvers.make("dpmpp_2m"), grid, jnp.asarray(X0))
+    x = invert(data.denoise, solvers.make("dpmpp_2m"), grid, jnp.asarray(X0))
     np.testing.assert_allclose(x, X0, atol=1e-4)  # standard normal data stay what they are
 
 
 def test_solvers_that_draw_noise_have_no_inverse() -> None:
     with pytest.raises(UserError, match="draws noise"):
         invert(mixture().denoise, solvers.make("ancestral"), nodes(40), jnp.asarray(X0))
+    with pytest.raises(UserError, match="draws noise"):
+        invert(mixture().denoise, solvers.make("ddim(eta=1.0)"), nodes(40), jnp.asarray(X0))
+    to_data = Denoiser(lambda x, level, condition, end: 0 * x, denoises=False)
+    with pytest.raises(UserError, match="draws noise"):
+        invert(to_data, solvers.make("jump"), nodes(40), jnp.asarray(X0))
 
 
 @functools.partial(jax.jit, static_argnames="count")
 def edited(data: Gaussian, nodes: Nodes, x0: Array, count: int) -> Array:
-    keys = sample_keys(jax.random.key(3), count)
-    start = jnp.broadcast_to(x0, (count, *x0.shape))
-    return edit(data.denoise, solvers.make("dpmpp_2m"), nodes, start, keys)
+    pictures = jnp.broadcast_to(x0, (count, *x0.shape))
+    return edit(data.denoise, solvers.make("dpmpp_2m"), nodes, jax.random.key(3), pictures)
 
 
 @pytest.mark.parametrize("strength", [0.25, 0.5, 1.0])
@@ -105,19 +110,20 @@ def test_edits_of_a_picture_have_the_exact_marginal(strength: float) -> None:
 
 def test_edits_of_data_are_distributed_as_data() -> None:
     data, count = Gaussian(jnp.array([0.5]), jnp.array([0.7])), 20000
-    part = last_part(make(grids.make("karras"), schedules.make("edm"), 64), 0.4)
-    keys = sample_keys(jax.random.key(5), count)
-    found = edit(data.denoise, solvers.make("dpmpp_2m"), part, data.sample(keys[0], count), keys)
+    grid = make(grids.make("karras"), schedules.make("edm"), 64)
+    key, drawn = jax.random.split(jax.random.key(5))
+    x0 = data.sample(drawn, count)
+    found = edit(data.denoise, solvers.make("dpmpp_2m"), grid, key, x0, strength=0.4)
     assert float(found.mean()) == pytest.approx(0.5, abs=0.03)
     assert float(found.std()) == pytest.approx(0.7, rel=0.03)
 
 
 def test_sample_i_is_the_same_in_any_batch() -> None:
     part = last_part(make(grids.make("karras"), schedules.make("edm"), 16), 0.5)
-    x0, keys = jnp.asarray(X0), sample_keys(jax.random.key(1), 4)
+    x0, key = jnp.asarray(X0), jax.random.key(1)
     solver, denoise = solvers.make("ancestral"), mixture().denoise
-    whole = edit(denoise, solver, part, x0, keys)
-    np.testing.assert_allclose(edit(denoise, solver, part, x0[2:], keys[2:]), whole[2:], rtol=1e-9)
+    whole = edit(denoise, solver, part, key, x0)
+    np.testing.assert_allclose(edit(denoise, solver, part, key, x0[:2]), whole[:2], rtol=1e-9)
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.01, 1.5, float("nan")])

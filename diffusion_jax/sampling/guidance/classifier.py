@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from diffusion_jax.errors import UserError, is_finite
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
 from diffusion_jax.process.level import Level
 from diffusion_jax.struct import Scalar
@@ -47,6 +48,9 @@ def classifier_guided(denoise: DenoiserLike, gradient: Gradient, scale: Scalar =
         gradient: of the classifier's log-probability, see `gradient_of`.
         scale: how hard to steer; 0 is not at all.
 
+    Raises:
+        UserError: the scale is not finite.
+
     Source: Dhariwal & Nichol 2021, eq. 14 and algorithm 2.
 
     >>> level = Level(jnp.array(0.5), jnp.array(1.0))
@@ -55,6 +59,8 @@ def classifier_guided(denoise: DenoiserLike, gradient: Gradient, scale: Scalar =
     >>> float(guided(jnp.zeros((1, 1)), level, None)[0, 0])
     6.0
     """
+    if isinstance(scale, (int, float)) and not is_finite(scale):
+        raise UserError(f"the scale of a classifier's guidance must be finite, not {scale}.")
     inner = as_denoiser(denoise)
 
     def guided(x: Array, level: Level, condition: Any, end: Level | None) -> Array:
