@@ -9,11 +9,11 @@ from jaxtyping import Array, Bool, Float
 from diffusion_jax.errors import one_of
 from diffusion_jax.networks import checks
 from diffusion_jax.networks.attention import Attention, is_perturbed
+from diffusion_jax.networks.base import networks
 from diffusion_jax.networks.conditioners.base import Context
 from diffusion_jax.networks.embeddings import NoiseEmbedding, grid_features
 from diffusion_jax.networks.initializers import Dense
 from diffusion_jax.networks.patches import from_patches, to_patches
-from diffusion_jax.networks.registries import networks
 from diffusion_jax.networks.rematerialise import rematerialised
 
 Tokens = Float[Array, "batch tokens width"]

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.networks import checks
+from diffusion_jax.networks.base import networks
 from diffusion_jax.networks.conditioners.base import Context
 from diffusion_jax.networks.embeddings import NoiseEmbedding
 from diffusion_jax.networks.initializers import Dense
-from diffusion_jax.networks.registries import networks
 
 
 @networks.register("mlp")

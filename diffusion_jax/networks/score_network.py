@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from diffusion_jax.errors import UserError, one_of
+from diffusion_jax.networks.base import check_field, networks
 from diffusion_jax.networks.conditioners import Conditioner, conditioners
 from diffusion_jax.networks.conditioners.base import Condition
-from diffusion_jax.networks.registries import networks
 from diffusion_jax.networks.uncertainty import Uncertainty
 
 
@@ -144,6 +144,17 @@ def drop_condition(
     return jax.tree.map(drop, condition, null)
 
 
+def make_conditioner(spec: str, dtype: str = "float32", **context: Any) -> Conditioner:
+    """Makes a conditioner, which computes in a dtype.
+
+    Raises:
+        UserError: the spec is wrong, or the conditioner computes in one dtype alone.
+    """
+    if dtype != "float32":
+        check_field(conditioners, spec, "dtype", f"training.dtype={dtype!r}")
+    return conditioners.make(spec, dtype=dtype, **context)
+
+
 def build(
     network: str,
     conditioner: str | Conditioner = "none",
@@ -167,9 +178,14 @@ def build(
         noise_inputs: how many numbers c_noise is.
 
     Raises:
-        UserError: unknown member, setting or dtype, or a setting that cannot work.
+        UserError: unknown member, setting or dtype, a setting that cannot work, or a member
+            without a field that is asked for.
     """
     one_of(dtype, ("float32", "bfloat16"), "computation dtype")
+    if dtype != "float32":
+        check_field(networks, network, "dtype", f"training.dtype={dtype!r}")
+    if variance is not None:
+        check_field(networks, network, "outputs", "a loss that learns a variance")
     context: dict[str, Any] = {
         "vocabulary_size": vocabulary_size,
         "num_classes": num_classes,
@@ -178,6 +194,6 @@ def build(
     }
     encoder = conditioner if isinstance(conditioner, Conditioner) else None
     if isinstance(conditioner, str) and conditioner != "none":
-        encoder = conditioners.make(conditioner, **context)
+        encoder = make_conditioner(conditioner, **context)
     head = Uncertainty() if uncertain else None
     return ScoreNetwork(networks.make(network, **context), encoder, variance, head, noise_inputs)

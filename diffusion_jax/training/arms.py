@@ -14,8 +14,7 @@ from ml_collections import ConfigDict
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.fewstep import FewStep, fewstep
 from diffusion_jax.fewstep.denoiser import FewStepPrediction
-from diffusion_jax.networks.conditioners import conditioners
-from diffusion_jax.networks.score_network import ScoreNetwork, build
+from diffusion_jax.networks.score_network import ScoreNetwork, build, make_conditioner
 from diffusion_jax.process.objective import Objective, check_spread
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.process.time_samplers import LossAware
@@ -209,7 +208,9 @@ def _arm(
     conditioner = settings["conditioner"]
     network = build(
         settings["network"],
-        "none" if conditioner == "none" else conditioners.make(conditioner).restored(facts.states),
+        "none"
+        if conditioner == "none"
+        else make_conditioner(conditioner, config.training.dtype).restored(facts.states),
         dtype=config.training.dtype,
         variance=aim.loss_function.variance,
         uncertain=aim.loss_function.uncertain,

@@ -1,11 +1,13 @@
 """Settings and pictures that cannot work are refused in one clear line."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import pytest
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.networks import checks
+from diffusion_jax.networks import checks, networks
+from diffusion_jax.networks.conditioners import ClassLabel, conditioners
 from diffusion_jax.networks.score_network import build
 
 
@@ -89,3 +91,30 @@ def test_values_of_another_type(refuse, part):
     with pytest.raises(UserError) as refusal:
         refuse()
     assert part in str(refusal.value)
+
+
+def test_members_without_a_field_that_is_asked_for_are_refused():
+    """They would else be made without it: a network in float32 where bfloat16 was asked for."""
+
+    class Plain(nn.Module):
+        width: int = 4
+
+    class Silent(ClassLabel):
+        pass
+
+    known = dict(networks._members), dict(conditioners._members)
+    try:
+        networks.register("plain")(Plain)
+        conditioners.register("silent")(lambda width=4: Silent(width=width))
+        for settings, field in (({"dtype": "bfloat16"}, "dtype"), ({"variance": "log"}, "outputs")):
+            with pytest.raises(UserError, match=f"network 'plain' has no field '{field}'"):
+                build("plain(width=8)", **settings)
+        with pytest.raises(UserError, match="conditioner 'silent' has no field 'dtype'"):
+            build("mlp", "silent", dtype="bfloat16")
+    finally:
+        networks._members, conditioners._members = known
+
+
+def test_a_conditioner_computes_in_the_dtype_of_the_network():
+    network = build("mlp", "several(parts=(label,transformer))", 5, num_classes=3, dtype="bfloat16")
+    assert {part.dtype for part in (network.encoder, *network.encoder.parts)} == {"bfloat16"}
