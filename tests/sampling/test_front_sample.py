@@ -14,7 +14,7 @@ from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.predictions import Epsilon, V
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.checks import check_parts
-from diffusion_jax.sampling.grids import Karras, Uniform
+from diffusion_jax.sampling.grids import Karras, UniformGrid
 from diffusion_jax.sampling.guidance import ClassifierFree, guidance
 from diffusion_jax.sampling.inverse import Mask, posteriors
 from diffusion_jax.sampling.loop import prior, sample_from, sample_keys
@@ -97,7 +97,7 @@ def test_parts_that_do_not_go_together_are_refused() -> None:
     told = Denoiser.with_variance("learned_range", lambda x, level, condition: (x, 0 * x))
     sample(told, solvers.make("ancestral(variance=learned)"), NODES, KEY, (2, 2))
     flow = Objective(FLOW, Epsilon()).denoiser(nothing)
-    from_noise = Uniform()(FLOW, 4)
+    from_noise = UniformGrid()(FLOW, 4)
     sample(Objective(FLOW, V()).denoiser(nothing), DDIM, from_noise, KEY, (2, 2))
     consistent = Denoiser(lambda x, level, condition, end: 0 * x, denoises=False)
     for parts, why in (
