@@ -105,8 +105,8 @@ def explain(config: ConfigDict) -> Any:
     keys = sample_keys(jax.random.key(config.seed), PICTURES)
     eps = jax.random.normal(jax.random.fold_in(jax.random.key(config.seed), 1), picture.shape)
 
-    def steer(denoise: Any, course: Any) -> Any:
-        guided = teller.steer(denoise, course) if teller.steer else denoise
+    def steer(denoise: Any, run: Any) -> Any:
+        guided = teller.steer(denoise, run) if teller.steer else denoise
         return thresholded(guided, plan.threshold)
 
     time = jnp.linspace(schedule.t_min, schedule.t_max, 257)
@@ -167,7 +167,7 @@ def _network(config: ConfigDict) -> Teller:
         f"The denoiser is the network of the arm {name} in {run.folder}, "
         f"after {trained.step:,} training steps.",
         trained.objective.prediction,
-        lambda denoise, course: guide(denoise, null(condition), course, weaker),
+        lambda denoise, run: guide(denoise, null(condition), run, weaker),
         spec,
     )
 

@@ -8,7 +8,7 @@ from diffusion_jax.fewstep.base import Network
 from diffusion_jax.process.per_sample import wide
 from diffusion_jax.process.preconditioning import c_noise, input_scale
 from diffusion_jax.process.schedules.exploding import EDM
-from diffusion_jax.sampling.boundary import consistency_scalings
+from diffusion_jax.sampling.consistency_function import consistency_scalings
 from diffusion_jax.struct import Scalar
 
 

@@ -12,7 +12,7 @@ from diffusion_jax.sampling.grids import Grid, Karras
 from diffusion_jax.sampling.loop import sample_from
 from diffusion_jax.sampling.solvers import Solver
 from diffusion_jax.sampling.solvers.base import Denoise
-from diffusion_jax.sampling.solvers.dpm_multistep import DPMpp2M
+from diffusion_jax.sampling.solvers.dpm.multistep import DPMpp2M
 from diffusion_jax.struct import pytree, static
 
 

@@ -16,7 +16,7 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import Prediction
 from diffusion_jax.sampling.checks import check_start, check_variance
 from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.sampling.guidance import Course, Guidance
+from diffusion_jax.sampling.guidance import Guidance, SamplingRun
 from diffusion_jax.sampling.inverse import Posterior
 from diffusion_jax.sampling.loop import prior, sample_from, sample_keys
 from diffusion_jax.sampling.solvers import Solver, State
@@ -68,7 +68,7 @@ class Sampler:
     posterior: Posterior | None = None
 
     def denoiser(
-        self, params: PyTree, prediction: Prediction, condition: Condition, course: Course
+        self, params: PyTree, prediction: Prediction, condition: Condition, run: SamplingRun
     ) -> Denoiser:
         """The guided denoiser that parameters trained with `prediction` are, for one run."""
         network = NetworkDenoiser(self.network, params, prediction, self.sigma_data)
@@ -78,9 +78,9 @@ class Sampler:
         if without is not None:
             guide = dataclasses.replace(network, without=without).denoiser()
         if condition or guide:  # without a condition only another network can guide
-            denoise = self.guidance(denoise, self.network.null(condition), course, guide)
+            denoise = self.guidance(denoise, self.network.null(condition), run, guide)
         if self.posterior:
-            denoise = self.posterior.denoiser(denoise, course)
+            denoise = self.posterior.denoiser(denoise, run)
         return thresholded(denoise, self.threshold)
 
     def of(self, rows: Int[np.ndarray, "rows"]) -> "Sampler":
@@ -125,7 +125,7 @@ def _run(
         return state.x[:traced], state.denoised[:traced], counted
 
     start = prior(nodes, keys, sampler.shape)
-    denoise = sampler.denoiser(params, prediction, condition, Course(start, nodes))
+    denoise = sampler.denoiser(params, prediction, condition, SamplingRun(start, nodes))
     solver = sampler.solver
     solver = sampler.posterior.solver(solver) if sampler.posterior else solver
     end, (x, denoised, counted) = sample_from(

@@ -3,7 +3,7 @@
 Arms are trained at their own levels, to their own targets, with their own weights, so that their
 training losses cannot be compared. Here all are asked the same: picture, noise and log-SNR are
 those of every arm, and the answer is the error in the noise. Its integral is a bound on the bits
-that the pictures cost (`sampling.continuous_bound`).
+that the pictures cost (`sampling.continuous_time_bound`).
 
 Source: Kingma & Gao 2023 (understanding diffusion objectives), eq. 6: all losses are weighted
 integrals of this error; Kingma et al. 2021 (VDM) for the bound.
@@ -25,14 +25,14 @@ from diffusion_jax.data.indexed_random import uniforms
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.denoiser import NetworkDenoiser
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork
-from diffusion_jax.process.bound import BITS
+from diffusion_jax.process.bound_terms import BITS
 from diffusion_jax.process.denoiser import OwnDenoiser, from_network
 from diffusion_jax.process.denoiser import denoises as prediction_denoises
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.predictions import Coefficients
 from diffusion_jax.process.schedules import log_snr_range
-from diffusion_jax.sampling.continuous_bound import draw_noise, end_terms, noise_error
+from diffusion_jax.sampling.continuous_time_bound import draw_noise, end_terms, noise_error
 from diffusion_jax.sampling.loop import sample_keys
 from diffusion_jax.struct import Scalar, pytree
 from diffusion_jax.training.trained import TrainedArm

@@ -14,7 +14,7 @@ from diffusion_jax.reports import pictures
 from diffusion_jax.reports.content import Forward, Trajectory
 from diffusion_jax.sampling.checks import check_start
 from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.sampling.guidance import Course
+from diffusion_jax.sampling.guidance import SamplingRun
 from diffusion_jax.sampling.loop import prior, sample_from
 from diffusion_jax.sampling.solvers import Solver
 
@@ -58,7 +58,7 @@ def reverse(
     keys: Key[Array, "count"],
     shape: tuple[int, ...],
     condition: Any = None,
-    steer: Callable[[DenoiserLike, Course], DenoiserLike] = lambda denoise, course: denoise,
+    steer: Callable[[DenoiserLike, SamplingRun], DenoiserLike] = lambda denoise, run: denoise,
 ) -> Trajectory:
     """Static becoming pictures, with the estimate of the clean picture at each step.
 
@@ -82,7 +82,7 @@ def reverse(
     check_start(nodes, solver)
     start = prior(nodes, keys, shape)
     end, (x, denoised) = sample_from(
-        steer(denoise, Course(start, nodes)),
+        steer(denoise, SamplingRun(start, nodes)),
         solver,
         nodes,
         start,

@@ -17,11 +17,11 @@ from diffusion_jax.sampling.checks import (
     check_start,
     one_key,
 )
-from diffusion_jax.sampling.course import Course
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.guidance import Guidance
 from diffusion_jax.sampling.inverse import Posterior
 from diffusion_jax.sampling.loop import prior, sample_from, sample_keys
+from diffusion_jax.sampling.sampling_run import SamplingRun
 from diffusion_jax.sampling.solvers import Solver
 from diffusion_jax.sampling.thresholds import Threshold, thresholded
 
@@ -124,7 +124,7 @@ def steered_from(
     if guide is not None:
         guide = as_denoiser(guide)
         check_start(nodes, solver, guide.prediction)
-    run = Course(start, nodes)
+    run = SamplingRun(start, nodes)
     steered = _guided(own, steering.guidance, condition, steering.null, run, guide)
     if steering.posterior is not None:
         steered = steering.posterior.denoiser(steered, run)
@@ -139,7 +139,7 @@ def _guided(
     guidance: Guidance | None,
     condition: Any,
     null: Any,
-    run: Course,
+    run: SamplingRun,
     guide: Denoiser | None,
 ) -> Denoiser:
     if guidance is None:

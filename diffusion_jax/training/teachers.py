@@ -71,7 +71,7 @@ def _guidance(spec: str, where: str) -> Guidance:
     """Guidance that acts on every evaluation by itself.
 
     Raises:
-        UserError: it needs to know a sampler's course, or another network.
+        UserError: it needs to know a sampler's run, or another network.
     """
     made = guidance.make(spec)
     try:

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.process.bound import prior_term
+from diffusion_jax.process.bound_terms import prior_term
 from diffusion_jax.process.gaussians import normal_kl, pixel_log_likelihood, tanh_cdf
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.losses import losses
@@ -15,7 +15,7 @@ from diffusion_jax.process.objective import Objective, denoising_loss
 from diffusion_jax.process.pixels import decode, encode, reconstruction
 from diffusion_jax.process.posterior import chain_step, posterior
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.sampling.bound import variational_bound
+from diffusion_jax.sampling.chain_bound import variational_bound
 
 PIXELS = 2 * np.arange(256) / 255 - 1
 

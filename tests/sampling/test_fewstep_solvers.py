@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.sampling.boundary import (
+from diffusion_jax.sampling.consistency_function import (
     consistency_scalings,
     latent_consistency_scalings,
     with_boundary,

@@ -13,7 +13,7 @@ from diffusion_jax.process.denoiser import DenoiserLike
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import Nodes, grids
-from diffusion_jax.sampling.guidance import Course, Guidance, guidance
+from diffusion_jax.sampling.guidance import Guidance, SamplingRun, guidance
 from diffusion_jax.sampling.loop import prior, sample_from, sample_keys
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.verification.oracles import GaussianMixture
@@ -37,7 +37,7 @@ def program(
 ) -> Array:
     start = prior(nodes, keys, (2,))
     null = jnp.full_like(condition, WHOLE)
-    denoise = guide(data.denoise, null, Course(start, nodes), blurred(data))
+    denoise = guide(data.denoise, null, SamplingRun(start, nodes), blurred(data))
     return sample_from(denoise, solver, nodes, start, keys, condition)[0]
 
 
@@ -97,7 +97,7 @@ def test_it_makes_as_many_passes_as_it_says(spec: str) -> None:
     guide, nodes = guidance.make(spec), nodes_of("karras", 4)
     x = jnp.ones((6, 2))
     null = jnp.full(6, WHOLE)
-    guided = guide(counted(data().denoise), null, Course(x, nodes), counted(blurred(data())))
+    guided = guide(counted(data().denoise), null, SamplingRun(x, nodes), counted(blurred(data())))
     level = Level(jnp.asarray(0.6), jnp.asarray(0.8))  # within every interval
     jax.jit(guided)(x, level, COMPONENT).block_until_ready()
     jax.effects_barrier()

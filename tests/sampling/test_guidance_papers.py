@@ -11,7 +11,7 @@ from jaxtyping import Array
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import Nodes, grids
-from diffusion_jax.sampling.guidance import Course, guidance
+from diffusion_jax.sampling.guidance import SamplingRun, guidance
 from diffusion_jax.sampling.loop import sample_from, sample_keys
 from diffusion_jax.sampling.solvers import solvers
 from diffusion_jax.verification.oracles import Gaussian
@@ -41,7 +41,7 @@ def estimates(x: np.ndarray, alpha: float, sigma: float) -> tuple[np.ndarray, np
 
 def run(spec: str, solver: str, nodes: Nodes) -> Array:
     x = nodes.level.sigma[0] * start()
-    denoise = guidance.make(spec)(mixture().denoise, NULL, Course(x, nodes))
+    denoise = guidance.make(spec)(mixture().denoise, NULL, SamplingRun(x, nodes))
     keys = sample_keys(jax.random.key(0), 6)
     return sample_from(denoise, solvers.make(solver), nodes, x, keys, CONDITION)[0]
 

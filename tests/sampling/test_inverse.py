@@ -7,11 +7,11 @@ import pytest
 from jaxtyping import Array
 
 from diffusion_jax.process.level import Level
-from diffusion_jax.sampling.course import Course
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.inverse import Mask, Matrix, Operator, posteriors
 from diffusion_jax.sampling.inverse.solve import conjugate_gradient
 from diffusion_jax.sampling.loop import prior, sample_keys
+from diffusion_jax.sampling.sampling_run import SamplingRun
 from diffusion_jax.sampling.solvers import solvers
 from tests.sampling.inverse import (
     Correlated,
@@ -63,9 +63,9 @@ def test_the_denoiser_is_exact(spec, operator, data, alpha, sigma) -> None:  # t
     x = jnp.asarray(np.random.default_rng(2).normal(size=(5, DIM)) * np.hypot(alpha, sigma))
     given = seen(operator, data, 5)
     posterior = posteriors.make(spec, **given)
-    course = Course(x, nodes_of("edm", 2))
+    run = SamplingRun(x, nodes_of("edm", 2))
     level = Level(jnp.asarray(alpha), jnp.asarray(sigma))
-    found = jax.jit(posterior.denoiser(data.denoise, course))(x, level, None)
+    found = jax.jit(posterior.denoiser(data.denoise, run))(x, level, None)
     # x = alpha x_0 + sigma eps and y = A x_0 + s eps are one observation of x_0.
     both = np.concatenate([alpha / sigma * np.eye(DIM), matrix_of(operator, DIM) / STD])
     whitened = np.concatenate([x / sigma, given["observation"][:, : both.shape[0] - DIM] / STD], 1)

@@ -8,7 +8,6 @@ from jaxtyping import Array
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.level import Level
-from diffusion_jax.sampling.course import Course
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.guidance import guidance
 from diffusion_jax.sampling.inverse import (
@@ -22,6 +21,7 @@ from diffusion_jax.sampling.inverse import (
 )
 from diffusion_jax.sampling.inverse.repaint import jumps
 from diffusion_jax.sampling.loop import sample_keys
+from diffusion_jax.sampling.sampling_run import SamplingRun
 from diffusion_jax.sampling.solvers import Solver, solvers
 from tests.golden.problems import mixture
 from tests.members import POSTERIORS
@@ -164,12 +164,12 @@ def test_samples_are_near_what_was_seen(spec: str) -> None:
 def test_it_goes_with_guidance_and_with_a_condition(spec: str) -> None:
     data = jax.tree.map(lambda values: jnp.asarray(values, jnp.float32), mixture())
     x, y = jnp.ones((3, 2)), jnp.tile(jnp.array([0.5, 0.0]), (3, 1))
-    course = Course(x, nodes_of("cosine", 4))
+    run = SamplingRun(x, nodes_of("cosine", 4))
     level = Level(jnp.asarray(0.6), jnp.asarray(0.8))
 
     def found(spec_of_guidance: str) -> Array:
-        guided = guidance.make(spec_of_guidance)(data.denoise, jnp.full(3, -1), course)
-        steered = made(spec, y).denoiser(guided, course)
+        guided = guidance.make(spec_of_guidance)(data.denoise, jnp.full(3, -1), run)
+        steered = made(spec, y).denoiser(guided, run)
         return jax.jit(steered)(x, level, jnp.arange(3))
 
     np.testing.assert_array_equal(found("none"), found("classifier_free(scale=1.0)"))

@@ -14,7 +14,7 @@ from diffusion_jax.process.denoiser import Denoiser, DenoiserLike
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import Nodes, UniformGrid
-from diffusion_jax.sampling.guidance import Course, guidance
+from diffusion_jax.sampling.guidance import SamplingRun, guidance
 from diffusion_jax.sampling.loop import prior, sample_from, sample_keys
 from diffusion_jax.sampling.solvers import solvers
 from diffusion_jax.verification.oracles import Gaussian
@@ -102,8 +102,8 @@ def test_guidance_acts_on_whole_jumps(spec: str) -> None:
     guide, condition = guidance.make(spec), jnp.ones(COUNT)
     for steps in (1, 3):
         grid = nodes(steps)
-        course = Course(jnp.zeros((COUNT, 3)), grid)
-        guided = guide(exact(), jnp.zeros(COUNT), course)
+        of_run = SamplingRun(jnp.zeros((COUNT, 3)), grid)
+        guided = guide(exact(), jnp.zeros(COUNT), of_run)
         start, found = run("jump", guided, grid, condition)
         scale = 1.0 if spec == "none" else 2.0
         wanted = data(scale).flow(start, grid[0].level, clean())
@@ -114,7 +114,7 @@ def test_what_guidance_remembers_is_of_one_run() -> None:
     """APG's momentum is the same over jumps of no length, and over those of a plain denoiser."""
     guide, condition = guidance.make("apg(scale=3.0)"), jnp.ones(COUNT)
     grid = nodes(4)
-    course = Course(jnp.zeros((COUNT, 3)), grid)
+    of_run = SamplingRun(jnp.zeros((COUNT, 3)), grid)
 
     def plain(x: Array, level: Level, condition: Array) -> Array:
         shift = SHIFT * condition[:, None]
@@ -123,7 +123,7 @@ def test_what_guidance_remembers_is_of_one_run() -> None:
     ends = Denoiser(lambda x, here, condition, end: plain(x, here, condition), knows_end=True)
 
     def drawn(denoise: DenoiserLike) -> Array:
-        return run("jump", guide(denoise, jnp.zeros(COUNT), course), grid, condition)[1]
+        return run("jump", guide(denoise, jnp.zeros(COUNT), of_run), grid, condition)[1]
 
     found = [jax.jit(lambda denoise=denoise: drawn(denoise))() for denoise in (ends, plain)]
     np.testing.assert_allclose(found[0], found[1], rtol=1e-10)

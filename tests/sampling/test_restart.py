@@ -14,10 +14,10 @@ from diffusion_jax.inference.measure import Plan, Way
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.checks import check_start
-from diffusion_jax.sampling.course import next_level
 from diffusion_jax.sampling.grids import Nodes, grids, make, rises
 from diffusion_jax.sampling.guidance import guidance
 from diffusion_jax.sampling.loop import prior, sample_from, sample_keys
+from diffusion_jax.sampling.sampling_run import next_level
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.thresholds import NoThreshold
 from diffusion_jax.verification.exact_levels import stack

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import one_of, positive, within
-from diffusion_jax.process.bound import BITS, step_term
+from diffusion_jax.process.bound_terms import BITS, step_term
 from diffusion_jax.process.losses.base import Loss, losses
 from diffusion_jax.process.per_sample import mean_square
 from diffusion_jax.process.posterior import FIXED, LEARNED

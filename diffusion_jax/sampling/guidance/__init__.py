@@ -8,18 +8,18 @@ alone has a scale of another kind.
 from typing import TYPE_CHECKING, Any
 
 from diffusion_jax.registry import import_members
-from diffusion_jax.sampling.course import Course
 from diffusion_jax.sampling.guidance.base import Contrast, Guidance, guidance
 from diffusion_jax.sampling.guidance.classifier import classifier_guided, gradient_of
 from diffusion_jax.sampling.guidance.classifier_free import ClassifierFree
 from diffusion_jax.sampling.guidance.none import NoGuidance
+from diffusion_jax.sampling.sampling_run import SamplingRun
 
 __all__ = [
     "ClassifierFree",
     "Contrast",
-    "Course",
     "Guidance",
     "NoGuidance",
+    "SamplingRun",
     "classifier_guided",
     "gradient_of",
     "guidance",

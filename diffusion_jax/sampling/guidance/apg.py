@@ -9,8 +9,8 @@ from jaxtyping import Array, Float
 from diffusion_jax.errors import positive, within
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.per_sample import inner
-from diffusion_jax.sampling.course import Course
 from diffusion_jax.sampling.guidance.base import Combine, Contrast, guidance, needed
+from diffusion_jax.sampling.sampling_run import SamplingRun
 from diffusion_jax.struct import Scalar, pytree, static
 
 
@@ -63,12 +63,12 @@ class AdaptiveProjected(Contrast):
         parallel = inner(short, stronger) / jnp.where(size > 0, size, 1) * stronger
         return stronger + (self.scale - 1) * (short - parallel + self.eta * parallel)
 
-    def begin(self, course: Course | None) -> Combine:
+    def begin(self, run: SamplingRun | None) -> Combine:
         """`combine` for one run of a sampler, on which it remembers the last difference."""
         if not self.remembers:
             return lambda x, level, stronger, weaker: self.update(stronger, stronger - weaker)
         # What one evaluation leaves for the next, whatever a solver does between them.
-        start: Course = needed(self, course, "to know where the sampler starts")
+        start: SamplingRun = needed(self, run, "to know where the sampler starts")
         last = jax.new_ref(jnp.zeros_like(start.x))
 
         def combine(x: Array, level: Level, stronger: Array, weaker: Array) -> Array:

@@ -12,7 +12,7 @@ from diffusion_jax.errors import UserError, finite, ordered, within
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
 from diffusion_jax.process.level import Level
 from diffusion_jax.registry import Registry
-from diffusion_jax.sampling.course import Course
+from diffusion_jax.sampling.sampling_run import SamplingRun
 from diffusion_jax.struct import Scalar, pytree, static
 
 # (x, level, stronger estimate, weaker estimate) → the guided estimate of x_0.
@@ -50,7 +50,7 @@ class Guidance(Protocol):
         self,
         denoise: DenoiserLike,
         null: Any,
-        course: Course | None = None,
+        run: SamplingRun | None = None,
         guide: DenoiserLike | None = None,
     ) -> Denoiser:
         """The steered denoiser, for one run of a sampler.
@@ -58,7 +58,7 @@ class Guidance(Protocol):
         Args:
             denoise: the denoiser, which takes a condition.
             null: the condition that says nothing, a pytree like those that `denoise` is given.
-            course: of the sampler, for members that act by step rather than by level, or remember
+            run: of the sampler, for members that act by step rather than by level, or remember
                 earlier evaluations; these steer one run, and are called anew for the next.
             guide: a second, weaker denoiser, for members that have one.
         """
@@ -134,7 +134,7 @@ class Contrast:
         # From the stronger estimate, so that scale = 1 leaves it as it is to the last bit.
         return stronger + (self.scale - 1) * (stronger - weaker)
 
-    def begin(self, course: Course | None) -> Combine:
+    def begin(self, run: SamplingRun | None) -> Combine:
         """`combine` for one run of a sampler."""
         return self.combine
 
@@ -156,12 +156,12 @@ class Contrast:
         self,
         denoise: DenoiserLike,
         null: Any,
-        course: Course | None = None,
+        run: SamplingRun | None = None,
         guide: DenoiserLike | None = None,
     ) -> Denoiser:
         inner = as_denoiser(denoise)
         pair = self.pair(inner, null, None if guide is None else as_denoiser(guide))
-        combine = self.begin(course)
+        combine = self.begin(run)
 
         def steered(x: Array, level: Level, condition: Any, end: Level | None) -> Array:
             stronger, weaker = pair(x, level, condition, end)

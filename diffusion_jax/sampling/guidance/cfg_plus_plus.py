@@ -4,8 +4,8 @@ from jaxtyping import Array
 
 from diffusion_jax.errors import within
 from diffusion_jax.process.level import Level
-from diffusion_jax.sampling.course import Course, next_level
 from diffusion_jax.sampling.guidance.base import Combine, Contrast, guidance, needed
+from diffusion_jax.sampling.sampling_run import SamplingRun, next_level
 from diffusion_jax.struct import pytree
 
 
@@ -35,12 +35,12 @@ class CFGPlusPlus(Contrast):
         super().__post_init__()
         within(self, 0, 1, "scale")
 
-    def begin(self, course: Course | None) -> Combine:
+    def begin(self, run: SamplingRun | None) -> Combine:
         """`combine` for one run of a sampler, whose next node it has to know."""
-        run: Course = needed(self, course, "to know the sampler's grid")
+        nodes = needed(self, run, "to know the sampler's grid").nodes
 
         def combine(x: Array, level: Level, stronger: Array, weaker: Array) -> Array:
-            here, there = level.like(x), next_level(level, run.nodes).like(x)
+            here, there = level.like(x), next_level(level, nodes).like(x)
             r = there.noise_to_signal / here.noise_to_signal
             return weaker + self.scale / (1 - r) * (stronger - weaker)
 

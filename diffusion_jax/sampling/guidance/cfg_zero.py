@@ -6,8 +6,8 @@ from jaxtyping import Array, Float
 from diffusion_jax.errors import within
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.per_sample import inner
-from diffusion_jax.sampling.course import Course
 from diffusion_jax.sampling.guidance.base import Combine, Contrast, guidance, needed
+from diffusion_jax.sampling.sampling_run import SamplingRun
 from diffusion_jax.struct import pytree, static
 
 
@@ -54,11 +54,11 @@ class CFGZero(Contrast):
         beyond = (self.scale - 1) * (with_condition - best * without)
         return stronger - level.sigma / (level.alpha + level.sigma) * beyond
 
-    def begin(self, course: Course | None) -> Combine:
+    def begin(self, run: SamplingRun | None) -> Combine:
         """`combine` for one run of a sampler, whose first steps it has to know."""
         if self.zero_steps == 0:
             return self.combine
-        nodes = needed(self, course, "to know the sampler's grid").nodes
+        nodes = needed(self, run, "to know the sampler's grid").nodes
         moving = nodes.level.noise_to_signal[min(self.zero_steps, nodes.time.shape[0] - 1)]
 
         def combine(x: Array, level: Level, stronger: Array, weaker: Array) -> Array:

@@ -3,8 +3,8 @@
 from typing import Any, ClassVar
 
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
-from diffusion_jax.sampling.course import Course
 from diffusion_jax.sampling.guidance.base import guidance
+from diffusion_jax.sampling.sampling_run import SamplingRun
 from diffusion_jax.struct import pytree
 
 
@@ -22,7 +22,7 @@ class NoGuidance:
         self,
         denoise: DenoiserLike,
         null: Any,
-        course: Course | None = None,
+        run: SamplingRun | None = None,
         guide: DenoiserLike | None = None,
     ) -> Denoiser:
         return as_denoiser(denoise)

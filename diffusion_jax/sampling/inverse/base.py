@@ -20,10 +20,10 @@ from diffusion_jax.errors import within
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
 from diffusion_jax.process.level import Level
 from diffusion_jax.registry import Registry
-from diffusion_jax.sampling.course import Course
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.inverse.operators import Operator
 from diffusion_jax.sampling.loop import sample_from
+from diffusion_jax.sampling.sampling_run import SamplingRun
 from diffusion_jax.sampling.solvers import Solver
 from diffusion_jax.struct import Scalar, pytree
 
@@ -40,7 +40,7 @@ class Posterior(Protocol):
         """y, a row per sample."""
         ...
 
-    def denoiser(self, denoise: DenoiserLike, course: Course) -> Denoiser:
+    def denoiser(self, denoise: DenoiserLike, run: SamplingRun) -> Denoiser:
         """The denoiser, given the observation, for one run of a sampler."""
         ...
 
@@ -72,7 +72,7 @@ class Observed:
     operator: Operator
     observation: Float[Array, "batch ..."]
 
-    def denoiser(self, denoise: DenoiserLike, course: Course) -> Denoiser:
+    def denoiser(self, denoise: DenoiserLike, run: SamplingRun) -> Denoiser:
         return as_denoiser(denoise)
 
     def solver(self, solver: Solver) -> Solver:
@@ -146,5 +146,5 @@ def sample_posterior(
     True
     """
     nodes = posterior.grid(nodes)
-    steered = posterior.denoiser(denoise, Course(x, nodes))
+    steered = posterior.denoiser(denoise, SamplingRun(x, nodes))
     return sample_from(steered, posterior.solver(solver), nodes, x, keys, condition, save)

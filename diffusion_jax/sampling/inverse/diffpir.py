@@ -8,10 +8,10 @@ from jaxtyping import Array
 from diffusion_jax.errors import positive, within
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
 from diffusion_jax.process.level import Level
-from diffusion_jax.sampling.course import Course
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.inverse.base import NoisilyObserved, posteriors
 from diffusion_jax.sampling.inverse.solve import conjugate_gradient
+from diffusion_jax.sampling.sampling_run import SamplingRun
 from diffusion_jax.sampling.solvers import Denoise, Noise, Solver, State
 from diffusion_jax.sampling.solvers.base import OneStep, predicted_noise
 from diffusion_jax.struct import Scalar, pytree, static
@@ -73,7 +73,7 @@ class DiffPIR(NoisilyObserved):
         within(self, 0, 1, "zeta")
         within(self, 1, float("inf"), "iterations")
 
-    def denoiser(self, denoise: DenoiserLike, course: Course) -> Denoiser:
+    def denoiser(self, denoise: DenoiserLike, run: SamplingRun) -> Denoiser:
         inner = as_denoiser(denoise)
 
         def steered(x: Array, level: Level, condition: Any, end: Level | None) -> Array:

@@ -9,8 +9,8 @@ from diffusion_jax.errors import within
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.per_sample import inner as product
-from diffusion_jax.sampling.course import Course, next_level
 from diffusion_jax.sampling.inverse.base import Observed, posteriors, tweedie
+from diffusion_jax.sampling.sampling_run import SamplingRun, next_level
 from diffusion_jax.struct import Scalar, pytree
 
 
@@ -37,11 +37,11 @@ class DPS(Observed):
     def __post_init__(self) -> None:
         within(self, 0, float("inf"), "step")
 
-    def denoiser(self, denoise: DenoiserLike, course: Course) -> Denoiser:
+    def denoiser(self, denoise: DenoiserLike, run: SamplingRun) -> Denoiser:
         inner = as_denoiser(denoise)
 
         def steered(x: Array, level: Level, condition: Any, end: Level | None) -> Array:
-            here, there = level.like(x), next_level(level, course.nodes).like(x)
+            here, there = level.like(x), next_level(level, run.nodes).like(x)
             x0, covariance = tweedie(inner, x, level, condition, end)
             rest = self.observation - self.operator(x0)
             distance = jnp.sqrt(product(rest, rest))

@@ -7,9 +7,9 @@ from jaxtyping import Array
 from diffusion_jax.errors import within
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
 from diffusion_jax.process.level import Level
-from diffusion_jax.sampling.course import Course
 from diffusion_jax.sampling.inverse.base import NoisilyObserved, posteriors, tweedie
 from diffusion_jax.sampling.inverse.solve import conjugate_gradient
+from diffusion_jax.sampling.sampling_run import SamplingRun
 from diffusion_jax.struct import pytree, static
 
 
@@ -35,7 +35,7 @@ class MMPS(NoisilyObserved):
         super().__post_init__()
         within(self, 1, float("inf"), "iterations")
 
-    def denoiser(self, denoise: DenoiserLike, course: Course) -> Denoiser:
+    def denoiser(self, denoise: DenoiserLike, run: SamplingRun) -> Denoiser:
         inner = as_denoiser(denoise)
 
         def steered(x: Array, level: Level, condition: Any, end: Level | None) -> Array:

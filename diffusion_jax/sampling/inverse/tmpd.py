@@ -7,8 +7,8 @@ from jaxtyping import Array
 
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
 from diffusion_jax.process.level import Level
-from diffusion_jax.sampling.course import Course
 from diffusion_jax.sampling.inverse.base import NoisilyObserved, posteriors, tweedie
+from diffusion_jax.sampling.sampling_run import SamplingRun
 from diffusion_jax.struct import pytree
 
 
@@ -28,7 +28,7 @@ class TMPD(NoisilyObserved):
     Source: Boys et al. 2023 (TMPD), eq. 9-10 and section 3.2.
     """
 
-    def denoiser(self, denoise: DenoiserLike, course: Course) -> Denoiser:
+    def denoiser(self, denoise: DenoiserLike, run: SamplingRun) -> Denoiser:
         inner = as_denoiser(denoise)
 
         def steered(x: Array, level: Level, condition: Any, end: Level | None) -> Array:

@@ -10,7 +10,7 @@ from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import Nodes, grids
 from diffusion_jax.sampling.solvers import Solver, solvers
-from diffusion_jax.sampling.solvers.dpm_sde import DPMpp3MSDE
+from diffusion_jax.sampling.solvers.dpm.multistep_sde import DPMpp3MSDE
 from diffusion_jax.sampling.solvers.exponential import between, derivatives, psi
 from tests.golden.check import (
     Comparisons,

@@ -12,7 +12,7 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.process.preconditioning import input_scale
 from diffusion_jax.process.predictions import X0, predictions
 from diffusion_jax.process.schedules import Schedule, schedules
-from diffusion_jax.sampling.boundary import (
+from diffusion_jax.sampling.consistency_function import (
     consistency_scalings,
     latent_consistency_scalings,
     with_boundary,

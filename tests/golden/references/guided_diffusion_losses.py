@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from diffusion_jax.process.bound import BITS
+from diffusion_jax.process.bound_terms import BITS
 from diffusion_jax.process.gaussians import normal_kl, pixel_log_likelihood, tanh_cdf
 from diffusion_jax.process.importance import LossHistory
 from diffusion_jax.process.losses import losses
@@ -17,7 +17,7 @@ from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.process.time_samplers.uniform import Discrete
 from diffusion_jax.process.weightings.plain import Simple
-from diffusion_jax.sampling.bound import Bound, variational_bound
+from diffusion_jax.sampling.chain_bound import Bound, variational_bound
 from tests.golden.check import Comparisons, checks, known, same
 from tests.golden.load import Case
 from tests.golden.losses import levels, loss_of, mixed

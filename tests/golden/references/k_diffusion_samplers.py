@@ -12,7 +12,7 @@ from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import grids
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.solvers.ancestral_sigma import DPM2Ancestral, TwoEvaluations
-from diffusion_jax.sampling.solvers.dpmpp_sde import shared_part
+from diffusion_jax.sampling.solvers.dpm.singlestep_sde import shared_part
 from diffusion_jax.sampling.solvers.rescaled import down_and_up
 from tests.golden.check import Comparisons, Deliberate, Fault, Known, checks, same
 from tests.golden.diffusers import exploding, outputs

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from diffusion_jax.process.bound import BITS, prior_term
+from diffusion_jax.process.bound_terms import BITS, prior_term
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.pixels import decode, encode, reconstruction

@@ -5,7 +5,7 @@ from typing import ClassVar
 from diffusion_jax.errors import UserError, within
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers.base import Noise, adds_noise, solvers
-from diffusion_jax.sampling.solvers.dpm_multistep import DPMMultistep
+from diffusion_jax.sampling.solvers.dpm.multistep import DPMMultistep
 from diffusion_jax.sampling.solvers.exponential import Step, X, between
 from diffusion_jax.struct import Scalar, pytree, static
 

@@ -7,7 +7,7 @@ from diffusion_jax.errors import one_of, within
 from diffusion_jax.process.level import Level
 from diffusion_jax.sampling.solvers.ancestral_sigma import InSigma, X
 from diffusion_jax.sampling.solvers.base import Denoise, solvers
-from diffusion_jax.sampling.solvers.dpm_singlestep import (
+from diffusion_jax.sampling.solvers.dpm.singlestep import (
     ESTIMATES,
     Inner,
     second_order,

@@ -16,7 +16,7 @@ from diffusion_jax.sampling.solvers.base import (
     Noise,
     solvers,
 )
-from diffusion_jax.sampling.solvers.dpm_singlestep import VARIANTS
+from diffusion_jax.sampling.solvers.dpm.singlestep import VARIANTS
 from diffusion_jax.sampling.solvers.exponential import Step, X, between, derivatives, estimated
 from diffusion_jax.struct import pytree, static
 

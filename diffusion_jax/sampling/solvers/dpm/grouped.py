@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Int
 from diffusion_jax.errors import UserError, one_of, within
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers.base import Denoise, Noise, Solver, State, adds_noise, solvers
-from diffusion_jax.sampling.solvers.dpm_singlestep import ESTIMATES, VARIANTS
+from diffusion_jax.sampling.solvers.dpm.singlestep import ESTIMATES, VARIANTS
 from diffusion_jax.sampling.solvers.exponential import (
     Step,
     X,

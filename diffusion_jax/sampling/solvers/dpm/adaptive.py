@@ -15,15 +15,15 @@ from diffusion_jax.sampling.solvers.base import (
     adds_noise,
     solvers,
 )
-from diffusion_jax.sampling.solvers.dpm_singlestep import (
+from diffusion_jax.sampling.solvers.dpm.singlestep import (
     ESTIMATES,
     VARIANTS,
     Inner,
     second_order,
     third_order,
 )
+from diffusion_jax.sampling.solvers.dpm.step_control import StepControl
 from diffusion_jax.sampling.solvers.exponential import X
-from diffusion_jax.sampling.solvers.step_control import StepControl
 from diffusion_jax.struct import Scalar, pytree, static
 
 NORMS = ("sample", "largest", "rms")

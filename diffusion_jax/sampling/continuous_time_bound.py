@@ -13,7 +13,7 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float, Key, UInt8
 
-from diffusion_jax.process.bound import prior_term
+from diffusion_jax.process.bound_terms import prior_term
 from diffusion_jax.process.denoiser import DenoiserLike
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.per_sample import mean_square

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from diffusion_jax.process.bound import prior_term, step_term
+from diffusion_jax.process.bound_terms import prior_term, step_term
 from diffusion_jax.process.denoiser import DenoiserLike, as_denoiser
 from diffusion_jax.process.per_sample import mean_square
 from diffusion_jax.process.posterior import FIXED, chain_step
@@ -31,7 +31,7 @@ class Bound:
 
     @property
     def total(self) -> Float[Array, "batch"]:
-        """The bound itself; times `process.bound.BITS` in bits per dimension."""
+        """The bound itself; times `process.bound_terms.BITS` in bits per dimension."""
         return self.prior + jnp.sum(self.terms, axis=0)
 
 

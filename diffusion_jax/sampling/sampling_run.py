@@ -1,4 +1,4 @@
-"""The course of a sampler, for denoisers that act by step rather than by level."""
+"""The run of a sampler, for denoisers that act by step rather than by level."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from diffusion_jax.struct import pytree
 
 
 @pytree
-class Course:
+class SamplingRun:
     """The run of a sampler that a denoiser is steered for.
 
     Attributes:
