@@ -33,7 +33,9 @@ STEPS = 10  # whose cost is listed
 NOTATION = (
     "In formulas x = α x₀ + σ ε, λ = log(α²/σ²), SNR = α²/σ²; t is the schedule's time, u is "
     "uniform in (0, 1), y is what the network predicts and ŷ its prediction, w the weight of a "
-    "level and L the loss; other letters are settings, or explained beside."
+    "level and L the loss. A step of a solver leads from t to s, D is the estimate of x₀ at x_t, ε̂ "
+    "that of the noise, ∇log p the score, z fresh noise; a grid of N steps has T labels; guidance "
+    "has a condition c or none, ∅. Other letters are settings, or explained beside."
 )
 HEADS = ("name", "settings", "what it is", "formula", "source")
 SOLVER_HEADS = ("order", "noise", f"NFE of {STEPS} steps")

@@ -1,5 +1,7 @@
 """Consistency distillation: a consistency model from a denoiser."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -37,6 +39,11 @@ class ConsistencyDistillation(EDMTime):
 
     Source: Song et al. 2023 (consistency models), algorithm 2.
     """
+
+    formula: ClassVar[str] = (
+        "L = |f(x′, t′) − f(x, t)|², x′ = x₀ + t′ ε, x a step of the teacher's flow from x′ at t′ "
+        "to t"
+    )
 
     sigma_data: Scalar = 0.5
     sigma_min: Scalar = 0.002

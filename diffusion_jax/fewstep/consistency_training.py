@@ -1,5 +1,7 @@
 """Consistency training: a consistency model from data alone."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -39,6 +41,11 @@ class ConsistencyTraining(EDMTime):
     >>> ConsistencyTraining().intervals(jnp.array([0.0, 0.5, 1.0])).tolist()
     [10.0, 160.0, 1280.0]
     """
+
+    formula: ClassVar[str] = (
+        "L = d(f(x₀ + t′ ε, t′), f(x₀ + t ε, t))/(t′ − t), t < t′ neighbours on EDM's grid, d "
+        "pseudo-Huber"
+    )
 
     sigma_data: Scalar = 0.5
     sigma_min: Scalar = 0.002

@@ -1,5 +1,7 @@
 """sCM: a consistency model in continuous time, from its own derivative along the flow."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jax.scipy.stats import norm
@@ -38,6 +40,11 @@ class ContinuousConsistency:
 
     Source: Lu & Song 2024 (sCM), algorithm 1, eq. 6-8, 10 and 11.
     """
+
+    formula: ClassVar[str] = (
+        "L = |F − F′ − g/(|g| + c)|², F′ = F, g = −cos²(a) (sigma_data F′ − dx/da) − r cos(a) "
+        "sin(a) (x + sigma_data dF′/da), a = πt/2"
+    )
 
     sigma_data: Scalar = 0.5
     mean: Scalar = -1.0

@@ -1,5 +1,7 @@
 """Easy consistency tuning: from diffusion to consistency by and by."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -42,6 +44,11 @@ class EasyConsistency(EDMTime):
     >>> [tuning.earlier(jnp.array([1.0]), jnp.array(part)).tolist() for part in (0.0, 0.5, 1.0)]
     [[0.5], [0.875], [0.9375]]
     """
+
+    formula: ClassVar[str] = (
+        "L = d(f(x₀ + t ε, t), f(x₀ + r ε, r))/(t − r), r = t max(0, 1 − n/q^(stage + 1)), n = 1 + "
+        "k/(1 + exp(b t)), d pseudo-Huber"
+    )
 
     sigma_data: Scalar = 0.5
     sigma_max: Scalar = 80.0

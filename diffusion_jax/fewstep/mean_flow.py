@@ -1,5 +1,7 @@
 """MeanFlow: the average velocity over any distance, from its own derivative."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -31,6 +33,10 @@ class MeanFlow(StraightPath):
 
     Source: Geng et al. 2025 (mean flows), eq. 6-12 and algorithm 1.
     """
+
+    formula: ClassVar[str] = (
+        "L = e/(e + c)^power, e = |u(x, t, r) − (v − (t − r) du/dt)|², v = ε − x₀"
+    )
 
     share: Scalar = 0.25
     mean: Scalar = -0.4

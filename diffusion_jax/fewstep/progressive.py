@@ -1,5 +1,7 @@
 """Progressive distillation: two steps of the teacher in one of the student."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -32,6 +34,11 @@ class Progressive:
     >>> Progressive(steps=2).schedule.level(jnp.array([1.0])).alpha.tolist()
     [0.0]
     """
+
+    formula: ClassVar[str] = (
+        "L = max(SNR, 1) |x̃₀ − D(x)|², x̃₀ = (x″ − k x)/(α″ − k α), k = σ″/σ, x″ two DDIM steps "
+        "of the teacher from x"
+    )
 
     steps: Scalar = 4
     sigma_data: Scalar = 0.5

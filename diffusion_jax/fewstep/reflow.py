@@ -1,5 +1,7 @@
 """Reflow: flow matching between noise and what a teacher makes of that very noise."""
 
+from typing import ClassVar
+
 import jax
 from jaxtyping import Array, Float
 
@@ -35,6 +37,8 @@ class Reflow(StraightPath):
 
     Source: Liu et al. 2022 (rectified flow), algorithm 1.
     """
+
+    formula: ClassVar[str] = "L = |v(x, t) − (ε − x₀)|², x₀ where the teacher's flow leads from ε"
 
     solver: Solver = DPMpp2M()
     steps: int = static(default=16)

@@ -1,5 +1,7 @@
 """Shortcut models: one long step is two short ones."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -28,6 +30,11 @@ class Shortcut(StraightPath):
 
     Source: Frans et al. 2024 (shortcut models), algorithm 1 and eq. 5; there t runs towards data.
     """
+
+    formula: ClassVar[str] = (
+        "L = |s(x, t, t − 2d) − (s₁ + s₂)/2|², s₁ = s(x, t, t − d), s₂ = s(x − d s₁, t − d, t − "
+        "2d), or |s(x, t, t) − (ε − x₀)|²"
+    )
 
     finest: int = static(128)
     share: Scalar = 0.25

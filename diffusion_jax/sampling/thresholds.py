@@ -5,7 +5,7 @@ strong guidance, may leave the range of the data and never return.
 """
 
 import math
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -52,6 +52,8 @@ def thresholded(denoise: DenoiserLike, threshold: Threshold) -> Denoiser:
 class NoThreshold:
     """The estimate as it is."""
 
+    formula: ClassVar[str] = "x₀ ↦ x₀"
+
     def __call__(self, x0: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         return x0
 
@@ -66,6 +68,8 @@ class Clip:
 
     Source: Ho et al. 2020 (DDPM), section 3.3; named by Saharia et al. 2022 (Imagen), section 2.3.
     """
+
+    formula: ClassVar[str] = "x₀ ↦ min(max(x₀, −bound), bound)"
 
     bound: Scalar = 1.0
 
@@ -94,6 +98,10 @@ class Dynamic:
     >>> Dynamic(ratio=1.0)(jnp.array([[-2.0, 1.0], [0.5, 0.25]])).tolist()
     [[-1.0, 0.5], [0.5, 0.25]]
     """
+
+    formula: ClassVar[str] = (
+        "x₀ ↦ min(max(x₀, −s), s)/s, s = min(max(quantile(|x₀|, ratio), lowest), highest)"
+    )
 
     ratio: Scalar = 0.995
     lowest: Scalar = 1.0

@@ -8,6 +8,7 @@ import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -70,6 +71,8 @@ class Trailing(AtLabels):
     [999, 749, 499, 249]
     """
 
+    formula: ClassVar[str] = "t_i = t_max round(T (1 − i/N))/T, i = 0 … N − 1"
+
     train_steps: int = static(1000)
 
     def labels(self, steps: int) -> Sequence[float]:
@@ -95,6 +98,10 @@ class Leading(AtLabels):
     >>> Leading(offset=1).labels(4)
     [751, 501, 251, 1]
     """
+
+    formula: ClassVar[str] = (
+        "l = j ⌊T/(N + extra)⌋ + offset, j = N + extra − 1 … extra, t = t_max (l + 1)/T"
+    )
 
     offset: int = static(0)
     extra: int = static(0)
@@ -129,6 +136,10 @@ class Linspace(AtLabels):
     [999, 666, 333, 0]
     """
 
+    formula: ClassVar[str] = (
+        "l = round(j (T − 1)/(N + extra − 1)), j = N + extra − 1 … extra, t = t_max (l + 1)/T"
+    )
+
     extra: int = static(0)
     rounded: bool = static(True)
     train_steps: int = static(1000)
@@ -160,6 +171,8 @@ class Quadratic(AtLabels):
     >>> Quadratic().labels(3)
     [800, 200, 0]
     """
+
+    formula: ClassVar[str] = "l = ⌊reach T (j/(N − 1))²⌋, j = N − 1 … 0, t = t_max (l + 1)/T"
 
     reach: float = static(0.8)
     train_steps: int = static(1000)
@@ -193,6 +206,8 @@ class Strided(AtLabels):
     [750, 500, 250, 0]
     """
 
+    formula: ClassVar[str] = "l = j stride, j = N − 1 … 0, ⌈T/stride⌉ = N, t = t_max (l + 1)/T"
+
     train_steps: int = static(1000)
 
     def labels(self, steps: int) -> Sequence[float]:
@@ -224,6 +239,11 @@ class Sections(AtLabels):
     >>> Sections(shares=(2, 3), train_steps=20).labels(5)
     [19, 14, 10, 9, 0]
     """
+
+    formula: ClassVar[str] = (
+        "l = start + round(j (c − 1)/(n − 1)), j = n − 1 … 0, for n of the c labels of each "
+        "section, t = t_max (l + 1)/T"
+    )
 
     shares: tuple[int, ...] = static((1,))
     train_steps: int = static(1000)
@@ -268,6 +288,11 @@ class IDDPM(AtLabels):
     >>> IDDPM().labels(3)
     [991, 495, 0]
     """
+
+    formula: ClassVar[str] = (
+        "l = T − 1 − ⌊skipped + i (T − 1 − skipped)/(N − 1) + 1/2⌋, i = 0 … N − 1, t = t_max (l + "
+        "1)/T"
+    )
 
     skipped: int = static(8)
     train_steps: int = static(1000)

@@ -1,5 +1,7 @@
 """Grids along sigma/alpha, or its logarithm, the same whatever the schedule's clock."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 
 from diffusion_jax.errors import ordered, positive
@@ -24,6 +26,11 @@ class LogSnr:
     >>> [round(float(sigma), 3) for sigma in nodes.level.sigma]
     [1.0, 0.1, 0.01, 0.0]
     """
+
+    formula: ClassVar[str] = (
+        "log s_i = log sigma_max + i/(N − 1) (log sigma_min − log sigma_max), s = σ/α, i = 0 … N − "
+        "1"
+    )
 
     sigma_min: Scalar = 0.002
     sigma_max: Scalar = 80.0
@@ -56,6 +63,11 @@ class Polyexponential:
     >>> [round(float(sigma), 4) for sigma in nodes.level.sigma]
     [1.0, 0.0316, 0.01, 0.0]
     """
+
+    formula: ClassVar[str] = (
+        "log s_i = log sigma_min + (1 − i/(N − 1))^rho (log sigma_max − log sigma_min), s = σ/α, i "
+        "= 0 … N − 1"
+    )
 
     rho: Scalar = 1.5
     sigma_min: Scalar = 0.002
@@ -90,6 +102,11 @@ class Karras:
     >>> [round(float(sigma), 3) for sigma in nodes.level.sigma]
     [3.0, 2.0, 1.0, 0.0]
     """
+
+    formula: ClassVar[str] = (
+        "s_i = (sigma_max^(1/rho) + i/(N − 1) (sigma_min^(1/rho) − sigma_max^(1/rho)))^rho, s = "
+        "σ/α, i = 0 … N − 1"
+    )
 
     rho: Scalar = 7.0
     sigma_min: Scalar = 0.002

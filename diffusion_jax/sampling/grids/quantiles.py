@@ -1,5 +1,7 @@
 """Grids whose nodes are the quantiles of a distribution."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 
 from diffusion_jax.errors import one_of, ordered, positive
@@ -42,6 +44,11 @@ class BetaGrid:
     >>> [round(float(sigma), 3) for sigma in nodes.level.sigma]
     [3.0, 2.0, 1.0, 0.0]
     """
+
+    formula: ClassVar[str] = (
+        "t_i = t_min + Q(1 − i/N) (t_max − t_min), or s_i = sigma_min + Q(1 − i/(N − 1)) "
+        "(sigma_max − sigma_min), s = σ/α, Q the quantile of Beta(a, b), i = 0 … N − 1"
+    )
 
     along: str = static("time")
     a: Scalar = 0.6

@@ -1,5 +1,7 @@
 """Grids that go back to noise and down again."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 
@@ -48,6 +50,11 @@ class RestartGrid:
     >>> [round(float(sigma), 3) for sigma in nodes.level.sigma]
     [3.0, 2.0, 1.0, 2.0, 1.0, 0.0]
     """
+
+    formula: ClassVar[str] = (
+        "times × (from low up to high, then s_j = (high^(1/rho) + j/steps (low^(1/rho) − "
+        "high^(1/rho)))^rho, j = 1 … steps), s = σ/α"
+    )
 
     grid: Grid = Karras()
     low: Scalar = 0.06

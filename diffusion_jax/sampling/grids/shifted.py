@@ -1,5 +1,7 @@
 """Grids made from grids."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 
 from diffusion_jax.errors import finite, positive
@@ -34,6 +36,8 @@ class UntilNoisy:
     >>> [float(sigma) for sigma in nodes.level.sigma]
     [1.0, 0.75, 0.5]
     """
+
+    formula: ClassVar[str] = "node i of N = node i of grid with N + 1 steps, i = 0 … N"
 
     grid: Grid
 
@@ -78,6 +82,8 @@ class Shifted:
     [1.0, 0.75, 0.0]
     """
 
+    formula: ClassVar[str] = "s_i = shift · s_i of grid, s = σ/α"
+
     grid: Grid = UniformGrid()
     shift: Scalar = 3.0
 
@@ -110,6 +116,11 @@ class DynamicShift:
     >>> round(float(grid.mu), 3)
     1.15
     """
+
+    formula: ClassVar[str] = (
+        "s_i = exp(mu) · s_i of grid, mu = base_shift + (max_shift − base_shift) (tokens − "
+        "base_tokens)/(max_tokens − base_tokens), s = σ/α"
+    )
 
     grid: Grid = UniformGrid()
     tokens: Scalar = 1024

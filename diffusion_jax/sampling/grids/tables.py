@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -60,6 +61,10 @@ class AlignYourSteps:
     [14.61, 6.47, 3.86]
     """
 
+    formula: ClassVar[str] = (
+        "λ_i = λ of the table's 11 levels at place 10 i/N, linear between them, i = 0 … N − 1"
+    )
+
     model: str = static("sd15")
 
     def __post_init__(self) -> None:
@@ -97,6 +102,11 @@ class NoiseTable:
     [4.0, 1.0, 0.25, 0.0]
     [4.0, 1.0, 0.0]
     """
+
+    formula: ClassVar[str] = (
+        "s_i = sigmas_i for N levels, else λ linear between them at even places, s = σ/α, i = 0 … "
+        "N − 1"
+    )
 
     sigmas: tuple[float, ...]
 

@@ -1,5 +1,7 @@
 """Grids along the schedule's own time."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -47,6 +49,8 @@ class UniformGrid:
     [1.0, 0.5, 0.0]
     """
 
+    formula: ClassVar[str] = "t_i = t_max + i/N (t_min − t_max), i = 0 … N − 1"
+
     t_end: float | None = None
 
     def __call__(self, schedule: Schedule, steps: int) -> Nodes:
@@ -72,6 +76,10 @@ class Power:
     >>> [float(time) for time in nodes.level.sigma]
     [1.0, 0.25, 0.0]
     """
+
+    formula: ClassVar[str] = (
+        "t_i = (t_max^(1/power) + i/N (t_min^(1/power) − t_max^(1/power)))^power, i = 0 … N − 1"
+    )
 
     power: Scalar = 2.0
     t_end: float | None = None

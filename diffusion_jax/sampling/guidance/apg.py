@@ -1,6 +1,7 @@
 """Adaptive projected guidance."""
 
 import math
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +36,11 @@ class AdaptiveProjected(Contrast):
 
     Source: Sadat et al. 2024 (APG), eq. 7-10 and algorithm 1.
     """
+
+    formula: ClassVar[str] = (
+        "D = D(x, c) + (scale − 1) (g⊥ + eta g∥), g = Δ min(1, longest/|Δ|), Δ = D(x, c) − D(x, ∅) "
+        "+ momentum Δ_before, g∥ the part of g along D(x, c)"
+    )
 
     eta: Scalar = 0.0
     longest: Scalar = math.inf

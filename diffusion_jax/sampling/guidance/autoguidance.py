@@ -1,6 +1,6 @@
 """Autoguidance: a bad version of the network guides the good one."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Array, Float
 
@@ -30,6 +30,8 @@ class Autoguidance(Contrast):
 
     Source: Karras et al. 2024 (autoguidance), eq. 5.
     """
+
+    formula: ClassVar[str] = "D = D_guide(x, c) + scale (D(x, c) − D_guide(x, c))"
 
     arm: str = static(default="")
     step: int | None = static(default=None)

@@ -1,5 +1,7 @@
 """CFG++."""
 
+from typing import ClassVar
+
 from jaxtyping import Array
 
 from diffusion_jax.errors import within
@@ -28,6 +30,10 @@ class CFGPlusPlus(Contrast):
 
     Source: Chung et al. 2024 (CFG++), algorithm 2.
     """
+
+    formula: ClassVar[str] = (
+        "D = D(x, ∅) + scale/(1 − r) (D(x, c) − D(x, ∅)), r = (σ_s/α_s)/(σ_t/α_t)"
+    )
 
     scale: float | Array = 0.6
 

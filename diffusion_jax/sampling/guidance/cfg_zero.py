@@ -1,5 +1,7 @@
 """CFG-Zero*."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -30,6 +32,11 @@ class CFGZero(Contrast):
 
     Source: Fan et al. 2025 (CFG-Zero*), algorithm 1.
     """
+
+    formula: ClassVar[str] = (
+        "v = a v(x, ∅) + scale (v(x, c) − a v(x, ∅)), a = ⟨v(x, c), v(x, ∅)⟩/|v(x, ∅)|², v = ε − "
+        "x₀, v = 0 in the first zero_steps steps"
+    )
 
     zero_steps: int = static(default=1)
 

@@ -1,5 +1,7 @@
 """Classifier-free guidance."""
 
+from typing import ClassVar
+
 from diffusion_jax.sampling.guidance.base import Contrast, guidance
 from diffusion_jax.struct import pytree
 
@@ -29,3 +31,7 @@ class ClassifierFree(Contrast):
     >>> float(guide(toy, jnp.array([1.0]))(jnp.zeros((1, 1)), level, jnp.array([2.0]))[0, 0])
     4.0
     """
+
+    formula: ClassVar[str] = (
+        "D = D(x, ∅) + scale (D(x, c) − D(x, ∅)) where sigma_low < σ/α ≤ sigma_high"
+    )

@@ -13,6 +13,8 @@ from diffusion_jax.struct import pytree
 class NoGuidance:
     """The conditional denoiser as it is."""
 
+    formula: ClassVar[str] = "D = D(x, c)"
+
     passes: ClassVar[int] = 1
     guided_by: ClassVar[None] = None
     perturbs: ClassVar[None] = None

@@ -1,6 +1,6 @@
 """Perturbed-attention guidance: the network without its self-attention guides the whole of it."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Array, Float
 
@@ -29,6 +29,10 @@ class PerturbedAttention(Contrast):
 
     Source: Ahn et al. 2024 (perturbed-attention guidance), eq. 14-16.
     """
+
+    formula: ClassVar[str] = (
+        "D = D_pert(x, c) + scale (D(x, c) − D_pert(x, c)), D_pert without self-attention"
+    )
 
     layers: tuple[int, ...] = static(default=())
 

@@ -1,5 +1,7 @@
 """Rescaled classifier-free guidance."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -29,6 +31,10 @@ class RescaledGuidance(Contrast):
 
     Source: Lin et al. 2023 (zero terminal SNR), eq. 14-16.
     """
+
+    formula: ClassVar[str] = (
+        "y = (phi std(y(x, c))/std(y_g) + 1 − phi) y_g, y_g = y(x, ∅) + scale (y(x, c) − y(x, ∅))"
+    )
 
     phi: Scalar = 0.7
     of: str = static(default="x0")

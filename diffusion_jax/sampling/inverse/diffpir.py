@@ -1,6 +1,6 @@
 """DiffPIR: plug-and-play restoration with a diffusion prior."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -62,6 +62,11 @@ class DiffPIR(NoisilyObserved):
 
     Source: Zhu et al. 2023 (DiffPIR), eq. 12-14 and algorithm 1.
     """
+
+    formula: ClassVar[str] = (
+        "D_y = argmin_z |y − A z|² + strength noise_std² α²/σ² |z − D|², x_s = α_s D_y + σ_s (√(1 "
+        "− zeta) ε̂ + √zeta z)"
+    )
 
     strength: Scalar = 8.0
     zeta: Scalar = 0.3

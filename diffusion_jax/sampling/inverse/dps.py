@@ -1,6 +1,6 @@
 """Diffusion posterior sampling."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -31,6 +31,8 @@ class DPS(Observed):
 
     Source: Chung et al. 2023 (DPS), algorithm 1, with the step sizes of its section C.2.
     """
+
+    formula: ClassVar[str] = "D_y = D − step/k ∂|y − A D|/∂x, k = α_s (1 − (σ_s α_t/(α_s σ_t))²)"
 
     step: Scalar = 1.0
 

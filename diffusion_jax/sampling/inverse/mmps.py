@@ -1,6 +1,6 @@
 """Moment matching posterior sampling."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Array
 
@@ -28,6 +28,8 @@ class MMPS(NoisilyObserved):
 
     Source: Rozet et al. 2024 (MMPS), eq. 16-19 and algorithm 3.
     """
+
+    formula: ClassVar[str] = "D_y = D + V Aᵀ (noise_std² + A V Aᵀ)⁻¹ (y − A D), V = σ²/α ∂D/∂x"
 
     iterations: int = static(default=4)
 

@@ -128,7 +128,10 @@ class Separable:
         return jnp.einsum("ih,jw,bijc->bhwc", self.rows, self.columns, y)
 
 
-@operators.register("half")
+@operators.register(
+    "half",
+    formula="A x₀ = m x₀, m = 1 on the half that is seen, 0 elsewhere",
+)
 def half(shape: tuple[int, ...], side: str = "left") -> Mask:
     """Shows one half of a picture and hides the other.
 
@@ -144,7 +147,10 @@ def half(shape: tuple[int, ...], side: str = "left") -> Mask:
     return Mask(jnp.broadcast_to(keep, (height, width))[..., None].astype(float))
 
 
-@operators.register("box")
+@operators.register(
+    "box",
+    formula="A x₀ = m x₀, m = 0 in the box, of part · height by part · width, 1 elsewhere",
+)
 def box(shape: tuple[int, ...], part: float = 0.5) -> Mask:
     """Hides a box in the middle of a picture.
 
@@ -158,7 +164,10 @@ def box(shape: tuple[int, ...], part: float = 0.5) -> Mask:
     return Mask(1 - (down[:, None] & across[None])[..., None].astype(float))
 
 
-@operators.register("random_pixels")
+@operators.register(
+    "random_pixels",
+    formula="A x₀ = m x₀, m = 1 with probability share, else 0, for each pixel",
+)
 def random_pixels(shape: tuple[int, ...], share: float = 0.2, seed: int = 0) -> Mask:
     """Shows random pixels, the same of every picture, all channels of each.
 
@@ -172,7 +181,10 @@ def random_pixels(shape: tuple[int, ...], share: float = 0.2, seed: int = 0) -> 
     return Mask(seen[..., None].astype(float))
 
 
-@operators.register("downsample")
+@operators.register(
+    "downsample",
+    formula="(A x₀)ᵢⱼ = the mean of x₀ over square (i, j) of factor × factor pixels",
+)
 def downsample(shape: tuple[int, ...], factor: int = 2) -> Downsample:
     """The mean of every square of pixels: super-resolution.
 
@@ -186,7 +198,10 @@ def downsample(shape: tuple[int, ...], factor: int = 2) -> Downsample:
     return operator
 
 
-@operators.register("blur")
+@operators.register(
+    "blur",
+    formula="(A x₀)ᵢⱼ = Σₖₗ g(i − k) g(j − l) (x₀)ₖₗ, g(d) ∝ exp(−d²/(2 std²)), Σ g = 1",
+)
 def blur(shape: tuple[int, ...], std: float = 1.0) -> Separable:
     """Blurs a picture by a normal kernel, exp(-distance²/(2 std²)), with grey beyond its edges.
 

@@ -1,6 +1,6 @@
 """Pseudoinverse-guided diffusion."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Array
 
@@ -29,6 +29,11 @@ class PiGDM(NoisilyObserved):
 
     Source: Song et al. 2023 (PiGDM), eq. 7-8 and section 3.3.
     """
+
+    formula: ClassVar[str] = (
+        "D_y = D + σ²/α (∂D/∂x)ᵀ Aᵀ (noise_std² + r² A Aᵀ)⁻¹ (y − A D), r² = data_std² σ²/(α² "
+        "data_std² + σ²)"
+    )
 
     data_std: Scalar = 1.0
     iterations: int = static(default=8)

@@ -1,7 +1,7 @@
 """RePaint: inpainting by resampling."""
 
 import dataclasses
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -107,6 +107,11 @@ class RePaint(Observed):
 
     Source: Lugmayr et al. 2022 (RePaint), algorithm 1 and section 4.2.
     """
+
+    formula: ClassVar[str] = (
+        "x_s = m (α_s y + σ_s z) + (1 − m) x_s of the solver, m = 1 where y is known, with jumps "
+        "back to x_t"
+    )
 
     length: int = static(default=1)
     resample: int = static(default=10)

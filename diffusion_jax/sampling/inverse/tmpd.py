@@ -1,6 +1,6 @@
 """Tweedie moment projected diffusion."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -27,6 +27,8 @@ class TMPD(NoisilyObserved):
 
     Source: Boys et al. 2023 (TMPD), eq. 9-10 and section 3.2.
     """
+
+    formula: ClassVar[str] = "D_y = D + V Aᵀ (y − A D)/(noise_std² + A V Aᵀ 1), V = σ²/α ∂D/∂x"
 
     def denoiser(self, denoise: DenoiserLike, run: SamplingRun) -> Denoiser:
         inner = as_denoiser(denoise)

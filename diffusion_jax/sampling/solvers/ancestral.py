@@ -1,6 +1,6 @@
 """Ancestral sampling, DDPM's sampler, and with a classifier that shifts its mean."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -30,6 +30,11 @@ class Ancestral(OneStep):
     Source: Ho et al. 2020 (DDPM), eq. 6-7 and section 3.2; Kingma et al. 2021 (VDM), eq. 25-26,
     for any two levels; Nichol & Dhariwal 2021 (improved DDPM), eq. 15, for a learned variance.
     """
+
+    formula: ClassVar[str] = (
+        "x_s = r σ_s²/σ_t² x_t + α_s v/σ_t² D + √w z, r = α_t/α_s, v = σ_t² − r² σ_s², w = v "
+        "σ_s²/σ_t² (small) or v (large)"
+    )
 
     variance: str = static(default="small")
 

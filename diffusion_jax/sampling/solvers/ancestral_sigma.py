@@ -4,6 +4,8 @@ The flow from s to `down` and the noise `up` that leads from there to s_next bot
 distribution, so that a sampler is as good as its step along the flow.
 """
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -95,6 +97,11 @@ class EulerAncestral(InSigma):
     Source: Song et al. 2020 (DDIM), eq. 12 and 16; k-diffusion (Crowson 2022), `euler_ancestral`.
     """
 
+    formula: ClassVar[str] = (
+        "y_s = D + down/q_t (y_t − D) + up z, up² = eta² q_s² (1 − (q_s/q_t)²), down² = q_s² − "
+        "up², y = x/α, q = σ/α"
+    )
+
     order = 1
 
     def flow(self, z: X, x0: X, s: Array, down: Array, denoise: Denoise) -> tuple[X, X]:
@@ -113,6 +120,11 @@ class DPM2Ancestral(TwoEvaluations):
     Source: k-diffusion (Crowson 2022), `dpm_2_ancestral`.
     """
 
+    formula: ClassVar[str] = (
+        "y_s = y_t + (down − q_t) (y_m − D_m)/q_m + up z, q_m = √(q_t down), up² = eta² q_s² (1 − "
+        "(q_s/q_t)²), down² = q_s² − up², y = x/α, q = σ/α"
+    )
+
     def flow(self, z: X, x0: X, s: Array, down: Array, denoise: Denoise) -> tuple[X, X]:
         return midpoint(z, x0, s, down, denoise)
 
@@ -129,6 +141,11 @@ class DPMpp2SAncestral(TwoEvaluations):
     Source: Lu et al. 2022 (DPM-Solver++), algorithm 1 with r = 1/2; k-diffusion (Crowson 2022),
     `dpmpp_2s_ancestral`, for the noise.
     """
+
+    formula: ClassVar[str] = (
+        "y_s = D_m + down/q_t (y_t − D_m) + up z, q_m = √(q_t down), up² = eta² q_s² (1 − "
+        "(q_s/q_t)²), down² = q_s² − up², y = x/α, q = σ/α"
+    )
 
     def flow(self, z: X, x0: X, s: Array, down: Array, denoise: Denoise) -> tuple[X, X]:
         middle = jnp.sqrt(s * down)

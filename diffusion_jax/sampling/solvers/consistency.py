@@ -1,5 +1,7 @@
 """Multistep sampling with a consistency function."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 
 from diffusion_jax.errors import within
@@ -39,6 +41,8 @@ class Consistency(OneStep):
     >>> solver.step(solver.init(x, nodes), nodes[0], nodes[1], to_the_mean, zero_noise).x.tolist()
     [[0.25, 0.25]]
     """
+
+    formula: ClassVar[str] = "x_s = α_s f(x_t) + √(σ_s² − α_s² sigma_min²) z"
 
     sigma_min: Scalar = 0.0
 

@@ -1,5 +1,7 @@
 """DDIM."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 
 from diffusion_jax.errors import within
@@ -32,6 +34,10 @@ class DDIM(OneStep):
 
     Source: Song et al. 2020 (DDIM), eq. 12 and 16.
     """
+
+    formula: ClassVar[str] = (
+        "x_s = α_s D + √(σ_s² − τ²) ε̂ + τ z, τ² = eta² σ_s²/σ_t² (σ_t² − (α_t/α_s)² σ_s²)"
+    )
 
     eta: Scalar = 0.0
     threshold: Threshold = NoThreshold()

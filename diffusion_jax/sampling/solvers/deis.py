@@ -1,5 +1,7 @@
 """DEIS."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -43,6 +45,10 @@ class DEIS(Multistep):
     >>> DEIS(degree=1).order, DEIS(degree=3).order
     (1, 2)
     """
+
+    formula: ClassVar[str] = (
+        "x_s = α_s/α_t x_t + α_s ∫ P d(σ/α), P the polynomial through the last ε̂"
+    )
 
     degree: int = static(2)
     variable: str = static("t")

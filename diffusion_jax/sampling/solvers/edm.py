@@ -1,5 +1,7 @@
 """EDM's stochastic sampler."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -42,6 +44,11 @@ class EDMSampler(Churned):
     Source: Karras et al. 2022 (EDM), algorithm 2; algorithm 1 for other clocks, algorithm 3 for
     the part.
     """
+
+    formula: ClassVar[str] = (
+        "x′ = x̂ + part h d, x_s = x̂ + h ((1 − 1/(2 part)) d + d′/(2 part)), d = dx/dt at x̂ and "
+        "d′ at x′, x̂ = x_t with noise added"
+    )
 
     order: int = static(default=2)
     part: Scalar = 1.0

@@ -1,5 +1,7 @@
 """Euler's method in the schedule's own time."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -35,6 +37,8 @@ class Euler(OneStep):
 
     Source: Karras et al. 2022 (EDM), algorithm 1 without correction.
     """
+
+    formula: ClassVar[str] = "x_s = x_t + (s − t) dx/dt"
 
     order = 1
     stochastic = False

@@ -1,5 +1,7 @@
 """The Euler-Maruyama method on the reverse SDE, in the schedule's own time."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -80,6 +82,8 @@ class EulerMaruyama(ReverseSDE):
     Source: Song et al. 2021 (score SDE), eq. 6 and section 4.1; Ma et al. 2024 (SiT), section
     3.4 and appendix D for w and the last step.
     """
+
+    formula: ClassVar[str] = "x_s = x_t + (s − t) (v − w ∇log p) + √(2w (t − s)) z, v = dx/dt"
 
     diffusion: str = static(default="sbdm")
     norm: Scalar = 1.0

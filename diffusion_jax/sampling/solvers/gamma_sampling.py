@@ -1,5 +1,7 @@
 """Gamma-sampling: a step of the flow beyond the next level, and noise back up to it."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -47,6 +49,10 @@ class GammaSampling(OneStep):
     >>> round(float(step.x[0, 0]), 4)  # 0.8 of the old noise, 0.6 of the new
     1.4
     """
+
+    formula: ClassVar[str] = (
+        "x_s = α_s (D + q_low ε̂ + √(q_s² − q_low²) z), q_low = √(1 − gamma²) q_s, q = σ/α"
+    )
 
     gamma: Scalar = 0.5
     clock: Schedule | None = None

@@ -1,5 +1,7 @@
 """Heun's method in the schedule's own time."""
 
+from typing import ClassVar
+
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers.base import (
     Denoise,
@@ -22,6 +24,10 @@ class Heun(OneStep):
 
     Source: Karras et al. 2022 (EDM), algorithm 1.
     """
+
+    formula: ClassVar[str] = (
+        "x_s = x_t + (s − t)/2 (f(x_t, t) + f(x_t + (s − t) f(x_t, t), s)), f = dx/dt"
+    )
 
     order = 2
     stochastic = False

@@ -1,5 +1,7 @@
 """Improved PNDM."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
@@ -46,6 +48,11 @@ class IPNDM(Multistep):
     >>> IPNDM().order
     2
     """
+
+    formula: ClassVar[str] = (
+        "x_s = α_s (x_t − σ_t ε′)/α_t + σ_s ε′, ε′ = (55 ε₀ − 59 ε₁ + 37 ε₂ − 9 ε₃)/24, ε₀ … ε₃ "
+        "the last ε̂"
+    )
 
     degree: int = static(4)
 

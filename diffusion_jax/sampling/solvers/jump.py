@@ -1,5 +1,7 @@
 """Sampling with networks that were trained for few steps."""
 
+from typing import ClassVar
+
 from diffusion_jax.process.denoiser import Denoiser, as_denoiser
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers.base import (
@@ -28,6 +30,8 @@ class Jump(OneStep):
     Source: Frans et al. 2024 (shortcut models), algorithm 2; Geng et al. 2025 (mean flows),
     algorithm 2.
     """
+
+    formula: ClassVar[str] = "x_s = α_s J + σ_s (x_t − α_t J)/σ_t, J = J(x_t, t, s)"
 
     order = 1
     stochastic = False

@@ -1,5 +1,7 @@
 """The linear multistep method of Adams and Bashforth, on any grid."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -44,6 +46,11 @@ class LMS(Solver):
     Source: Hairer, Nørsett & Wanner 1993 (Solving ordinary differential equations I), section
     III.5, and table II.1.1 for the start; k-diffusion (Crowson 2022), `lms`, for its use here.
     """
+
+    formula: ClassVar[str] = (
+        "y_s = y_t + Σⱼ cⱼ εⱼ, cⱼ = ∫ ∏ₖ (q − qₖ)/(qⱼ − qₖ) dq from q_t to q_s, k ≠ j, y = x/α, q "
+        "= σ/α"
+    )
 
     points: int = static(4)
     start: str = static("runge_kutta")

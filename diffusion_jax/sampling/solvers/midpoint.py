@@ -1,5 +1,7 @@
 """The midpoint method in the schedule's own time."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -34,6 +36,10 @@ class Midpoint(OneStep):
 
     Source: Runge 1895; Hairer, Norsett & Wanner 1993, II.1, eq. 1.5.
     """
+
+    formula: ClassVar[str] = (
+        "x_u = x_t + (u − t) f(x_s, s), x_s = x_t + (s − t) f(x_t, t), f = dx/dt"
+    )
 
     order = 2
     stochastic = False

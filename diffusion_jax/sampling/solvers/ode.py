@@ -1,5 +1,7 @@
 """The probability flow by a method that chooses its own steps."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -34,6 +36,8 @@ class ODE(Solver):
 
     Source: Dormand & Prince 1980 for "dopri5"; Song et al. 2021 (score SDE), section 4.3.
     """
+
+    formula: ClassVar[str] = "du/dy = E[x₀ | u] − tanh(y) u, u = x/√(α² + σ²), y = asinh(α/σ)"
 
     method: str = static(default="dopri5")
     rtol: Scalar = 1e-4

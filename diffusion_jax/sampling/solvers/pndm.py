@@ -1,5 +1,7 @@
 """PNDM: pseudo numerical methods."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -68,6 +70,11 @@ class PNDM(Multistep):
     >>> PNDM().evaluations(10), PNDM(start="runge_kutta").evaluations(13)
     (11, 19)
     """
+
+    formula: ClassVar[str] = (
+        "x_s = α_s (x_t − σ_t ε′)/α_t + σ_s ε′, ε′ = (55 ε₀ − 59 ε₁ + 37 ε₂ − 9 ε₃)/24 once four "
+        "ε̂ are known, of Runge-Kutta before"
+    )
 
     start: str = static("improved_euler")
 

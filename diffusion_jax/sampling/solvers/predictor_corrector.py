@@ -1,7 +1,7 @@
 """Predictor-corrector sampling, and annealed Langevin dynamics."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -49,6 +49,11 @@ class PredictorCorrector(Solver):
 
     Source: Song et al. 2021 (score SDE), algorithms 2-5; Song & Ermon 2019, algorithm 1.
     """
+
+    formula: ClassVar[str] = (
+        "x ← x + e ∇log p + √(2e) z, e = 2 r² (snr |z|/|∇log p|)² (langevin) or 2 r² (snr σ)² "
+        "(ald), r = α_t/α_s, corrections times, then the predictor"
+    )
 
     predictor: Solver | None = ReverseDiffusion()
     corrector: str = static(default="ald")

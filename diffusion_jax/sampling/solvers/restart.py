@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -73,6 +73,11 @@ class Restart(Solver):
     >>> Restart().evaluations(20)  # of 20 steps down; going up costs none
     39
     """
+
+    formula: ClassVar[str] = (
+        "y ← y + √(q_s² − q_t²) z where the grid goes up, else a step of the solver, y = x/α, q = "
+        "σ/α"
+    )
 
     solver: Solver = EDMSampler()
 

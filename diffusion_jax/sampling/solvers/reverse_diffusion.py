@@ -1,5 +1,7 @@
 """The reverse diffusion sampler."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 
 from diffusion_jax.sampling.grids import Nodes
@@ -28,6 +30,8 @@ class ReverseDiffusion(OneStep):
 
     Source: Song et al. 2021 (score SDE), eq. 46-47 and appendix E.
     """
+
+    formula: ClassVar[str] = "x_s = (2 − r) x_t + G² ∇log p + G z, r = α_t/α_s, G² = σ_t² − r² σ_s²"
 
     probability_flow: bool = static(default=False)
 

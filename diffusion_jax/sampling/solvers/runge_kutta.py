@@ -1,7 +1,7 @@
 """Runge-Kutta methods of third and fourth order, whose stages are at the nodes of a grid."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -89,6 +89,8 @@ class RungeKutta(OneStep):
     >>> RungeKutta().evaluations(3), RungeKutta("heun").evaluations(3)  # two steps left over
     (5, 5)
     """
+
+    formula: ClassVar[str] = "x_u = x_t + Σᵢ bᵢ kᵢ, kᵢ = dx/dt at tᵢ of x_t + Σⱼ aᵢⱼ kⱼ"
 
     method: str = static("three_eighths")
 

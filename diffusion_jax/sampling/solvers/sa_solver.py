@@ -1,5 +1,7 @@
 """SA-Solver."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -39,6 +41,11 @@ class SASolver(Corrected):
     >>> SASolver().order, SASolver(predictor=3, corrector=4, tau=0.0).order
     (2, 3)
     """
+
+    formula: ClassVar[str] = (
+        "x_s = σ_s/σ_t e^(−τ² h) x_t + (1 + τ²) α_s ∫₀ʰ e^((1 + τ²) (u − h)) P(u) du + σ_s √(1 − "
+        "e^(−2 τ² h)) z, P the polynomial through the last D, h = (λ_s − λ_t)/2"
+    )
 
     predictor: int = static(2)
     corrector: int = static(2)

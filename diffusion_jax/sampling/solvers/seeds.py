@@ -1,5 +1,7 @@
 """SEEDS."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -37,6 +39,11 @@ class SEEDS(OneStep):
     >>> SEEDS(stages=3).evaluations(10)
     28
     """
+
+    formula: ClassVar[str] = (
+        "x_s = α_s/α_t x_t − 2 σ_s ((e^h − 1) ε₁ + c (ε₃ − ε₁)) + σ_s √(e^(2h) − 1) z, c = 3/2 "
+        "((e^h − 1)/h − 1), for 3 stages, h = (λ_s − λ_t)/2"
+    )
 
     stages: int = static(3)
 

@@ -1,5 +1,7 @@
 """Heun's method on the reverse SDE, in the schedule's own time."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 
 from diffusion_jax.sampling.grids import Nodes
@@ -25,6 +27,11 @@ class StochasticHeun(ReverseSDE):
 
     Source: Ma et al. 2024 (SiT), appendix D, with Karras et al. 2022 (EDM), algorithm 2.
     """
+
+    formula: ClassVar[str] = (
+        "x̂ = x_t + √(2w (t − s)) z, x_s = x̂ + (s − t)/2 (f(x̂, t) + f(x̂ + (s − t) f(x̂, t), "
+        "s)), f = dx/dt − w ∇log p"
+    )
 
     diffusion: str = static(default="sigma")
     norm: Scalar = 1.0

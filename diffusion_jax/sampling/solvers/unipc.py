@@ -1,5 +1,7 @@
 """UniPC."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
@@ -39,6 +41,11 @@ class UniPC(Corrected):
     >>> UniPC(degree=3).order, UniPC(corrector=False).order
     (3, 2)
     """
+
+    formula: ClassVar[str] = (
+        "x_s = σ_s/σ_t x_t + α_s ∫₀ʰ e^(u − h) P(u) du, P the polynomial through the last D, and "
+        "again with the one at s, h = (λ_s − λ_t)/2"
+    )
 
     degree: int = static(2)
     variant: str = static("bh2")

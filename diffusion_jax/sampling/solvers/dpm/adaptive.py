@@ -1,5 +1,7 @@
 """DPM-Solver that chooses its own steps, by the difference of two orders."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -94,6 +96,11 @@ class DPMSolverAdaptive(Solver):
     >>> DPMSolverAdaptive(max_trials=10).evaluations(2)
     31
     """
+
+    formula: ClassVar[str] = (
+        "E² = mean_dims ((high − low)/δ)², δ = max(atol, rtol max(|low|, |low before|)), h ← h "
+        "f(E), low and high steps of dpm_solver of two orders"
+    )
 
     order: int = static(default=3)
     estimate: str = static(default="epsilon")

@@ -1,5 +1,7 @@
 """DPM-Solver's single steps, with the noise of ancestral samplers."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -35,6 +37,11 @@ class DPMSolverAncestral(InSigma):
     Source: Lu et al. 2022 (DPM-Solver), algorithms 1-2 and 4; k-diffusion (Crowson 2022),
     `dpm_fast`, for the noise.
     """
+
+    formula: ClassVar[str] = (
+        "y_s = flow(y_t, q_t → down) + up z, up² = eta² q_s² (1 − (q_s/q_t)²), down² = q_s² − up², "
+        "y = x/α, q = σ/α"
+    )
 
     order: int = static(default=3)
     estimate: str = static(default="x0")

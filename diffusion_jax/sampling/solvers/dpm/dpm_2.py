@@ -1,5 +1,7 @@
 """The midpoint method between noise levels, with churn."""
 
+from typing import ClassVar
+
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers.base import Denoise, Noise, solvers, unless_clean
 from diffusion_jax.sampling.solvers.churn import Churned, ChurnState
@@ -24,6 +26,11 @@ class DPM2(Churned):
     Source: Lu et al. 2022 (DPM-Solver), algorithm 1, for the middle; k-diffusion (Crowson 2022),
     `dpm_2`, for the rest.
     """
+
+    formula: ClassVar[str] = (
+        "y_s = ŷ + (q_s − q̂) (y_m − D_m)/q_m, q_m = √(q̂ q_s), ŷ = y_t with noise added up to q̂, "
+        "y = x/α, q = σ/α"
+    )
 
     order = 2
 

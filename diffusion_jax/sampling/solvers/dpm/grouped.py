@@ -1,5 +1,7 @@
 """DPM-Solver-fast: single steps over groups of nodes, one evaluation at each node."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -66,6 +68,11 @@ class DPMSolverFast(Solver):
 
     Source: Lu et al. 2022 (DPM-Solver), section 3.3 and appendix D.3.
     """
+
+    formula: ClassVar[str] = (
+        "x_s = the step of dpm_solver of order k over k nodes, its inner evaluations at rᵢ = (λᵢ − "
+        "λ_t)/(λ_s − λ_t)"
+    )
 
     size: int = static(3)
     estimate: str = static("epsilon")

@@ -152,6 +152,11 @@ class DPMpp2M(DPMMultistep):
     Source: Lu et al. 2022 (DPM-Solver++), algorithm 2.
     """
 
+    formula: ClassVar[str] = (
+        "x_s = σ_s/σ_t x_t + α_s (1 − e^(−h)) (D + h/(2h′) (D − D′)), h = (λ_s − λ_t)/2, D′ and h′ "
+        "of the step before"
+    )
+
 
 @solvers.register("dpmpp_3m")
 @pytree
@@ -170,6 +175,12 @@ class DPMpp3M(DPMMultistep):
     Source: Lu et al. 2022 (DPM-Solver++), section 4 and appendix B; the released code.
     """
 
+    formula: ClassVar[str] = (
+        "x_s = σ_s/σ_t x_t − α_s (ψ₁(−h) D + ψ₂(−h) D₁ + ψ₃(−h) D₂), D₁, D₂ the derivatives by (λ "
+        "− λ_t)/(2h) of the parabola through the last three D, ψ₁(z) = e^z − 1, ψ₂ = ψ₁/z − 1, ψ₃ "
+        "= ψ₂/z − 1/2, h = (λ_s − λ_t)/2"
+    )
+
     released: bool = static(default=False)  # type: ignore[misc]
     degree = 3
 
@@ -186,6 +197,11 @@ class DPMSolver2M(DPMMultistep):
     Source: Lu et al. 2022 (DPM-Solver++), appendix B.4 for noise prediction.
     """
 
+    formula: ClassVar[str] = (
+        "x_s = α_s/α_t x_t − σ_s (e^h − 1) (ε̂ + h/(2h′) (ε̂ − ε̂′)), h = (λ_s − λ_t)/2, ε̂′ and "
+        "h′ of the step before"
+    )
+
     estimate = "epsilon"
 
 
@@ -201,5 +217,11 @@ class DPMSolver3M(DPMpp3M):
 
     Source: as `DPMpp3M`.
     """
+
+    formula: ClassVar[str] = (
+        "x_s = α_s/α_t x_t − σ_s (ψ₁(h) ε̂ + ψ₂(h) ε₁ + ψ₃(h) ε₂), ε₁, ε₂ the derivatives by (λ − "
+        "λ_t)/(2h) of the parabola through the last three ε̂, ψ₁(z) = e^z − 1, ψ₂ = ψ₁/z − 1, ψ₃ = "
+        "ψ₂/z − 1/2, h = (λ_s − λ_t)/2"
+    )
 
     estimate = "epsilon"

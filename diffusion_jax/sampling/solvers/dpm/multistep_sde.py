@@ -65,6 +65,11 @@ class DPMpp2MSDE(DPMMultistepSDE):
     Source: Lu et al. 2022 (DPM-Solver++), eq. 18-20 and algorithm 4; eta is k-diffusion's.
     """
 
+    formula: ClassVar[str] = (
+        "x_s = σ_s/σ_t e^(−eta h) x_t + α_s (1 − e^(−(1 + eta) h)) (D + h/(2h′) (D − D′)) + σ_s "
+        "√(1 − e^(−2 eta h)) z, h = (λ_s − λ_t)/2"
+    )
+
 
 @solvers.register("dpmpp_3m_sde")
 @pytree
@@ -80,6 +85,11 @@ class DPMpp3MSDE(DPMMultistepSDE):
 
     Source: as `DPMpp2MSDE`, with one term more of the Taylor polynomial.
     """
+
+    formula: ClassVar[str] = (
+        "x_s = σ_s/σ_t e^(−eta h) x_t − α_s (ψ₁(w) D + ψ₂(w) D₁ + ψ₃(w) D₂) + σ_s √(1 − e^(−2 eta "
+        "h)) z, w = −(1 + eta) h, D₁, D₂ and ψ as of dpmpp_3m, h = (λ_s − λ_t)/2"
+    )
 
     released: bool = static(False)  # type: ignore[misc]
     degree = 3
@@ -102,6 +112,11 @@ class DPMSolver2MSDE(DPMMultistepSDE):
 
     Source: Lu et al. 2022 (DPM-Solver++), eq. 17 and appendix B.5.
     """
+
+    formula: ClassVar[str] = (
+        "x_s = α_s/α_t x_t − (1 + eta) σ_s (e^h − 1) (ε̂ + h/(2h′) (ε̂ − ε̂′)) + σ_s √(eta (e^(2h) "
+        "− 1)) z, h = (λ_s − λ_t)/2"
+    )
 
     degree: int = static(2)  # type: ignore[misc]
     estimate = "epsilon"

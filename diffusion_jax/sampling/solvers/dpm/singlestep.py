@@ -1,5 +1,7 @@
 """DPM-Solver and DPM-Solver++, single-step: evaluations between the nodes, none remembered."""
 
+from typing import ClassVar
+
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import UserError, one_of, ordered, within
@@ -101,6 +103,11 @@ class DPMSolver(OneStep):
     algorithm 1.
     """
 
+    formula: ClassVar[str] = (
+        "x_s = α_s/α_t x_t − σ_s (e^h − 1) (ε̂ + (ε̂_m − ε̂)/(2 r1)), ε̂_m at λ_t + r1 (λ_s − "
+        "λ_t), for order 2, h = (λ_s − λ_t)/2"
+    )
+
     order: int = static(2)
     estimate: str = static("epsilon")
     variant: str = static("midpoint")
@@ -145,7 +152,13 @@ class DPMSolver(OneStep):
         return unless_clean(there, whole, State(there.level.alpha * x0, x0))
 
 
-@solvers.register("dpmpp_2s")
+@solvers.register(
+    "dpmpp_2s",
+    formula=(
+        "x_s = σ_s/σ_t x_t + α_s (1 − e^(−h)) (D + (D_m − D)/(2 r1)), D_m at λ_t + r1 (λ_s − λ_t), "
+        "h = (λ_s − λ_t)/2"
+    ),
+)
 def dpmpp_2s(variant: str = "midpoint", r1: Scalar = 0.5) -> DPMSolver:
     """DPM-Solver++(2S): single-step in x_0, second order, two evaluations a step.
 

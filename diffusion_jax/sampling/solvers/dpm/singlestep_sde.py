@@ -1,5 +1,7 @@
 """DPM-Solver++ for the stochastic differential equation, with two evaluations a step."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -51,6 +53,11 @@ class DPMppSDE(OneStep):
     Source: Lu et al. 2022 (DPM-Solver++), algorithm 1 and eq. 18; k-diffusion (Crowson 2022),
     `dpmpp_sde`, for the two together.
     """
+
+    formula: ClassVar[str] = (
+        "y_s = D′ + down/q_t (y_t − D′) + up z, D′ = (1 − 1/(2r)) D + D_m/(2r), q_m = q_t^(1 − r) "
+        "q_s^r, y = x/α, q = σ/α"
+    )
 
     eta: Scalar = 1.0
     s_noise: Scalar = 1.0
