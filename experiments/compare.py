@@ -32,6 +32,9 @@ from experiments import cli
 from experiments.command_line import overridden
 
 REPORT, RESULTS = "report.html", "results.json"
+PILOT = flags.DEFINE_string(
+    "pilot", "", "folder of an earlier sweep, by which the plan says what its seeds can show"
+)
 SWEEP = flags.DEFINE_string("sweep", "", "a sweep file, such as configs/sweeps/schedules.py")
 
 
@@ -40,6 +43,8 @@ def main(config: ConfigDict) -> None:
     if SWEEP.value:
         sweep(config, SWEEP.value, overridden())
     else:
+        if PILOT.value:
+            raise UserError("--pilot tells what the seeds of a sweep can show: give a --sweep.")
         compare(config, overridden())
 
 
@@ -61,7 +66,7 @@ def sweep(config: ConfigDict, path: str, written: Collection[str] = ()) -> None:
     from experiments.config_files import load_sweep
 
     start = time.monotonic()
-    plan = make_plan(config, load_sweep(path), written)
+    plan = make_plan(config, load_sweep(path), written, PILOT.value)
     if is_primary():
         print("\n".join(plan.describe()), flush=True)
     failures = work(plan, Progress())

@@ -26,6 +26,7 @@ from diffusion_jax.runs.run import BEFORE, as_plain, completed, from_plain, is_r
 from diffusion_jax.sealed import read_sealed, save_sealed
 from diffusion_jax.sweeps.costs import Cost, Costs
 from diffusion_jax.sweeps.outcomes import is_measured
+from diffusion_jax.sweeps.pilot import RESULTS, power_line, read_pilot
 from diffusion_jax.sweeps.sweep import Sweep
 from diffusion_jax.sweeps.trials import Trial, key_of, make_trials, training_settings
 from diffusion_jax.training.arms import FIELDS, check_brought, few_step, make_arms
@@ -71,6 +72,7 @@ class Plan:
         units: of which the trials' trainings are parts.
         data: spec -> data set.
         notes: sentences on what will not be measured, and why.
+        shows: which differences the seeds can show, in a sentence.
     """
 
     sweep: Sweep
@@ -80,6 +82,7 @@ class Plan:
     units: tuple[Unit, ...]
     data: Mapping[str, Dataset]
     notes: tuple[str, ...] = ()
+    shows: str = ""
 
     def unit_of(self, trial: Trial) -> Unit:
         """Where a trial is trained."""
@@ -106,7 +109,7 @@ class Plan:
                 f"{unit.folder.name}: {names}; seed {config.seed}, {config.training.steps} steps "
                 f"of {config.training.batch_size} pictures, {_duration(unit_seconds(self, unit))}"
             )
-        return (*lines, *self.notes)
+        return (*lines, *self.notes, *([self.shows] if self.shows else ()))
 
 
 def unit_seconds(plan: Plan, unit: Unit) -> float:
@@ -129,17 +132,21 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
-def make_plan(config: ConfigDict, sweep: Sweep, written: Collection[str] = ()) -> Plan:
+def make_plan(
+    config: ConfigDict, sweep: Sweep, written: Collection[str] = (), pilot: str = ""
+) -> Plan:
     """Plans a sweep, and makes the folders of units that there are not yet.
 
     Args:
         config: the base of all arms; its `run_dir` is the folder of the sweep.
         sweep: what differs.
         written: fields that were given for this sweep, so that none may be without effect.
+        pilot: folder of an earlier sweep that tells how much seeds scatter; if empty, what this
+            folder's own earlier report tells.
 
     Raises:
-        UserError: a field would have no effect; an arm cannot work, its name tells which; the
-            folder holds something else.
+        UserError: the pilot has no results; a field would have no effect; an arm cannot work, its
+            name tells which; the folder holds something else.
     """
     check_fields(config)
     whole, trials = make_trials(config, sweep)
@@ -168,6 +175,7 @@ def make_plan(config: ConfigDict, sweep: Sweep, written: Collection[str] = ()) -
             _check_judge(whole.judged_by, own.config)
             sampled.append(own)
     refuse_idle((trial.config for trial in trials), written)
+    shows = _what_shows(whole, sampled, folder, pilot)
     with _alone(folder):
         costs = Costs(folder)
         trials = _with_budget(whole, sampled, costs, data)
@@ -177,7 +185,7 @@ def make_plan(config: ConfigDict, sweep: Sweep, written: Collection[str] = ()) -
         own = next(trial for trial in trials if trial.training_key in unit.keys)
         data.setdefault(unit.config.data, data[own.config.data])
     trials = tuple(_as_kept(trial, units) for trial in trials)
-    return Plan(whole, folder, trials, measured, units, data, tuple(notes))
+    return Plan(whole, folder, trials, measured, units, data, tuple(notes), shows)
 
 
 def _as_kept(trial: Trial, units: Sequence[Unit]) -> Trial:
@@ -186,6 +194,18 @@ def _as_kept(trial: Trial, units: Sequence[Unit]) -> Trial:
     if is_measured(folder, trial.key) or not is_measured(folder, trial.first_key):
         return trial
     return dataclasses.replace(trial, kept_as=trial.first_key)
+
+
+def _what_shows(sweep: Sweep, trials: Sequence[Trial], folder: Path, pilot: str) -> str:
+    """Which differences the seeds can show, by a pilot or by this sweep's earlier results."""
+    seeds = [sum(trial.arm == arm for trial in trials) for arm in sweep.arms]
+    sampling = trials[0].config.sampling
+    judges = (sweep.judged_by,) if sweep.judged_by else (*sampling.metrics, "noise_error")
+    where = user_path(pilot) if pilot else folder
+    known = pilot or (where / RESULTS).exists()
+    sampled = sampling.solvers[0], max(sampling.steps)
+    found = read_pilot(where, judges, sampled) if known else None
+    return power_line(len(seeds), min(seeds), found)
 
 
 def execution_of(config: ConfigDict, sweep: Sweep, written: bool) -> str:
