@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from diffusion_jax import data, fewstep, metrics, networks, statistics, verification
     from diffusion_jax.errors import UserError
+    from diffusion_jax.networks import conditioners, tokenizers
     from diffusion_jax.process import losses, predictions, schedules, time_samplers, weightings
     from diffusion_jax.process.denoiser import Denoiser
     from diffusion_jax.process.level import Level
@@ -36,6 +37,7 @@ _LAZY = {
     "Level": "diffusion_jax.process.level:Level",
     "Objective": "diffusion_jax.process.objective:Objective",
     "UserError": "diffusion_jax.errors:UserError",
+    "conditioners": "diffusion_jax.networks.conditioners",
     "data": "diffusion_jax.data",
     "edit": "diffusion_jax.sampling.editing:edit",
     "fewstep": "diffusion_jax.fewstep",
@@ -55,6 +57,7 @@ _LAZY = {
     "statistics": "diffusion_jax.statistics",
     "thresholds": "diffusion_jax.sampling.thresholds",
     "time_samplers": "diffusion_jax.process.time_samplers",
+    "tokenizers": "diffusion_jax.networks.tokenizers",
     "verification": "diffusion_jax.verification",
     "weightings": "diffusion_jax.process.weightings",
 }
@@ -65,6 +68,7 @@ __all__ = [
     "Objective",
     "UserError",
     "__version__",
+    "conditioners",
     "data",
     "edit",
     "fewstep",
@@ -84,6 +88,7 @@ __all__ = [
     "statistics",
     "thresholds",
     "time_samplers",
+    "tokenizers",
     "verification",
     "weightings",
 ]
