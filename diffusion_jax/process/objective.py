@@ -53,7 +53,8 @@ class Objective:
         loss_function: how an error becomes a number.
 
     Raises:
-        UserError: parts with another schedule or sigma_data, or a sigma_data that is not positive.
+        UserError: parts with another schedule or sigma_data, a sigma_data that is not positive, or
+            a spec or a class in place of an object.
 
     >>> from diffusion_jax.process.predictions import EDMPrediction
     >>> objective = Objective(schedules.make("cosine"), EDMPrediction(), sigma_data=0.7)
@@ -72,6 +73,7 @@ class Objective:
     loss_function: Loss = Squared()
 
     def __post_init__(self) -> None:
+        _check_parts(self)
         positive(self, "sigma_data")
         for name in ("prediction", "weighting"):
             own = filled(getattr(self, name), self.schedule, self.sigma_data)
@@ -153,9 +155,11 @@ class Objective:
             condition: what the network is told, a row per sample; None is {}.
 
         Raises:
-            UserError: data, condition or output of the wrong shape or type; times that follow the
-                losses of earlier steps, which a single one does not know.
+            UserError: data, condition or output of the wrong shape or type; times that are all at
+                one end of the schedule, or follow the losses of earlier steps, which a single one
+                does not know.
         """
+        check_spread(self)
         _check_data(x0, condition or {})
         x0 = jnp.asarray(x0)
         if isinstance(self.time_sampler, LossAware):
@@ -237,13 +241,29 @@ def check_spread(objective: Objective) -> None:
     Raises:
         UserError: it does.
     """
-    time = objective.time_sampler.time(jnp.array([0.1, 0.9]), objective.schedule)
-    first, last = objective.schedule.level(time).log_snr
+    parts = objective.schedule, objective.time_sampler
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(parts)):
+        return  # which numbers they are is not known yet
+    with jax.ensure_compile_time_eval():
+        time = objective.time_sampler.time(jnp.array([0.1, 0.9]), objective.schedule)
+        first, last = map(float, objective.schedule.level(time).log_snr)
     if not first > last:
         raise UserError(
-            f"Training would be at one noise level only, log-SNR {float(last):.3g}: the time "
+            f"Training would be at one noise level only, log-SNR {last:.3g}: the time "
             "sampler, or a shift, lies outside of what the schedule reaches."
         )
+
+
+def _check_parts(objective: Objective) -> None:
+    for field in ("schedule", "prediction", "time_sampler", "weighting", "loss_function"):
+        part = getattr(objective, field)
+        if isinstance(part, str):
+            raise UserError(
+                f"Objective: {field} must be an object, not {part!r}. Objective.make takes specs."
+            )
+        if isinstance(part, type):
+            name = part.__name__
+            raise UserError(f"Objective: {field} is the class {name}; write {name}().")
 
 
 def _check_data(x0: Num[Any, "batch ..."], condition: Condition) -> None:

@@ -10,9 +10,11 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.process.objective import Condition, Objective
 from diffusion_jax.process.predictions import EDMPrediction, V, Velocity
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.process.time_samplers import LossAware
+from diffusion_jax.process.time_samplers import LossAware, time_samplers
+from diffusion_jax.process.time_samplers.normal import LogNormal
 from diffusion_jax.process.weightings.edm import EDMWeighting
 from diffusion_jax.process.weightings.plain import ErrorOf
+from tests.annotations import unchecked
 
 COSINE, FLOW = schedules.make("cosine"), schedules.make("rectified_flow")
 KEY = jax.random.key(0)
@@ -105,6 +107,33 @@ def test_times_that_follow_losses_need_a_training() -> None:
     objective = Objective(COSINE, V(), LossAware())
     with pytest.raises(UserError, match="LossAware follows the losses of a whole training"):
         objective.loss(zero, jnp.ones((2, 2)), KEY)
+
+
+def test_times_at_one_end_of_the_schedule_are_refused() -> None:
+    late = Objective(COSINE, V(), time_samplers.make("log_normal(mean=50.0)"))
+    x0 = jnp.ones((4, 2))
+    for loss in (late.loss, jax.jit(late.loss, static_argnums=0)):
+        with pytest.raises(UserError, match="at one noise level only, log-SNR -15"):
+            loss(zero, x0, KEY)
+
+    def of_mean(mean: Array) -> Array:  # not known until it runs
+        return Objective(COSINE, V(), LogNormal(mean)).loss(zero, x0, KEY)
+
+    assert jnp.isfinite(jax.jit(of_mean)(jnp.float32(50.0)))
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (("cosine", V()), "schedule must be an object, not 'cosine'. Objective.make takes specs"),
+        ((COSINE, "v"), "prediction must be an object, not 'v'"),
+        ((COSINE, V), r"prediction is the class V; write V\(\)"),
+        ((COSINE, V(), LogNormal), r"time_sampler is the class LogNormal; write LogNormal\(\)"),
+    ],
+)
+def test_specs_and_classes_are_not_taken_for_objects(parts: tuple, message: str) -> None:
+    with unchecked(), pytest.raises(UserError, match=message):
+        Objective(*parts)
 
 
 def test_a_mistake_is_a_value_error() -> None:
