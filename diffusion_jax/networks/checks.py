@@ -67,7 +67,7 @@ def divides(owner: str, size: int, name: str, parts: int, what: str) -> None:
 
 
 def attention(owner: str, implementation: str, head_widths: list[int], dtype: str) -> None:
-    """Raises UserError unless attention can be computed in that way.
+    """Raises UserError unless attention can be computed by that implementation.
 
     Args:
         owner: the network, as the user wrote it.

@@ -44,7 +44,7 @@ class DiT(nn.Module):
             bfloat16, which few-step objectives that differentiate forward cannot use.
         perturbed: self-attentions, numbered from 0 in the order of blocks, whose map is the
             identity; () is all, None none. For guidance; the parameters are the same.
-        outputs: channels of the result for each channel of x; 2 where a variance is told too.
+        outputs: channels of the result for each channel of x; 2 with a variance.
         dtype: dtype of the computation; parameters and result are float32.
 
     Raises:
@@ -81,7 +81,7 @@ class DiT(nn.Module):
         checks.size("dit", self.depth, 18 * self.depth * self.width**2)
         checks.fraction("dit", dropout=self.dropout)
         checks.switch("dit", remat=self.remat)
-        one_of(self.text, ("cross", "joint", "pooled"), "way for text to enter a dit")
+        one_of(self.text, ("cross", "joint", "pooled"), "entry of text into a dit")
         widths = [self.width // self.heads]
         checks.attention("dit", self.attention_implementation, widths, self.dtype)
 

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork
 
+# A condition of one row, by key.
+Rows = tuple[tuple[str, jax.ShapeDtypeStruct], ...]
 # Results that are written to memory whatever the compiler fuses.
 WRITTEN = ("conv_general_dilated", "dot_general")
 
@@ -27,14 +29,15 @@ def pass_bytes(network: ScoreNetwork, shape: tuple[int, ...], condition: Conditi
     >>> pass_bytes(build("mlp(width=1000, depth=1)"), (2,), {})
     8000
     """
-    told = tuple((name, rows.shape[1:]) for name, rows in condition.items())
-    return _pass_bytes(network, shape, told)
+    rows = tuple(
+        (key, jax.ShapeDtypeStruct((1, *values.shape[1:]), values.dtype))
+        for key, values in condition.items()
+    )
+    return _pass_bytes(network, shape, rows)
 
 
-@functools.cache
-def _pass_bytes(
-    network: ScoreNetwork, shape: tuple[int, ...], told: tuple[tuple[str, tuple[int, ...]], ...]
-) -> int:
+@functools.lru_cache(maxsize=64)
+def _pass_bytes(network: ScoreNetwork, shape: tuple[int, ...], rows: Rows) -> int:
     """Kept, as tracing a network takes a second."""
 
     def run(x: Any, c_noise: Any, condition: Any) -> Any:
@@ -42,8 +45,7 @@ def _pass_bytes(
 
     row = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
     c_noise = jax.ShapeDtypeStruct(network.noise_shape(1), jnp.float32)
-    condition = {name: jax.ShapeDtypeStruct((1, *rest), jnp.int32) for name, rest in told}
-    traced = jax.make_jaxpr(run)(row, c_noise, condition)
+    traced = jax.make_jaxpr(run)(row, c_noise, dict(rows))
     return max(_written(traced.jaxpr), default=0)
 
 

@@ -22,7 +22,7 @@ class MLP(nn.Module):
         width: features of the hidden vector, even.
         depth: residual layers.
         dropout: fraction of hidden activations dropped in each layer while training.
-        outputs: channels of the result for each channel of x; 2 where a variance is told too.
+        outputs: channels of the result for each channel of x; 2 with a variance.
         dtype: dtype of the computation; parameters and result are float32.
 
     Raises:

@@ -24,8 +24,8 @@ class ScoreNetwork(nn.Module):
         variance: how to read the variance that it tells in the second half of its channels
             (`process.posterior.log_variance`), or None if it tells none.
         uncertainty: tells how large its error is, for the loss "uncertainty", or None.
-        noise_inputs: how many numbers c_noise is: 1, or 2 where the network is told, besides the
-            noise level, how far to go (`fewstep`).
+        noise_inputs: how many numbers c_noise is: 1, or 2 where the second says how far to go
+            from the noise level (`fewstep`).
 
     >>> network = build("mlp(width=8, depth=1)", "label(width=8)", num_classes=3)
     >>> inputs = jnp.ones((2, 4)), jnp.zeros(2), {"label": jnp.array([0, 2])}

@@ -49,7 +49,7 @@ class UNet(nn.Module):
             that is faster, see `convolution`; the result differs by rounding.
         perturbed: self-attentions, numbered from 0 in the order of stages, whose map is the
             identity; () is all, None none. For guidance; the parameters are the same.
-        outputs: channels of the result for each channel of x; 2 where a variance is told too.
+        outputs: channels of the result for each channel of x; 2 with a variance.
         dtype: dtype of the computation; parameters and result are float32.
 
     Raises:

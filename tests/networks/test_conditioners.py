@@ -11,6 +11,7 @@ import pytest
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.conditioners import Several, conditioners
 from diffusion_jax.networks.conditioners.base import check_agreement
+from diffusion_jax.networks.memory import pass_bytes
 from diffusion_jax.networks.score_network import ScoreNetwork, build, drop_condition
 from tests.networks.random_parameters import quick_jit, random_parameters
 
@@ -177,3 +178,9 @@ def test_a_conditioner_of_ones_own():
     assert jax.eval_shape(network.init_with_output, jax.random.key(0), x, C_NOISE, rows)[
         0
     ].shape == (3, 2)
+
+
+@pytest.mark.parametrize("name", ["features", "image"])
+def test_memory_of_a_pass_is_counted_with_conditions_of_any_dtype(name):
+    network = build("unet(channels=(8,), blocks=1, attention=())", fitted(name))
+    assert pass_bytes(network, X.shape[1:], network.nothing()) >= 4 * 4 * 8 * 4
