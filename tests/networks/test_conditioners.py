@@ -11,6 +11,7 @@ import pytest
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.conditioners import Several, conditioners
 from diffusion_jax.networks.conditioners.base import check_agreement
+from diffusion_jax.networks.initialise import init
 from diffusion_jax.networks.memory import pass_bytes
 from diffusion_jax.networks.score_network import ScoreNetwork, build, drop_condition
 from tests.networks.random_parameters import quick_jit, random_parameters
@@ -184,3 +185,16 @@ def test_a_conditioner_of_ones_own():
 def test_memory_of_a_pass_is_counted_with_conditions_of_any_dtype(name):
     network = build("unet(channels=(8,), blocks=1, attention=())", fitted(name))
     assert pass_bytes(network, X.shape[1:], network.nothing()) >= 4 * 4 * 8 * 4
+
+
+def test_first_values_have_the_moments_of_the_modules_own():
+    """`several` has all parts; all of its parameters are drawn on the host."""
+    made = fitted("several")
+    rows = {key: jnp.asarray(values) for key, values in made.encode(BIRDS.train).items()}
+    own = quick_jit(made.init)(jax.random.key(0), rows, X)["params"]
+    ours = init(made, jax.random.key(0), rows, X)
+    assert jax.tree.structure(own) == jax.tree.structure(ours)
+    for theirs, value in zip(jax.tree.leaves(own), jax.tree.leaves(ours), strict=True):
+        assert isinstance(value, np.ndarray) and value.dtype == theirs.dtype
+        # Five standard errors of a standard deviation, where there is one to compare.
+        assert abs(value.std() - theirs.std()) <= 5 * theirs.std() / np.sqrt(value.size)

@@ -8,6 +8,7 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.networks import networks
 from diffusion_jax.networks.initialise import init, initialise
 from diffusion_jax.networks.score_network import build
 from tests.networks.random_parameters import quick_jit
@@ -18,6 +19,10 @@ CASES = {
     "mlp": ("mlp(width=16, depth=1)", "label(width=16)", (5,)),
 }
 CONDITION = {"tokens": np.ones((2, 4), np.int32), "label": np.ones(2, np.int32)}
+
+
+def test_every_member_is_tested():
+    assert set(CASES) == set(networks)
 
 
 def network_of(case):
