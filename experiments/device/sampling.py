@@ -60,12 +60,12 @@ def _solver(
     nodes = make(grids.make("karras"), schedule, steps)
     keys = sample_keys(jax.random.key(0), batch)
     prediction = predictions.make("edm", schedule=schedule, sigma_data=SIGMA_DATA)
-    condition = training.batch["condition"]
+    condition, network = training.batch["condition"], training.network.for_sampling()
 
     @jax.jit
     def draw(params: Any, keys: Any) -> Any:
         def predict(x: Any, noise: Any, _: Any) -> Any:
-            return training.network.apply({"params": params}, x, noise, condition)
+            return network.apply({"params": params}, x, noise, condition)
 
         denoise = from_network(predict, prediction, SIGMA_DATA)
         return sample_from(denoise, solver, nodes, prior(nodes, keys, chosen.shape), keys)[0]

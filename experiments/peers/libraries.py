@@ -43,7 +43,7 @@ def ours(problem: Problem, weights: Weights) -> Draw:
     @jax.jit
     def draw(params: Any, x: Any) -> Any:
         def predict(x: Any, c_noise: Any, condition: Any) -> Any:
-            return network.apply({"params": params}, x, c_noise, {})
+            return network.for_sampling().apply({"params": params}, x, c_noise, {})
 
         return sample_from(from_network(predict, prediction, SIGMA_DATA), solver, nodes, x, keys)[0]
 
