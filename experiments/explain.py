@@ -96,6 +96,11 @@ def explain(config: ConfigDict) -> Any:
     refuse_unused(UNUSED)
     refuse_several(config)
     plan, data = Plan.make(config), datasets.make(config.data)
+    if not data.has_pictures:
+        raise UserError(
+            f"A lesson shows pictures, and data set {data.name!r} has {data.form}: "
+            "experiments.compare and experiments.sample plot those."
+        )
     example = test_picture(data.test)
     picture = jnp.asarray(to_unit(example["image"]))
     teller = _network(config) if is_run(config.run_dir) else _oracle(config, data)

@@ -147,10 +147,10 @@ def _restoration(config: ConfigDict, shape: tuple[int, ...]) -> Any:
 def _draw(
     plan: Any, arm: Any, shape: tuple[int, ...], wanted: Any, guide: Any, picture: Any
 ) -> Any:
-    """The pictures of one arm, uint8; all are restorations of `picture`, if there is one."""
+    """Of one arm: pictures, uint8, or vectors; restorations of `picture`, if there is one."""
     import jax.numpy as jnp
 
-    from diffusion_jax.data.example import to_bytes
+    from diffusion_jax.data.example import to_values
     from diffusion_jax.inference.generate import check_finite, generate
 
     (condition, count), way, given = wanted, plan.headline, None
@@ -167,16 +167,26 @@ def _draw(
         min(plan.batch_size, count),
     )
     check_finite(samples, f" of arm {arm.arm.name!r}")
-    return to_bytes(samples)
+    return to_values(samples)
 
 
 def _write_sheet(path: Any, rows: Sequence[Any], arms: Sequence[str], prompts: Any) -> None:
-    """Rows prompt by prompt, arm under arm, so that what is to be compared stands together."""
+    """Rows prompt by prompt, arm under arm, so that what is to be compared stands together.
+
+    Of vectors, one plot of all in the place of each row.
+    """
     import numpy as np
 
     from diffusion_jax.files import save
     from diffusion_jax.reports import pictures
+    from diffusion_jax.reports.scatter import scatter
 
+    if rows[0].ndim == 2:
+        parts = [np.split(row, len(prompts)) for row in rows]
+        plots = [scatter(part[index]) for index in range(len(prompts)) for part in parts]
+        captions = [f"{arm}: {prompt}".rstrip(": ") for prompt in prompts for arm in arms]
+        save(pictures.png(pictures.grid(np.stack(plots), captions, len(arms))), path)
+        return
     drawn = np.stack(rows).reshape(len(arms), len(prompts), COUNT.value, *rows[0].shape[1:])
     ordered = drawn.swapaxes(0, 1).reshape(-1, *rows[0].shape[1:])
     captions = [

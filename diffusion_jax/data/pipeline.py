@@ -32,18 +32,24 @@ class _Read:
     seed: int
     rows: slice
     augment_flip: bool
+    apart: bool  # in a process from which pictures are sent stacked, and not once more
 
     def __call__(self, step: int, indices: np.ndarray) -> tuple[Values, list[Example]]:
         """Pictures or vectors, and all else that examples say; random by (seed, position) alone."""
-        taken = step * len(indices) + np.arange(len(indices))
-        flip, caption = uniforms(self.seed, taken, 2)[self.rows].T
-        examples = take(self.source, [int(i) for i in indices[self.rows]])
+        taken = (step * len(indices) + np.arange(len(indices)))[self.rows]
+        examples = take(self.source, indices[self.rows].tolist())
         values = values_of(examples)
         if self.augment_flip:
-            mirrored = (flip < 0.5)[:, None, None, None]
-            values = np.where(mirrored, values[:, :, ::-1], values)
-        told = [_with_one_caption(*each) for each in zip(examples, caption, strict=True)]
-        return values, [{k: v for k, v in each.items() if k not in KINDS} for each in told]
+            if values.ndim != 4:
+                raise UserError(f"Only pictures can be mirrored, not arrays {values.shape[1:]}.")
+            mirrored = uniforms(self.seed, taken, 1)[:, 0] < 0.5
+            values = np.where(mirrored[:, None, None, None], values[:, :, ::-1], values)
+        if any(len(example.get("captions", ())) > 1 for example in examples):
+            u = uniforms(self.seed, taken, 2)[:, 1]
+            examples = [_with_one_caption(*each) for each in zip(examples, u, strict=True)]
+        if self.apart:
+            examples = [{k: v for k, v in e.items() if k not in KINDS} for e in examples]
+        return values, examples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,9 +57,13 @@ class _Finish:
     """Makes a batch of what was read."""
 
     encode: Encode
+    apart: bool
 
     def __call__(self, read: tuple[Values, list[Example]]) -> Batch:
         values, examples = read
+        if self.apart:
+            kind = "image" if values.dtype == np.uint8 else "vector"
+            examples = [each | {kind: row} for each, row in zip(examples, values, strict=True)]
         return {"x0": to_unit(values), "condition": self.encode(examples)}
 
 
@@ -158,7 +168,8 @@ def batches(
     rows = slice(process_index * share, (process_index + 1) * share)
     if workers < 0:
         raise UserError(f"workers={workers}: give 0 or more.")
-    read, finish = _Read(source, seed, rows, augment_flip), _Finish(encode)
+    apart = workers > 0
+    read, finish = _Read(source, seed, rows, augment_flip, apart), _Finish(encode, apart)
     # Grain counts the batches of an endless repetition in floats, which overflows for batches of 1.
     epochs = ENDLESS // len(source)
     indices = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat(epochs)
@@ -166,7 +177,7 @@ def batches(
 
     def start(step: int) -> Iterator[Batch]:
         options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=AHEAD)
-        if not workers:
+        if not apart:
             return iter(loader.map(finish)[step:].to_iter_dataset(options))
         _let_grain_start_processes()
         shared = grain.MultiprocessingOptions(workers, per_worker_buffer_size=AHEAD)

@@ -20,6 +20,8 @@ def check_flip(config: ConfigDict, data: Dataset) -> None:
     """
     if not config.flip:
         return
+    if not data.has_pictures:
+        raise UserError(f"flip=True mirrors pictures, and data set {data.name!r} has {data.form}.")
     for name, conditioner in arm_conditioners(config).items():
         if not conditioner.mirrors:
             raise UserError(

@@ -133,6 +133,12 @@ def test_workers_change_nothing():
     assert_same(take(last, 1), plain[4:])
 
 
+def test_vectors_are_not_mirrored():
+    listed = [{"vector": np.float32([k, -k])} for k in range(4)]
+    with pytest.raises(UserError, match="Only pictures can be mirrored"):
+        next(batches(listed, lambda examples: {}, batch_size=4, seed=0, augment_flip=True))
+
+
 def test_foreign_states_are_refused():
     state = make().state()
     with pytest.raises(UserError, match="seed was 0 and is now 1"):
