@@ -65,7 +65,7 @@ class FewStep(Protocol):
 
     @property
     def tells_end(self) -> bool:
-        """Whether the network is told where to go to, and not only where it is."""
+        """Whether the network is given the time to go to, and not only its own."""
         ...
 
     @property
@@ -80,7 +80,7 @@ class FewStep(Protocol):
     def inherits(self) -> bool:
         """Whether its network is that of a denoiser which predicts EDM's F, and may start as one.
 
-        It is then told the same of the noise, and scales x and F in the same way.
+        It is then given the same c_noise, and scales x and F in the same way.
         """
         ...
 
@@ -100,7 +100,7 @@ class FewStep(Protocol):
         ...
 
     def c_noise(self, time: Float[Array, "batch"]) -> Float[Array, "batch"]:
-        """What a score network is told of a time, or of a distance in time, about [-2.5, 2.5]."""
+        """What a score network is given for a time, or a distance in time: about [-2.5, 2.5]."""
         ...
 
     def estimate(
@@ -144,6 +144,7 @@ def ddim(
 ) -> Float[Array, "batch ..."]:
     """alpha_s x_0 + sigma_s eps, for levels (batch,).
 
+    >>> import jax.numpy as jnp
     >>> ends = [Level(jnp.array([a]), jnp.array([s])) for a, s in ((0.5, 0.5), (0.75, 0.25))]
     >>> ddim(jnp.array([[1.0]]), jnp.array([[2.0]]), *ends).tolist()
     [[1.5]]

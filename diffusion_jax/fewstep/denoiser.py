@@ -1,9 +1,7 @@
 """A network that was trained for few steps, as a denoiser that knows where a step ends."""
 
-from typing import Any
-
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.fewstep.base import FewStep, Network
 from diffusion_jax.process.denoiser import Denoiser
@@ -15,14 +13,14 @@ from diffusion_jax.sampling.integrate import scale
 from diffusion_jax.struct import pytree
 
 
-def told(objective: FewStep, network: ScoreNetwork, condition: Any = None) -> Network:
+def of_two_times(objective: FewStep, network: ScoreNetwork, condition: PyTree = None) -> Network:
     """The function of two times that a score network is.
 
-    It is told the time, and, if the objective tells the end, how far it is to there.
+    It is given the time and, if the objective says so, how far it is to the end.
 
     >>> from diffusion_jax.fewstep.shortcut import Shortcut
     >>> shows = lambda x, c_noise, condition: c_noise
-    >>> told(Shortcut(), shows)(jnp.zeros((1, 3)), jnp.ones(1), jnp.full(1, 0.5)).tolist()
+    >>> of_two_times(Shortcut(), shows)(jnp.zeros((1, 3)), jnp.ones(1), jnp.full(1, 0.5)).tolist()
     [[2.5, 0.0]]
     """
 
@@ -54,13 +52,13 @@ def fewstep_denoiser(objective: FewStep, network: ScoreNetwork) -> Denoiser:
     path = objective.schedule
 
     def estimate(
-        x: Float[Array, "batch ..."], here: Level, condition: Any, end: Level | None
+        x: Float[Array, "batch ..."], here: Level, condition: PyTree, end: Level | None
     ) -> Float[Array, "batch ..."]:
         batch, there = (x.shape[0],), here if end is None else end
         time, stop = (jnp.broadcast_to(path.time(each.log_snr), batch) for each in (here, there))
         # At the same log-SNR, processes differ in the scale of x alone.
         own = wide(scale(path.level(time)) / scale(here), x) * x
-        return objective.estimate(told(objective, network, condition), own, time, stop)
+        return objective.estimate(of_two_times(objective, network, condition), own, time, stop)
 
     return Denoiser(estimate, knows_end=True, denoises=objective.denoises)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.level import Level
@@ -20,18 +20,18 @@ from diffusion_jax.struct import Scalar
 
 # (x (batch, ...), level of shape () or (batch,), condition, end or None) → x_0 (batch, ...)
 Estimate = Callable[
-    [Float[Array, "batch ..."], Level, Any, Level | None], Float[Array, "batch ..."]
+    [Float[Array, "batch ..."], Level, PyTree, Level | None], Float[Array, "batch ..."]
 ]
 
 # (x, level, condition) → E[x_0 | x], and the values that stand for a variance, of the same shape
 Moments = Callable[
-    [Float[Array, "batch ..."], Level, Any],
+    [Float[Array, "batch ..."], Level, PyTree],
     tuple[Float[Array, "batch ..."], Float[Array, "batch ..."]],
 ]
 
 # (c_in x (batch, ...), c_noise (batch,), condition) → prediction (batch, ...)
 Network = Callable[
-    [Float[Array, "batch ..."], Float[Array, "batch *numbers"], Any], Float[Array, "batch ..."]
+    [Float[Array, "batch ..."], Float[Array, "batch *numbers"], PyTree], Float[Array, "batch ..."]
 ]
 
 
@@ -86,7 +86,7 @@ class Denoiser:
         self,
         x: Float[Array, "batch ..."],
         level: Level,
-        condition: Any = None,
+        condition: PyTree = None,
         end: Level | None = None,
     ) -> Float[Array, "batch ..."]:
         """The estimate of x_0.
@@ -100,7 +100,7 @@ class Denoiser:
         return self.estimate(x, level, condition, end if self.knows_end else None)
 
     def with_moments(
-        self, x: Float[Array, "batch ..."], level: Level, condition: Any = None
+        self, x: Float[Array, "batch ..."], level: Level, condition: PyTree = None
     ) -> tuple[Float[Array, "batch ..."], Float[Array, "batch ..."]]:
         """E[x_0 | x], and the values that stand for the variance of a reverse step.
 
@@ -117,13 +117,13 @@ class Denoiser:
     def wrapped(self, estimate: Estimate) -> "Denoiser":
         """A denoiser made of this one (guided, thresholded), with the variance of this one."""
 
-        def moments(x: Array, level: Level, condition: Any) -> tuple[Array, Array]:
+        def moments(x: Array, level: Level, condition: PyTree) -> tuple[Array, Array]:
             return estimate(x, level, condition, None), self.with_moments(x, level, condition)[1]
 
         own = None if self.moments is None else moments
         return dataclasses.replace(self, estimate=estimate, moments=own)
 
-    def with_condition(self, condition: Any) -> "Denoiser":
+    def with_condition(self, condition: PyTree) -> "Denoiser":
         """The denoiser under a condition that is given once, called as (x, level, end=None).
 
         >>> level = Level(jnp.array(0.6), jnp.array(0.8))
@@ -204,7 +204,9 @@ def from_network(
     if isinstance(prediction, OwnDenoiser):
         return prediction.denoiser(network)
 
-    def predict(x: Float[Array, "batch ..."], level: Level, condition: Any) -> tuple[Array, Level]:
+    def predict(
+        x: Float[Array, "batch ..."], level: Level, condition: PyTree
+    ) -> tuple[Array, Level]:
         batch = (x.shape[0],)
         level = Level(jnp.broadcast_to(level.alpha, batch), jnp.broadcast_to(level.sigma, batch))
         scaled = wide(input_scale(level, sigma_data), x) * x
@@ -212,11 +214,11 @@ def from_network(
         _check_output(output, x.shape, variance)
         return output, level
 
-    def estimate(x: Array, level: Level, condition: Any, end: Level | None) -> Array:
+    def estimate(x: Array, level: Level, condition: PyTree, end: Level | None) -> Array:
         value, level = predict(x, level, condition)
         return to_x0(value, x, level, prediction)
 
-    def moments(x: Array, level: Level, condition: Any) -> tuple[Array, Array]:
+    def moments(x: Array, level: Level, condition: PyTree) -> tuple[Array, Array]:
         output, level = predict(x, level, condition)
         value, values = jnp.split(output, 2, axis=-1)
         return to_x0(value, x, level, prediction), values

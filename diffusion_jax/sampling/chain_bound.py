@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.process.bound_terms import prior_term, step_term
 from diffusion_jax.process.denoiser import DenoiserLike, as_denoiser
@@ -41,7 +41,7 @@ def variational_bound(
     steps: int,
     x0: Float[Array, "batch ..."],
     noise: Callable[[Any], Float[Array, "batch ..."]],
-    condition: Any = None,
+    condition: PyTree = None,
     variance: str = "learned",
     approximate: bool = False,
 ) -> Bound:

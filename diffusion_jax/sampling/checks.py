@@ -3,7 +3,7 @@
 from typing import Any
 
 import jax
-from jaxtyping import Array, Key
+from jaxtyping import Array, Key, PyTree
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.denoiser import Denoiser, denoises
@@ -127,7 +127,7 @@ def check_parts(solver: Any, nodes: Any) -> None:
         )
 
 
-def check_rows(condition: Any, batch: int) -> None:
+def check_rows(condition: PyTree, batch: int) -> None:
     """Refuses a condition without a row for each sample.
 
     Raises:

@@ -5,10 +5,9 @@ c_skip = 1 and c_out = 0 there, whatever the network says.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike
 from diffusion_jax.process.level import Level
@@ -88,7 +87,7 @@ def with_boundary(function: DenoiserLike, coefficients: Coefficients) -> Denoise
     [[1.0, 1.0]]
     """
 
-    def bounded(x: Array, level: Level, condition: Any, end: Level | None) -> Array:
+    def bounded(x: Array, level: Level, condition: PyTree, end: Level | None) -> Array:
         level = level.like(x)
         c_skip, c_out = coefficients(level)
         return c_skip * x + c_out * function(x, level, condition)

@@ -8,10 +8,8 @@ x = alpha x_0 + sigma eps, in expectation over eps. Schedules do not matter but 
 Source: Kingma et al. 2021 (VDM), eq. 11-18; Kingma & Gao 2023, eq. 6.
 """
 
-from typing import Any
-
 import jax
-from jaxtyping import Array, Float, Key, UInt8
+from jaxtyping import Array, Float, Key, PyTree, UInt8
 
 from diffusion_jax.process.bound_terms import prior_term
 from diffusion_jax.process.denoiser import DenoiserLike
@@ -23,7 +21,7 @@ from diffusion_jax.process.pixels import reconstruction
 def noise_error(
     denoise: DenoiserLike,
     x0: Float[Array, "batch ..."],
-    condition: Any,
+    condition: PyTree,
     eps: Float[Array, "batch ..."],
     log_snr: Float[Array, "batch"],
 ) -> Float[Array, "batch"]:

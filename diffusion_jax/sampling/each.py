@@ -8,9 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 
-def each(
-    function: Callable[[PyTree[Any]], PyTree[Any]], example: PyTree[Any]
-) -> Callable[[PyTree[Any]], PyTree[Any]]:
+def each(function: Callable[[PyTree], PyTree], example: PyTree) -> Callable[[PyTree], PyTree]:
     """A function of a batch as a function of one of its samples, for use under `jax.vmap` alone.
 
     A denoiser may hold what belongs to a whole batch (captions, guidance's scales), so it can be
@@ -33,16 +31,16 @@ def each(
 
     traced, shape = jax.make_jaxpr(function, return_shape=True)(example)
 
-    def whole(held: list[Array], given: PyTree[Any]) -> PyTree[Any]:
+    def whole(held: list[Array], given: PyTree) -> PyTree:
         found = jax.core.eval_jaxpr(traced.jaxpr, held, *jax.tree.leaves(given))
         return jax.tree.unflatten(jax.tree.structure(shape), found)
 
     @jax.custom_batching.custom_vmap
-    def one(held: list[Array], given: PyTree[Any]) -> PyTree[Any]:
+    def one(held: list[Array], given: PyTree) -> PyTree:
         return jax.tree.map(lambda values: values[0], whole(held, jax.tree.map(repeat, given)))
 
     @one.def_vmap
-    def rule(size: int, batched: Any, held: list[Array], given: PyTree[Any]) -> Any:
+    def rule(size: int, batched: Any, held: list[Array], given: PyTree) -> Any:
         # A branch on a sample's own number makes rows of all that it sees, which are all alike.
         held = [v[0] if is_batched else v for v, is_batched in zip(held, batched[0], strict=True)]
         rows = jax.tree.map(lambda v, is_batched: v if is_batched else repeat(v), given, batched[1])

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.denoiser import DenoiserLike
@@ -50,14 +50,14 @@ def edit(
     nodes: Nodes,
     key: Array,
     x0: Float[Array, "batch ..."],
-    condition: Any = None,
+    condition: PyTree = None,
     *,
     strength: float = 1.0,
     guidance: Guidance | None = None,
-    null: Any = None,
+    null: PyTree = None,
     guide: DenoiserLike | None = None,
     threshold: Threshold | None = None,
-    save: Callable[[Any], Any] | None = None,
+    save: Callable[[Any], PyTree] | None = None,
 ) -> Any:
     """SDEdit: noise up to a level of a grid, then the reverse process from there.
 

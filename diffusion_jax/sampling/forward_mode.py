@@ -1,7 +1,7 @@
 """Derivatives forward through a network, which fused attention does not have.
 
 Kernels that bring their own backward pass (`jax.custom_vjp`, as cuDNN's attention does) have no
-forward one. JAX notices when it compiles, long after the call; here it is told beforehand.
+forward one. JAX notices when it compiles, long after the call; here it is known beforehand.
 """
 
 from collections.abc import Iterator

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, PyTree
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.denoiser import DenoiserLike, as_denoiser
@@ -33,8 +33,8 @@ def invert(
     solver: Solver,
     nodes: Nodes,
     x0: Float[Array, "batch ..."],
-    condition: Any = None,
-    save: Callable[[Any], Any] | None = None,
+    condition: PyTree = None,
+    save: Callable[[Any], PyTree] | None = None,
 ) -> Any:
     """The state at the first node of a grid from which its solver would return x0.
 

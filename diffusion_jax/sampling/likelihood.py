@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key, UInt8
+from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
 
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.process.denoiser import DenoiserLike, as_denoiser
@@ -91,7 +91,7 @@ def log_density(
     start: Level,
     end: Level,
     probes: Float[Array, "probes batch ..."] | None = None,
-    condition: Any = None,
+    condition: PyTree = None,
     integrator: Integrator = INTEGRATOR,
 ) -> Likelihood:
     """The log-density of x at level `start`, by the probability flow to the prior N(0, sigma²).
@@ -144,7 +144,7 @@ def likelihood(
     schedule: Schedule,
     x0: Float[Array, "batch ..."],
     key: Array | None = None,
-    condition: Any = None,
+    condition: PyTree = None,
     *,
     probes: int = 0,
     kind: str = "rademacher",

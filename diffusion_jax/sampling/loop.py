@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from diffusion_jax.process.denoiser import DenoiserLike, as_denoiser
 from diffusion_jax.sampling.grids import Nodes
@@ -62,8 +62,8 @@ def sample_from(
     nodes: Nodes,
     x: Float[Array, "batch ..."],
     keys: Key[Array, "batch"],
-    condition: Any = None,
-    save: Callable[[Any], Any] | None = None,
+    condition: PyTree = None,
+    save: Callable[[Any], PyTree] | None = None,
 ) -> tuple[Float[Array, "batch ..."], Any]:
     """Runs the reverse process from a given start: one `lax.scan` over the steps of a grid.
 

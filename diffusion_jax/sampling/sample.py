@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, PyTree
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
@@ -32,14 +32,14 @@ def sample(
     nodes: Nodes,
     key: Array,
     shape: tuple[int, ...],
-    condition: Any = None,
+    condition: PyTree = None,
     *,
     guidance: Guidance | None = None,
-    null: Any = None,
+    null: PyTree = None,
     guide: DenoiserLike | None = None,
     posterior: Posterior | None = None,
     threshold: Threshold | None = None,
-    save: Callable[[Any], Any] | None = None,
+    save: Callable[[Any], PyTree] | None = None,
 ) -> Any:
     """Draws samples: the prior at the first node of a grid, then a solver's steps to its last.
 
@@ -96,7 +96,7 @@ class Steering:
     """What is put around a denoiser for one run; the arguments of `sample` under these names."""
 
     guidance: Guidance | None = None
-    null: Any = None
+    null: PyTree = None
     guide: DenoiserLike | None = None
     posterior: Posterior | None = None
     threshold: Threshold | None = None
@@ -108,9 +108,9 @@ def steered_from(
     nodes: Nodes,
     start: Float[Array, "batch ..."],
     keys: Key[Array, "batch"],
-    condition: Any,
+    condition: PyTree,
     steering: Steering,
-    save: Callable[[Any], Any] | None = None,
+    save: Callable[[Any], PyTree] | None = None,
 ) -> Any:
     """`sample` from a given start, with a key per sample; the posterior's grid and solver given.
 
@@ -137,8 +137,8 @@ def steered_from(
 def _guided(
     denoiser: Denoiser,
     guidance: Guidance | None,
-    condition: Any,
-    null: Any,
+    condition: PyTree,
+    null: PyTree,
     run: SamplingRun,
     guide: Denoiser | None,
 ) -> Denoiser:

@@ -5,10 +5,10 @@ strong guidance, may leave the range of the data and never return.
 """
 
 import math
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.errors import ordered, positive, within
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
@@ -41,7 +41,7 @@ def thresholded(denoise: DenoiserLike, threshold: Threshold) -> Denoiser:
     if isinstance(threshold, NoThreshold):
         return inner
 
-    def estimate(x: Array, level: Level, condition: Any, end: Level | None) -> Array:
+    def estimate(x: Array, level: Level, condition: PyTree, end: Level | None) -> Array:
         return threshold(inner(x, level, condition, end))
 
     return inner.wrapped(estimate)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.fewstep import FewStep, Networks
-from diffusion_jax.fewstep.denoiser import FewStepPrediction, told
+from diffusion_jax.fewstep.denoiser import FewStepPrediction, of_two_times
 from diffusion_jax.networks.denoiser import NetworkDenoiser
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork
 from diffusion_jax.process.predictions import EDMPrediction
@@ -93,7 +93,7 @@ def few_step_losses(
         def apply(x: Array, c_noise: Array, condition: Condition) -> Any:
             return network.apply({"params": weights}, x, c_noise, condition, False, rngs=rngs)
 
-        return told(objective, apply, condition)
+        return of_two_times(objective, apply, condition)
 
     fixed = jax.lax.stop_gradient(state.ema if objective.average else params)
     teacher = training.teacher.denoiser(condition) if training.teacher else None

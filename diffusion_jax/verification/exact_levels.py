@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
 from diffusion_jax.process.level import Level
@@ -50,7 +50,7 @@ def tabulated(prediction: Prediction, nodes: Nodes) -> AtNodes:
 def through(prediction: Prediction, denoise: DenoiserLike) -> Denoiser:
     """A denoiser that is turned into a network's prediction, and back into a denoiser."""
 
-    def network_and_back(x: Array, level: Level, condition: Any) -> Array:
+    def network_and_back(x: Array, level: Level, condition: PyTree) -> Array:
         x0 = denoise(x, level, condition)
         eps = (x - level.like(x).alpha * x0) / level.like(x).sigma
         a, b = prediction.coefficients(level.like(x))

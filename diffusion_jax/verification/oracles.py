@@ -1,10 +1,8 @@
 """Data whose denoiser is known exactly: what schedules and solvers are held against."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, PyTree
 
 from diffusion_jax.process.level import Level
 from diffusion_jax.struct import pytree
@@ -27,7 +25,7 @@ class Gaussian:
     std: Float[Array, "dim"]
 
     def denoise(
-        self, x: Float[Array, "batch dim"], level: Level, condition: Any = None
+        self, x: Float[Array, "batch dim"], level: Level, condition: PyTree = None
     ) -> Float[Array, "batch dim"]:
         """E[x_0 | x] = mean + alpha std²/(alpha² std² + sigma²) (x - alpha mean)."""
         level = level.like(x)
@@ -86,7 +84,7 @@ class GaussianMixture:
         return logits, offset, variance
 
     def denoise(
-        self, x: Float[Array, "batch dim"], level: Level, condition: Any = None
+        self, x: Float[Array, "batch dim"], level: Level, condition: PyTree = None
     ) -> Float[Array, "batch dim"]:
         """E[x_0 | x] = sum_k r_k (mean_k + alpha std_k²/v_k (x - alpha mean_k)).
 
@@ -136,7 +134,7 @@ class Empirical:
     points: Float[Array, "count ..."]
 
     def denoise(
-        self, x: Float[Array, "batch ..."], level: Level, condition: Any = None
+        self, x: Float[Array, "batch ..."], level: Level, condition: PyTree = None
     ) -> Float[Array, "batch ..."]:
         """E[x_0 | x], the mean of the points weighted by N(x; alpha point, sigma² I)."""
         points = self.points.reshape(self.points.shape[0], -1)

@@ -85,12 +85,12 @@ class RestartGrid:
         down = self._down(schedule, inside[at])
         # Places among the nodes inside, followed by those of one way down.
         first = inside.time.shape[0]
-        way = jnp.append(jnp.arange(first, first + self.steps), at)
+        descent = jnp.append(jnp.arange(first, first + self.steps), at)
         place = jnp.arange(steps + 1)
         again = place - at - 1
         place = jnp.where(again < 0, place, place - added)
         inserted = (again >= 0) & (again < added)
-        place = jnp.where(inserted, way[again % (self.steps + 1)], place)
+        place = jnp.where(inserted, descent[again % (self.steps + 1)], place)
         return jax.tree.map(lambda *values: jnp.concatenate(values)[place], inside, down)
 
     def _down(self, schedule: Schedule, low: Nodes) -> Nodes:

@@ -1,8 +1,8 @@
 """Autoguidance: a bad version of the network guides the good one."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.errors import within
 from diffusion_jax.process.denoiser import Denoiser
@@ -44,12 +44,12 @@ class Autoguidance(Contrast):
     def guided_by(self) -> tuple[str, int | None]:
         return self.arm, self.step
 
-    def pair(self, denoise: Denoiser, null: Any, guide: Denoiser | None) -> Pair:
+    def pair(self, denoise: Denoiser, null: PyTree, guide: Denoiser | None) -> Pair:
         """The denoiser's estimate and the guide's."""
         weaker: Denoiser = needed(self, guide, "a second, weaker denoiser")
 
         def both(
-            x: Float[Array, "batch ..."], level: Level, condition: Any, end: Level | None
+            x: Float[Array, "batch ..."], level: Level, condition: PyTree, end: Level | None
         ) -> tuple[Array, Array]:
             return denoise(x, level, condition, end), weaker(x, level, condition, end)
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.errors import UserError, finite, ordered, within
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
@@ -19,7 +19,7 @@ from diffusion_jax.struct import Scalar, pytree, static
 Combine = Callable[[Array, Level, Array, Array], Array]
 
 # (x, level, condition, end) → the stronger and the weaker estimate of x_0.
-Pair = Callable[[Array, Level, Any, Level | None], tuple[Array, Array]]
+Pair = Callable[[Array, Level, PyTree, Level | None], tuple[Array, Array]]
 
 
 @runtime_checkable
@@ -49,7 +49,7 @@ class Guidance(Protocol):
     def __call__(
         self,
         denoise: DenoiserLike,
-        null: Any,
+        null: PyTree,
         run: SamplingRun | None = None,
         guide: DenoiserLike | None = None,
     ) -> Denoiser:
@@ -138,11 +138,11 @@ class Contrast:
         """`combine` for one run of a sampler."""
         return self.combine
 
-    def pair(self, denoise: Denoiser, null: Any, guide: Denoiser | None) -> Pair:
+    def pair(self, denoise: Denoiser, null: PyTree, guide: Denoiser | None) -> Pair:
         """The stronger and the weaker estimate: with the condition and without it."""
 
         def both(
-            x: Float[Array, "batch ..."], level: Level, condition: Any, end: Level | None
+            x: Float[Array, "batch ..."], level: Level, condition: PyTree, end: Level | None
         ) -> tuple[Array, Array]:
             # One call on a doubled batch: the network is compiled, and launched, once.
             doubled = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), condition, null)
@@ -155,7 +155,7 @@ class Contrast:
     def __call__(
         self,
         denoise: DenoiserLike,
-        null: Any,
+        null: PyTree,
         run: SamplingRun | None = None,
         guide: DenoiserLike | None = None,
     ) -> Denoiser:
@@ -163,7 +163,7 @@ class Contrast:
         pair = self.pair(inner, null, None if guide is None else as_denoiser(guide))
         combine = self.begin(run)
 
-        def steered(x: Array, level: Level, condition: Any, end: Level | None) -> Array:
+        def steered(x: Array, level: Level, condition: PyTree, end: Level | None) -> Array:
             stronger, weaker = pair(x, level, condition, end)
             guided = combine(x, level, stronger, weaker)
             if self.channels is None:
@@ -173,7 +173,7 @@ class Contrast:
         if not self.bounded:
             return inner.wrapped(steered)
 
-        def guided(x: Array, level: Level, condition: Any, end: Level | None) -> Array:
+        def guided(x: Array, level: Level, condition: PyTree, end: Level | None) -> Array:
             noise = level.noise_to_signal
             inside = (self.sigma_low < noise) & (noise <= self.sigma_high)
             if inside.ndim == 0:  # a solver's level: only the branch that is needed runs

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.errors import UserError, is_finite
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
@@ -13,10 +13,10 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.struct import Scalar
 
 # (x (batch, ...), level, condition) → d log p(condition | x)/dx, (batch, ...).
-Gradient = Callable[[Float[Array, "batch ..."], Level, Any], Float[Array, "batch ..."]]
+Gradient = Callable[[Float[Array, "batch ..."], Level, PyTree], Float[Array, "batch ..."]]
 
 # (x (batch, ...), level, condition) → log p(condition | x), (batch,).
-LogProbability = Callable[[Float[Array, "batch ..."], Level, Any], Float[Array, "batch"]]
+LogProbability = Callable[[Float[Array, "batch ..."], Level, PyTree], Float[Array, "batch"]]
 
 
 def gradient_of(log_probability: LogProbability) -> Gradient:
@@ -31,7 +31,7 @@ def gradient_of(log_probability: LogProbability) -> Gradient:
     [[-2.0, -2.0]]
     """
 
-    def gradient(x: Float[Array, "batch ..."], level: Level, condition: Any) -> Any:
+    def gradient(x: Float[Array, "batch ..."], level: Level, condition: PyTree) -> Any:
         return jax.grad(lambda x: jnp.sum(log_probability(x, level, condition)))(x)
 
     return gradient
@@ -63,7 +63,7 @@ def classifier_guided(denoise: DenoiserLike, gradient: Gradient, scale: Scalar =
         raise UserError(f"the scale of a classifier's guidance must be finite, not {scale}.")
     inner = as_denoiser(denoise)
 
-    def guided(x: Array, level: Level, condition: Any, end: Level | None) -> Array:
+    def guided(x: Array, level: Level, condition: PyTree, end: Level | None) -> Array:
         here = level.like(x)
         strength = jnp.where(
             here.alpha > 0, here.sigma**2 / jnp.where(here.alpha > 0, here.alpha, 1), 0

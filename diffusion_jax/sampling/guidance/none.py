@@ -1,6 +1,8 @@
 """No guidance."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
+
+from jaxtyping import PyTree
 
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
 from diffusion_jax.sampling.guidance.base import guidance
@@ -23,7 +25,7 @@ class NoGuidance:
     def __call__(
         self,
         denoise: DenoiserLike,
-        null: Any,
+        null: PyTree,
         run: SamplingRun | None = None,
         guide: DenoiserLike | None = None,
     ) -> Denoiser:

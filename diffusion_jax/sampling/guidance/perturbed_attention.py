@@ -1,8 +1,8 @@
 """Perturbed-attention guidance: the network without its self-attention guides the whole of it."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.denoiser import Denoiser
@@ -45,12 +45,12 @@ class PerturbedAttention(Contrast):
     def perturbs(self) -> tuple[int, ...]:
         return self.layers
 
-    def pair(self, denoise: Denoiser, null: Any, guide: Denoiser | None) -> Pair:
+    def pair(self, denoise: Denoiser, null: PyTree, guide: Denoiser | None) -> Pair:
         """The whole network's estimate and the perturbed one's."""
         weaker: Denoiser = needed(self, guide, "the network without its self-attention")
 
         def both(
-            x: Float[Array, "batch ..."], level: Level, condition: Any, end: Level | None
+            x: Float[Array, "batch ..."], level: Level, condition: PyTree, end: Level | None
         ) -> tuple[Array, Array]:
             return denoise(x, level, condition, end), weaker(x, level, condition, end)
 

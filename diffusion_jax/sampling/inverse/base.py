@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from diffusion_jax.errors import within
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
@@ -105,7 +105,7 @@ def tweedie(
     denoise: Denoiser,
     x: Float[Array, "batch ..."],
     level: Level,
-    condition: Any,
+    condition: PyTree,
     end: Level | None = None,
 ) -> tuple[Float[Array, "batch ..."], Callable[[Array], Array]]:
     """The denoised D, and v → sigma²/alpha (dD/dx)^T v, which is Cov[x_0 | x] v.
@@ -126,8 +126,8 @@ def sample_posterior(
     nodes: Nodes,
     x: Float[Array, "batch ..."],
     keys: Key[Array, "batch"],
-    condition: Any = None,
-    save: Callable[[Any], Any] | None = None,
+    condition: PyTree = None,
+    save: Callable[[Any], PyTree] | None = None,
 ) -> tuple[Float[Array, "batch ..."], Any]:
     """`sample`, given an observation: the same arguments, after the posterior.
 

@@ -1,9 +1,9 @@
 """DiffPIR: plug-and-play restoration with a diffusion prior."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from diffusion_jax.errors import positive, within
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
@@ -81,7 +81,7 @@ class DiffPIR(NoisilyObserved):
     def denoiser(self, denoise: DenoiserLike, run: SamplingRun) -> Denoiser:
         inner = as_denoiser(denoise)
 
-        def steered(x: Array, level: Level, condition: Any, end: Level | None) -> Array:
+        def steered(x: Array, level: Level, condition: PyTree, end: Level | None) -> Array:
             here, A, At = level.like(x), self.operator, self.operator.transpose
             x0 = inner(x, level, condition, end)
             rho = self.strength * (self.noise_std * here.alpha / here.sigma) ** 2

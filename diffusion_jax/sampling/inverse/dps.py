@@ -1,9 +1,9 @@
 """Diffusion posterior sampling."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from diffusion_jax.errors import within
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
@@ -42,7 +42,7 @@ class DPS(Observed):
     def denoiser(self, denoise: DenoiserLike, run: SamplingRun) -> Denoiser:
         inner = as_denoiser(denoise)
 
-        def steered(x: Array, level: Level, condition: Any, end: Level | None) -> Array:
+        def steered(x: Array, level: Level, condition: PyTree, end: Level | None) -> Array:
             here, there = level.like(x), next_level(level, run.nodes).like(x)
             x0, covariance = tweedie(inner, x, level, condition, end)
             rest = self.observation - self.operator(x0)

@@ -1,8 +1,8 @@
 """Moment matching posterior sampling."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from diffusion_jax.errors import within
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
@@ -40,7 +40,7 @@ class MMPS(NoisilyObserved):
     def denoiser(self, denoise: DenoiserLike, run: SamplingRun) -> Denoiser:
         inner = as_denoiser(denoise)
 
-        def steered(x: Array, level: Level, condition: Any, end: Level | None) -> Array:
+        def steered(x: Array, level: Level, condition: PyTree, end: Level | None) -> Array:
             A, At = self.operator, self.operator.transpose
             x0, covariance = tweedie(inner, x, level, condition, end)
 

@@ -1,8 +1,8 @@
 """Pseudoinverse-guided diffusion."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from diffusion_jax.errors import positive, within
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
@@ -46,7 +46,7 @@ class PiGDM(NoisilyObserved):
     def denoiser(self, denoise: DenoiserLike, run: SamplingRun) -> Denoiser:
         inner = as_denoiser(denoise)
 
-        def steered(x: Array, level: Level, condition: Any, end: Level | None) -> Array:
+        def steered(x: Array, level: Level, condition: PyTree, end: Level | None) -> Array:
             here, A, At = level.like(x), self.operator, self.operator.transpose
             x0, covariance = tweedie(inner, x, level, condition, end)
             total = (here.alpha * self.data_std) ** 2 + here.sigma**2

@@ -1,7 +1,6 @@
 """Solving linear systems that are known by their action alone."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,20 +28,19 @@ def conjugate_gradient(
     [[2.0]]
     """
 
-    def body(_: Any, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        u, rest, way = state
-        moved, size = apply(way), inner(rest, rest)
-        curvature = inner(way, moved)
+    def body(_: Array | int, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        u, rest, direction = state
+        moved, size = apply(direction), inner(rest, rest)
+        curvature = inner(direction, moved)
         step = jnp.where(curvature > 0, size / jnp.where(curvature > 0, curvature, 1), 0)
-        left = rest - step * moved
+        left, going = rest - step * moved, size > rounding
         # Rounding alone is left of a solved one: going on would only amplify it.
-        turn = jnp.where(size > floor, inner(left, left) / jnp.where(size > floor, size, 1), 0)
-        going = size > floor
+        turn = jnp.where(going, inner(left, left) / jnp.where(going, size, 1), 0)
         return (
-            jnp.where(going, u + step * way, u),
+            jnp.where(going, u + step * direction, u),
             jnp.where(going, left, rest),
-            jnp.where(going, left + turn * way, way),
+            jnp.where(going, left + turn * direction, direction),
         )
 
-    floor = (8 * jnp.finfo(b.dtype).eps) ** 2 * inner(b, b)
+    rounding = (8 * jnp.finfo(b.dtype).eps) ** 2 * inner(b, b)
     return jax.lax.fori_loop(0, iterations, body, (jnp.zeros_like(b), b, b))[0]

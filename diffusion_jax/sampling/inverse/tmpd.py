@@ -1,9 +1,9 @@
 """Tweedie moment projected diffusion."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
 from diffusion_jax.process.level import Level
@@ -33,7 +33,7 @@ class TMPD(NoisilyObserved):
     def denoiser(self, denoise: DenoiserLike, run: SamplingRun) -> Denoiser:
         inner = as_denoiser(denoise)
 
-        def steered(x: Array, level: Level, condition: Any, end: Level | None) -> Array:
+        def steered(x: Array, level: Level, condition: PyTree, end: Level | None) -> Array:
             A, At = self.operator, self.operator.transpose
             x0, covariance = tweedie(inner, x, level, condition, end)
             rest = self.observation - A(x0)

@@ -53,7 +53,7 @@ class _Way:
 
     Attributes:
         state: with x at that place.
-        done: how much of the way lies behind, in lambda, (batch,).
+        done: how much of the step lies behind, in lambda, (batch,).
         trials: how many there were.
     """
 
@@ -191,7 +191,7 @@ class DPMSolverAdaptive(Solver):
     ) -> TrialState:
         """From one noisy node to another."""
         first, last = start.log_snr / 2, end.log_snr / 2
-        whole, way = jnp.abs(last - first), jnp.sign(last - first)
+        whole, direction = jnp.abs(last - first), jnp.sign(last - first)
 
         def under_way(at: _Way) -> Array:
             return jnp.any(at.done < whole) & (at.trials < self.max_trials)
@@ -202,16 +202,16 @@ class DPMSolverAdaptive(Solver):
             active = rest > 0
             # Samples that have arrived wait for the others: what they step to is not used.
             h = jnp.where(active, jnp.where(final, rest, jnp.minimum(old.h, rest)), 0.1)
-            here = first + way * at.done
-            there = here + way * h
-            aim = self._further(here, there, last)
-            x0, lower, x = self._both(old.x, here, aim, denoise)
+            here = first + direction * at.done
+            there = here + direction * h
+            target = self._further(here, there, last)
+            x0, lower, x = self._both(old.x, here, target, denoise)
             factor, good, control = self.control(self._error(lower, x, old.lower), old.control)
             counts, h_next = active & (good | final), h * factor
             # A step that a node cut short says little of how long the next may be.
             h_next = jnp.where(counts & (h < old.h), jnp.maximum(h_next, old.h), h_next)
             draw = noise(at.trials)  # type: ignore[arg-type]  # a count, though a traced one
-            x = self._noised(x, aim, there, draw)
+            x = self._noised(x, target, there, draw)
             asked = old.evaluations + jnp.where(active, self.order, 0)
 
             def chosen(use: Array, new: Array, old: Array) -> Array:
@@ -265,10 +265,10 @@ class DPMSolverAdaptive(Solver):
         return jnp.where(self.eta > 0, jnp.minimum(down, last), there)
 
     def _noised(
-        self, x: X, aim: Float[Array, "batch"], there: Float[Array, "batch"], noise: X
+        self, x: X, target: Float[Array, "batch"], there: Float[Array, "batch"], noise: X
     ) -> X:
-        """x at `aim` brought to the level of `there`, by noise."""
-        low, level = self._level(aim).like(x), self._level(there).like(x)
+        """x at `target` brought to the level of `there`, by noise."""
+        low, level = self._level(target).like(x), self._level(there).like(x)
         added = (level.noise_to_signal) ** 2 - low.noise_to_signal**2
         spread = self.s_noise * jnp.sqrt(jnp.maximum(added, 0))
         return level.alpha * (x / low.alpha + spread * noise)
