@@ -1,4 +1,4 @@
-"""Mistakes that a user can make and mend, told in one line."""
+"""Mistakes that a user can make and mend, each explained in one line."""
 
 import difflib
 import math

@@ -1,6 +1,6 @@
 """Names that config fields and settings had in earlier versions.
 
-Who writes an old name is told the new one. Run folders are read with their old names translated,
+An old name is answered with the new one. Run folders are read with their old names translated,
 and their checksums are made of the names that fields had first, so that they last.
 """
 

@@ -133,13 +133,13 @@ def _print(found: dict[str, Any]) -> None:
     for family, registry in found.items():
         console.print(Text(family.upper(), style="bold underline"))
         heads, members = rows(family, registry)
-        for name, settings, *told in members:
+        for name, settings, *rest in members:
             spec = Text.assemble((name, "bold"), f"({settings})" if settings else "")
             costs = ", ".join(
-                f"{head} {cell}" for head, cell in zip(heads[5:], told[3:], strict=True)
+                f"{head} {cell}" for head, cell in zip(heads[5:], rest[3:], strict=True)
             )
             console.print(Padding(spec, (0, 2)))
-            for line in filter(None, (*told[:3], costs)):
+            for line in filter(None, (*rest[:3], costs)):
                 console.print(Padding(Text(line), (0, 6)))
         console.print()
 

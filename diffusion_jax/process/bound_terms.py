@@ -31,7 +31,7 @@ def step_term(
     x0: Float[Array, "batch ..."],
     guess: Float[Array, "batch ..."],
     kind: str = "small",
-    told: Float[Array, "batch ..."] | None = None,
+    learned: Float[Array, "batch ..."] | None = None,
     approximate: bool = False,
 ) -> Float[Array, "batch"]:
     """What one step of the reverse chain costs, given x.
@@ -45,13 +45,13 @@ def step_term(
         x0: the data: pixels of 256 values from -1 to 1.
         guess: E[x_0 | x] according to the model.
         kind: how the model's variance is to be read, see `posterior.log_variance`.
-        told: what the model tells of it.
+        learned: what the model predicts of it.
         approximate: see `gaussians.pixel_log_likelihood`.
 
     Source: Ho et al. 2020 (DDPM), eq. 5, L_t and L_0; Nichol & Dhariwal 2021, eq. 4-7.
     """
     posterior = step.posterior
-    log_variance = step.log_variance(kind, told)
+    log_variance = step.log_variance(kind, learned)
     if log_variance.ndim < x.ndim:
         log_variance = wide(log_variance, x)
     mean = posterior.mean(x, guess)

@@ -1,8 +1,8 @@
 """The schedule and sigma_data of an objective, which members of it may share.
 
 A prediction or a weighting that depends on the schedule, or on the standard deviation of the data,
-need not be told: the objective that it is put into fills them in. One that was told differently
-from its objective is refused, since the two would not mean the same noise or the same data.
+need not be given them: the objective that it is put into fills them in. One that has others than
+its objective is refused, since the two would not mean the same noise or the same data.
 """
 
 import dataclasses
@@ -21,15 +21,15 @@ SIGMA_DATA = 0.5  # of pictures in [-1, 1], about
 
 
 def known_sigma_data(value: Scalar | None) -> Scalar:
-    """The standard deviation of the data that a member was told, or 0.5."""
+    """The standard deviation of the data that a member was given, or 0.5."""
     return SIGMA_DATA if value is None else value
 
 
 def known_schedule(member: object, value: Schedule | None) -> Schedule:
-    """The schedule that a member was told.
+    """The schedule that a member was given.
 
     Raises:
-        UserError: it was told none.
+        UserError: it was given none.
     """
     if value is None:
         name = type(member).__name__

@@ -31,7 +31,7 @@ from diffusion_jax.struct import Scalar, pytree
 __all__ = ["Condition", "Network", "Objective", "TrainingTargets", "denoising_loss"]
 
 Condition = Mapping[str, Num[Any, "rows ..."]]
-"""What a network is told besides x and the noise: arrays with a row per sample; {} for nothing."""
+"""What a network is given besides x and the noise: arrays with a row per sample; {} for none."""
 
 Network = Callable[[Float[Array, "batch ..."], Float[Array, "batch *numbers"], Condition], Any]
 """(c_in x, c_noise, condition) → prediction of the shape of x, and what else the loss needs."""
@@ -152,7 +152,7 @@ class Objective:
             network: (c_in x, c_noise, condition) → prediction of the shape of x.
             x0: data, (batch, ...), of standard deviation sigma_data.
             key: of the noise and the times.
-            condition: what the network is told, a row per sample; None is {}.
+            condition: what else the network is given, a row per sample; None is {}.
 
         Raises:
             UserError: data, condition or output of the wrong shape or type; times that are all at
@@ -185,7 +185,7 @@ class Objective:
         Args:
             network: as it was trained, with its parameters. Of one that returns a pair, as the
                 loss `uncertainty` wants it, the first is the prediction.
-            variance: how to read the variance that it tells in the second half of its channels,
+            variance: how to read the variance that it predicts in the second half of its channels,
                 "learned" or "learned_range"; None is as the loss function has taught it.
 
         >>> from diffusion_jax.process.level import Level
@@ -200,8 +200,8 @@ class Objective:
             output = network(x, c_noise, condition)
             return output[0] if isinstance(output, tuple) else output
 
-        told = self.loss_function.variance if variance is None else variance
-        return from_network(predict, self.prediction, self.sigma_data, told)
+        known = self.loss_function.variance if variance is None else variance
+        return from_network(predict, self.prediction, self.sigma_data, known)
 
 
 SQUARED = Squared()

@@ -65,14 +65,14 @@ def posterior(here: Level, there: Level) -> Posterior:
 
 
 def log_variance(
-    kind: str, told: Float[Array, "..."] | None, step: Posterior
+    kind: str, learned: Float[Array, "..."] | None, step: Posterior
 ) -> Float[Array, "..."]:
     """The logarithm of the variance that a model gives to a step.
 
     Args:
-        kind: "small" or "large", see above; "learned": the model tells the logarithm itself;
-            "learned_range": it tells where between both, from -1 (small) to 1 (large).
-        told: what the model tells, of the shape of x; for the fixed ones nothing.
+        kind: "small" or "large", see above; "learned": the model predicts the logarithm itself;
+            "learned_range": it predicts where between both, from -1 (small) to 1 (large).
+        learned: what the model predicts, of the shape of x; None for the fixed ones.
         step: its posterior.
 
     Returns:
@@ -84,17 +84,17 @@ def log_variance(
     Source: Nichol & Dhariwal 2021 (improved DDPM), eq. 15.
 
     >>> step = posterior(Level.from_log_snr(jnp.float32(0)), Level.from_log_snr(jnp.float32(1)))
-    >>> told = log_variance("learned_range", jnp.float32(-1.0), step)
-    >>> bool(told == step.log_small)
+    >>> learned = log_variance("learned_range", jnp.float32(-1.0), step)
+    >>> bool(learned == step.log_small)
     True
     """
     one_of(kind, (*FIXED, *LEARNED), "variance")
-    if told is None or kind in FIXED:
+    if learned is None or kind in FIXED:
         return step.log_small if kind == "small" else step.log_large
     if kind == "learned":
-        return told
-    part = (told + 1) / 2
-    return part * wide(step.log_large, told) + (1 - part) * wide(step.log_small, told)
+        return learned
+    part = (learned + 1) / 2
+    return part * wide(step.log_large, learned) + (1 - part) * wide(step.log_small, learned)
 
 
 @pytree
@@ -115,12 +115,12 @@ class ChainStep:
         """Whether it is the decoder."""
         return self.there.sigma <= 0
 
-    def log_variance(self, kind: str, told: Float[Array, "..."] | None) -> Float[Array, "..."]:
+    def log_variance(self, kind: str, learned: Float[Array, "..."] | None) -> Float[Array, "..."]:
         """As `log_variance`, but that a decoder's fixed variance is small whatever the kind."""
-        if told is None or kind in FIXED:
-            decoder, other = log_variance("small", told, self.posterior), self.posterior
-            return jnp.where(self.decodes, decoder, log_variance(kind, told, other))
-        return log_variance(kind, told, self.posterior)
+        if learned is None or kind in FIXED:
+            decoder, other = log_variance("small", learned, self.posterior), self.posterior
+            return jnp.where(self.decodes, decoder, log_variance(kind, learned, other))
+        return log_variance(kind, learned, self.posterior)
 
 
 def chain_step(schedule: Schedule, time: Float[Array, "*batch"], steps: int) -> ChainStep:

@@ -18,7 +18,7 @@ class TrainingTargets:
     Attributes:
         level: noise levels, (batch,).
         input_scale: factor that gives the network's input unit variance, (batch,).
-        c_noise: what tells the network the noise level, (batch,).
+        c_noise: by which the network knows the noise level, (batch,).
         a: coefficient of x_0 in the target, (batch,).
         b: coefficient of eps in the target, (batch,).
         weight: weight of the squared error, (batch,).

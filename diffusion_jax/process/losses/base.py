@@ -19,7 +19,7 @@ class Loss(ABC):
     # Attributes of the class, or properties where they depend on the settings.
     @property
     def variance(self) -> str | None:
-        """How to read the variance that the network has to tell too, or None if it tells none.
+        """How to read the variance that the network predicts as well, or None if it predicts none.
 
         The output then has twice the channels: prediction, variance (`posterior.log_variance`).
         """

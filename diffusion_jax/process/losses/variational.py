@@ -30,14 +30,14 @@ class ChainLoss(Loss):
         return self.steps
 
     def _split(self, output: Float[Array, "..."]) -> tuple[Array, Array | None]:
-        """The prediction, and what is told of the variance."""
+        """The prediction, and what the network says of the variance."""
         if self.variance is None:
             return output, None
-        value, told = jnp.split(output, 2, axis=-1)
-        return value, told
+        value, learned = jnp.split(output, 2, axis=-1)
+        return value, learned
 
     def _bound(
-        self, value: Array, told: Array | None, targets: TrainingTargets, x0: Array, eps: Array
+        self, value: Array, learned: Array | None, targets: TrainingTargets, x0: Array, eps: Array
     ) -> Array:
         """T times the term of the step, in bits per dimension."""
         if targets.step is None:
@@ -45,7 +45,7 @@ class ChainLoss(Loss):
         x = targets.level.mix(x0, eps)
         guess = targets.x0(value, x)
         # The published bits/dim, and so their losses, have the approximate distribution function.
-        term = step_term(targets.step, x, x0, guess, self.kind, told, approximate=True)
+        term = step_term(targets.step, x, x0, guess, self.kind, learned, approximate=True)
         return self.steps * BITS * term
 
 
@@ -87,10 +87,10 @@ class Hybrid(ChainLoss):
         x0: Float[Array, "batch ..."],
         eps: Float[Array, "batch ..."],
     ) -> Float[Array, "batch"]:
-        value, told = self._split(output)
+        value, learned = self._split(output)
         simple = targets.weight * mean_square(value - targets.target(x0, eps))
         frozen = jax.lax.stop_gradient(value)
-        return simple + self.part * self._bound(frozen, told, targets, x0, eps)
+        return simple + self.part * self._bound(frozen, learned, targets, x0, eps)
 
 
 @losses.register("variational")
@@ -124,5 +124,5 @@ class Variational(ChainLoss):
         x0: Float[Array, "batch ..."],
         eps: Float[Array, "batch ..."],
     ) -> Float[Array, "batch"]:
-        value, told = self._split(output)
-        return targets.weight * self._bound(value, told, targets, x0, eps)
+        value, learned = self._split(output)
+        return targets.weight * self._bound(value, learned, targets, x0, eps)
