@@ -6,15 +6,18 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import jax
 import pytest
 
 import diffusion_jax
 from diffusion_jax.registry import Registry
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/guide").glob("*.md"))]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.md"))
+README = ROOT / "README.md"
+PAGES = sorted((ROOT / "docs/guide").glob("*.md"))
+NOTEBOOKS = sorted((ROOT / "docs/notebooks").glob("*.md"))
 PYTHON = re.compile(r"^```(?:python|\{code-cell\}[^\n]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 SHELL = re.compile(r"^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
 OPTIONS = re.compile(r"^(:[^\n]*|---\n.*?---)\n", re.DOTALL | re.MULTILINE)
@@ -30,8 +33,9 @@ def code(page: Path) -> str:
 
 
 @pytest.fixture
-def members() -> Iterator[None]:
-    """Takes members that a page adds out of the families again, which other tests go over."""
+def as_before() -> Iterator[None]:
+    """Takes back what a page changes for others: members of families, and JAX's precision."""
+    precise = jax.config.jax_enable_x64
     families = {}
     for found in pkgutil.walk_packages(diffusion_jax.__path__, "diffusion_jax."):
         for value in vars(importlib.import_module(found.name)).values():
@@ -41,17 +45,35 @@ def members() -> Iterator[None]:
     for family, before in families.values():
         family._members.clear()
         family._members.update(before)
+    jax.config.update("jax_enable_x64", precise)
 
 
-@pytest.mark.usefixtures("members")
-@pytest.mark.parametrize("page", [*PAGES, *NOTEBOOKS], ids=lambda page: page.stem)
-def test_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("as_before")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MPLBACKEND", "agg")
     exec(compile(code(page), page, "exec"), {"__name__": "__main__"})
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_loop_of_the_readme_is_short_and_learns() -> None:
+    lines = [line for line in code(README).splitlines() if line.strip()]
+    assert len(lines) <= 25
+    found: dict[str, Any] = {}
+    exec(compile(code(README), README, "exec"), found)
+    # It shows the data N(0.5, 0.2²), of which a network of one layer learns the most.
+    samples = found["samples"]
+    assert abs(samples.mean() - 0.5) < 0.1 and samples.std() < 0.4
+
+
+@pytest.mark.optimized
+@pytest.mark.usefixtures("as_before")
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem)
+def test_a_notebook_runs(notebook: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    exec(compile(code(notebook), notebook, "exec"), {"__name__": "__main__"})
+
+
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.stem)
 def test_commands_name_what_there_is(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for block in SHELL.findall(text):
