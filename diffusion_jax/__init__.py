@@ -28,11 +28,15 @@ if TYPE_CHECKING:
     from diffusion_jax.sampling.inversion import invert
     from diffusion_jax.sampling.likelihood import likelihood
     from diffusion_jax.sampling.sample import sample
+    from diffusion_jax.training.arm import Arm
+    from diffusion_jax.training.load import load_run
+    from diffusion_jax.training.train import train
 
 __version__ = "0.1.0"
 
 # A name here is a module, or something in one ("module:name").
 _LAZY = {
+    "Arm": "diffusion_jax.training.arm:Arm",
     "Denoiser": "diffusion_jax.process.denoiser:Denoiser",
     "Level": "diffusion_jax.process.level:Level",
     "Objective": "diffusion_jax.process.objective:Objective",
@@ -46,6 +50,7 @@ _LAZY = {
     "inverse": "diffusion_jax.sampling.inverse",
     "invert": "diffusion_jax.sampling.inversion:invert",
     "likelihood": "diffusion_jax.sampling.likelihood:likelihood",
+    "load_run": "diffusion_jax.training.load:load_run",
     "losses": "diffusion_jax.process.losses",
     "metrics": "diffusion_jax.metrics",
     "networks": "diffusion_jax.networks",
@@ -58,11 +63,13 @@ _LAZY = {
     "thresholds": "diffusion_jax.sampling.thresholds",
     "time_samplers": "diffusion_jax.process.time_samplers",
     "tokenizers": "diffusion_jax.networks.tokenizers",
+    "train": "diffusion_jax.training.train:train",
     "verification": "diffusion_jax.verification",
     "weightings": "diffusion_jax.process.weightings",
 }
 
 __all__ = [
+    "Arm",
     "Denoiser",
     "Level",
     "Objective",
@@ -77,6 +84,7 @@ __all__ = [
     "inverse",
     "invert",
     "likelihood",
+    "load_run",
     "losses",
     "metrics",
     "networks",
@@ -89,6 +97,7 @@ __all__ = [
     "thresholds",
     "time_samplers",
     "tokenizers",
+    "train",
     "verification",
     "weightings",
 ]

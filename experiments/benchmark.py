@@ -99,7 +99,7 @@ def _arms(config: ConfigDict) -> Pair:
     def together() -> None:
         jax.clear_caches()
         program = Program.build(config, facts, mesh)
-        _, make_states = first_states(program, config, facts)
+        _, make_states = first_states(program)
         draws = program.draw(np.int32(1))
         _step(program, make_states(), batch, draws)
 
@@ -108,7 +108,7 @@ def _arms(config: ConfigDict) -> Pair:
             alone = config.copy_and_resolve_references()
             alone.arms = ConfigDict({name: config.arms[name].to_dict()})
             program = Program.build(alone, facts, mesh)
-            _, make_states = first_states(program, alone, facts)
+            _, make_states = first_states(program)
             jax.clear_caches()
             _step(program, make_states(), batch, program.draw(np.int32(1)))
 
@@ -142,7 +142,7 @@ def _step_counts(config: ConfigDict) -> Pair:
     data, plan = datasets.make(config.data), Plan.make(config)
     facts = data_facts(config, data)
     program = Program.build(config, facts, devices.data_mesh())
-    name, state = next(iter(first_states(program, config, facts)[1]().items()))
+    name, state = next(iter(first_states(program)[1]().items()))
     arm = TrainedArm(program.arms[name], state.params, 0)
     condition = encode([arm.arm.network], [data.test[0]] * SAMPLES)
     schedule = arm.objective.schedule

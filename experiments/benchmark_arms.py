@@ -80,7 +80,7 @@ def train(problem: str, arms: int, steps: int, way: str) -> dict[str, float]:
 
     config, facts, mesh, batch = _problem(problem, arms, steps)
     program = Program.build(config, facts, mesh)
-    states = first_states(program, config, facts)[1]()
+    states = first_states(program)[1]()
     names = tuple(program.arms)
     draws = program.draw(np.int32(0))
     targets = {name: program.targets[name](draws.u) for name in names}

@@ -121,7 +121,7 @@ def compare(config: ConfigDict, written: Collection[str] = ()) -> None:
     if is_primary():
         print("\n".join(prepared.notes), end="\n" * bool(prepared.notes), flush=True)
     progress = Progress()
-    run = train(config, progress)
+    run = train(config, progress, data=data)
     if not is_primary():
         return
     arms = load_arms(run.folder, step=config.training.steps)

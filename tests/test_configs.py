@@ -18,7 +18,7 @@ from diffusion_jax.runs.run import DataFacts
 from diffusion_jax.sweeps.plan import at_equal_nfe
 from diffusion_jax.sweeps.trials import make_trials
 from diffusion_jax.training.arms import make_arms, objectives
-from diffusion_jax.training.program import check_settings
+from diffusion_jax.training.options import Options
 from experiments.config_files import load_config, load_sweep
 
 FOLDER = Path(__file__).parents[1] / "configs"
@@ -34,7 +34,7 @@ def test_config_can_be_built(path: Path) -> None:
     size = spec.settings.get("size", 32)
     states = {"tokens": Words().fit(["a word"]).state(), "label": ["one", "two"]}
     facts = DataFacts(SHAPES[spec.name] or (size, size, 3), states)
-    check_settings(config)
+    Options.of(config)
     arms = make_arms(config, facts)
     plan = Plan.make(config)
     plan.check({name: arm.objective for name, arm in arms.items()})

@@ -4,7 +4,8 @@ from typing import Any
 
 from jaxtyping import Array, PyTree
 
-from diffusion_jax.networks.score_network import Condition, ScoreNetwork
+from diffusion_jax.networks.functions import AnyNetwork
+from diffusion_jax.networks.score_network import Condition
 from diffusion_jax.process.denoiser import Denoiser, from_network
 from diffusion_jax.process.predictions import Prediction
 from diffusion_jax.struct import Scalar, pytree, static
@@ -35,7 +36,7 @@ class NetworkDenoiser:
     (3, 2)
     """
 
-    network: ScoreNetwork = static()
+    network: AnyNetwork = static()
     params: PyTree
     prediction: Prediction
     sigma_data: Scalar

@@ -18,14 +18,15 @@ from jaxtyping import PyTree
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import disk_errors, free_room, no_room
 from diffusion_jax.runs import first_format, packing
-from diffusion_jax.runs.state import TrainState, all_finite
+from diffusion_jax.runs.state import all_finite
 from diffusion_jax.runs.stragglers import stragglers_hushed
 from diffusion_jax.sealed import Damaged, seal, unseal
 
 FORMAT = 2
 FOLDER = "checkpoints"
 UNFINISHED = ".orbax-checkpoint-tmp"  # in the names of folders that orbax is writing
-States = dict[str, TrainState]
+States = dict[str, Any]
+"""Arm -> its state, any pytree of arrays"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,14 +166,17 @@ class Checkpoints:
             return "There is no checkpoint yet."
         return f"The last good checkpoint is {self.folder / str(steps[-1])}."
 
-    def restore(self, template: States, step: int | None = None) -> Checkpoint | None:
+    def restore(
+        self, template: States, step: int | None = None, part: bool = False
+    ) -> Checkpoint | None:
         """Reads a checkpoint, the newest one unless told.
 
         Args:
             template: arm -> state, of arrays or `jax.ShapeDtypeStruct` with shardings: what the
                 checkpoint must hold, and where its arrays go. The number of devices may differ
-                from the one that it was written with.
+                from the one that it was written with. A leaf without a sharding stays as it is.
             step: which one.
+            part: whether the checkpoint may hold other arms besides, which are not read then.
 
         Returns:
             The checkpoint; None if there is none and no step was asked for.
@@ -189,9 +193,9 @@ class Checkpoints:
         if chosen not in steps:
             listed = ", ".join(map(str, steps)) or "none"
             raise UserError(f"{self.folder} has no checkpoint of step {chosen}. It has: {listed}.")
-        position = self._read(chosen, template)
+        position = self._read(chosen, template, part)
         if isinstance(position, _Damage):
-            raise UserError(self._advice(chosen, position.reason, template))
+            raise UserError(self._advice(chosen, position.reason, template, part))
         return position
 
     def _refuse_foreign(self) -> None:
@@ -204,15 +208,17 @@ class Checkpoints:
                 f"({', '.join(files[:3])}): move them away, or choose another run_dir."
             )
 
-    def _read(self, step: int, template: States) -> "Checkpoint | _Damage":
+    def _read(self, step: int, template: States, part: bool) -> "Checkpoint | _Damage":
         """The checkpoint, or what is wrong with its files; a misfit raises UserError."""
         try:
             document = _checked(self._restore(step, loop=self._ocp.args.JsonRestore()).loop)
         except Exception as error:  # whatever orbax and its libraries make of damaged files
             return _Damage(_first_line(error))
+        if part:
+            document = _only(document, template)
         self._check_fit(step, template, document)
         try:
-            states = self._read_states(step, template, document)
+            states = self._read_states(step, template, document, part)
         except Exception as error:
             return _Damage(_first_line(error))
         return Checkpoint(step, states, document["position"])
@@ -237,11 +243,17 @@ class Checkpoints:
         if difference:
             raise UserError(f"Checkpoint {place} does not fit this config: {difference}")
 
-    def _read_states(self, step: int, template: States, document: dict[str, Any]) -> States:
+    def _read_states(
+        self, step: int, template: States, document: dict[str, Any], part: bool
+    ) -> States:
         wanted: Any = packing.shapes(template)
         if document["format"] == 1:
             wanted = first_format.as_saved(template)
-        found = self._restore(step, state=self._ocp.args.StandardRestore(wanted)).state
+        reading = self._ocp.args.StandardRestore(wanted)
+        if part:  # a manager that has restored so cannot save any more
+            kinds = self._ocp.checkpoint_utils.construct_restore_args(wanted)
+            reading = self._ocp.args.PyTreeRestore(wanted, kinds, partial_restore=True)
+        found = self._restore(step, state=reading).state
         if document["format"] == 1:
             return first_format.from_saved(found, document)
         for arm, own in found.items():
@@ -253,10 +265,11 @@ class Checkpoints:
         with stragglers_hushed():
             return self._manager.restore(step, args=self._ocp.args.Composite(**parts))
 
-    def _advice(self, step: int, reason: str, template: States) -> str:
+    def _advice(self, step: int, reason: str, template: States, part: bool) -> str:
         folder = self.folder / str(step)
         others = [other for other in reversed(self.steps()) if other != step]
-        intact = next((o for o in others if isinstance(self._read(o, template), Checkpoint)), None)
+        found = ((other, self._read(other, template, part)) for other in others)
+        intact = next((other for other, read in found if isinstance(read, Checkpoint)), None)
         if intact is None:
             remedy = "No other is intact: delete the run folder to start over."
         else:
@@ -317,6 +330,14 @@ def _checked(document: Any) -> dict[str, Any]:
     except Damaged:
         pass
     raise Damaged("its JSON part has been altered")
+
+
+def _only(document: dict[str, Any], template: States) -> dict[str, Any]:
+    """What a document says of the arms of a template alone; all of it where some are missing."""
+    arrays = {
+        path: shape for path, shape in document["arrays"].items() if path.split("/")[0] in template
+    }
+    return document | {"arrays": arrays}
 
 
 def _first_line(error: Exception) -> str:

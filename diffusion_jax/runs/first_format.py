@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -20,7 +21,7 @@ def intact(document: dict[str, Any]) -> bool:
     return bool(document[CHECKSUM] == zlib.crc32(json.dumps(own, sort_keys=True).encode()))
 
 
-def as_saved(states: dict[str, TrainState]) -> dict[str, dict[str, Any]]:
+def as_saved(states: Mapping[str, TrainState]) -> dict[str, dict[str, Any]]:
     """The fields of each state that it has: a file tells a missing one from one that is None."""
     return {
         arm: {name: value for name, value in vars(state).items() if value is not None}

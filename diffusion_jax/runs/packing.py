@@ -12,9 +12,8 @@ import numpy as np
 from jaxtyping import PyTree
 
 from diffusion_jax.parallel.devices import local
-from diffusion_jax.runs.state import TrainState
 
-States = Mapping[str, TrainState]
+States = Mapping[str, PyTree[Any]]
 # arm -> dtype -> all its numbers of that dtype, (n,)
 Joined = dict[str, dict[str, np.ndarray]]
 
@@ -38,13 +37,13 @@ def join(states: States) -> Joined:
     return joined
 
 
-def split(joined: Joined, template: States) -> dict[str, TrainState]:
+def split(joined: Joined, template: States) -> dict[str, PyTree[Any]]:
     """The inverse of `join`.
 
     Args:
         joined: what it returned.
         template: arm -> state of arrays or `jax.ShapeDtypeStruct`: the shapes, and on which
-            devices they go.
+            devices they go; a leaf without a sharding stays as it is.
     """
     found = {}
     for arm, state in template.items():
@@ -55,7 +54,7 @@ def split(joined: Joined, template: States) -> dict[str, TrainState]:
             dtype, start = str(leaf.dtype), used[str(leaf.dtype)]
             used[dtype] += leaf.size
             part = joined[arm][dtype][start : used[dtype]].reshape(leaf.shape)
-            arrays.append(_placed(part, leaf.sharding))
+            arrays.append(leaf if leaf.sharding is None else _placed(part, leaf.sharding))
         found[arm] = jax.tree.unflatten(structure, arrays)
     return found
 

@@ -42,6 +42,7 @@ CONFIG, CONDITIONS, DATA = "config.json", "conditions.json", "data.json"
 TOKENIZER = "tokenizer.json"  # in its place, in older runs
 ENVIRONMENT = "environment.json"
 FINGERPRINT = "fingerprint"
+OBJECTS = "python_objects"  # in configs of runs that were made of objects, not of a config
 REMEDY = "put a copy of it back, or delete the run folder to start over"
 
 # What training depends on. Other settings (how to sample, how to report) may change at any time.
@@ -133,7 +134,7 @@ class Run:
             UserError: the folder holds something else, or a run with other settings or data; or
                 there is no room. Nothing has been changed then.
         """
-        check_fields(config)
+        check_config(config)
         folder = user_path(config.run_dir)
         plain = as_plain(config)
         if (folder / CONFIG).exists():
@@ -157,7 +158,7 @@ class Run:
         Raises:
             UserError: there is none, or it holds a run with other settings.
         """
-        check_fields(config)
+        check_config(config)
         run = Run.load(config.run_dir)
         _refuse_other(run.folder, as_plain(config), run.facts)
         return run
@@ -180,6 +181,17 @@ class Run:
         except ValueError as error:
             raise UserError(f"{folder / CONFIG} is damaged: {REMEDY} ({error}).") from None
         return Run(folder, config, _read_facts(folder))
+
+
+def check_config(config: ConfigDict) -> None:
+    """Raises UserError unless a config has its fields; one of objects was made by the program."""
+    if not of_objects(config):
+        check_fields(config)
+
+
+def of_objects(config: ConfigDict) -> bool:
+    """Whether a run was made of Python objects, which its config cannot make again."""
+    return OBJECTS in config
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -334,7 +346,7 @@ def _refuse_foreign(folder: Path) -> None:
 def _refuse_other(folder: Path, plain: dict[str, Any], facts: DataFacts) -> None:
     there, here = (
         {key: value for key, value in decisive(each) if key not in CHANGEABLE}
-        for each in (_read_config(folder), plain)
+        for each in (_read_config(folder), completed(plain))
     )
     advice = "Choose another --config.run_dir, or delete the folder to start over."
     for key in sorted(there.keys() | here.keys()):

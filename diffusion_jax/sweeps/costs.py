@@ -99,7 +99,7 @@ def measure(config: ConfigDict, data: Dataset) -> Cost:
     """Compiles a step of a config without arms, and times some."""
     facts, mesh = data_facts(config, data), devices.data_mesh()
     program = Program.build(config, facts, mesh, load_teachers(config, facts, mesh))
-    _, make_states = first_states(program, config, facts)
+    _, make_states = first_states(program)
     states = make_states()
     (name,) = program.arms
     parameters = sum(leaf.size for leaf in jax.tree.leaves(states[name].params))

@@ -32,9 +32,8 @@ from diffusion_jax.sweeps.trials import Trial, key_of, make_trials, training_set
 from diffusion_jax.training.arms import FIELDS, check_brought, few_step, make_arms
 from diffusion_jax.training.arrange import agreed
 from diffusion_jax.training.conditioning import data_facts
-from diffusion_jax.training.groups import EXECUTIONS
 from diffusion_jax.training.idle import refuse_idle
-from diffusion_jax.training.program import check_settings
+from diffusion_jax.training.options import EXECUTIONS, Options
 
 UNITS, UNIT, RUN = "units", "unit.json", "run"
 LARGEST = 2**31 - 1
@@ -162,7 +161,7 @@ def make_plan(
     for trial in trials:
         with _naming(trial):
             check_fields(trial.config)
-            check_settings(trial.config)
+            Options.of(trial.config)
             few = few_step(trial.config.to_dict())
             if few is not None:
                 check_brought(trial.arm, trial.changes, few)

@@ -7,7 +7,7 @@ from typing import Any
 from diffusion_jax.annotations import fits
 from diffusion_jax.errors import UserError, one_of, shown
 from diffusion_jax.sweeps.axes import NAME, Choice, Choices, check_count, choices_of
-from diffusion_jax.training.groups import EXECUTIONS
+from diffusion_jax.training.options import EXECUTIONS
 
 BUDGETS = ("images", "steps", "flops", "time")
 MOST_NFE = 10_000

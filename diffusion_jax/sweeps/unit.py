@@ -55,7 +55,7 @@ def do(plan: Plan, unit: Unit, progress: Progress, reals: dict[Hashable, Real]) 
     data = plan.data[unit.config.data]
     left = [trial for trial in plan.trials_of(unit) if not is_measured(unit.folder, trial.key)]
     try:
-        run = train(unit.config, progress, _watch(unit, data))
+        run = train(unit.config, progress, _watch(unit, data), data)
     except Diverged as error:  # all arms, so that there is nothing to measure
         for trial in left if is_primary() else ():
             at = error.steps[unit.keys[trial.training_key]]

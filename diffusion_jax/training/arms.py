@@ -1,33 +1,24 @@
 """The arms of an experiment: what a config says, made into objects."""
 
-import dataclasses
-import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import PyTree
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.fewstep import FewStep, fewstep
-from diffusion_jax.fewstep.denoiser import FewStepPrediction
-from diffusion_jax.networks.score_network import ScoreNetwork, build, make_conditioner
+from diffusion_jax.networks.score_network import build, make_conditioner
 from diffusion_jax.process.objective import Objective, check_spread
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.process.time_samplers import LossAware
-from diffusion_jax.process.time_samplers.uniform import Uniform
-from diffusion_jax.process.weightings.plain import Simple
 from diffusion_jax.registry import parse
 from diffusion_jax.runs.fields import nearest_field
 from diffusion_jax.runs.run import DataFacts
 from diffusion_jax.runs.written import written
+from diffusion_jax.training.arm import NAME, Arm, few_step_objective
 from diffusion_jax.training.ema import averages
 from diffusion_jax.training.few_steps import FewSteps, Teacher
-from diffusion_jax.training.hyper import Hyper
-from diffusion_jax.training.learned_schedule import check_learned, learns
+from diffusion_jax.training.learned_schedule import check_learned
 from diffusion_jax.training.optimizers import optimizers
 
 OBJECTIVE = ("schedule", "prediction", "time_sampler", "weighting", "sigma_data", "loss")
@@ -36,38 +27,6 @@ FEW_STEPS = ("fewstep", "teacher", "teacher_guidance")
 FIELDS = (*OBJECTIVE, *NETWORK, *FEW_STEPS, "start_from", "optimizer", "training.ema")
 # What a few-step objective brings itself.
 BROUGHT = ("schedule", "prediction", "time_sampler", "weighting", "loss")
-NAME = re.compile(r"[\w-]{1,64}")
-
-
-@dataclasses.dataclass(frozen=True)
-class Arm:
-    """One way to train, beside others.
-
-    Attributes:
-        name: as the config calls it.
-        settings: the config's fields that an arm may have of its own, with this arm's values.
-        objective: schedule, prediction, noise levels, weighting and loss.
-        network: the score network.
-        hyper: optimizer, average of the parameters, and loss.
-    """
-
-    name: str
-    settings: dict[str, Any]
-    objective: Objective
-    network: ScoreNetwork
-    hyper: Hyper
-
-    @property
-    def program(self) -> Hashable:
-        """What the compiled step depends on: arms that agree in it share one."""
-        leaves, structure = jax.tree.flatten(self.hyper)
-        return self.network, structure, tuple(map(jnp.shape, leaves))
-
-    @property
-    def inherited(self) -> PyTree[Any] | None:
-        """The parameters that it starts from, if its teacher's mean the same to it."""
-        few = self.hyper.few_steps
-        return None if few is None else few.inherited(self.network)
 
 
 def arm_settings(config: ConfigDict) -> dict[str, dict[str, Any]]:
@@ -168,12 +127,9 @@ def objectives(config: ConfigDict) -> dict[str, Objective]:
 
 def _objective(settings: dict[str, Any]) -> Objective:
     few = few_step(settings)
-    if few is None:
-        return Objective.make(**{field: settings[field] for field in OBJECTIVE})
-    # Time sampler, weighting and loss are within the few-step objective.
-    return Objective(
-        few.schedule, FewStepPrediction(few), Uniform(), Simple(), settings["sigma_data"]
-    )
+    if few is not None:
+        return few_step_objective(few, settings["sigma_data"])
+    return Objective.make(**{field: settings[field] for field in OBJECTIVE})
 
 
 def make_arms(
@@ -189,9 +145,9 @@ def make_arms(
     Raises:
         UserError: a spec is wrong.
     """
-    aims = objectives(config)
+    made = objectives(config)
     return {
-        name: _arm(name, settings, aims[name], config, facts, teachers.get(name))
+        name: _arm(name, settings, made[name], config, facts, teachers.get(name))
         for name, settings in arm_settings(config).items()
     }
 
@@ -199,29 +155,29 @@ def make_arms(
 def _arm(
     name: str,
     settings: dict[str, Any],
-    aim: Objective,
+    objective: Objective,
     config: ConfigDict,
     facts: DataFacts,
     teacher: Teacher | None,
 ) -> Arm:
-    few = few_step(settings)
-    conditioner = settings["conditioner"]
+    few, conditioner = few_step(settings), settings["conditioner"]
     network = build(
         settings["network"],
         "none"
         if conditioner == "none"
         else make_conditioner(conditioner, config.training.dtype).restored(facts.states),
         dtype=config.training.dtype,
-        variance=aim.loss_function.variance,
-        uncertain=aim.loss_function.uncertain,
+        variance=objective.loss_function.variance,
+        uncertain=objective.loss_function.uncertain,
         noise_inputs=2 if few is not None and few.tells_end else 1,
     )
     steps = config.training.steps
-    hyper = Hyper(
+    return Arm(
+        name,
+        objective,
+        network,
         optimizers.make(settings["optimizer"], steps=steps),
         averages.make(settings["training.ema"], batch_size=config.training.batch_size),
-        aim.loss_function,
         None if few is None else FewSteps(few, steps, teacher),
-        aim if isinstance(aim.time_sampler, LossAware) or learns(aim) else None,
+        settings,
     )
-    return Arm(name, settings, aim, network, hyper)

@@ -60,8 +60,7 @@ def arrange(
     states: States,
     batch: Batch,
     draws: Draws,
-    execution: str,
-    folder: Path,
+    folder: Path | None = None,
 ) -> list[Execution]:
     """Chooses for all arms of a program.
 
@@ -70,19 +69,18 @@ def arrange(
         states: of all arms; they are left as they are.
         batch: any batch, on the devices.
         draws: of any step.
-        execution: "together" or "apart" where the choice is made already, else "auto".
-        folder: of the run, where the choice is kept.
+        folder: of the run, where the choice is kept; None for nowhere.
 
     Returns:
         One for each set of arms that share a step.
     """
-    room = devices.free_memory()
-    kept = _read(folder / FILE, execution)
+    room, execution = devices.free_memory(), program.options.execution
+    kept = [] if folder is None else _read(folder / FILE, execution)
     found = []
     for names in program.sharing():
         known = next((e for e in kept if set(e.arms) == set(names)), None)
         found.append(known or _choose(program, names, states, batch, draws, execution, room))
-    if found != kept and devices.is_primary():
+    if folder is not None and found != kept and devices.is_primary():
         rows = [dataclasses.asdict(each) for each in found]
         document = {"devices": _here(), "asked": execution, "execution": rows}
         save_sealed(document, folder / FILE)

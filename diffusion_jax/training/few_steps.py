@@ -9,7 +9,8 @@ from jaxtyping import Array, Float, PyTree
 from diffusion_jax.fewstep import FewStep, Networks
 from diffusion_jax.fewstep.denoiser import FewStepPrediction, of_two_times
 from diffusion_jax.networks.denoiser import NetworkDenoiser
-from diffusion_jax.networks.score_network import Condition, ScoreNetwork
+from diffusion_jax.networks.functions import AnyNetwork
+from diffusion_jax.networks.score_network import Condition
 from diffusion_jax.process.predictions import EDMPrediction
 from diffusion_jax.runs.state import TrainState
 from diffusion_jax.sampling.guidance import Guidance
@@ -51,7 +52,7 @@ class FewSteps:
     steps: Scalar
     teacher: Teacher | None = None
 
-    def inherited(self, network: ScoreNetwork) -> PyTree[Any] | None:
+    def inherited(self, network: AnyNetwork) -> PyTree[Any] | None:
         """The teacher's parameters, if they mean the same to the student; None otherwise."""
         if self.teacher is None or not self.objective.inherits:
             return None
@@ -64,7 +65,7 @@ class FewSteps:
 
 
 def few_step_losses(
-    network: ScoreNetwork,
+    network: AnyNetwork,
     training: FewSteps,
     params: PyTree[Any],
     state: TrainState,

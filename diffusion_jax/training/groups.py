@@ -22,9 +22,6 @@ from diffusion_jax.training.hyper import Hyper
 from diffusion_jax.training.inputs import Inputs
 from diffusion_jax.training.step import Metrics, TrainStep
 
-# Measured, mapped over in one program, or one after the other.
-EXECUTIONS = ("auto", "together", "apart")
-
 States = dict[str, TrainState]
 Batch = dict[str, Any]
 

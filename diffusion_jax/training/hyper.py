@@ -5,7 +5,7 @@ from diffusion_jax.process.objective import Objective
 from diffusion_jax.struct import pytree
 from diffusion_jax.training.ema import Average
 from diffusion_jax.training.few_steps import FewSteps
-from diffusion_jax.training.optimizers import Optimizer
+from diffusion_jax.training.optimizers import Given, Optimizer
 
 
 @pytree
@@ -24,7 +24,7 @@ class Hyper:
             that the step chooses them itself; None where they are told.
     """
 
-    optimizer: Optimizer
+    optimizer: Optimizer | Given
     average: Average
     loss: Loss = Squared()
     few_steps: FewSteps | None = None

@@ -7,7 +7,7 @@ from diffusion_jax.renamed import first_names
 from diffusion_jax.runs.packing import digest
 from diffusion_jax.runs.run import BEFORE, CHANGEABLE, Run, as_plain, decisive
 from diffusion_jax.sealed import checksum
-from diffusion_jax.training.arms import Arm
+from diffusion_jax.training.arm import Arm
 from diffusion_jax.training.few_steps import Teacher
 from diffusion_jax.training.length import depends_on_length
 

@@ -13,7 +13,7 @@ from diffusion_jax.runs.progress import Advance
 from diffusion_jax.runs.state import TrainState, all_finite
 from diffusion_jax.training.step import Metrics
 
-TOLD = 6  # arms that are told one by one
+LISTED = 6  # arms that are named one by one
 
 
 class Diverged(UserError):
@@ -131,6 +131,6 @@ def _note(values: Values) -> str:
     'loss 0.5, 0.25'
     """
     losses = [row["loss"] for row in values.values()]
-    if len(losses) > TOLD:
+    if len(losses) > LISTED:
         return f"loss {min(losses):.3g} to {max(losses):.3g}"
     return "loss " + ", ".join(f"{loss:.3g}" for loss in losses)

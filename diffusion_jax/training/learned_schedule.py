@@ -34,11 +34,17 @@ def learns(objective: Objective) -> bool:
 def first_params(objective: Objective | None, network: PyTree[Any]) -> PyTree[Any]:
     """The parameters of a network, with those of the schedule if that is trained too."""
     schedule = None if objective is None else objective.schedule
-    return {**network, KEY: schedule.learned()} if isinstance(schedule, Learnable) else network
+    if not isinstance(schedule, Learnable):
+        return network
+    if not isinstance(network, dict):
+        raise UserError("A schedule is learned beside parameters that are a dict; these are none.")
+    return {**network, KEY: schedule.learned()}
 
 
 def of_network(params: PyTree[Any]) -> PyTree[Any]:
     """The parameters of the network alone."""
+    if not isinstance(params, dict):
+        return params
     return {name: value for name, value in params.items() if name != KEY}
 
 

@@ -4,33 +4,32 @@ Step n depends on the config and n alone. So a run may be given another number o
 those that it has made do not depend on that number, and never fewer than it has made.
 """
 
-from ml_collections import ConfigDict
-
 from diffusion_jax.errors import UserError
 from diffusion_jax.runs.checkpoints import saved_steps
 from diffusion_jax.runs.run import Run
-from diffusion_jax.training.arms import Arm
+from diffusion_jax.training.arm import Arm
+from diffusion_jax.training.optimizers import Optimizer
 
 
 def depends_on_length(arm: Arm, done: int) -> str:
     """What of an arm's first `done` steps depends on how many there will be; "" if nothing does."""
     optimizer, few = arm.hyper.optimizer, arm.hyper.few_steps
-    if optimizer.depends_on_steps(done):
+    if isinstance(optimizer, Optimizer) and optimizer.depends_on_steps(done):
         return f"the learning rate's {optimizer.decay} decay"
     if few is not None and few.objective.paced:
-        return f"the curriculum of {arm.settings['fewstep']!r}"
+        return f"the curriculum of {arm.settings.get('fewstep', few.objective)!r}"
     return ""
 
 
-def check_length(run: Run, config: ConfigDict, arms: dict[str, Arm]) -> None:
+def check_length(run: Run, asked: int, arms: dict[str, Arm]) -> None:
     """Raises UserError if what a run folder holds is not on the way to what its config asks for.
 
     Args:
         run: that is in the folder.
-        config: that it is to go on with, of the same settings.
-        arms: of the config.
+        asked: steps that it is to be trained to.
+        arms: of the run, as they are to go on.
     """
-    folder, asked, begun = run.folder, config.training.steps, run.config.training.steps
+    folder, begun = run.folder, run.config.training.steps
     done = saved_steps(folder)
     if not done:
         return

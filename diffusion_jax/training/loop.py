@@ -13,6 +13,8 @@ import functools
 import math
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
+from pathlib import Path
+from types import MappingProxyType
 
 import jax
 import numpy as np
@@ -29,7 +31,7 @@ from diffusion_jax.runs.kept import kept_steps
 from diffusion_jax.runs.lock import locked
 from diffusion_jax.runs.metrics_log import MetricsLog
 from diffusion_jax.runs.progress import Progress
-from diffusion_jax.runs.run import Run, clear, is_run
+from diffusion_jax.runs.run import Run, clear, is_run, of_objects
 from diffusion_jax.runs.stopped import Stopped
 from diffusion_jax.runs.stopping import StopSignals
 from diffusion_jax.training.arms import baseline_arm
@@ -38,20 +40,26 @@ from diffusion_jax.training.flip import check_flip
 from diffusion_jax.training.groups import States
 from diffusion_jax.training.identity import identity
 from diffusion_jax.training.idle import refuse_idle
-from diffusion_jax.training.journal import TOLD, Journal
+from diffusion_jax.training.journal import LISTED, Journal
 from diffusion_jax.training.length import check_length
 from diffusion_jax.training.memory import TooLarge, check_sizes
+from diffusion_jax.training.options import Options
 from diffusion_jax.training.program import Program, first_states
-from diffusion_jax.training.starts import load_starts
+from diffusion_jax.training.starts import Start, load_starts
 from diffusion_jax.training.teachers import load_teachers
 from diffusion_jax.training.team import Team
 from diffusion_jax.training.trained import TrainedArm
 
-# Told, before a checkpoint is saved, how many steps there were, and the arms as they are.
+# Called before a checkpoint is saved, with the steps made and the arms as they are.
 Watch = Callable[[int, Mapping[str, TrainedArm]], None]
 
 
-def train(config: ConfigDict, progress: Progress | None = None, watch: Watch | None = None) -> Run:
+def train(
+    config: ConfigDict,
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+    data: Dataset | None = None,
+) -> Run:
     """Trains the arms of a config side by side, from where its run folder says they are.
 
     Args:
@@ -59,6 +67,7 @@ def train(config: ConfigDict, progress: Progress | None = None, watch: Watch | N
         progress: where to show it; None for nowhere.
         watch: looks at the arms whenever a checkpoint is due, in the first process alone. After
             an interruption it may see the same steps again, with the same numbers.
+        data: the data set of the config, where it has been made already.
 
     Returns:
         The run; its newest checkpoint is that of the last step.
@@ -69,45 +78,68 @@ def train(config: ConfigDict, progress: Progress | None = None, watch: Watch | N
             trains there, the loss is no longer finite, or the disk is full.
         Stopped: SIGTERM or SIGINT came; the state has been saved.
     """
-    joined = processes.check_joined()
+    processes.check_joined()
     check_fields(config)
     baseline_arm(config)
     if not is_run(config.run_dir):
         refuse_idle((config,))
-    data = datasets.make(config.data)
+    data = datasets.make(config.data) if data is None else data
     check_flip(config, data)
-    facts = data_facts(config, data)
-    mesh = devices.data_mesh()
+    facts, mesh = data_facts(config, data), devices.data_mesh()
     teachers = load_teachers(config, facts, mesh)
     program = Program.build(config, facts, mesh, teachers)
-    networks = {name: arm.network for name, arm in program.arms.items()}
-    parts = config.training.microbatches * mesh.size
-    check_sizes(networks, facts.shape, program.nothing(), config.training.batch_size, parts)
     # Once a run has begun, it goes on from what it has learnt itself.
-    starts = {} if saved_steps(user_path(config.run_dir)) else load_starts(program.arms, facts)
-    own = {name: start.params for name, start in starts.items()}
-    shapes, make_states = first_states(program, config, facts, own)
-    stream = _open_stream(config, data, program)
-    kept = kept_steps(config)
+    begun = saved_steps(user_path(config.run_dir))
+    starts = {} if begun else load_starts(program.arms, facts)
+    return train_in_folder(config, program, data, starts, progress, watch)
+
+
+def train_in_folder(
+    config: ConfigDict,
+    program: Program,
+    data: Dataset,
+    starts: Mapping[str, Start] = MappingProxyType({}),
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+) -> Run:
+    """Trains arms, from where a run folder says they are, and keeps there what comes of it.
+
+    Args:
+        config: says all that training depends on; it is kept in the folder `config.run_dir`.
+        program: the arms.
+        data: the data set.
+        starts: arm -> where it starts, if not from new parameters.
+        progress: as of `train`.
+        watch: as of `train`.
+
+    Raises:
+        UserError, Stopped: as `train` does.
+    """
+    options, arms = program.options, program.arms
+    check_sizes(program)
+    shapes, make_states = first_states(program, {n: start.params for n, start in starts.items()})
+    stream = open_stream(data, program)
+    kept = options.keep_steps if of_objects(config) else kept_steps(config)
+    teachers = {
+        name: arm.few_steps.teacher
+        for name, arm in arms.items()
+        if arm.few_steps is not None and arm.few_steps.teacher is not None
+    }
     with _alone_in(config.run_dir):
         new = not is_run(config.run_dir)
         if new:
-            _check_room(config, shapes, kept)
+            _check_room(config.run_dir, options, shapes, kept)
         else:
-            check_length(Run.of(config), config, program.arms)
-        run = Run.create(config, facts)
-        known = functools.partial(identity, run, program.arms, teachers=teachers)
-        first = {"starts": {name: start.told for name, start in starts.items()}}
+            check_length(Run.of(config), options.steps, arms)
+        run = Run.create(config, program.facts)
+        known = functools.partial(identity, run, arms, teachers=teachers)
+        first = {"starts": {name: start.source for name, start in starts.items()}}
         try:
-            saved = Checkpoints(run.folder, config.training.keep, kept, known)
+            saved = Checkpoints(run.folder, options.keep, kept, known)
             with saved as checkpoints, closing(stream):
                 begin = checkpoints.restore(shapes) or Checkpoint(0, make_states(), first)
-                if begin.step < config.training.steps:
-                    if begin.step:
-                        stream.restore(begin.position["data"])
-                    shown = progress if progress and devices.is_primary() else Progress(quiet=True)
-                    shown.say(joined)
-                    _loop(run, program, stream, begin, checkpoints, shown, watch)
+                if begin.step < options.steps:
+                    fit(program, stream, begin, run.folder, checkpoints, progress, watch)
         except TooLarge:
             if new and devices.is_primary():
                 clear(run.folder)
@@ -115,12 +147,11 @@ def train(config: ConfigDict, progress: Progress | None = None, watch: Watch | N
     return run
 
 
-def _check_room(config: ConfigDict, shapes: States, kept: Collection[int]) -> None:
+def _check_room(run_dir: str, options: Options, shapes: States, kept: Collection[int]) -> None:
     """Raises UserError unless all checkpoints that will lie side by side fit on the disk."""
-    options = config.training
     saved = math.ceil(options.steps / options.checkpoint_every)
     # The oldest is removed once the newest is whole.
-    check_room(user_path(config.run_dir), shapes, min(saved, options.keep + 1 + len(kept)))
+    check_room(user_path(run_dir), shapes, min(saved, options.keep + 1 + len(kept)))
 
 
 def _alone_in(run_dir: str) -> AbstractContextManager[None]:
@@ -130,75 +161,94 @@ def _alone_in(run_dir: str) -> AbstractContextManager[None]:
     return locked(user_path(run_dir)) if devices.is_primary() else nullcontext()
 
 
-def _loop(
-    run: Run,
+def fit(
     program: Program,
     stream: BatchIterator,
     begin: Checkpoint,
-    checkpoints: Checkpoints,
-    progress: Progress,
-    watch: Watch | None,
-) -> None:
-    """Steps from `begin` to the end, saving on the way."""
-    options = run.config.training
+    folder: Path | None = None,
+    checkpoints: Checkpoints | None = None,
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+) -> dict[str, TrainedArm]:
+    """The loop: from `begin` to the last step, saving on the way.
+
+    Args:
+        program: the arms.
+        stream: of batches; it is put where `begin` says.
+        begin: where training is; its states must not be used afterwards.
+        folder: for logs and how arms are executed; None for nowhere.
+        checkpoints: where states are saved; None for nowhere.
+        progress: as of `train`.
+        watch: as of `train`.
+
+    Returns:
+        Arm -> what came of it.
+    """
+    options = program.options
+    if begin.step:
+        stream.restore(begin.position["data"])
+    shown = progress if progress and devices.is_primary() else Progress(quiet=True)
+    shown.say(processes.check_joined())
+    log_folder = folder if devices.is_primary() else None
     pending = begin.position.get("log", ())
-    folder = run.folder if devices.is_primary() else None
-    log = MetricsLog(folder, options.log_every, options.steps, begin.step, pending)
+    log = MetricsLog(log_folder, options.log_every, options.steps, begin.step, pending)
     names = tuple(program.arms)
-    told = ", ".join(names) if len(names) <= TOLD else f"{len(names)} arms"
-    showing = progress.phase(f"Training {told}", options.steps, begin.step)
+    listed = ", ".join(names) if len(names) <= LISTED else f"{len(names)} arms"
+    showing = shown.phase(f"Training {listed}", options.steps, begin.step)
+    last_good = checkpoints.last_good if checkpoints else lambda: "Nothing was saved."
     with StopSignals() as signals, log, showing as advance:
         drops = options.diverged == "drop"
         gone = begin.position.get("diverged", {})
-        journal = Journal(log, advance, checkpoints.last_good, names, drops, gone)
-        team: Team | None = None
+        journal = Journal(log, advance, last_good, names, drops, gone)
+        group: Team | None = None
         for step in range(begin.step + 1, options.steps + 1):
             batch = devices.split_rows(next(stream), program.mesh)
             draws = program.draw(np.int32(step))
-            if team is None:
-                team = Team.gather(run, program, begin.states, batch, draws)
-            journal.add(step, team.update(batch, draws, journal.dropped))
+            if group is None:
+                group = Team.gather(program, begin.states, batch, draws, folder)
+            journal.add(step, group.update(batch, draws, journal.dropped))
 
             signum = signals.agreed()
             if signum or step == options.steps or step % options.checkpoint_every == 0:
                 journal.settle()
-                states = team.states()
+                states = group.states()
                 journal.inspect(step, states)
+                trained = as_trained(program, states, step, journal.diverged)
                 if watch and devices.is_primary():
-                    watch(step, _as_trained(program, states, step, journal.diverged))
-                position = {"data": stream.state(), **journal.position()}
-                position["starts"] = begin.position.get("starts", {})
-                checkpoints.save(step, states, position, journal.dropped)
+                    watch(step, trained)
+                if checkpoints:
+                    position = {"data": stream.state(), **journal.position()}
+                    position["starts"] = begin.position.get("starts", {})
+                    checkpoints.save(step, states, position, journal.dropped)
             if signum:
-                checkpoints.wait()
                 done = f"Stopped after step {step} of {options.steps} as asked."
+                if checkpoints is None:
+                    raise Stopped(f"{done} {last_good()}", signum)
+                checkpoints.wait()
                 advice = "The same command goes on from there."
-                raise Stopped(f"{done} {checkpoints.last_good()} {advice}", signum)
+                raise Stopped(f"{done} {last_good()} {advice}", signum)
+    return trained
 
 
-def _as_trained(
+def as_trained(
     program: Program, states: States, step: int, diverged: Mapping[str, int]
 ) -> dict[str, TrainedArm]:
     """The arms with their averaged parameters, on one device of this process."""
     return {
-        name: TrainedArm(
-            program.arms[name],
-            devices.local(state.ema),
-            step,
-            diverged.get(name),
-        )
+        name: TrainedArm(program.arms[name], devices.local(state.ema), step, diverged.get(name))
         for name, state in states.items()
     }
 
 
-def _open_stream(config: ConfigDict, data: Dataset, program: Program) -> BatchIterator:
+def open_stream(data: Dataset, program: Program) -> BatchIterator:
+    """Endless batches of a data set, this process's rows of them."""
     return batches(
         data.train,
         program.encode,
-        config.training.batch_size,
-        config.seed,
+        program.options.batch_size,
+        program.options.seed,
         jax.process_index(),
         jax.process_count(),
-        augment_flip=config.flip,
-        workers=config.training.workers,
+        augment_flip=program.options.flip,
+        workers=program.options.workers,
     )

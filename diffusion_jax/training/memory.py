@@ -9,13 +9,13 @@ from jaxtyping import PyTree
 
 from diffusion_jax.data.pipeline import AHEAD
 from diffusion_jax.errors import UserError
-from diffusion_jax.networks.initialise import parameter_shapes
+from diffusion_jax.networks.functions import FunctionNetwork
 from diffusion_jax.networks.memory import pass_bytes
-from diffusion_jax.networks.score_network import Condition, ScoreNetwork
 from diffusion_jax.parallel import devices
 from diffusion_jax.process.objective import TrainingTargets
 from diffusion_jax.training.draws import Draws
 from diffusion_jax.training.groups import Batch, Group
+from diffusion_jax.training.program import Program, params_shapes
 
 FLOAT = 4  # bytes
 NOTICEABLE = 1000  # pictures' bytes, below which a pass takes no memory to speak of
@@ -54,28 +54,17 @@ def gigabytes(count: float) -> str:
     return f"{count / 1e9:.3g} GB"
 
 
-def check_sizes(
-    networks: Mapping[str, ScoreNetwork],
-    shape: tuple[int, ...],
-    condition: Condition,
-    batch_size: int,
-    parts: int,
-) -> None:
+def check_sizes(program: Program) -> None:
     """Refuses parameters and batches that certainly do not fit into memory, before any is made.
-
-    Args:
-        networks: arm -> its network.
-        shape: of a picture.
-        condition: a row of it.
-        batch_size: pictures of a step.
-        parts: that they are taken in, on all devices together.
 
     Raises:
         TooLarge: batches do not fit into the machine's memory, or the parameters of all arms with
             their averages, or a pass, into a device's.
     """
+    shape, batch_size = program.facts.shape, program.options.batch_size
+    networks = {name: arm.network for name, arm in program.arms.items()}
     device = devices.free_memory()
-    shapes = [parameter_shapes(network, shape, condition) for network in networks.values()]
+    shapes = [params_shapes(each, program.facts, program.example) for each in networks.values()]
     if (held := 2 * sum(map(array_bytes, shapes))) > device:
         raise TooLarge(
             f"The parameters of all arms and their averages take {gigabytes(held)} of memory on "
@@ -89,11 +78,13 @@ def check_sizes(
             f"Batches of {batch_size:,} pictures, {AHEAD} of them prepared ahead, take "
             f"{gigabytes(prepared)} of memory, and {gigabytes(room)} are there: {remedy}."
         )
-    rows = batch_size // parts
+    rows = batch_size // (program.options.microbatches * program.mesh.size)
     if NOTICEABLE * rows * picture < device:  # as nearly always, and tracing takes a second
         return
     for name, network in networks.items():
-        least = rows * pass_bytes(network, shape, condition)
+        if isinstance(network, FunctionNetwork):
+            continue
+        least = rows * pass_bytes(network, shape, program.nothing())
         if least > device:
             raise TooLarge(
                 f"A training step of {name} needs at least {gigabytes(least)} of memory on each "

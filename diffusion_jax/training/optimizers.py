@@ -41,6 +41,7 @@ decays: dict[str, Factor] = {
         jnp.maximum(count / jnp.maximum(start, 1), 1.0) ** -0.5
     ),
 }
+ENDING = ("linear", "cosine")  # decays that reach 0 at the end of a run
 
 
 @pytree
@@ -48,8 +49,8 @@ class Optimizer:
     """A rule, the learning rate over time, and the largest norm of a gradient.
 
     Attributes:
-        steps: updates of the whole run, where a linear or cosine decay reaches 0; filled in from
-            the config.
+        steps: updates of the whole run, where a linear or cosine decay reaches 0; filled in where
+            a run is trained.
         learning_rate: reached after warm-up.
         warmup: updates over which it grows linearly; 0 for none.
         decay: "constant", "linear", "cosine" or "inverse_sqrt".
@@ -62,7 +63,7 @@ class Optimizer:
     Source: Karras et al. 2024 (EDM2), section 3 and appendix B, for warm-up, hold and inverse_sqrt.
     """
 
-    steps: Scalar
+    steps: Scalar | None = None
     learning_rate: Scalar = 1e-3
     warmup: Scalar = 0
     decay: str = static(default="constant")
@@ -88,7 +89,7 @@ class Optimizer:
         (False, True)
         """
         start = max(self.warmup, self.hold)
-        return self.decay in ("linear", "cosine") and bool(count - 1 > start)
+        return self.decay in ENDING and bool(count - 1 > start)
 
     @abstractmethod
     def rule(self) -> optax.GradientTransformation:
@@ -102,9 +103,13 @@ class Optimizer:
         [0.25, 1.0, 0.5]
         """
         count = jnp.asarray(count, float)
-        start = jnp.maximum(self.warmup, self.hold)
+        start, steps = jnp.maximum(self.warmup, self.hold), self.steps
+        if steps is None:
+            if self.decay in ENDING:
+                raise UserError(f"An optimizer with decay={self.decay!r} needs its steps.")
+            steps = math.inf
         growth = jnp.minimum(1.0, (count + 1) / jnp.maximum(self.warmup, 1))
-        return self.learning_rate * growth * decays[self.decay](count, start, self.steps)
+        return self.learning_rate * growth * decays[self.decay](count, start, steps)
 
     def transformation(self) -> optax.GradientTransformation:
         """The optax transformation: clip, rule, learning rate."""
@@ -126,6 +131,21 @@ class Optimizer:
                 raise UserError(
                     f"An optimizer needs {name} >= 0 and finite, got {getattr(self, name)}."
                 )
+
+
+@pytree
+class Given:
+    """An optax transformation of one's own, with its learning rate.
+
+    Attributes:
+        made: the transformation.
+    """
+
+    made: optax.GradientTransformation = static()
+
+    def transformation(self) -> optax.GradientTransformation:
+        """The transformation."""
+        return self.made
 
 
 def _kernels(params: PyTree[Any]) -> PyTree[bool]:

@@ -1,4 +1,4 @@
-"""From a config to the functions that the training loop calls, compiled for a mesh."""
+"""The functions that the training loop calls, compiled for a mesh."""
 
 import dataclasses
 import functools
@@ -13,50 +13,57 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Key, PyTree
 from ml_collections import ConfigDict
 
-from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.networks.conditioners import Conditioner, base
 from diffusion_jax.networks.conditioners.base import Condition, Example, Rows
-from diffusion_jax.networks.initialise import initialise
-from diffusion_jax.networks.score_network import ScoreNetwork
+from diffusion_jax.networks.functions import AnyNetwork, FunctionNetwork
+from diffusion_jax.networks.initialise import initialise, parameter_shapes
 from diffusion_jax.parallel import devices
 from diffusion_jax.process.objective import Objective, TrainingTargets
 from diffusion_jax.runs.run import DataFacts
 from diffusion_jax.runs.state import TrainState
-from diffusion_jax.training.arms import Arm, make_arms
+from diffusion_jax.training.arm import Arm
+from diffusion_jax.training.arms import make_arms
 from diffusion_jax.training.draws import Draws, draw
 from diffusion_jax.training.few_steps import Teacher
-from diffusion_jax.training.groups import EXECUTIONS, OneByOne, Together
+from diffusion_jax.training.groups import OneByOne, Together
 from diffusion_jax.training.hyper import Hyper
 from diffusion_jax.training.inputs import first_history
 from diffusion_jax.training.learned_schedule import first_params
+from diffusion_jax.training.options import Options
+from diffusion_jax.training.own_data import own_condition
 from diffusion_jax.training.score_losses import score_losses
 from diffusion_jax.training.step import TrainStep, make_train_step
 
 T = TypeVar("T")
 INITIALISATION, TRAINING = 0, 1  # streams of the seed
-LARGEST = 2**31  # more than counters on the device hold
 
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """The arms of a config, and the functions that train them, for the devices there are.
+    """Arms, and the functions that train them, for the devices there are.
 
     Attributes:
         arms: name -> arm.
+        options: of the training.
+        facts: of the data set.
         mesh: the devices.
         draw: step number, () int32 -> the randomness of that step, split over the mesh.
         targets: arm -> compiled function from `Draws.u`, (B,), to the arm's noise levels and
             targets; to None where the arm's step chooses them.
         steps: arm -> its training step, not compiled; one and the same for arms that share it.
         conditioners: those of all arms and teachers.
+        example: a row of the condition as the data set has it, for networks without conditioners.
     """
 
     arms: dict[str, Arm]
+    options: Options
+    facts: DataFacts
     mesh: Mesh
     draw: Callable[[Any], Draws]
     targets: dict[str, Callable[[Float[Array, " batch"]], TrainingTargets | None]]
     steps: dict[str, TrainStep]
     conditioners: tuple[Conditioner, ...] = ()
+    example: Rows = dataclasses.field(default_factory=dict)
 
     @staticmethod
     def build(
@@ -76,28 +83,52 @@ class Program:
         Raises:
             UserError: a setting is wrong, or the batch cannot be split over the devices.
         """
-        check_settings(config)
-        devices.check_batch(config.training.batch_size, config.training.microbatches, mesh)
-        arms = make_arms(config, facts, teachers)
+        options = Options.of(config)
+        return Program.of(make_arms(config, facts, teachers), options, facts, mesh)
+
+    @staticmethod
+    def of(
+        arms: dict[str, Arm],
+        options: Options,
+        facts: DataFacts,
+        mesh: Mesh,
+        example: Rows = MappingProxyType({}),  # type: ignore[assignment]
+    ) -> "Program":
+        """Builds the program of arms.
+
+        Args:
+            arms: name -> arm, bound to the options.
+            options: of the training.
+            facts: of the data set.
+            mesh: the devices, see `devices.data_mesh`.
+            example: a row of the condition as the data set has it.
+
+        Raises:
+            UserError: the batch cannot be split over the devices.
+        """
+        devices.check_batch(options.batch_size, options.microbatches, mesh)
         compiled = jax.jit(_targets, out_shardings=devices.by_rows(mesh))
         targets: dict[str, Callable[[Array], TrainingTargets | None]] = {
             name: functools.partial(compiled, None if arm.hyper.aim else arm.objective)
             for name, arm in arms.items()
         }
-        parts = config.training.microbatches
-        steps = {name: _step(arm.network, parts) for name, arm in arms.items()}
+        steps = {name: _step(arm.network, options.microbatches) for name, arm in arms.items()}
         networks = [arm.network for arm in arms.values()]
-        networks += [teacher.network.network for teacher in teachers.values()]
+        for arm in arms.values():
+            if arm.few_steps is not None and arm.few_steps.teacher is not None:
+                networks.append(arm.few_steps.teacher.network.network)
         parts = tuple(each.conditioner for each in networks if each.conditioner is not None)
-        return Program(arms, mesh, _make_draw(config, facts, mesh), targets, steps, parts)
+        draws = _make_draw(options, facts, mesh)
+        return Program(arms, options, facts, mesh, draws, targets, steps, parts, dict(example))
 
     def encode(self, examples: Sequence[Example]) -> Rows:
         """The condition of examples, for all networks."""
-        return base.encode(self.conditioners, examples)
+        own = own_condition(examples, self.example)
+        return own | base.encode(self.conditioners, examples)
 
     def nothing(self) -> Condition:
         """A row of the condition that says nothing."""
-        return {**base.ask(self.conditioners, [""])}
+        return {**self.example, **base.ask(self.conditioners, [""])}
 
     def sharing(self) -> list[tuple[str, ...]]:
         """The arms, those together that share a step."""
@@ -119,41 +150,22 @@ class Program:
         return Together(hypers, self.steps[names[0]], self.mesh)
 
 
-def check_settings(config: ConfigDict) -> None:
-    """Raises UserError unless the seed and the numbers in `config.training` make sense."""
-    training = config.training
-    if not 0 <= config.seed < LARGEST:
-        raise UserError(f"seed must be from 0 to {LARGEST - 1}, got {config.seed}.")
-    for name in ("steps", "batch_size", "microbatches", "log_every", "checkpoint_every", "keep"):
-        if not 1 <= training[name] < LARGEST:
-            raise UserError(
-                f"training.{name} must be at least 1 (and < 2^31), got {training[name]}."
-            )
-    one_of(training.execution, EXECUTIONS, "training.execution")
-    one_of(training.diverged, ("stop", "drop"), "training.diverged")
-    if not 0 <= training.caption_dropout <= 1:
-        raise UserError(
-            f"training.caption_dropout is a share from 0 to 1, got {training.caption_dropout}."
-        )
-
-
 @functools.cache
-def _step(network: ScoreNetwork, microbatches: int) -> TrainStep:
+def _step(network: AnyNetwork, microbatches: int) -> TrainStep:
     """The step of a network; one object for equal networks, so that JAX compiles it once."""
     return make_train_step(score_losses(network), microbatches)
 
 
 def _targets(objective: Objective | None, u: Float[Array, " batch"]) -> TrainingTargets | None:
-    """`Objective.targets`, compiled once for all objectives that differ in numbers alone."""
     return None if objective is None else objective.targets(u)
 
 
-def _make_draw(config: ConfigDict, facts: DataFacts, mesh: Mesh) -> Callable[[Any], Draws]:
+def _make_draw(options: Options, facts: DataFacts, mesh: Mesh) -> Callable[[Any], Draws]:
     compiled = jax.jit(_draw, static_argnums=(2, 3), out_shardings=devices.by_rows(mesh))
-    key, options = _key(config, TRAINING), config.training
+    key = stream_key(options.seed, TRAINING)
 
     def draw_step(step: Any) -> Draws:
-        return compiled(key, step, options.batch_size, facts.shape, options.caption_dropout)
+        return compiled(key, step, options.batch_size, facts.shape, options.condition_dropout)
 
     return draw_step
 
@@ -163,31 +175,28 @@ def _draw(
     step: Int[Array, ""] | np.integer[Any],
     batch_size: int,
     shape: tuple[int, ...],
-    caption_dropout: float | Float[Array, ""],
+    condition_dropout: float | Float[Array, ""],
 ) -> Draws:
     """The randomness of a step, compiled once for all seeds."""
-    return draw(jax.random.fold_in(key, step), jnp.arange(batch_size), shape, caption_dropout)
+    return draw(jax.random.fold_in(key, step), jnp.arange(batch_size), shape, condition_dropout)
 
 
-def _key(config: ConfigDict, stream: int) -> Array:
-    return jax.random.fold_in(jax.random.key(config.seed), stream)
+def stream_key(seed: int, stream: int) -> Array:
+    """The key of one of the streams of a seed."""
+    return jax.random.fold_in(jax.random.key(seed), stream)
 
 
 def first_states(
-    program: Program,
-    config: ConfigDict,
-    facts: DataFacts,
-    starts: Mapping[str, PyTree[Any]] = MappingProxyType({}),
+    program: Program, starts: Mapping[str, PyTree[Any]] = MappingProxyType({})
 ) -> tuple[dict[str, TrainState], Callable[[], dict[str, TrainState]]]:
     """The states before training: their shapes, and a function that makes them.
 
     Arms with the same network start from the same parameters; students of few-step objectives from
-    those of their teacher, where they mean the same.
+    those of their teacher, where they mean the same. Nothing is drawn before the function is
+    called.
 
     Args:
         program: see `Program`.
-        config: for the seed.
-        facts: of the data set.
         starts: arm -> the parameters that its network starts from instead.
 
     Returns:
@@ -197,24 +206,67 @@ def first_states(
     Raises:
         UserError: the pictures do not fit the network.
     """
-    whole = devices.replicated(program.mesh)
+    whole, example = devices.replicated(program.mesh), program.example
     create = jax.jit(_first_state, out_shardings=whole)
-    params = _by_program(program.arms, lambda arm: _first_params(arm, config, facts))
-    params |= {name: own for name, arm in program.arms.items() if (own := arm.inherited)}
-    params |= starts
-    params = {name: first_params(arm.hyper.aim, params[name]) for name, arm in program.arms.items()}
+    given = {name: own for name, arm in program.arms.items() if (own := arm.inherited)}
+    given |= starts
 
     def placed(leaf: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole)
 
-    shapes = {
-        name: jax.tree.map(placed, jax.eval_shape(create, params[name], arm.hyper))
-        for name, arm in program.arms.items()
-    }
-    return shapes, lambda: {
-        name: create(devices.replicate(params[name], program.mesh), arm.hyper)
-        for name, arm in program.arms.items()
-    }
+    def shapes(arm: Arm) -> TrainState:
+        return state_shapes(arm, program.facts, example, given.get(arm.name))
+
+    def make() -> dict[str, TrainState]:
+        key = stream_key(program.options.seed, INITIALISATION)
+        drawn = _by_program(
+            {name: arm for name, arm in program.arms.items() if name not in given},
+            lambda arm: draw_params(arm.network, key, program.facts, example),
+        )
+        params = {
+            name: first_params(arm.hyper.aim, (given | drawn)[name])
+            for name, arm in program.arms.items()
+        }
+        return {
+            name: create(devices.replicate(params[name], program.mesh), arm.hyper)
+            for name, arm in program.arms.items()
+        }
+
+    return {name: jax.tree.map(placed, shapes(arm)) for name, arm in program.arms.items()}, make
+
+
+def state_shapes(
+    arm: Arm, facts: DataFacts, example: Rows, params: PyTree[Any] | None = None
+) -> TrainState:
+    """The shapes of an arm's state; nothing is drawn or compiled.
+
+    Args:
+        arm: bound to the options of its training.
+        facts: of the data set.
+        example: a row of the condition as the data set has it.
+        params: that its network starts from, if it does not draw them.
+    """
+    if params is None:
+        params = params_shapes(arm.network, facts, example)
+    params = first_params(arm.hyper.aim, params)
+    state: TrainState = jax.eval_shape(_first_state, params, arm.hyper)
+    return state
+
+
+def params_shapes(network: AnyNetwork, facts: DataFacts, example: Rows) -> PyTree[Any]:
+    """The shapes of what `draw_params` draws."""
+    if isinstance(network, FunctionNetwork):
+        first = functools.partial(network.first, shape=facts.shape)
+        return jax.eval_shape(first, jax.random.key(0), condition=dict(example))
+    return parameter_shapes(network, facts.shape, network.nothing())
+
+
+def draw_params(network: AnyNetwork, key: Array, facts: DataFacts, example: Rows) -> PyTree[Any]:
+    """The first parameters of a network."""
+    if isinstance(network, FunctionNetwork):
+        first = functools.partial(network.first, shape=facts.shape)
+        return jax.jit(first)(key, condition=dict(example))
+    return initialise(network, key, facts.shape, network.nothing())
 
 
 def _first_state(params: PyTree[Any], hyper: Hyper) -> TrainState:
@@ -229,8 +281,3 @@ def _by_program(arms: dict[str, Arm], make: Callable[[Arm], T]) -> dict[str, T]:
         if arm.program not in made:
             made[arm.program] = make(arm)
     return {name: made[arm.program] for name, arm in arms.items()}
-
-
-def _first_params(arm: Arm, config: ConfigDict, facts: DataFacts) -> Any:
-    key = _key(config, INITIALISATION)
-    return initialise(arm.network, key, facts.shape, arm.network.nothing())

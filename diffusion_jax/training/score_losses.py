@@ -4,7 +4,8 @@ from typing import Any
 
 from jaxtyping import Array, Float, PyTree
 
-from diffusion_jax.networks.score_network import ScoreNetwork, drop_condition
+from diffusion_jax.networks.functions import AnyNetwork
+from diffusion_jax.networks.score_network import drop_condition
 from diffusion_jax.process.objective import TrainingTargets, denoising_loss
 from diffusion_jax.runs.state import TrainState
 from diffusion_jax.training.few_steps import few_step_losses
@@ -13,7 +14,7 @@ from diffusion_jax.training.inputs import Inputs, losses_at_levels
 from diffusion_jax.training.step import SampleLosses
 
 
-def score_losses(network: ScoreNetwork) -> SampleLosses:
+def score_losses(network: AnyNetwork) -> SampleLosses:
     """The loss of each picture as a function of the network's parameters.
 
     Args:

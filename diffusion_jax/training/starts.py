@@ -9,7 +9,7 @@ from jaxtyping import PyTree
 from diffusion_jax.errors import UserError
 from diffusion_jax.runs.packing import digest
 from diffusion_jax.runs.run import DataFacts
-from diffusion_jax.training.arms import Arm
+from diffusion_jax.training.arm import Arm
 from diffusion_jax.training.learned_schedule import of_network
 from diffusion_jax.training.trained import TrainedArm, load_arm
 
@@ -20,11 +20,11 @@ class Start:
 
     Attributes:
         params: of its network.
-        told: JSON-able, whose they are: run and arm, step, and a checksum.
+        source: JSON-able, whose they are: run and arm, step, and a checksum.
     """
 
     params: PyTree[Any]
-    told: dict[str, Any]
+    source: dict[str, Any]
 
 
 def load_starts(arms: Mapping[str, Arm], facts: DataFacts) -> dict[str, Start]:
@@ -52,15 +52,15 @@ def load_starts(arms: Mapping[str, Arm], facts: DataFacts) -> dict[str, Start]:
         if source.arm.network != arm.network:
             raise UserError(
                 f"Arm {name!r} cannot start from {where!r}, whose network is another: "
-                f"{_told(source.arm)} there, {_told(arm)} here."
+                f"{_described(source.arm)} there, {_described(arm)} here."
             )
         params = of_network(source.params)
-        told = {"start_from": where, "step": source.step, "weights": digest(params)}
-        found[name] = Start(params, told)
+        origin = {"start_from": where, "step": source.step, "weights": digest(params)}
+        found[name] = Start(params, origin)
     return found
 
 
-def _told(arm: Arm) -> str:
+def _described(arm: Arm) -> str:
     settings = arm.settings
     return (
         f"{settings['network']} with conditioner {settings['conditioner']} and loss "

@@ -1,10 +1,10 @@
 """All arms of a run on their way: groups of them, and their states."""
 
+from pathlib import Path
 from typing import Any
 
 from jaxtyping import PyTree
 
-from diffusion_jax.runs.run import Run
 from diffusion_jax.training.arrange import arrange
 from diffusion_jax.training.draws import Draws
 from diffusion_jax.training.groups import Batch, Group, States
@@ -27,13 +27,15 @@ class Team:
         self._joined: list[PyTree[Any]] = [group.join(states) for group in groups]
 
     @staticmethod
-    def gather(run: Run, program: Program, states: States, batch: Batch, draws: Draws) -> "Team":
-        """Makes the groups that the run's config asks for, see `arrange`.
+    def gather(
+        program: Program, states: States, batch: Batch, draws: Draws, folder: Path | None
+    ) -> "Team":
+        """Makes the groups that the program's options ask for, see `arrange`.
 
         Raises:
             TooLarge: a step does not fit into memory.
         """
-        chosen = arrange(program, states, batch, draws, run.config.training.execution, run.folder)
+        chosen = arrange(program, states, batch, draws, folder)
         team = Team(program, [group for each in chosen for group in each.groups(program)], states)
         targets = {name: program.targets[name](draws.u) for name in program.arms}
         check_steps(team._groups, team._joined, batch, draws, targets)

@@ -4,9 +4,11 @@ import dataclasses
 import functools
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jax
+import numpy as np
 from jaxtyping import PyTree
 
 from diffusion_jax.errors import UserError, one_of
@@ -15,11 +17,12 @@ from diffusion_jax.parallel import devices
 from diffusion_jax.process.denoiser import Denoiser, denoises
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.runs.checkpoints import Checkpoints
-from diffusion_jax.runs.run import DataFacts, Run
-from diffusion_jax.training.arms import Arm
+from diffusion_jax.runs.run import DataFacts, Run, of_objects
+from diffusion_jax.training.arm import Arm
+from diffusion_jax.training.arms import make_arms
 from diffusion_jax.training.identity import identity
 from diffusion_jax.training.learned_schedule import of_network, with_learned
-from diffusion_jax.training.program import Program, first_states
+from diffusion_jax.training.program import state_shapes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,9 +66,8 @@ class TrainedArm:
     @property
     def network_denoiser(self) -> NetworkDenoiser:
         """The network with its averaged parameters, and all that makes a denoiser of it."""
-        aim = self.objective
-        own = of_network(self.params)
-        return NetworkDenoiser(self.arm.network, own, aim.prediction, aim.sigma_data)
+        objective, own = self.objective, of_network(self.params)
+        return NetworkDenoiser(self.arm.network, own, objective.prediction, objective.sigma_data)
 
     def denoiser(self, params: PyTree[Any] | None = None) -> Denoiser:
         """The denoiser (x, level, condition) -> E[x_0 | x].
@@ -167,19 +169,55 @@ def load_arms(
         UserError: no such run, arm or checkpoint, or a damaged one.
     """
     run = Run.load(folder)
-    program = Program.build(run.config, run.facts, devices.data_mesh(jax.local_devices()[:1]))
+    if of_objects(run.config):
+        raise UserError(
+            f"{folder} was trained from Python objects, which a command cannot make again: load it "
+            f"in Python with dj.load_run({str(folder)!r}, arms=…)."
+        )
+    return read_arms(run, make_arms(run.config, run.facts), names, step)
+
+
+def read_arms(
+    run: Run,
+    arms: Mapping[str, Arm],
+    names: tuple[str, ...] = (),
+    step: int | None = None,
+    example: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> dict[str, TrainedArm]:
+    """Reads the averaged parameters of some arms of a run; nothing is drawn or compiled.
+
+    Args:
+        run: the run folder.
+        arms: all of it, bound to its options.
+        names: which to read; all if empty.
+        step: of which checkpoint; the newest if None.
+        example: a row of the condition, for networks without conditioners.
+
+    Raises:
+        UserError: no such arm or checkpoint, or a damaged one.
+    """
     for name in names:
-        one_of(name, program.arms, "arm")
-    shapes, _ = first_states(program, run.config, run.facts)
-    known = functools.partial(identity, run, program.arms)
+        one_of(name, arms, "arm")
+    chosen = names or tuple(arms)
+    device = devices.replicated(devices.data_mesh(jax.local_devices()[:1]))
+
+    def placed(leaf: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device)
+
+    shapes = {name: state_shapes(arms[name], run.facts, dict(example)) for name in chosen}
+    wanted = {
+        name: dataclasses.replace(shape, ema=jax.tree.map(placed, shape.ema))
+        for name, shape in shapes.items()
+    }
+    known = functools.partial(identity, run, arms)
     with Checkpoints(run.folder, 0, identity=known) as checkpoints:
-        checkpoint = checkpoints.restore(shapes, step)
+        checkpoint = checkpoints.restore(wanted, step, part=True)
     if checkpoint is None:
-        raise UserError(f"{folder} has no checkpoint yet: train it first.")
+        raise UserError(f"{run.folder} has no checkpoint yet: train it first.")
     diverged = checkpoint.position.get("diverged", {})
     return {
         name: TrainedArm(
-            program.arms[name], checkpoint.states[name].ema, checkpoint.step, diverged.get(name)
+            arms[name], checkpoint.states[name].ema, checkpoint.step, diverged.get(name)
         )
-        for name in names or program.arms
+        for name in chosen
     }

@@ -17,10 +17,7 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.process.objective import Objective, TrainingTargets, denoising_loss
 from diffusion_jax.process.preconditioning import c_noise, input_scale
 from diffusion_jax.sampling.continuous_time_bound import draw_noise, end_terms, noise_error
-from diffusion_jax.training.arms import Arm
-from diffusion_jax.training.ema import averages
-from diffusion_jax.training.hyper import Hyper
-from diffusion_jax.training.optimizers import optimizers
+from diffusion_jax.training.arm import Arm
 from diffusion_jax.training.trained import TrainedArm
 from diffusion_jax.verification.oracles import Gaussian
 
@@ -52,9 +49,7 @@ def trained(objective: Objective, data: Dataset) -> TrainedArm:
     params = initialise(network, jax.random.key(0), data.train[0]["image"].shape, condition)
     rng = np.random.default_rng(0)  # zero-initialised ends would predict 0 whatever they see
     params = jax.tree.map(lambda p: p + rng.normal(size=p.shape).astype(np.float32) / 4, params)
-    optimizer = optimizers.make("sgd", steps=1)
-    hyper = Hyper(optimizer, averages.make("none", batch_size=1), objective.loss_function)
-    return TrainedArm(Arm("arm", {}, objective, network, hyper), params, 1)
+    return TrainedArm(Arm("arm", objective, network), params, 1)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

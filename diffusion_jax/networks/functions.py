@@ -1,0 +1,174 @@
+"""Networks of one's own: flax, nnx, Equinox or plain functions, used where a `ScoreNetwork` is."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key, PyTree
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.networks.conditioners.base import Condition
+from diffusion_jax.networks.score_network import ScoreNetwork
+
+
+@runtime_checkable
+class Functions(Protocol):
+    """All that training must know of a network."""
+
+    def init(self, key: Key[Array, ""], x0: Float[Array, "1 ..."], condition: Condition) -> PyTree:
+        """Its first parameters, a pytree of arrays, for data and condition of such a form."""
+
+    def apply(
+        self,
+        params: PyTree,
+        x: Float[Array, "batch ..."],
+        c_noise: Float[Array, "batch *numbers"],
+        condition: Condition,
+        key: Key[Array, ""] | None,
+    ) -> Any:
+        """The prediction, of the shape of x; the key is for dropout, None outside of training."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """Two functions, see `Functions`."""
+
+    init: Any
+    apply: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Linen:
+    """A linen module that is called with (x, c_noise, condition)."""
+
+    module: nn.Module
+
+    def init(self, key: Key[Array, ""], x0: Float[Array, "1 ..."], condition: Condition) -> PyTree:
+        """The collection "params"."""
+        rows, dropout = jnp.zeros(len(x0)), jax.random.fold_in(key, 1)
+        made = self.module.init({"params": key, "dropout": dropout}, x0, rows, condition)
+        if others := sorted(made.keys() - {"params"}):
+            raise UserError(
+                f"{type(self.module).__name__} keeps {others[0]!r} beside its parameters, which "
+                "training does not update: use layers without such state, such as GroupNorm."
+            )
+        return made.get("params", {})
+
+    def apply(
+        self,
+        params: PyTree,
+        x: Float[Array, "batch ..."],
+        c_noise: Float[Array, "batch *numbers"],
+        condition: Condition,
+        key: Key[Array, ""] | None,
+    ) -> Any:
+        """The module's output; layers that draw find the key as "dropout"."""
+        rngs = None if key is None else {"dropout": key}
+        return self.module.apply({"params": params}, x, c_noise, condition, rngs=rngs)
+
+
+@dataclasses.dataclass(frozen=True)
+class FunctionNetwork:
+    """A network made of functions, which is asked what a `ScoreNetwork` is asked.
+
+    It reads the condition as data sets yield it: no conditioner stands before it.
+
+    Attributes:
+        functions: of parameters.
+        variance: how to read the variance that it tells, see `ScoreNetwork`.
+        noise_inputs: how many numbers c_noise is, see `ScoreNetwork`.
+    """
+
+    functions: Functions
+    variance: str | None = None
+    noise_inputs: int = 1
+    conditioner: None = dataclasses.field(default=None, init=False)
+    keys: tuple[str, ...] = dataclasses.field(default=(), init=False)
+
+    @property
+    def drops(self) -> bool:
+        """Whether it knows a condition that says nothing, which training may show it."""
+        return hasattr(self.functions, "null")
+
+    def null(self, condition: Condition) -> Condition:
+        """What says nothing: as the functions' own `null` tells, else the condition unchanged."""
+        own: Any = self.functions
+        return own.null(condition) if self.drops else condition
+
+    def for_sampling(self) -> "FunctionNetwork":
+        """Itself: nothing is known of what is faster without a backward pass."""
+        return self
+
+    def perturbed(self, layers: tuple[int, ...]) -> "FunctionNetwork":
+        """Raises UserError: nothing is known of its attentions."""
+        raise UserError("A network of one's own cannot be asked to go without self-attentions.")
+
+    def first(self, key: Key[Array, ""], shape: tuple[int, ...], condition: Condition) -> PyTree:
+        """Its first parameters.
+
+        Args:
+            key: a JAX key.
+            shape: of an example.
+            condition: a row of it.
+        """
+        return self.functions.init(key, jnp.zeros((1, *shape)), condition)
+
+    def apply(
+        self,
+        variables: Mapping[str, PyTree],
+        x: Float[Array, "batch ..."],
+        c_noise: Float[Array, "batch *numbers"],
+        condition: Condition,
+        deterministic: bool = True,
+        rngs: Mapping[str, Key[Array, ""]] | None = None,
+        method: str | None = None,
+    ) -> Any:
+        """As `ScoreNetwork.apply`; of a pair, the first where no method asks for both."""
+        key = None if deterministic or rngs is None else rngs["dropout"]
+        found = self.functions.apply(variables["params"], x, c_noise, condition, key)
+        return found[0] if isinstance(found, tuple) and method is None else found
+
+
+def as_network(
+    given: Any, variance: str | None = None, noise_inputs: int = 1
+) -> ScoreNetwork | FunctionNetwork:
+    """Makes a network of what users have.
+
+    Args:
+        given: a `ScoreNetwork`, a linen module, a pair of functions (init, apply), or an object
+            with methods of those names (`Functions`), and perhaps `null(condition)`.
+        variance: how to read the variance that it tells.
+        noise_inputs: how many numbers c_noise is.
+
+    Raises:
+        UserError: it is none of these, or a `ScoreNetwork` of another kind than is asked for.
+
+    >>> init = lambda key, x0, condition: jnp.zeros(x0.shape[1:])
+    >>> network = as_network((init, lambda params, x, c_noise, condition, key: x * params))
+    >>> network.first(jax.random.key(0), (2,), {})
+    Array([0., 0.], dtype=float32)
+    """
+    if isinstance(given, FunctionNetwork):
+        given = given.functions
+    if isinstance(given, ScoreNetwork):
+        for name, wanted in (("variance", variance), ("noise_inputs", noise_inputs)):
+            if (own := getattr(given, name)) != wanted:
+                raise UserError(f"The network has {name}={own!r}; its objective needs {wanted!r}.")
+        return given
+    if isinstance(given, nn.Module):
+        given = Linen(given)
+    elif isinstance(given, tuple) and len(given) == 2 and all(map(callable, given)):
+        given = Pair(*given)
+    elif not isinstance(given, Functions) or isinstance(given, type):
+        raise UserError(
+            f"{type(given).__name__} is no network that can be trained: give a linen module, or a "
+            "pair of functions init(key, x0, condition) -> params and "
+            "apply(params, x, c_noise, condition, key) -> prediction."
+        )
+    return FunctionNetwork(given, variance, noise_inputs)
+
+
+AnyNetwork = ScoreNetwork | FunctionNetwork

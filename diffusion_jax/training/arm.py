@@ -1,0 +1,154 @@
+"""An arm: one way to train, beside others."""
+
+import dataclasses
+import re
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import PyTree
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.fewstep import FewStep
+from diffusion_jax.fewstep.denoiser import FewStepPrediction
+from diffusion_jax.networks.functions import as_network
+from diffusion_jax.process.objective import Objective, check_spread
+from diffusion_jax.process.time_samplers import LossAware
+from diffusion_jax.process.time_samplers.uniform import Uniform
+from diffusion_jax.process.weightings.plain import Simple
+from diffusion_jax.training.ema import Average, averages
+from diffusion_jax.training.few_steps import FewSteps
+from diffusion_jax.training.hyper import Hyper
+from diffusion_jax.training.learned_schedule import check_learned, learns
+from diffusion_jax.training.optimizers import Given, Optimizer, optimizers
+from diffusion_jax.training.options import Options
+
+NAME = re.compile(r"[\w-]{1,64}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """One way to train, beside others.
+
+    Attributes:
+        name: of letters, digits, - and _.
+        objective: schedule, prediction, noise levels, weighting and loss; or a few-step objective
+            that needs no teacher (`fewstep`).
+        network: a linen module that is called with (x, c_noise, condition); a pair of functions
+            `init(key, x0, condition) -> params` and
+            `apply(params, x, c_noise, condition, key) -> prediction`, or an object with these; or
+            a `ScoreNetwork`.
+        optimizer: an optax transformation, learning rate included; an `Optimizer`, or its spec.
+        ema: the running average of the parameters, or its spec.
+        few_steps: how it is trained for few steps; None is denoising.
+        settings: the config's fields that an arm may have of its own, where it is of a config.
+
+    Raises:
+        UserError: a name that cannot be a folder's, or parts that do not fit each other.
+
+    >>> from diffusion_jax.process.predictions import V
+    >>> from diffusion_jax.process.schedules import schedules
+    >>> init = lambda key, x0, condition: jnp.zeros(x0.shape[1:])
+    >>> apply = lambda params, x, c_noise, condition, key: x + params
+    >>> objective = Objective(schedules.make("cosine"), V())
+    >>> Arm("mine", objective, (init, apply), optimizer=optax.adam(1e-3)).name
+    'mine'
+    """
+
+    name: str
+    objective: Any
+    network: Any
+    optimizer: Optimizer | Given | optax.GradientTransformation | str = "adam()"
+    ema: Average | str = "decay()"
+    few_steps: FewSteps | None = None
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
+            raise UserError(
+                f"An arm cannot be called {self.name!r}: its name must be of letters, digits, - "
+                "and _, 64 of them at most."
+            )
+        few = self.few_steps.objective if self.few_steps else None
+        if isinstance(self.objective, FewStep):
+            few = self.objective
+            object.__setattr__(self, "objective", few_step_objective(few))
+        if not isinstance(self.objective, Objective):
+            kind = type(self.objective).__name__
+            raise UserError(f"Arm {self.name!r} needs an Objective, not {kind}.")
+        if few is not None and few.teaches and self.few_steps is None:
+            raise UserError(f"Arm {self.name!r} learns from a teacher: train it from a config.")
+        numbers = 2 if few is not None and few.tells_end else 1
+        network = as_network(self.network, self.objective.loss_function.variance, numbers)
+        object.__setattr__(self, "network", network)
+
+    def bound(self, options: Options) -> "Arm":
+        """The arm with optimizer and average made for a training.
+
+        Raises:
+            UserError: a spec is wrong, or the objective cannot be trained.
+        """
+        check_spread(self.objective)
+        check_learned(self.name, self.objective)
+        ema, few = self.ema, self.few_steps
+        if isinstance(ema, str):
+            ema = averages.make(ema, batch_size=options.batch_size)
+        prediction = self.objective.prediction
+        if few is None and isinstance(prediction, FewStepPrediction):
+            few = FewSteps(prediction.objective, options.steps)
+        optimizer = as_optimizer(self.optimizer, options.steps)
+        return dataclasses.replace(self, optimizer=optimizer, ema=ema, few_steps=few)
+
+    @property
+    def hyper(self) -> Hyper:
+        """What it brings to the compiled step; of an arm that is bound."""
+        chosen = isinstance(self.objective.time_sampler, LossAware) or learns(self.objective)
+        assert isinstance(self.optimizer, Optimizer | Given), "the arm is not bound"
+        assert not isinstance(self.ema, str), "the arm is not bound"
+        return Hyper(
+            self.optimizer,
+            self.ema,
+            self.objective.loss_function,
+            self.few_steps,
+            self.objective if chosen else None,
+        )
+
+    @property
+    def program(self) -> Hashable:
+        """What the compiled step depends on: arms that agree in it share one."""
+        leaves, structure = jax.tree.flatten(self.hyper)
+        return self.network, structure, tuple(map(jnp.shape, leaves))
+
+    @property
+    def inherited(self) -> PyTree[Any] | None:
+        """The parameters that it starts from, if its teacher's mean the same to it."""
+        return None if self.few_steps is None else self.few_steps.inherited(self.network)
+
+
+def few_step_objective(few: FewStep, sigma_data: float = 0.5) -> Objective:
+    """What an arm with a few-step objective predicts; the rest is within that."""
+    return Objective(few.schedule, FewStepPrediction(few), Uniform(), Simple(), sigma_data)
+
+
+def as_optimizer(
+    given: Optimizer | Given | optax.GradientTransformation | str, steps: int
+) -> Optimizer | Given:
+    """Makes an optimizer of a spec, of an optax transformation, or of one without its steps.
+
+    Raises:
+        UserError: it is none of these, or the spec is wrong.
+    """
+    if isinstance(given, str):
+        return optimizers.make(given, steps=steps)
+    if isinstance(given, optax.GradientTransformation):
+        return Given(given)
+    if isinstance(given, Optimizer):
+        return dataclasses.replace(given, steps=steps) if given.steps is None else given
+    if isinstance(given, Given):
+        return given
+    raise UserError(
+        f"{type(given).__name__} is no optimizer: give an optax transformation such as "
+        "optax.adam(1e-3), or a spec such as 'adam(learning_rate=1e-3)'."
+    )
