@@ -102,28 +102,32 @@ def _refuse_two_masks(config: ConfigDict) -> None:
 
 def _wanted(config: ConfigDict, networks: Sequence[Any], example: Any) -> Any:
     """What is asked for, in words, and the condition of all pictures, prompt by prompt."""
-    from diffusion_jax.data.example import caption_of
+    from diffusion_jax.data.dataset import datasets
+    from diffusion_jax.data.example import caption_of, label_of
     from diffusion_jax.inference.conditions import asked, encode
 
     if PROMPT.value or LABEL.value:
         prompts = PROMPT.value or [LABEL.value]
         return prompts, asked(networks, _each(prompts), LABEL.value)
-    examples = [example] if example else _examples(config)
-    return [caption_of(example) for example in examples], encode(networks, _each(examples))
+    data = datasets.make(config.data)
+    examples = [example] if example else _examples(data.test)
+    # Where there are no captions, classes are told apart.
+    names = (*data.class_names, "")
+    prompts = [caption_of(example) or names[label_of(example)] for example in examples]
+    return prompts, encode(networks, _each(examples))
 
 
 def _each(wanted: Sequence[Any]) -> list[Any]:
     return [one for one in wanted for _ in range(COUNT.value)]
 
 
-def _examples(config: ConfigDict) -> list[Any]:
-    """The first test pictures that differ in their captions."""
-    from diffusion_jax.data.dataset import datasets
-    from diffusion_jax.data.example import caption_of, take
+def _examples(test: Any) -> list[Any]:
+    """The first test examples that differ in their captions, or classes."""
+    from diffusion_jax.data.example import caption_of, label_of, take
 
-    test = datasets.make(config.data).test
     seen = take(test, range(min(SEARCHED, len(test))))
-    return list({caption_of(example): example for example in seen[::-1]}.values())[: -ROWS - 1 : -1]
+    first = {caption_of(each) or label_of(each): each for each in seen[::-1]}
+    return list(first.values())[: -ROWS - 1 : -1]
 
 
 def _restoration(config: ConfigDict, shape: tuple[int, ...]) -> Any:

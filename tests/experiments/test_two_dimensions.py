@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from absl import flags
+from absl.testing import flagsaver
+from PIL import Image
 
 from configs import two_dimensions
-from experiments import compare
+from experiments import compare, sample
 
 
 @pytest.mark.usefixtures("one_device")
@@ -28,3 +31,10 @@ def test_points_in_the_plane_from_a_config_to_a_report(tmp_path: Path) -> None:
     assert all(each["bits_per_dim"] is None for each in found["held_out"].values())
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "all 20 samples" in page and "bits per dimension</" not in page
+
+    flags.FLAGS.mark_as_parsed()
+    with flagsaver.flagsaver(out=str(tmp_path / "sheet.png"), count=50):
+        sample.main(config)
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        # Two arms beside each other, class under class.
+        assert 2 * 160 < min(sheet.size) <= max(sheet.size) < 3 * 160

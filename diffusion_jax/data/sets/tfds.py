@@ -97,15 +97,15 @@ class _Reader:
     class_names: tuple[str, ...]
     shape: tuple[int, int, int]
 
-    def told(self, record: Mapping[str, Any]) -> tuple[tuple[str, ...], int]:
-        """Captions and label of a record."""
+    def words(self, record: Mapping[str, Any]) -> tuple[tuple[str, ...], int]:
+        """Its captions, and its label."""
         label = int(_at(record, self.label)) if self.label else NO_LABEL
         if CLASS in self.caption:
             return (self.caption.replace(CLASS, self.class_names[label]),), label
         return _texts(_at(record, self.caption)) if self.caption else (), label
 
     def example(self, record: Mapping[str, Any], key: int, where: str) -> Example:
-        captions, label = self.told(record)
+        captions, label = self.words(record)
         try:
             image = _decoded(_at(record, self.picture), self.shape)
         except Exception as error:  # whatever the decoder of a damaged picture stumbles over
@@ -132,8 +132,8 @@ class TFDSSource:
     @property
     def fingerprint(self) -> str:
         """A digest of what is read of which version; TFDS checks its files itself."""
-        told = [self.where, len(self.records), *dataclasses.astuple(self.read)]
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+        facts = [self.where, len(self.records), *dataclasses.astuple(self.read)]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self.records)
@@ -167,7 +167,7 @@ class _Captions:
     def __iter__(self) -> Iterator[str]:
         for split in self.splits if self.read.caption else ():
             for record in _records(self.builder, split, self.read.picture):
-                yield from self.read.told(record)[0]
+                yield from self.read.words(record)[0]
 
 
 def _open(name: str, data_dir: Path) -> Any:

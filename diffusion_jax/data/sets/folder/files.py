@@ -102,8 +102,8 @@ class Files:
 
 
 def _name_digest(path: Path, folder: Path) -> str:
-    told = f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}"
-    return hashlib.sha256(told.encode()).hexdigest()
+    known = f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}"
+    return hashlib.sha256(known.encode()).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,8 +147,8 @@ class Side:
         """A digest of the files, captions and labels, in their order."""
         rows = ((self.files.digests[row], self.files.entries[row]) for row in self._rows)
         # One caption is written as it always was, so that runs go on.
-        told = [
+        facts = [
             (digest, entry.captions[0] if len(entry.captions) == 1 else entry.captions, entry.label)
             for digest, entry in rows
         ]
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

@@ -61,11 +61,11 @@ def read_metadata(folder: Path) -> tuple[Entry, ...]:
     numbered = [(f"{path}, line {n}", line) for n, line in enumerate(lines, 1) if line.strip()]
     if not numbered:
         raise UserError(f"{path} names no pictures.")
-    told = [(where, _fields(line, where)) for where, line in numbered]
-    labels = _labels((where, fields.get("label")) for where, fields in told)
+    rows = [(where, _fields(line, where)) for where, line in numbered]
+    labels = _labels((where, fields.get("label")) for where, fields in rows)
     return tuple(
         Entry(_picture(folder, fields, where), _captions(fields, where), label)
-        for (where, fields), label in zip(told, labels, strict=True)
+        for (where, fields), label in zip(rows, labels, strict=True)
     )
 
 

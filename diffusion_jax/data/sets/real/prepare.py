@@ -96,7 +96,7 @@ def _open(raw: RawSet, data_dir: Path, folder: Path) -> tfds.core.DatasetBuilder
     """A data set that is prepared.
 
     Raises:
-        UserError: what is told of it is damaged, or it has no pictures.
+        UserError: its description is damaged, or it has no pictures.
     """
     record.check(folder, lambda name: RECORDS not in name)
     try:
