@@ -3,6 +3,8 @@
 A metric is a class registered in a file here; see `base.Metric` for what it must say.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from diffusion_jax.metrics.base import DEFAULT, Metric, floor, measure, metrics, quality
 from diffusion_jax.metrics.copies import Copies
 from diffusion_jax.metrics.exact_match import ExactMatch
@@ -12,8 +14,6 @@ from diffusion_jax.metrics.measurement import Measured, NotMeasured
 from diffusion_jax.metrics.neighbour_ratio import NeighbourRatio
 from diffusion_jax.metrics.real import Real
 from diffusion_jax.registry import import_members
-
-import_members(__name__, __path__)
 
 __all__ = [
     "DEFAULT",
@@ -31,3 +31,9 @@ __all__ = [
     "metrics",
     "quality",
 ]
+
+import_members(__name__, __path__, metrics)
+
+if TYPE_CHECKING:  # what else import_members puts here
+
+    def __getattr__(name: str) -> Any: ...

@@ -7,6 +7,12 @@ import sys
 import pytest
 
 import diffusion_jax as dj
+from diffusion_jax.data import datasets
+from diffusion_jax.fewstep import fewstep
+from diffusion_jax.metrics import metrics
+from diffusion_jax.networks import networks
+from diffusion_jax.networks.conditioners import conditioners
+from diffusion_jax.networks.tokenizers import tokenizers
 from diffusion_jax.process.losses import losses
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import schedules
@@ -31,11 +37,23 @@ FAMILIES: dict[str, Registry] = {
     "thresholds": thresholds,
     "inverse": posteriors,
     "operators": operators,
+    "fewstep": fewstep,
+    "networks": networks,
+    "conditioners": conditioners,
+    "tokenizers": tokenizers,
+    "metrics": metrics,
+    "data": datasets,
 }
-MEMBERS = [(family, name) for family, registry in FAMILIES.items() for name in registry]
+MEMBERS = [
+    (family, name)
+    for family, registry in FAMILIES.items()
+    for name in registry
+    # Tests register members of their own.
+    if registry[name].__module__.startswith("diffusion_jax.")
+]
 
 
-@pytest.mark.parametrize(("family", "name"), MEMBERS, ids="-".join)
+@pytest.mark.parametrize(("family", "name"), MEMBERS, ids=map(".".join, MEMBERS))
 def test_a_member_is_exported_by_its_package(family: str, name: str) -> None:
     factory = FAMILIES[family][name]
     assert getattr(getattr(dj, family), exported_name(name, factory)) is factory

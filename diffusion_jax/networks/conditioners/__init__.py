@@ -3,6 +3,8 @@
 A member is a file here; see `base.Conditioner` for what it must know.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from diffusion_jax.networks.conditioners.base import Conditioner, Context, conditioners
 from diffusion_jax.networks.conditioners.class_label import ClassLabel
 from diffusion_jax.networks.conditioners.features import Features
@@ -10,8 +12,6 @@ from diffusion_jax.networks.conditioners.image import ImageChannels
 from diffusion_jax.networks.conditioners.several import Several
 from diffusion_jax.networks.conditioners.transformer import TextTransformer
 from diffusion_jax.registry import import_members
-
-import_members(__name__, __path__)
 
 __all__ = [
     "ClassLabel",
@@ -23,3 +23,9 @@ __all__ = [
     "TextTransformer",
     "conditioners",
 ]
+
+import_members(__name__, __path__, conditioners)
+
+if TYPE_CHECKING:  # what else import_members puts here
+
+    def __getattr__(name: str) -> Any: ...
