@@ -5,6 +5,7 @@ network is a denoiser, so is an exact posterior mean, and what steers one return
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
@@ -194,13 +195,16 @@ def from_network(
             channels, see `Denoiser`; None if it tells none.
 
     Raises:
-        UserError: when it is called, and the network's output has another shape than x.
+        UserError: a sigma_data that is not positive; when the denoiser is called, an output of the
+            network that has another shape than x.
 
     >>> from diffusion_jax.process.predictions import X0
     >>> denoise = from_network(lambda x, c_noise, condition: 0 * x, X0(), sigma_data=0.5)
     >>> denoise(jnp.ones((2, 3)), Level(jnp.array(0.6), jnp.array(0.8))).shape
     (2, 3)
     """
+    if isinstance(sigma_data, (int, float)) and not 0 < sigma_data < math.inf:
+        raise UserError(f"sigma_data must be positive and finite, not {sigma_data}.")
     if isinstance(prediction, OwnDenoiser):
         return prediction.denoiser(network)
 

@@ -127,8 +127,8 @@ def check_parts(solver: Any, nodes: Any) -> None:
         )
 
 
-def check_rows(condition: PyTree, batch: int) -> None:
-    """Refuses a condition without a row for each sample.
+def check_rows(condition: PyTree, batch: int, what: str = "condition") -> None:
+    """Refuses a condition, or what else it is, without a row for each sample.
 
     Raises:
         UserError: an array of it has another number of rows.
@@ -137,7 +137,7 @@ def check_rows(condition: PyTree, batch: int) -> None:
         shape = tuple(getattr(values, "shape", ()))
         if shape[:1] != (batch,):
             raise UserError(
-                f"condition{jax.tree_util.keystr(path)} must have a row for each of the {batch} "
+                f"{what}{jax.tree_util.keystr(path)} must have a row for each of the {batch} "
                 f"samples, and has shape {shape}."
             )
 

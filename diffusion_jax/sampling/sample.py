@@ -83,9 +83,6 @@ def sample(
     check_shape(shape)
     check_parts(solver, nodes)
     keys = sample_keys(one_key(key), shape[0])
-    if posterior is not None:
-        check_run(as_denoiser(denoiser), solver, nodes)
-        nodes, solver = posterior.grid(nodes), posterior.solver(solver)
     start = prior(nodes, keys, shape[1:])
     steer = Steering(guidance, null, guide, posterior, threshold)
     return steered_from(denoiser, solver, nodes, start, keys, condition, steer, save)
@@ -112,7 +109,7 @@ def steered_from(
     steering: Steering,
     save: Callable[[Any], PyTree] | None = None,
 ) -> Any:
-    """`sample` from a given start, with a key per sample; the posterior's grid and solver given.
+    """`sample` from a given start, at the first node of the grid, with a key per sample.
 
     Raises:
         UserError: see `sample`.
@@ -124,10 +121,14 @@ def steered_from(
     if guide is not None:
         guide = as_denoiser(guide)
         check_start(nodes, solver, guide.prediction)
+    posterior = steering.posterior
+    if posterior is not None:
+        check_rows(posterior.observation, start.shape[0], "the posterior's observation")
+        nodes, solver = posterior.grid(nodes), posterior.solver(solver)
     run = SamplingRun(start, nodes)
     steered = _guided(own, steering.guidance, condition, steering.null, run, guide)
-    if steering.posterior is not None:
-        steered = steering.posterior.denoiser(steered, run)
+    if posterior is not None:
+        steered = posterior.denoiser(steered, run)
     if steering.threshold is not None:
         steered = thresholded(steered, steering.threshold)
     samples, saved = sample_from(steered, solver, nodes, start, keys, condition, save)
@@ -146,7 +147,8 @@ def _guided(
         if guide is not None or null is not None:
             raise UserError("a guide, or a null condition, is for guidance, and none was given.")
         return denoiser
-    if guide is None and guidance.guided_by is None and guidance.passes > 1:
+    by_condition = guidance.guided_by is None and guidance.perturbs is None
+    if by_condition and guidance.passes > 1:
         same = str(jax.tree.structure(null)) == str(jax.tree.structure(condition))
         if condition is None or not same:
             raise UserError(

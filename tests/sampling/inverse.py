@@ -9,8 +9,8 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import Nodes, grids
 from diffusion_jax.sampling.inverse import Operator, Posterior
-from diffusion_jax.sampling.inverse.base import sample_posterior
 from diffusion_jax.sampling.loop import prior, sample_keys
+from diffusion_jax.sampling.sample import Steering, steered_from
 from diffusion_jax.sampling.solvers import Solver
 from diffusion_jax.struct import pytree
 from tests.sampling.exact import compiled
@@ -70,7 +70,8 @@ def drawn(
     """Samples given an observation, one per key."""
     dim = data.mean.shape[0]
     start = prior(nodes, keys, (dim,))
-    return sample_posterior(posterior, data.denoise, solver, nodes, start, keys)[0]
+    given = Steering(posterior=posterior)
+    return steered_from(data.denoise, solver, nodes, start, keys, None, given)
 
 
 @jax.jit
@@ -86,6 +87,7 @@ def affine(
     units = jnp.concatenate([jnp.zeros((1, dim)), jnp.eye(dim)])
     rows = nodes.level.alpha[0] * mean + scale * units
     keys = sample_keys(jax.random.key(0), dim + 1)
-    x, _ = sample_posterior(posterior, data.denoise, solver, nodes, rows, keys)
+    given = Steering(posterior=posterior)
+    x = steered_from(data.denoise, solver, nodes, rows, keys, None, given)
     unit = x[1:] - x[0]
     return x[0], unit.T @ unit

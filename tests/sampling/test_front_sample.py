@@ -70,6 +70,9 @@ def test_guidance_knows_the_run_and_the_null_condition() -> None:
         sample(denoise, DDIM, nodes, KEY, (4, 1), named, guidance=scale)
     with pytest.raises(UserError, match="weaker denoiser"):
         sample(DATA.denoise, DDIM, NODES, KEY, (4, 2), guidance=guidance.make("autoguidance"))
+    part = guidance.make("perturbed_attention")
+    with pytest.raises(UserError, match="without its self-attention"):
+        sample(DATA.denoise, DDIM, NODES, KEY, (4, 2), guidance=part)
     with pytest.raises(UserError, match="for guidance"):
         sample(denoise, DDIM, nodes, KEY, (4, 1), named, null=null)
 
@@ -83,6 +86,8 @@ def test_an_observation_is_agreed_with() -> None:
     found = sample(DATA.denoise, heun, nodes, KEY, (64, 2), posterior=posterior)
     np.testing.assert_allclose(found[:, 0], 1.3, atol=0.1)
     assert abs(float(found[:, 1].mean()) + 0.25) < 4 * 0.3 / 8
+    with pytest.raises(UserError, match="observation must have a row for each of the 8"):
+        sample(DATA.denoise, heun, nodes, KEY, (8, 2), posterior=posterior)
     painted = posteriors.make("repaint", resample=2, **parts)
     kept = sample(DATA.denoise, solvers.make("ancestral"), NODES, KEY, (64, 2), posterior=painted)
     np.testing.assert_allclose(kept[:, 0], 1.3, atol=1e-5)

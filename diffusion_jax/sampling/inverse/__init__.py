@@ -6,7 +6,7 @@ Each file here is a member of the family `posteriors`, or what members share.
 from typing import TYPE_CHECKING, Any
 
 from diffusion_jax.registry import import_members
-from diffusion_jax.sampling.inverse.base import Posterior, posteriors, sample_posterior
+from diffusion_jax.sampling.inverse.base import Posterior, posteriors
 from diffusion_jax.sampling.inverse.operators import (
     Downsample,
     Mask,
@@ -23,7 +23,6 @@ __all__ = [
     "Posterior",
     "operators",
     "posteriors",
-    "sample_posterior",
 ]
 
 import_members(__name__, __path__, posteriors, operators)

@@ -10,11 +10,11 @@ Tweedie's formula the right covariance is V = sigma²/alpha dD/dx.
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from diffusion_jax.errors import within
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
@@ -22,7 +22,6 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.registry import Registry
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.inverse.operators import Operator
-from diffusion_jax.sampling.loop import sample_from
 from diffusion_jax.sampling.sampling_run import SamplingRun
 from diffusion_jax.sampling.solvers import Solver
 from diffusion_jax.struct import Scalar, pytree
@@ -117,34 +116,3 @@ def tweedie(
     safe = jnp.where(here.alpha > 0, here.alpha, 1)
     factor = jnp.where(here.alpha > 0, here.sigma**2 / safe, 0)
     return x0, lambda v: factor * pull(v)[0]
-
-
-def sample_posterior(
-    posterior: Posterior,
-    denoise: DenoiserLike,
-    solver: Solver,
-    nodes: Nodes,
-    x: Float[Array, "batch ..."],
-    keys: Key[Array, "batch"],
-    condition: PyTree = None,
-    save: Callable[[Any], PyTree] | None = None,
-) -> tuple[Float[Array, "batch ..."], Any]:
-    """`sample`, given an observation: the same arguments, after the posterior.
-
-    >>> from diffusion_jax.verification.oracles import Gaussian
-    >>> from diffusion_jax.process.schedules import schedules
-    >>> from diffusion_jax.sampling.grids import Karras
-    >>> from diffusion_jax.sampling.inverse import Mask, posteriors
-    >>> from diffusion_jax.sampling.loop import prior, sample_keys
-    >>> from diffusion_jax.sampling.solvers import solvers
-    >>> seen = {"operator": Mask(jnp.ones(1)), "observation": jnp.full((4, 1), 2.0)}
-    >>> exact = posteriors.make("mmps", noise_std=0.1, **seen)
-    >>> nodes, keys = Karras()(schedules.make("edm"), 20), sample_keys(jax.random.key(0), 4)
-    >>> start, data = prior(nodes, keys, (1,)), Gaussian(jnp.zeros(1), jnp.ones(1))
-    >>> x, _ = sample_posterior(exact, data.denoise, solvers.make("heun"), nodes, start, keys)
-    >>> bool((abs(x - 2) < 0.5).all())
-    True
-    """
-    nodes = posterior.grid(nodes)
-    steered = posterior.denoiser(denoise, SamplingRun(x, nodes))
-    return sample_from(steered, posterior.solver(solver), nodes, x, keys, condition, save)
