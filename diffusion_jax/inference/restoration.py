@@ -23,7 +23,7 @@ from diffusion_jax.sampling.inverse import Operator, Posterior, operators, poste
 from diffusion_jax.sampling.inverse.solve import conjugate_gradient
 from diffusion_jax.sampling.loop import sample_keys
 from diffusion_jax.sampling.solvers import Solver
-from diffusion_jax.statistics.paired import Z95
+from diffusion_jax.statistics.paired import reach
 
 Pictures = UInt8[np.ndarray, "count height width channels"]
 
@@ -153,9 +153,9 @@ class Fidelity:
 
 
 def interval(values: Sequence[float] | Float[np.ndarray, "n"]) -> tuple[float, float, float]:
-    """(mean, low, high) with a normal 95% interval over pictures; no interval of one alone."""
+    """(mean, low, high) with Student's 95% interval over pictures; no interval of one alone."""
     mean = float(np.mean(values))
     if len(values) < 2:
         return mean, mean, mean
-    spread = Z95 * float(np.std(values, ddof=1)) / len(values) ** 0.5
+    spread = reach(float(np.std(values, ddof=1)) / len(values) ** 0.5, len(values) - 1)
     return mean, mean - spread, mean + spread

@@ -25,7 +25,7 @@ from jaxtyping import Float, Shaped
 
 from diffusion_jax.data.example import to_unit
 from diffusion_jax.errors import UserError
-from diffusion_jax.statistics.paired import Z95, Difference, two_sided
+from diffusion_jax.statistics.paired import Difference, reach, two_sided
 
 Features = Float[np.ndarray, "_ dim"]
 LEAST = 2  # of either set
@@ -49,7 +49,12 @@ class Distance:
     @property
     def standard_error(self) -> float:
         """Of `value`, over draws of both samples and data."""
-        return _error(self.sample_influence, self.data_influence)
+        return _error(self.sample_influence, self.data_influence)[0]
+
+    @property
+    def reach(self) -> float:
+        """Half the width of the 95% interval of `value`, wide where samples or data are few."""
+        return reach(*_error(self.sample_influence, self.data_influence))
 
 
 class KernelDistance(Distance):
@@ -115,11 +120,12 @@ def distance_difference(first: Distance, second: Distance) -> Difference:
         if len(one) != len(other):
             raise UserError(f"Distances of {len(one)} and {len(other)} {what} are no pair.")
     value = first.value - second.value
-    error = _error(
+    error, freedom = _error(
         first.sample_influence - second.sample_influence,
         first.data_influence - second.data_influence,
     )
-    return Difference(value, value - Z95 * error, value + Z95 * error, two_sided(value, error))
+    half = reach(error, freedom)
+    return Difference(value, value - half, value + half, two_sided(value, error, freedom))
 
 
 def _blocks(rows: int, columns: int) -> Iterator[slice]:
@@ -151,5 +157,7 @@ def _centred(values: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
     return values - values.mean()
 
 
-def _error(samples: Float[np.ndarray, "n"], data: Float[np.ndarray, "m"]) -> float:
-    return math.sqrt(samples.var(ddof=1) / len(samples) + data.var(ddof=1) / len(data))
+def _error(samples: Float[np.ndarray, "n"], data: Float[np.ndarray, "m"]) -> tuple[float, float]:
+    """The standard error and its degrees of freedom: those of the smaller set, to be safe."""
+    error = math.sqrt(samples.var(ddof=1) / len(samples) + data.var(ddof=1) / len(data))
+    return error, min(len(samples), len(data)) - 1

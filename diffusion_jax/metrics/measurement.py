@@ -48,7 +48,7 @@ class Influence:
     distance: Distance
 
     def minus(self, other: Pairing) -> Difference:
-        """By a normal interval."""
+        """By Student's interval."""
         assert isinstance(other, Influence), "of the same metric"
         return distance_difference(self.distance, other.distance)
 
@@ -83,8 +83,6 @@ def share(counted: Bool[np.ndarray, "n"]) -> Measured:
 
 
 def of_distance(found: Distance, count: int) -> Measured:
-    """A distance with a normal interval."""
-    spread = Z95 * found.standard_error
-    return measured(
-        found.value, found.value - spread, found.value + spread, count, Influence(found)
-    )
+    """A distance with Student's interval."""
+    low, high = found.value - found.reach, found.value + found.reach
+    return Measured(found.value, low, high, count, found.standard_error, Influence(found))

@@ -78,8 +78,23 @@ def wilson(right: Bool[np.ndarray, "n"]) -> tuple[float, float, float]:
     return rate, centre - reach if rate > 0 else 0.0, centre + reach if rate < 1 else 1.0
 
 
-def two_sided(value: float, error: float) -> float:
-    """The p-value of no difference for a normal estimate with a standard error."""
+def reach(error: float, freedom: float) -> float:
+    """Half the width of a 95% interval: Student's quantile times the standard error.
+
+    Args:
+        error: standard error of a mean.
+        freedom: degrees of freedom that it was estimated with, n - 1 of n cases.
+
+    Source: Student 1908.
+
+    >>> [round(reach(1.0, freedom), 2) for freedom in (1, 2, 1000)]
+    [12.71, 4.3, 1.96]
+    """
+    return float(-special.stdtrit(freedom, 0.025)) * error
+
+
+def two_sided(value: float, error: float, freedom: float = math.inf) -> float:
+    """The p-value of no difference for an estimate with a standard error, by Student's t."""
     if error == 0:
         return 1.0 if value == 0 else 0.0
-    return 2 * float(special.ndtr(-abs(value) / error))
+    return 2 * float(special.stdtr(freedom, -abs(value) / error))

@@ -31,8 +31,10 @@ LEVEL = 0.05
 WORST_LEVEL = 0.06  # with scatters up to `WORST_SCATTER` times the others'
 WORST_SCATTER = 3.0
 NODES = 24  # of the integral over the baseline's mean, which is even
-DRAWS = 12_000  # of a table, each of all its arms, shared among those judged
-GRID = np.geomspace(0.3, 1000.0, 22)  # statistics at which the chance is computed
+DRAWS = 16_000  # of a table, each of all its arms, shared among those judged
+GRID = np.concatenate(
+    [np.geomspace(0.4, 12.0, 26), np.geomspace(20.0, 1000.0, 5)]
+)  # statistics at which the chance is computed
 LEAST_CHANCE = 1e-9  # below it, rounding in 1 - E tells; the tail goes on as a power of t
 
 Curve = Float[np.ndarray, " points"]

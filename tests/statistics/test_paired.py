@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from diffusion_jax.inference.restoration import interval
 from diffusion_jax.metrics.distance import distance_difference, kernel_distance
-from diffusion_jax.statistics.paired import rate_difference
+from diffusion_jax.statistics.paired import rate_difference, wilson
 
 
 def test_mcnemar_on_a_published_table() -> None:
@@ -68,3 +69,42 @@ def test_no_discordant_case_is_no_evidence() -> None:
     same = np.array([True, False, True])
     result = rate_difference(same, same)
     assert result.value == 0 and result.p_value == 1 and result.low < 0 < result.high
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_intervals_of_means_of_few_cases_cover(n: int) -> None:
+    rng = np.random.default_rng(3)
+    covered, trials = 0, 1000
+    for values in rng.normal(size=(trials, n)):
+        _, low, high = interval(values)
+        covered += low <= 0 <= high
+    assert covered / trials == pytest.approx(0.95, abs=4 * (0.05 * 0.95 / trials) ** 0.5)
+
+
+@pytest.mark.parametrize("n", [3, 5])
+def test_distances_of_few_samples_are_not_called_different_too_often(n: int) -> None:
+    """Means in one dimension differ as distances do, to first order."""
+    rng = np.random.default_rng(4)
+    alarms, trials = 0, 300
+    for _ in range(trials):
+        data = rng.normal(size=(60, 2))
+        first, second = 1 + rng.normal(size=(2, n, 2))
+        result = distance_difference(kernel_distance(first, data), kernel_distance(second, data))
+        assert (result.p_value < 0.05) == (result.low > 0 or result.high < 0)
+        alarms += result.p_value < 0.05
+    assert alarms / trials <= 0.05 + 4 * (0.05 * 0.95 / trials) ** 0.5
+
+
+@pytest.mark.parametrize("n", [2, 3])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_rates_of_few_cases_are_covered(n: int, share: float) -> None:
+    rng = np.random.default_rng(5)
+    inside = paired = 0
+    trials = 1000
+    for first, second in rng.random((trials, 2, n)) < share:
+        _, low, high = wilson(first)
+        inside += low <= share <= high
+        gap = rate_difference(first, second)
+        paired += gap.low <= 0 <= gap.high
+    assert inside / trials > 0.77  # Wilson's least at n = 2 and 3, whatever the share
+    assert paired / trials >= 0.93
