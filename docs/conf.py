@@ -1,8 +1,8 @@
 """The documentation site: `make docs` builds it to docs/_build/html."""
 
 import hashlib
+import logging
 import os
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -17,10 +17,12 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPAT
 
 import reference  # noqa: E402 - found through the path above
 
+import diffusion_jax  # noqa: E402
+
 project = "diffusion_jax"
 author = "the diffusion_jax authors"
 copyright = author
-release = re.search(r"^version = (.+)$", (ROOT / "setup.cfg").read_text(), re.MULTILINE)[1]
+release = diffusion_jax.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
@@ -62,6 +64,8 @@ nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_execution_cache_path = str(HERE / "_build" / "notebooks" / source_fingerprint())
 nb_merge_streams = True
+# It says of each kernel that it starts.
+logging.getLogger("traitlets").setLevel(logging.WARNING)
 nb_mime_priority_overrides = [("html", "image/svg+xml", 10)]
 
 
