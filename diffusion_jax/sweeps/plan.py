@@ -19,6 +19,7 @@ from diffusion_jax.inference.measure import Plan as SamplingPlan
 from diffusion_jax.inference.measure import Way
 from diffusion_jax.inference.preflight import check_data, check_measuring, check_sampling
 from diffusion_jax.parallel import devices
+from diffusion_jax.registry import canonical
 from diffusion_jax.runs.fields import check_fields
 from diffusion_jax.runs.kept import kept_steps
 from diffusion_jax.runs.lock import waited
@@ -339,7 +340,8 @@ def _shared(trial: Trial, data: Dataset) -> Hashable:
     """What the arms of a unit have in common: settings of the run, and the compiled step."""
     (arm,) = make_arms(trial.config, data_facts(trial.config, data)).values()
     settings = training_settings(trial.config)
-    return key_of({k: v for k, v in settings.items() if k not in FIELDS}), arm.program
+    own = canonical({k: v for k, v in settings.items() if k not in FIELDS})
+    return key_of(own), arm.program
 
 
 def _make_unit(
