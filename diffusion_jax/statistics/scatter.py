@@ -26,7 +26,7 @@ from scipy import special
 PRIOR_FREEDOM = 18.0  # seeds, less one, with which an arm's own scatter weighs half
 ARM_STEEPNESS, BASELINE_STEEPNESS = 1.2, 0.5
 BASELINE_SHARE = 0.75  # of the baseline's scatter in s², beside 1 of each other arm's
-OUTLYING = 1e-3  # p-value below which an arm's scatter is no longer that of the others
+OUTLYING = 1e-5  # p-value below which an arm's scatter is no longer that of the others
 
 
 def scatter(values: Float[np.ndarray, "*batch arms seeds"]) -> Float[np.ndarray, "*batch arms"]:
