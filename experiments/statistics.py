@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from experiments import plain
 
 ARMS, SEEDS = (2, 3, 6, 10), (2, 3, 4, 5)
+PLAN_ARMS, PLAN_SEEDS = (2, 3, 6, 10, 20), (2, 3, 4, 5, 8, 12)
+SHAPES = ((3, 3), (6, 2), (6, 3), (6, 5), (10, 3))  # arms and seeds whose power is shown
 EFFECTS = (1.0, 2.0, 3.0, 4.0, 6.0)
 SCATTERS = ((0, 1.0), (1, 2.0), (1, 3.0), (0, 2.0), (0, 3.0))
 HEADINGS = ("alike", "arm × 2", "arm × 3", "baseline × 2", "baseline × 3")
@@ -126,15 +128,14 @@ def page(sweeps: int) -> Iterator[str]:
         ("Arms with the baseline", "Seeds", "Rule", *(f"{effect:g}" for effect in EFFECTS)),
         (
             [arms, seeds, rule, *(percent(rule, Setting(arms, seeds, effect=e)) for e in EFFECTS)]
-            for arms, seeds in ((3, 3), (6, 2), (6, 3), (6, 5), (10, 3))
+            for arms, seeds in SHAPES
             for rule in RULES
         ),
     )
     yield PLAN
-    counts = (2, 3, 4, 5, 8, 12)
     yield from table(
-        ("Arms with the baseline", *(f"{n} seeds" for n in counts)),
-        ([k, *(f"{smallest_difference(k, n):.2f}" for n in counts)] for k in (2, 3, 6, 10, 20)),
+        ("Arms with the baseline", *(f"{n} seeds" for n in PLAN_SEEDS)),
+        ([k, *(f"{smallest_difference(k, n):.2f}" for n in PLAN_SEEDS)] for k in PLAN_ARMS),
     )
     yield LIMITS.format(
         ten_arm=percent("this rule", Setting(6, 3, wide=1, ratio=10.0)),

@@ -11,6 +11,9 @@ from experiments import statistics
 def test_the_page_has_every_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "ARMS", (2, 3))
     monkeypatch.setattr(statistics, "SEEDS", (3,))
+    monkeypatch.setattr(statistics, "SHAPES", ((6, 3),))
+    monkeypatch.setattr(statistics, "PLAN_ARMS", (3,))
+    monkeypatch.setattr(statistics, "PLAN_SEEDS", (3,))
     page = tmp_path / "statistics.md"
     statistics.main(["--sweeps=20", f"--markdown={page}"])
     text = page.read_text()
