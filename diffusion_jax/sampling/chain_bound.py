@@ -1,7 +1,6 @@
 """The variational bound of a denoiser on data, as the reverse chain of T steps."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +39,7 @@ def variational_bound(
     schedule: Schedule,
     steps: int,
     x0: Float[Array, "batch ..."],
-    noise: Callable[[Any], Float[Array, "batch ..."]],
+    noise: Callable[[Array], Float[Array, "batch ..."]],
     condition: PyTree = None,
     variance: str = "learned",
     approximate: bool = False,
@@ -73,7 +72,7 @@ def variational_bound(
     denoiser = as_denoiser(denoise).with_condition(condition)
     times = schedule.t_max * jnp.arange(steps, 0, -1, dtype=x0.dtype) / steps
 
-    def term(index: Any) -> tuple[Array, Array]:
+    def term(index: Array) -> tuple[Array, Array]:
         time = jnp.full(x0.shape[:1], times[index])
         level = schedule.level(time)
         x = level.mix(x0, noise(index))

@@ -13,7 +13,7 @@ from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.guidance import Guidance
 from diffusion_jax.sampling.loop import prior, sample_keys
 from diffusion_jax.sampling.sample import Steering, steered_from
-from diffusion_jax.sampling.solvers import Solver
+from diffusion_jax.sampling.solvers import Solver, State
 from diffusion_jax.sampling.thresholds import Threshold
 
 
@@ -57,7 +57,7 @@ def edit(
     null: PyTree = None,
     guide: DenoiserLike | None = None,
     threshold: Threshold | None = None,
-    save: Callable[[Any], PyTree] | None = None,
+    save: Callable[[State], PyTree] | None = None,
 ) -> Any:
     """SDEdit: noise up to a level of a grid, then the reverse process from there.
 

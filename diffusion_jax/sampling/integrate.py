@@ -10,11 +10,10 @@ grows like -log sigma, so that all scales of the data take a like share of it.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from diffusion_jax.errors import one_of, positive
 from diffusion_jax.process.level import Level
@@ -22,7 +21,7 @@ from diffusion_jax.sampling.each import each
 from diffusion_jax.struct import Scalar, pytree, static
 
 # (y (batch,), state of which each leaf is (batch, ...)) → d(state)/dy, a tree of the same shapes.
-Slope = Callable[[Float[Array, "batch"], Any], Any]
+Slope = Callable[[Float[Array, "batch"], PyTree], PyTree]
 
 # diffrax's methods by name: order, and new evaluations in a step, accepted or not.
 METHODS = {"Bosh3": (3, 3), "Tsit5": (5, 6), "Dopri5": (5, 6), "Dopri8": (8, 13)}
@@ -82,8 +81,8 @@ class Integrator:
         return 1 + METHODS[self.method.capitalize()][1] * self.max_steps
 
     def __call__(
-        self, slope: Slope, state: Any, start: Scalar, end: Scalar
-    ) -> tuple[Any, Int[Array, "batch"]]:
+        self, slope: Slope, state: PyTree, start: Scalar, end: Scalar
+    ) -> tuple[PyTree, Int[Array, "batch"]]:
         """The state at `end`, and how many evaluations that took for each sample.
 
         Args:
@@ -97,13 +96,13 @@ class Integrator:
         name = self.method.capitalize()
         span = end - start
 
-        def unit(part: Float[Array, "batch"], state: Any) -> Any:
+        def unit(part: Float[Array, "batch"], state: PyTree) -> PyTree:
             return jax.tree.map(lambda v: span * v, slope(start + part * span, state))
 
         example = jnp.zeros(jax.tree.leaves(state)[0].shape[0]), state
         slope_of_one = each(lambda given: unit(*given), example)
 
-        def one(state: Any) -> tuple[Any, Array]:
+        def one(state: PyTree) -> tuple[PyTree, Array]:
             found = diffrax.diffeqsolve(
                 diffrax.ODETerm(lambda part, state, args: slope_of_one((jnp.asarray(part), state))),
                 getattr(diffrax, name)(),

@@ -12,7 +12,7 @@ from diffusion_jax.process.denoiser import DenoiserLike, as_denoiser
 from diffusion_jax.sampling.checks import check_parts, check_rows, check_run
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.loop import sample_from
-from diffusion_jax.sampling.solvers import Solver
+from diffusion_jax.sampling.solvers import Solver, State
 
 
 def upwards(nodes: Nodes) -> Nodes:
@@ -34,7 +34,7 @@ def invert(
     nodes: Nodes,
     x0: Float[Array, "batch ..."],
     condition: PyTree = None,
-    save: Callable[[Any], PyTree] | None = None,
+    save: Callable[[State], PyTree] | None = None,
 ) -> Any:
     """The state at the first node of a grid from which its solver would return x0.
 

@@ -10,7 +10,7 @@ y from that of the prior, x_T, up to that of x. Only the trace of the denoiser's
 compute, or to estimate.
 """
 
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -124,7 +124,7 @@ def log_density(
         raise UserError("a likelihood needs some noise at its first level: sigma is 0 there.")
     dims = x[0].size
 
-    def slope(y: Float[Array, "batch"], state: Any) -> Any:
+    def slope(y: Float[Array, "batch"], state: PyTree) -> tuple[Array, Array]:
         u, _ = state
         level = level_at(y)
         with forward_mode("A likelihood"):
@@ -193,7 +193,9 @@ def likelihood(
 
 
 def _trace(
-    jacobian: Any, u: Float[Array, "batch ..."], probes: Float[Array, "probes batch ..."] | None
+    jacobian: Callable[[Array], Array],
+    u: Float[Array, "batch ..."],
+    probes: Float[Array, "probes batch ..."] | None,
 ) -> Float[Array, "batch"]:
     """The trace of each sample's Jacobian, exact or estimated by probes."""
     if probes is not None:

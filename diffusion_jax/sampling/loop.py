@@ -2,15 +2,15 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from diffusion_jax.process.denoiser import DenoiserLike, as_denoiser
 from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.sampling.solvers.base import Solver
+from diffusion_jax.sampling.solvers.base import Solver, State
 
 # `fold_in` data for the start; steps fold in their index, which is never as large.
 _START = 2**31 - 1
@@ -35,8 +35,10 @@ def sample_keys(
     return jax.vmap(lambda i: jax.random.fold_in(key, i))(first + jnp.arange(count))
 
 
-def _draw(keys: Key[Array, "batch"], index: Any, shape: tuple[int, ...], dtype: Any) -> Array:
-    def one(key: Any) -> Array:
+def _draw(
+    keys: Key[Array, "batch"], index: int | Int[Array, ""], shape: tuple[int, ...], dtype: DTypeLike
+) -> Array:
+    def one(key: Key[Array, ""]) -> Array:
         return jax.random.normal(jax.random.fold_in(key, index), shape, dtype)
 
     return jax.vmap(one)(keys)
@@ -63,8 +65,8 @@ def sample_from(
     x: Float[Array, "batch ..."],
     keys: Key[Array, "batch"],
     condition: PyTree = None,
-    save: Callable[[Any], PyTree] | None = None,
-) -> tuple[Float[Array, "batch ..."], Any]:
+    save: Callable[[State], PyTree] | None = None,
+) -> tuple[Float[Array, "batch ..."], PyTree]:
     """Runs the reverse process from a given start: one `lax.scan` over the steps of a grid.
 
     `sample` draws the start and the keys itself, and checks what it is given.
@@ -96,7 +98,7 @@ def sample_from(
     given = as_denoiser(denoise).with_condition(condition)
     solver = solver.for_denoiser(given)
 
-    def advance(state: Any, index: Array) -> Any:
+    def advance(state: State, index: Array) -> State:
         here, there = nodes[index], nodes[index + 1]
         step_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, index)
         return solver.step(
@@ -107,7 +109,7 @@ def sample_from(
             lambda k: _draw(step_keys, k, x.shape[1:], x.dtype),
         )
 
-    def body(state: Any, index: Array) -> tuple[Any, Any]:
+    def body(state: State, index: Array) -> tuple[State, PyTree]:
         # Steps that start from clean data are padding.
         state = jax.lax.cond(nodes.moves[index], advance, lambda state, index: state, state, index)
         return state, save(state) if save else None

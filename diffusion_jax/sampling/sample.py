@@ -22,7 +22,7 @@ from diffusion_jax.sampling.guidance import Guidance
 from diffusion_jax.sampling.inverse import Posterior
 from diffusion_jax.sampling.loop import prior, sample_from, sample_keys
 from diffusion_jax.sampling.sampling_run import SamplingRun
-from diffusion_jax.sampling.solvers import Solver
+from diffusion_jax.sampling.solvers import Solver, State
 from diffusion_jax.sampling.thresholds import Threshold, thresholded
 
 
@@ -39,7 +39,7 @@ def sample(
     guide: DenoiserLike | None = None,
     posterior: Posterior | None = None,
     threshold: Threshold | None = None,
-    save: Callable[[Any], PyTree] | None = None,
+    save: Callable[[State], PyTree] | None = None,
 ) -> Any:
     """Draws samples: the prior at the first node of a grid, then a solver's steps to its last.
 
@@ -107,7 +107,7 @@ def steered_from(
     keys: Key[Array, "batch"],
     condition: PyTree,
     steering: Steering,
-    save: Callable[[Any], PyTree] | None = None,
+    save: Callable[[State], PyTree] | None = None,
 ) -> Any:
     """`sample` from a given start, at the first node of the grid, with a key per sample.
 

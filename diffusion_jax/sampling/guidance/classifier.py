@@ -1,7 +1,6 @@
 """Classifier guidance: a classifier of noisy data steers an unconditional denoiser."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +30,7 @@ def gradient_of(log_probability: LogProbability) -> Gradient:
     [[-2.0, -2.0]]
     """
 
-    def gradient(x: Float[Array, "batch ..."], level: Level, condition: PyTree) -> Any:
+    def gradient(x: Float[Array, "batch ..."], level: Level, condition: PyTree) -> Array:
         return jax.grad(lambda x: jnp.sum(log_probability(x, level, condition)))(x)
 
     return gradient
