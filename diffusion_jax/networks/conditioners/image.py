@@ -66,7 +66,9 @@ class ImageChannels(Conditioner):
         return (self.key,)
 
     @nn.compact
-    def __call__(self, condition: Condition, x: Float[Array, "batch height width channels"]) -> Any:
+    def __call__(
+        self, condition: Condition, x: Float[Array, "batch height width channels"]
+    ) -> Context:
         """Encodes condition[key], (batch, any height, any width, channels) float in [-1, 1]."""
         given = jnp.asarray(condition[self.key])
         size = (*x.shape[:3], given.shape[-1])
