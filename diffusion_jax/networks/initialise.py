@@ -3,13 +3,13 @@
 Compiling a network's `init` takes half a minute on a CPU, since a random generator is compiled for
 every parameter. So it is traced, which takes a second, and each parameter is looked up in the
 trace. Where it is a constant, or straight from one of `initializers`, it is drawn on the host
-from that distribution. What any other initialiser makes is compiled, all such parameters together,
-and has the values that `module.init` gives for the key.
+from that distribution. What any other initialiser makes is compiled, once for all parameters of
+one initialiser and shape, and has the values that `module.init` gives for the key.
 """
 
 import functools
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Var, jaxpr_as_fun
 from jax.interpreters.partial_eval import dce_jaxpr
-from jax.sharding import Sharding
+from jax.sharding import Mesh, Sharding
 from jaxtyping import PRNGKeyArray, PyTree
 
 from diffusion_jax.errors import UserError
@@ -165,19 +165,65 @@ def _constant(value: Any, shape: tuple[int, ...], generator: np.random.Generator
 def _compiled(
     traced: _Trace, key: PRNGKeyArray, placed: Sequence[Sharding | None]
 ) -> dict[int, Any]:
-    """The parameters that no host draws, by their place: the module's own program runs."""
-    wanted = [draw is None for draw in traced.draws]
-    places = [place for place, own in enumerate(wanted) if own]
-    if not places:
-        return {}
-    jaxpr, used = dce_jaxpr(traced.program.jaxpr, wanted)
-    call = jaxpr_as_fun(ClosedJaxpr(jaxpr, traced.program.consts))
-    arguments = [key] if used[-1] else []
-    where = None if placed[0] is None else [placed[place] for place in places]
-    values = jax.jit(call, out_shardings=where, compiler_options=QUICK)(*arguments)
-    if where is None:
-        values = map(np.asarray, values)
-    return dict(zip(places, values, strict=True))
+    """The parameters that no host draws, by their place: the module's own program runs.
+
+    Each is computed from keys by a program of its own, and those of one initialiser and shape
+    share theirs, so that few are compiled.
+    """
+    programs: dict[tuple[str | int, Any], Any] = {}
+    found: dict[int, Any] = {}
+    for place, draw in enumerate(traced.draws):
+        if draw is None:
+            keys, program = _parted(traced, place)
+            arguments = keys(key)
+            alike = str(program) if _is_written_out(program.jaxpr) else place
+            same = alike, placed[place]
+            if same not in programs:
+                programs[same] = jax.jit(
+                    jaxpr_as_fun(program), out_shardings=placed[place], compiler_options=QUICK
+                )
+            (value,) = programs[same](*arguments)
+            found[place] = np.asarray(value) if placed[place] is None else value
+    return found
+
+
+def _parted(traced: _Trace, place: int) -> tuple[Callable[[PRNGKeyArray], list[Any]], ClosedJaxpr]:
+    """What makes the keys, and other constants, of a parameter; and the program from them to it."""
+    whole = traced.program.jaxpr
+    jaxpr, _ = dce_jaxpr(
+        whole, [other == place for other in range(len(whole.outvars))], instantiate=True
+    )
+    known = {*jaxpr.invars, *jaxpr.constvars}
+    first, rest = [], []
+    for equation in jaxpr.eqns:
+        only_keys = all(_is_key(out) for out in equation.outvars)
+        if only_keys and known.issuperset(v for v in equation.invars if isinstance(v, Var)):
+            first.append(equation)
+            known.update(equation.outvars)
+        else:
+            rest.append(equation)
+    needed = {v: None for each in rest for v in each.invars if isinstance(v, Var) and v in known}
+    names = jaxpr.debug_info.with_unknown_names()
+    keys = jaxpr.replace(eqns=first, outvars=list(needed), debug_info=names)
+    program = jaxpr.replace(constvars=[], invars=list(needed), eqns=rest, debug_info=names)
+    return jaxpr_as_fun(ClosedJaxpr(keys, traced.program.consts)), ClosedJaxpr(program, ())
+
+
+def _is_key(value: Any) -> bool:
+    return jax.dtypes.issubdtype(value.aval.dtype, jax.dtypes.prng_key)
+
+
+def _is_written_out(jaxpr: Jaxpr) -> bool:
+    """Whether a program's text says all of it: no arrays or Python functions are within."""
+    for equation in jaxpr.eqns:
+        for part in jax.tree.leaves(equation.params, is_leaf=lambda leaf: callable(leaf)):
+            if isinstance(part, (ClosedJaxpr, Jaxpr)):
+                inner = part.jaxpr if isinstance(part, ClosedJaxpr) else part
+                if getattr(part, "consts", ()) or not _is_written_out(inner):
+                    return False
+            elif np.ndim(part) or (callable(part) and not isinstance(part, (type, Mesh))):
+                return False
+    return True
 
 
 def _placed(sharding: PyTree[Sharding] | None, structure: Any, count: int) -> list[Any]:

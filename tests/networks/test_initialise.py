@@ -141,3 +141,30 @@ def test_a_constant_is_what_it_is():
     found = init(Constants(), jax.random.key(0), jnp.zeros(1))
     assert found["half"].dtype == jnp.bfloat16 and found["half"].tolist() == [0.5] * 3
     assert float(found["scalar"]) == 3 and found["range"].tolist() == [0, 1, 2, 3]
+
+
+def test_initialisers_that_look_alike_keep_their_own_values():
+    """Arrays and functions that an initialiser has are its own, whatever else is equal."""
+
+    class Alike(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            four = jax.ShapeDtypeStruct((4,), jnp.float32)
+            for k in range(3):
+                table = jnp.arange(4.0) * k
+                self.param(f"table_{k}", lambda key, table=table: jnp.sin(table))
+                self.param(f"noise_{k}", nn.initializers.normal(0.5), (4,))
+
+                def read(k=k):
+                    return np.full(4, k, np.float32)
+
+                self.param(f"read_{k}", lambda key, f=read: jax.pure_callback(f, four))
+            return x
+
+    ours, own = (
+        make(jax.random.key(0), jnp.zeros(1))
+        for make in (lambda *given: init(Alike(), *given), Alike().init)
+    )
+    for name, value in own["params"].items():
+        np.testing.assert_allclose(ours[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
+    assert len({tuple(np.asarray(ours[f"read_{k}"])) for k in range(3)}) == 3
