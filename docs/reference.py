@@ -106,6 +106,8 @@ def page(package: ModuleType) -> str:
     below = _below(package)
     inner = [f"{name}.{found.name}" for found in below if found.ispkg]
     parts = [f"({name})=\n# {_title(name)}\n", _automodule(package)]
+    if name == LIBRARY:
+        parts.append(_front_door(package))
     parts += [table for registry in _registries(package) if (table := _table(registry))]
     if inner:
         parts.append("```{toctree}\n:maxdepth: 1\n\n" + "\n".join(inner) + "\n```\n")
@@ -114,6 +116,19 @@ def page(package: ModuleType) -> str:
             module = importlib.import_module(f"{name}.{found.name}")
             parts += [f"## {found.name}\n", _automodule(module)]
     return "\n".join(parts)
+
+
+def _front_door(library: ModuleType) -> str:
+    """What `import diffusion_jax as dj` gives, linked to where it is described."""
+    rows = []
+    for name in library.__all__:
+        value = getattr(library, name)
+        if isinstance(value, ModuleType):
+            rows.append(f"| {{py:mod}}`dj.{name} <{value.__name__}>` | {_summary(value)} |")
+        elif not isinstance(value, str):
+            path = f"{value.__module__}.{value.__qualname__}"
+            rows.append(f"| {{py:obj}}`dj.{name} <{path}>` | {_summary(value)} |")
+    return "\n".join(["| name | |\n|---|---|", *rows, ""])
 
 
 def _title(name: str) -> str:
