@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from diffusion_jax.process.denoiser import Denoiser
     from diffusion_jax.process.level import Level
     from diffusion_jax.process.objective import Objective
+    from diffusion_jax.reports.compare import compare
     from diffusion_jax.sampling import grids, guidance, inverse, solvers, thresholds
     from diffusion_jax.sampling.editing import edit
     from diffusion_jax.sampling.inverse import operators
@@ -41,6 +42,7 @@ _LAZY = {
     "Level": "diffusion_jax.process.level:Level",
     "Objective": "diffusion_jax.process.objective:Objective",
     "UserError": "diffusion_jax.errors:UserError",
+    "compare": "diffusion_jax.reports.compare:compare",
     "conditioners": "diffusion_jax.networks.conditioners",
     "data": "diffusion_jax.data",
     "edit": "diffusion_jax.sampling.editing:edit",
@@ -75,6 +77,7 @@ __all__ = [
     "Objective",
     "UserError",
     "__version__",
+    "compare",
     "conditioners",
     "data",
     "edit",

@@ -1,8 +1,9 @@
-"""What a report says, as plain data: numpy arrays, numbers and words.
+"""What a report says, as plain data: arms × training seeds × ways of sampling.
 
-A `Report` knows nothing of networks, schedules or files. Whoever ran the experiment fills it
-in; `diffusion_jax.reports.page.write` draws it. So the page can be tested with made-up data,
-and a figure can be drawn again without running anything again.
+A `Report` knows nothing of networks, configs or files. Whoever ran the arms fills in one long
+table of `Measurement`s and what was noted beside them; means, intervals, comparisons and figures
+derive from it. `diffusion_jax.reports.page.write` draws it. So the page can be tested with made-up
+data, and a figure can be drawn again without running anything again.
 """
 
 import dataclasses
@@ -11,119 +12,68 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from diffusion_jax.errors import one_of
+from diffusion_jax.reports.curves import Losses, Schedule, Trajectory
 from diffusion_jax.statistics.estimate import Estimate
+from diffusion_jax.statistics.many_to_one import Compared
 
 Pictures = UInt8[np.ndarray, "n height width channels"]
-Film = UInt8[np.ndarray, "frames n height width channels"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Schedule:
-    """How one arm spreads noise over its time, and training over noise.
-
-    Attributes:
-        time: (T,) the schedule's own time scaled to [0, 1], 0 = data, 1 = noise.
-        log_snr: (T,) log(alpha²/sigma²) at those times. Infinite ends are left out of the plot.
-        density: (L,) probability density of the training noise level over
-            `Report.log_snr_axis`, per unit of log-SNR.
-        weight: (L,) effective weight over the same axis: that density times the loss weight,
-            both written for the squared error of the *noise* prediction, so that arms with
-            different prediction targets are comparable; constant for the evidence lower bound
-            (Kingma & Gao 2023, eq. 6). Only its shape matters; the page scales it to 1 at
-            log-SNR 0. Zero where training never looks.
-
-    Density and weight are NaN for few-step objectives, which have neither.
-    """
-
-    time: Float[np.ndarray, " times"]
-    log_snr: Float[np.ndarray, " times"]
-    density: Float[np.ndarray, " levels"]
-    weight: Float[np.ndarray, " levels"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Losses:
-    """A training curve.
-
-    Attributes:
-        step: (S,) optimizer step of each logged value, rising.
-        loss: (S,) the logged loss, unsmoothed; the page smooths it. NaNs are left out.
-    """
-
-    step: Int[np.ndarray, " logged"]
-    loss: Float[np.ndarray, " logged"]
-
-
-@dataclasses.dataclass(frozen=True)
-class NoiseErrors:
-    """How well an arm finds the noise in held-out pictures, by noise level.
-
-    Attributes:
-        edges: (B + 1,) of the bins of log-SNR.
-        mean: (B,) mean square error in the noise within each bin, over pictures.
-        low: (B,) lower ends of 95% intervals.
-        high: (B,) upper ends.
-    """
-
-    edges: Float[np.ndarray, " edges"]
-    mean: Float[np.ndarray, " bins"]
-    low: Float[np.ndarray, " bins"]
-    high: Float[np.ndarray, " bins"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Trajectory:
-    """The reverse process of one arm, from noise to pictures, frame by frame.
-
-    Attributes:
-        log_snr: (F,) of each frame, rising; the last may be inf.
-        noisy: (F, N, H, W, C) x_t scaled for display, see `pictures.from_noisy`.
-        denoised: (F, N, H, W, C) the denoiser's estimate of x_0 from that x_t.
-    """
-
-    log_snr: Float[np.ndarray, " frames"]
-    noisy: Film
-    denoised: Film
-
-
-@dataclasses.dataclass(frozen=True)
-class Forward:
-    """The forward process of one picture, from data to static, frame by frame.
-
-    Attributes:
-        time: (F,) the schedule's own time scaled to [0, 1], 0 = data, 1 = noise.
-        log_snr: (F,) of each frame, falling.
-        noisy: (F, H, W, C) x_t scaled for display, see `pictures.from_noisy`.
-    """
-
-    time: Float[np.ndarray, " frames"]
-    log_snr: Float[np.ndarray, " frames"]
-    noisy: UInt8[np.ndarray, "frames height width channels"]
+DONE = "done"
 
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """One contestant: a model trained and sampled in one of the ways under comparison.
+    """One arm: a way to train, trained with every seed.
 
     Attributes:
-        name: short and unique, as in the config; the other parts refer to it.
-        settings: what makes this arm, field -> spec, e.g. {"schedule": "cosine"}; the page
-            prints in the arm's legend those in which the arms differ.
-        schedule: its curves, or None to leave it out of the schedule plots.
-        losses: its training curve, or None (e.g. weights released by others).
+        name: short and unique; the other parts refer to it.
+        settings: field -> value as text, of those fields in which the arms differ,
+            e.g. {"schedule": "cosine", "learning_rate": "0.001"}. The page makes of each field
+            a column to sort and a list to filter by.
+        status: "done", "missing" (not run yet), "diverged at step 312", "failed: out of memory";
+            where only some seeds fared so, say which. All but "done" is told first on the page.
+        parameters: of the network, None if unknown.
+        flops_per_step: floating-point operations of one training step, None if unknown.
+        seconds_per_step: wall time of one training step of this arm, compilation apart (its
+            share, where arms run together), None if unknown.
+        images: training pictures seen.
+        steps: training steps taken.
+        group: name of the group of arms that share their compiled program.
+        execution: how the group was run, "together" or "one by one".
+        schedule: its curves over `Report.log_snr_axis`, or None.
+        guidance: spec of what its samples were guided by.
+        losses: its training curve, or None.
         trajectory: its reverse process, or None; for the same captions and the same starting
             noise in every arm: those of the first N `Samples`.
-        noise_errors: on held-out pictures, the same for all arms, or None.
-        diverged: the training step at which its numbers were no longer finite; it has no results.
+
+    >>> Arm("cosine", flops_per_step=2e9, steps=500).flops
+    1000000000000.0
     """
 
     name: str
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    status: str = DONE
+    parameters: int | None = None
+    flops_per_step: float | None = None
+    seconds_per_step: float | None = None
+    images: int = 0
+    steps: int = 0
+    group: str = ""
+    execution: str = ""
     schedule: Schedule | None = None
+    guidance: str = ""
     losses: Losses | None = None
     trajectory: Trajectory | None = None
-    noise_errors: NoiseErrors | None = None
-    diverged: int | None = None
+
+    @property
+    def flops(self) -> float | None:
+        """Floating-point operations of the whole training, None if unknown."""
+        return None if self.flops_per_step is None else self.flops_per_step * self.steps
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time of the whole training, compilation apart, None if unknown."""
+        return None if self.seconds_per_step is None else self.seconds_per_step * self.steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,81 +93,167 @@ class Setting:
 
 
 @dataclasses.dataclass(frozen=True)
-class Result:
-    """One row of the table: one arm sampled in one way.
+class Metric:
+    """What was measured.
 
     Attributes:
-        arm: name of an arm of the report.
-        setting: solver, steps, evaluations.
-        count: number of samples measured.
-        rate: fraction of samples that show all that their caption says, in [0, 1]; None where
-            the data set has no checker.
-        by_attribute: fraction right by attribute, e.g. {"colour": 0.99, "shape": 0.83}.
-        distance: distance to the data (`Report.distance` says which), or None.
-        psnr: of restored pictures, to the true ones, in decibels; None where nothing is restored.
-        rmse: of the same, root of the mean square error in values of a byte.
-        not_finite: how many of the samples were not; if any, there is no number.
+        name: short and unique, as in files, e.g. "kid".
+        label: the heading on the page, e.g. "Kernel distance".
+        better: "lower" or "higher".
+        unit: e.g. "nats"; "%" for shares, which are given from 0 to 1 (the page shows percent,
+            CSV files shares); may be empty.
+        explanation: the protocol: sample counts, seeds, features, estimator.
+        floor: what real pictures with the same captions get, as a perfect model would; None for
+            metrics of networks, and where it was not measured.
+    """
+
+    name: str
+    label: str
+    better: str
+    unit: str = ""
+    explanation: str = ""
+    floor: Estimate | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """One number: a row of the long table from which all else derives.
+
+    Attributes:
+        arm: name of an arm.
+        seed: training seed.
+        way: how samples were drawn, the same for all arms (the evaluations of adaptive solvers
+            are the mean over arms); None for metrics that need no sampling.
+        metric: name of a metric.
+        value: the number; not finite where this seed of the arm diverged. Of seeds that were
+            not run there is no row.
+        count: samples or pictures that it was measured on.
+        error: standard error of the value over samples, or None.
+        difference_error: standard error, over samples, of the difference between this value and
+            the baseline's with the same seed, way and metric, paired sample by sample; None
+            where unknown. With one seed it is all there is to judge by, with more it bounds
+            the noise from below.
+        low: lower end of the value's 95% interval over samples, or None.
+        high: upper end; the interval need not be symmetric.
     """
 
     arm: str
-    setting: Setting
-    count: int
-    rate: Estimate | None = None
-    by_attribute: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    distance: Estimate | None = None
-    psnr: Estimate | None = None
-    rmse: Estimate | None = None
-    not_finite: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class Quality:
-    """One measure of the arms, or of the samples that they are judged by.
-
-    Attributes:
-        metric: its spec, e.g. "frechet(features=principal)".
-        explanation: what it is, in a sentence.
-        unit: "%" for shares in [0, 1], "" for plain numbers.
-        better: "higher" or "lower".
-        count: number of pictures of each arm.
-        by_arm: arm -> value with its interval; without those that it says nothing of, as bits per
-            dimension of consistency functions, or that `Report.not_measured` gives a reason for.
-        floor: what real pictures with the same captions get; None for measures of networks, and
-            where it cannot be measured.
-    """
-
+    seed: int
+    way: Setting | None
     metric: str
-    explanation: str
-    unit: str
-    better: str
+    value: float
     count: int
-    by_arm: Mapping[str, Estimate]
-    floor: Estimate | None
+    error: float | None = None
+    difference_error: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def estimate(self) -> Estimate:
+        """The number with its interval over samples."""
+        return Estimate(self.value, self.low, self.high, self.count, self.error)
 
 
-@dataclasses.dataclass(frozen=True)
-class Paired:
-    """The difference between an arm and the baseline on the same captions and noise.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Comparison(Compared):
+    """One arm against the baseline by one metric in one way, over training seeds.
 
     Attributes:
         arm: name of the arm.
-        baseline: name of the arm it is compared to.
-        setting: solver and steps at which both were sampled.
+        against: name of the baseline.
+        way: how samples were drawn, or None.
+        metric: name of the metric.
+    """
+
+    arm: str
+    against: str
+    way: Setting | None
+    metric: str
+
+
+@dataclasses.dataclass(frozen=True)
+class SampleTest:
+    """An arm beside the baseline, sample by sample: the same captions, the same noise.
+
+    It is about these trained networks: what another training seed would change, no test of samples
+    covers.
+
+    Attributes:
+        arm: name of the arm.
+        baseline: name of the arm that it is compared to.
+        way: how both were sampled.
+        metric: name of a metric.
         count: number of pairs.
-        measure: "rate" (arm's exact-match rate minus the baseline's, as a fraction; more is
-            better) or "distance" (arm's distance minus the baseline's; less is better).
-        difference: the difference with its 95% interval.
-        p_value: two-sided, unadjusted; None where only the interval is known. The page adjusts
-            for the number of comparisons (Holm); `Report.paired_method` names the method.
+        difference: the arm's value minus the baseline's, with its 95% interval.
+        p_value: two-sided, unadjusted. The page adjusts for the number of arms (Holm).
     """
 
     arm: str
     baseline: str
-    setting: Setting
+    way: Setting
+    metric: str
     count: int
-    measure: str
     difference: Estimate
-    p_value: float | None = None
+    p_value: float
+
+
+@dataclasses.dataclass(frozen=True)
+class BinLoss:
+    """Held-out denoising loss per log-SNR bin, of one arm and seed.
+
+    Attributes:
+        arm: name of the arm.
+        seed: training seed.
+        losses: (bins,) mean loss in each bin of `Report.bin_edges`, of the same target and
+            unweighted in all arms.
+        errors: (bins,) standard errors over pictures, or None; drawn where there is one seed.
+    """
+
+    arm: str
+    seed: int
+    losses: Float[np.ndarray, " bins"]
+    errors: Float[np.ndarray, " bins"] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """Held-out loss during training, of one arm and seed, against every measure of its cost.
+
+    Attributes:
+        arm: name of the arm.
+        seed: training seed.
+        steps: (P,) training steps at each point, rising.
+        images: (P,) pictures seen.
+        flops: (P,) floating-point operations, NaN if unknown.
+        seconds: (P,) wall time, NaN if unknown.
+        loss: (P,) held-out loss, the same quantity in all arms; not finite once diverged.
+    """
+
+    arm: str
+    seed: int
+    steps: Int[np.ndarray, " points"]
+    images: Int[np.ndarray, " points"]
+    flops: Float[np.ndarray, " points"]
+    seconds: Float[np.ndarray, " points"]
+    loss: Float[np.ndarray, " points"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Headline:
+    """What the arms are judged by in the first paragraph, fixed before anything was trained.
+
+    Attributes:
+        metric: name of a metric.
+        way: one of the ways, or None for a metric without sampling.
+    """
+
+    metric: str
+    way: Setting | None = None
+
+    @property
+    def key(self) -> tuple[str, Setting | None]:
+        """Metric and way."""
+        return self.metric, self.way
 
 
 @dataclasses.dataclass(frozen=True)
@@ -260,23 +296,6 @@ class RealPictures:
 
 
 @dataclasses.dataclass(frozen=True)
-class Distance:
-    """Which distance to the data the table holds.
-
-    Attributes:
-        name: short, the column's heading, e.g. "KID".
-        explanation: one or two sentences: features, estimator, number of real and generated
-            pictures.
-        floor: the same distance between two sets of real pictures of the same sizes: what a
-            perfect model would get; None where unknown.
-    """
-
-    name: str
-    explanation: str
-    floor: Estimate | None = None
-
-
-@dataclasses.dataclass(frozen=True)
 class Provenance:
     """All that is needed to run it again.
 
@@ -306,43 +325,72 @@ class Report:
     """All that the page shows. Empty or None parts are left out of it.
 
     Attributes:
-        title: e.g. "Which noise schedule paints better?".
-        question: one or two sentences: what is compared, on which data.
-        protocol: what -> how, in order; short lines, e.g. {"Data": "shapes, one object,
-            16×16", "Samples": "500 held-out captions, guidance 2"}.
+        title: e.g. "Which schedule, at the same compute?".
+        question: one or two sentences: what differs, on which data.
         arms: in the order of the legend.
-        log_snr_axis: (L,) the common axis of densities and weights, rising.
-        results: the table.
-        paired: differences from the baseline.
-        paired_method: one sentence: how intervals and p-values were made.
-        headline: the setting at which the arms are judged in the first paragraph; results and
-            paired rows with another setting are shown, not judged.
-        samples: pictures of every arm, or None.
-        real: pictures of the data, or None.
-        ceiling: the checker's exact-match rate on real pictures, or None.
-        distance: which distance the table holds, or None.
+        baseline: name of the arm that others are compared to.
+        seeds: training seeds.
+        budget: what is equal for all arms: "images", "steps", "flops" or "time".
+        metrics: what was measured.
+        headline: what the arms are judged by.
+        measurements: the long table.
+        comparisons: of every other arm with the baseline, see `comparisons.compare`.
+        protocol: what -> how, in order; short lines.
+        plan: lines of text: groups, what ran where, how long it took.
         provenance: how to run it again.
-        quality: the arms by every measure, at the headline setting.
-        baseline: name of the arm that others are held against; "" for the first.
+        log_snr_axis: (L,) the common axis of the arms' densities and weights, rising.
+        bin_edges: (bins + 1,) log-SNR, rising, of all `bin_losses`.
+        bin_losses: held-out loss per bin.
+        curves: held-out loss during training.
+        curve_label: what the curves' loss is, e.g. "held-out loss (v, unweighted)".
+        samples: pictures for the same captions and starting noise in every arm (one training
+            seed, which the protocol names), or None.
+        real: pictures of the data, or None.
+        tests: of samples, of one training seed.
         warnings: sentences that must be read before all else: what diverged or is not finite.
-        not_measured: measure -> why it, or some of it, is missing, as part of a sentence.
+        not_measured: metric -> why it, or some of it, is missing, as part of a sentence.
+        not_finite: arm and way -> how many of its samples were not.
+        judged_way: the way of sampling that arms are judged in by any metric; None if nothing was
+            sampled.
+
+    Raises:
+        UserError: an arm or a metric that is spoken of is not among `arms` or `metrics`.
     """
 
     title: str
     question: str
-    protocol: Mapping[str, str]
     arms: tuple[Arm, ...]
-    log_snr_axis: Float[np.ndarray, " levels"]
-    results: tuple[Result, ...]
-    paired: tuple[Paired, ...]
-    paired_method: str
-    headline: Setting
-    samples: Samples | None
-    real: RealPictures | None
-    ceiling: Estimate | None
-    distance: Distance | None
+    baseline: str
+    seeds: tuple[int, ...]
+    budget: str
+    metrics: tuple[Metric, ...]
+    headline: Headline
+    measurements: tuple[Measurement, ...]
+    comparisons: tuple[Comparison, ...]
+    protocol: Mapping[str, str]
+    plan: tuple[str, ...]
     provenance: Provenance
-    quality: tuple[Quality, ...] = ()
-    baseline: str = ""
+    log_snr_axis: Float[np.ndarray, " levels"] = dataclasses.field(
+        default_factory=lambda: np.zeros(0)
+    )
+    bin_edges: Float[np.ndarray, " edges"] = dataclasses.field(default_factory=lambda: np.zeros(0))
+    bin_losses: tuple[BinLoss, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    curve_label: str = "held-out loss"
+    samples: Samples | None = None
+    real: RealPictures | None = None
+    tests: tuple[SampleTest, ...] = ()
     warnings: tuple[str, ...] = ()
     not_measured: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    not_finite: Mapping[tuple[str, Setting], int] = dataclasses.field(default_factory=dict)
+    judged_way: Setting | None = None
+
+    def __post_init__(self) -> None:
+        arms = [arm.name for arm in self.arms]
+        metrics = [metric.name for metric in self.metrics]
+        rows: tuple[Measurement | Comparison | SampleTest, ...]
+        rows = (*self.measurements, *self.comparisons, *self.tests)
+        for name in {self.baseline, *(row.arm for row in rows)}:
+            one_of(name, arms, "arm")
+        for name in {self.headline.metric, *(row.metric for row in rows)}:
+            one_of(name, metrics, "metric")

@@ -2,26 +2,24 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from ml_collections import ConfigDict
-
 from diffusion_jax.inference.measure import Cell
 from diffusion_jax.metrics.heldout import HeldOut
+from diffusion_jax.reports.content import DONE
 from diffusion_jax.reports.formats import listed
 from diffusion_jax.training.trained import TrainedArm, sound
 
 
-def baseline(config: ConfigDict, arms: Mapping[str, TrainedArm]) -> str:
+def baseline(wanted: str, arms: Mapping[str, TrainedArm]) -> str:
     """The arm that others are held against, among those that did not diverge.
 
-    The one that the config names, else the first; where that one diverged, the next that did not.
+    The one that is wanted, else the first; where that one diverged, the next that did not.
     """
     left = sound(arms)
-    wanted = _wanted(config, arms)
     return wanted if wanted in left else next(iter(left))
 
 
 def warnings(
-    config: ConfigDict,
+    wanted: str,
     arms: Mapping[str, TrainedArm],
     cells: Sequence[Cell],
     held_out: Mapping[str, HeldOut],
@@ -29,14 +27,14 @@ def warnings(
     """A sentence or two for each arm that has no numbers, or not all.
 
     Args:
-        config: of the run.
+        wanted: the baseline that was asked for; "" for the first.
         arms: all that were trained.
         cells: samples of those that did not diverge.
         held_out: arm -> its errors on held-out pictures.
     """
-    base = baseline(config, arms)
+    base = baseline(wanted, arms)
     return (
-        *_diverged(arms, _wanted(config, arms), base),
+        *_diverged(arms, wanted or next(iter(arms)), base),
         *_without_samples(cells, base),
         *(
             f"{each.lost} of {each.count} held-out pictures of arm {name} have errors that are not "
@@ -47,8 +45,16 @@ def warnings(
     )
 
 
-def _wanted(config: ConfigDict, arms: Mapping[str, TrainedArm]) -> str:
-    return str(config.get("baseline", "")) or next(iter(arms))
+def status(arm: TrainedArm, cells: Sequence[Cell]) -> str:
+    """What became of an arm: "done", or why it has no number somewhere."""
+    if arm.diverged is not None:
+        return f"diverged at step {arm.diverged:,}"
+    lost = [
+        f"{cell.lost:,} not finite with {cell.way.solver}, {cell.way.steps} steps"
+        for cell in cells
+        if cell.lost
+    ]
+    return listed(lost) if lost else DONE
 
 
 def _diverged(arms: Mapping[str, TrainedArm], wanted: str, base: str) -> Iterator[str]:

@@ -1,15 +1,13 @@
 """The report's figures: schedules, training, quality against compute."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from diffusion_jax.reports import axes, formats, plots
-from diffusion_jax.reports.content import Arm, Report, Result
-from diffusion_jax.reports.sweep_content import SweepArm
-from diffusion_jax.statistics.estimate import Estimate
+from diffusion_jax.reports.content import Arm, Report
 
 LOG_SNR = "\N{LEFTWARDS ARROW} noise   \N{EM SPACE}log-SNR\N{EM SPACE}   data \N{RIGHTWARDS ARROW}"
 WEIGHTS = 1000.0  # the largest effective weight shown, relative to that at log-SNR 0
@@ -30,7 +28,7 @@ class Figure:
     note: str = ""
 
 
-def schedules(arms: Sequence[Arm | SweepArm], levels: Float[np.ndarray, " levels"]) -> list[Figure]:
+def schedules(arms: Sequence[Arm], levels: Float[np.ndarray, " levels"]) -> list[Figure]:
     """Schedule, training density and effective weight of every arm over one log-SNR axis.
 
     Args:
@@ -114,107 +112,6 @@ def losses(report: Report) -> list[Figure]:
             "not their heights.",
         )
     ]
-
-
-def noise_errors(report: Report) -> list[Figure]:
-    """How well each arm finds the noise in held-out pictures, by noise level."""
-    found = [(i, arm.noise_errors) for i, arm in enumerate(report.arms) if arm.noise_errors]
-    if not found:
-        return []
-    lines = []
-    for index, errors in found:
-        middles = (errors.edges[1:] + errors.edges[:-1]) / 2
-        lines.append(plots.Line(index, middles, errors.mean, errors.low, errors.high))
-    edges = found[0][1].edges
-    x = axes.linear(LOG_SNR, edges, low=float(edges[0]), high=float(edges[-1]), count=6)
-    y = axes.logarithmic("error in the noise", np.concatenate([line.y for line in lines]))
-    return [
-        Figure(
-            "Held-out loss by noise level",
-            plots.chart("Error in the noise against log-SNR", "One curve per arm.", lines, x, y),
-            "Mean square error in the noise of pictures that were not trained on, the same "
-            "pictures, noise and levels for all arms, whatever they were trained on. Its integral "
-            "is the bound on bits per dimension. Bars: 95% intervals over pictures.",
-        )
-    ]
-
-
-def quality(report: Report) -> list[Figure]:
-    """Quality against denoiser evaluations, a figure per measure and solver, on shared axes."""
-    solvers = list(dict.fromkeys(result.setting.solver for result in report.results))
-    return [
-        _quality(report, measure, solver) for measure in _measures(report) for solver in solvers
-    ]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Measure:
-    """What stands on the vertical axis, how to read it off a row, and how to say it."""
-
-    name: str
-    of: Callable[[Result], Estimate | None]
-    tell: Callable[[float], str]
-    axis: axes.Axis
-    rules: tuple[plots.Rule, ...] = ()
-
-
-def _measures(report: Report) -> list[_Measure]:
-    measures = []
-    if any(result.rate is not None for result in report.results):
-        axis = axes.linear("pictures all right", (0, 1), low=0, high=1, text=_whole_percent)
-        rules = _rules(report.ceiling, "real pictures")
-        measures.append(_Measure("all right", lambda r: r.rate, formats.percent, axis, rules))
-    if report.distance is not None:
-        rules = _rules(report.distance.floor, "real against real")
-        found = [r.distance.value for r in report.results if r.distance is not None]
-        axis = axes.linear(report.distance.name, [0.0, *found, *(r.height for r in rules)])
-        name = report.distance.name
-        measures.append(_Measure(name, lambda r: r.distance, formats.number, axis, rules))
-    return measures
-
-
-def _quality(report: Report, measure: _Measure, solver: str) -> Figure:
-    evaluations = sorted({result.setting.nfe for result in report.results})
-    x = axes.logarithmic("denoiser evaluations a picture", evaluations, ticks=apart(evaluations))
-    rows = [result for result in report.results if result.setting.solver == solver]
-    lines = [
-        _curve(index, [row for row in rows if row.arm == arm.name], measure)
-        for index, arm in enumerate(report.arms)
-    ]
-    svg = plots.chart(
-        f"{measure.name} against denoiser evaluations with {solver}",
-        "One curve per arm; bars are 95% intervals. The table holds the numbers.",
-        [line for line in lines if len(line.x)],
-        x,
-        measure.axis,
-        measure.rules,
-    )
-    return Figure(f"{solver}: {measure.name}", svg)
-
-
-def _curve(arm: int, rows: list[Result], measure: _Measure) -> plots.Line:
-    rows = sorted(rows, key=lambda row: row.setting.nfe)
-    found = [(row, e) for row in rows if (e := measure.of(row)) is not None]
-    return plots.Line(
-        arm,
-        np.array([row.setting.nfe for row, _ in found], float),
-        np.array([e.value for _, e in found], float),
-        np.array([_or_nan(e.low) for _, e in found], float),
-        np.array([_or_nan(e.high) for _, e in found], float),
-        [f"{r.arm}, {r.setting.nfe} evaluations: {measure.tell(e.value)}" for r, e in found],
-    )
-
-
-def _rules(reference: Estimate | None, label: str) -> tuple[plots.Rule, ...]:
-    return () if reference is None else (plots.Rule(reference.value, label),)
-
-
-def _whole_percent(rate: float) -> str:
-    return f"{100 * rate:.0f}%"
-
-
-def _or_nan(value: float | None) -> float:
-    return float("nan") if value is None else value
 
 
 def _heights(lines: list[plots.Line]) -> axes.Axis:

@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 
 from diffusion_jax.files import save
 from diffusion_jax.reports import axes, figures, formats, galleries, pictures, plots
-from diffusion_jax.reports.content import Forward, Trajectory
+from diffusion_jax.reports.curves import Forward, Trajectory
 from diffusion_jax.reports.page import fill
 
 STRIP = 9  # frames that fit side by side

@@ -1,13 +1,32 @@
-"""The report as one HTML file that opens anywhere, offline, and needs nothing beside it."""
+"""The report as one HTML file that opens anywhere, offline, with its numbers in it."""
 
-from collections.abc import Mapping, Sequence
+import base64
+import gzip
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from diffusion_jax.files import save
-from diffusion_jax.reports import figures, formats, galleries, style, tables, verdict
+from diffusion_jax.reports import (
+    figures,
+    formats,
+    galleries,
+    result_figures,
+    sections,
+    style,
+    tables_as_csv,
+    verdict,
+)
+from diffusion_jax.reports.choices import choices
+from diffusion_jax.reports.comparisons import in_percent, judged
 from diffusion_jax.reports.content import Arm, Provenance, Report, Setting
-from diffusion_jax.reports.sweep_content import SweepArm
+from diffusion_jax.reports.tables import Cell
+from diffusion_jax.statistics import many_to_one
+
+FEW = len(style.LIGHT)  # arms that have a colour each; of more, so many are brought forward
+GALLERY_BYTES = 3_500_000
+FEWEST_CARDS = 4
 
 
 def write(report: Report, path: str | Path) -> Path:
@@ -28,34 +47,47 @@ def write(report: Report, path: str | Path) -> Path:
 
 def render(report: Report) -> str:
     """The report as HTML."""
-    cards, films = galleries.cards(report.arms, report.samples), galleries.films(report)
+    tables = tables_as_csv.tables(report)
+    report = in_percent(report)
+    shown = choices(report)
+    cards = galleries.cards(report.arms, report.samples, _most_cards(report))
+    films = galleries.films(report)
     parts: dict[str, Any] = {
-        "cards": cards,
-        "quality": figures.quality(report),
-        "results": tables.results(report),
-        "measures": tables.measures(report),
-        "paired": tables.paired(report),
-        "schedules": figures.schedules(report.arms, report.log_snr_axis),
-        "losses": figures.losses(report) + figures.noise_errors(report),
+        "by_metric": sections.by_metric(report),
+        "tests": sections.tests(report),
+        "losses": figures.losses(report),
         "films": films,
+        "schedules": figures.schedules(report.arms, report.log_snr_axis),
+        "levels": result_figures.losses_by_level(report),
+        "learning": result_figures.learning(report),
+        "cards": cards,
         "real": galleries.real(report.real),
+        "plan": report.plan,
     }
+    axes = tables_as_csv.fields(report)
     return fill(
         "report.html",
         title=report.title,
         report=report,
         verdict=verdict.judge(report),
-        arms=legend(report.arms),
-        notes=_notes(report),
+        method=many_to_one.METHOD,
+        arms=legend(report),
+        many=len(report.arms) > FEW,
+        axes={axis: _values(report, axis) for axis in axes},
+        settings=[[_setting(arm, axis) for axis in axes] for arm in report.arms],
+        shown=shown,
+        chosen=shown["shown"]["{} {}".format(*shown["chosen"])],
         sections=_sections(parts),
-        marked=any(shown.mark for card in cards for shown in card.pictures),
+        marked=any(picture.mark for card in cards for picture in card.pictures),
         some_mixed=any(card.mixed for card in cards),
+        tests_method=sections.TESTS,
+        film_captions=_film_captions(report),
         hidden_cards=len(report.samples.captions) - len(cards) if report.samples else 0,
         samples_setting=said(report.samples.setting) if report.samples else "",
-        floor=_floor(report),
-        measured=_measured(report),
-        film_captions=_film_captions(report),
         facts=facts(report.provenance),
+        state=_packed({**shown, "picked": _picked(report), "slots": FEW}),
+        data=_packed({name: tables_as_csv.embedded(table) for name, table in tables.items()}),
+        files_of=list(tables),
         **parts,
     )
 
@@ -79,20 +111,7 @@ def fill(template: str, **content: Any) -> str:
     )
 
 
-def _sections(parts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    named = {
-        "samples": ("Samples", parts["cards"]),
-        "quality": ("Quality against compute", parts["results"].rows),
-        "schedules": ("Schedules", parts["schedules"]),
-        "training": ("Training", parts["losses"]),
-        "reverse": ("Reverse process", parts["films"]),
-        "data": ("Real pictures", parts["real"]),
-        "made": ("How it was made", True),
-    }
-    return [(id_, name) for id_, (name, present) in named.items() if present]
-
-
-def legend(arms: Sequence[Arm | SweepArm]) -> list[dict[str, Any]]:
+def legend(report: Report) -> list[dict[str, Any]]:
     """What the page's legend says of each arm, and how it draws it."""
     return [
         {
@@ -101,8 +120,13 @@ def legend(arms: Sequence[Arm | SweepArm]) -> list[dict[str, Any]]:
             "css": style.css_class(index),
             "dash": style.dash(index),
             "settings": ", ".join(f"{key} = {value}" for key, value in arm.settings.items()),
+            "note": "baseline"
+            if arm.name == report.baseline and len(report.arms) > 1
+            else arm.status
+            if arm.status.startswith("diverged")
+            else "",
         }
-        for index, arm in enumerate(arms)
+        for index, arm in enumerate(report.arms)
     ]
 
 
@@ -113,40 +137,80 @@ def said(setting: Setting) -> str:
     return f"Drawn with {setting.solver}{steps}{evaluations}."
 
 
-def _notes(report: Report) -> list[str]:
-    """What the legend says beside each arm's name."""
-    base = report.baseline or report.arms[0].name
-    return [
-        f"diverged at step {arm.diverged:,}"
-        if arm.diverged is not None
-        else "baseline"
-        if arm.name == base and len(report.arms) > 1
-        else ""
-        for arm in report.arms
-    ]
-
-
-def _floor(report: Report) -> str:
-    floor = report.distance.floor if report.distance else None
-    return "" if floor is None else formats.number(floor.value)
-
-
-def _measured(report: Report) -> list[tuple[str, str]]:
-    """Each measure, and what it is and what could be expected of it."""
-    said = []
-    for each in report.quality:
-        floor = ""
-        if each.floor is not None:
-            shown = formats.percent if each.unit == "%" else formats.number
-            floor = f" Real pictures with the same captions get {shown(each.floor.value)}."
-        what = f"{each.better} is better, {each.count:,} pictures: {each.explanation}{floor}"
-        said.append((each.metric, what))
-    return said + [(name, f"not measured: {why}.") for name, why in report.not_measured.items()]
-
-
 def _film_captions(report: Report) -> tuple[str, ...]:
     counts = [arm.trajectory.noisy.shape[1] for arm in report.arms if arm.trajectory]
     return report.samples.captions[: max(counts)] if counts and report.samples else ()
+
+
+def _picked(report: Report) -> list[int]:
+    """Arms that are brought forward at first: the baseline, those told apart, then the others."""
+    index = {arm.name: i for i, arm in enumerate(report.arms)}
+    if len(report.arms) <= FEW:
+        return []
+    better, worse = (
+        sorted(
+            (pair for pair in judged(report) if pair.verdict == said),
+            key=lambda pair: -abs(pair.difference.value),
+        )
+        for said in (many_to_one.BETTER, many_to_one.WORSE)
+    )
+    half = FEW // 2
+    apart = [index[pair.arm] for pair in (*better[:half], *worse[:half])]
+    order = [index[report.baseline], *apart, *range(len(index))]
+    return list(dict.fromkeys(order))[:FEW]
+
+
+def _most_cards(report: Report) -> int:
+    """As many captions as fit: hardly compressed pictures, of which base64 adds a third."""
+    if report.samples is None:
+        return 0
+    size = sum(pictures[0].size for pictures in report.samples.pictures.values()) * 4 / 3
+    return min(galleries.MOST_CARDS, max(FEWEST_CARDS, int(GALLERY_BYTES / max(size, 1))))
+
+
+def _sections(parts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    named = {
+        "samples": ("Samples", parts["cards"]),
+        "arms": ("All arms", True),
+        "metrics": ("By every metric", parts["by_metric"].rows),
+        "differences": ("Differences", True),
+        "tests": ("Tests of samples", parts["tests"].rows),
+        "schedules": ("Schedules", parts["schedules"]),
+        "levels": ("Loss by noise level", parts["levels"]),
+        "cost": ("Quality against cost", True),
+        "learning": ("Learning curves", parts["learning"]),
+        "training": ("Training loss", parts["losses"]),
+        "reverse": ("Reverse process", parts["films"]),
+        "data": ("Real pictures", parts["real"]),
+        "plan": ("Plan", parts["plan"]),
+        "made": ("How it was made", True),
+    }
+    return [(id_, name) for id_, (name, present) in named.items() if present]
+
+
+def _values(report: Report, axis: str) -> list[str]:
+    """The values of one axis, numbers by size and words in order of appearance."""
+    found = dict.fromkeys(arm.settings[axis] for arm in report.arms if axis in arm.settings)
+    numeric = all(isinstance(_key(value), float) for value in found)
+    return sorted(found, key=float) if numeric else list(found)
+
+
+def _setting(arm: Arm, axis: str) -> Cell:
+    value = arm.settings.get(axis, "")
+    return Cell(value, _key(value), numeric=isinstance(_key(value), float))
+
+
+def _key(value: str) -> str | float:
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+def _packed(content: Any) -> str:
+    """JSON, compressed and in base64: a tenth of its size, and nothing in it is markup."""
+    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 def facts(made: Provenance) -> list[tuple[str, str]]:

@@ -5,30 +5,26 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from ml_collections import ConfigDict
 
-from diffusion_jax.data.example import caption_of, take, values_of
+from diffusion_jax.data.example import caption_of
 from diffusion_jax.errors import UserError
+from diffusion_jax.inference.measure import SAMPLING
+from diffusion_jax.metrics import Metric as Measure
 from diffusion_jax.metrics import metrics
-from diffusion_jax.metrics.real import Real, captioned_pictures, reference_count
+from diffusion_jax.metrics.real import Real, captioned_pictures
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.reports import content
-from diffusion_jax.reports.comparison import common_axis, schedule_curves
+from diffusion_jax.reports.comparisons import compare
+from diffusion_jax.reports.content import Arm, BinLoss, Curve, Headline, Measurement, Metric, Report
+from diffusion_jax.reports.curves import Schedule
 from diffusion_jax.reports.formats import listed
+from diffusion_jax.reports.metric_list import metric_list
+from diffusion_jax.reports.sampled import real_pictures
 from diffusion_jax.reports.scatter import as_pictures
-from diffusion_jax.reports.sweep_comparisons import compare
-from diffusion_jax.reports.sweep_content import (
-    BinLoss,
-    Curve,
-    Headline,
-    Measurement,
-    Metric,
-    SweepArm,
-    SweepReport,
-)
+from diffusion_jax.reports.schedule_curves import common_axis, schedule_curves
 from diffusion_jax.reports.sweep_table import (
     Found,
     headline_way,
     measurements,
-    metric_list,
     read,
 )
 from diffusion_jax.sweeps import outcomes
@@ -43,7 +39,7 @@ from diffusion_jax.training.arrange import chosen
 MOST_TOLD = 6  # arms without a number
 
 
-def report(plan: Plan, failures: Sequence[Failure], provenance: content.Provenance) -> SweepReport:
+def report(plan: Plan, failures: Sequence[Failure], provenance: content.Provenance) -> Report:
     """Reads what came of a sweep, compares the arms, and fills in the page.
 
     Raises:
@@ -51,14 +47,16 @@ def report(plan: Plan, failures: Sequence[Failure], provenance: content.Provenan
     """
     found = read(plan)
     rows = measurements(plan, found)
-    measured_by = metric_list(rows)
-    if not measured_by:
+    measured_by = metric_list(
+        rows, _metrics(plan), f"their seed is the training seed + {SAMPLING:,}"
+    )
+    if not rows:
         raise UserError(_nothing(found, failures))
     aims = {f.trial.arm: _objective(f.trial) for f in reversed(found)}
     axis = common_axis(list(aims.values()))
     whole = [f for f in found if f.outcome and f.outcome.diverged is None]
     asked = [f for f in whole if f.outcome and len(f.outcome.bins)]
-    return SweepReport(
+    return Report(
         title=plan.sweep.title,
         question=plan.sweep.question or _question(plan),
         arms=tuple(
@@ -84,8 +82,16 @@ def report(plan: Plan, failures: Sequence[Failure], provenance: content.Provenan
         curves=tuple(_curves(plan, found)),
         curve_label=f"error in the noise of {WATCHED} held-out pictures",
         samples=_samples(plan, whole),
-        real=_real(plan),
+        not_measured=_not_measured(plan),
+        judged_way=headline_way(plan, rows),
+        real=real_pictures(*plan.data.values()) if len(plan.data) == 1 else None,
     )
+
+
+def _metrics(plan: Plan) -> dict[str, Measure]:
+    """The metrics of samples of all arms."""
+    asked = dict.fromkeys(spec for trial in plan.trials for spec in trial.config.sampling.metrics)
+    return {spec: metrics.make(spec) for spec in asked}
 
 
 def _nothing(found: Sequence[Found], failures: Sequence[Failure]) -> str:
@@ -114,14 +120,14 @@ def _arm(
     found: Sequence[Found],
     failures: Sequence[Failure],
     name: str,
-    curves: content.Schedule,
-) -> SweepArm:
+    curves: Schedule,
+) -> Arm:
     own = [f for f in found if f.trial.arm == name]
     first, config = own[0], own[0].trial.config
     unit = plan.unit_of(first.trial)
     inner = unit.keys[first.trial.training_key]
     together = any(inner in e.arms and e.at_once > 1 for e in chosen(unit.run_folder))
-    return SweepArm(
+    return Arm(
         name,
         {field: _text(_value(config, field)) for field in fields_of(plan.sweep.choices)},
         _status(own, failures),
@@ -133,6 +139,7 @@ def _arm(
         first.folder,
         "together" if together else "one by one",
         curves,
+        str(config.sampling.guidance),
     )
 
 
@@ -210,22 +217,20 @@ def _protocol(plan: Plan) -> dict[str, str]:
         "and starts from the same noise in every arm",
         **_restoration(plan),
         "Held-out pictures": f"picture, noise and levels of seed {SEED} are the same in every arm",
-        **_not_measured(plan),
         "Samples shown": f"of training seed {min(trial.seed for trial in trials)}",
     }
 
 
 def _not_measured(plan: Plan) -> dict[str, str]:
     """Which metrics so few samples or pictures do not allow, and why."""
-    reasons = {}
+    reasons: dict[str, str | None] = {}
     for trial in plan.trials:
         options = trial.config.sampling
         real = Real(plan.data[trial.config.data], max(options.count, options.headline_count))
         for spec in options.metrics:
             if spec not in reasons:
                 reasons[spec] = metrics.make(spec).needs(real.count, real)
-    told = [f"{spec}: {reason}" for spec, reason in reasons.items() if reason]
-    return {"Not measured": "; ".join(told)} if told else {}
+    return {spec: reason for spec, reason in reasons.items() if reason}
 
 
 def _restoration(plan: Plan) -> dict[str, str]:
@@ -288,19 +293,4 @@ def _samples(plan: Plan, whole: Sequence[Found]) -> content.Samples | None:
             }
             for f in shown
         },
-    )
-
-
-def _real(plan: Plan) -> content.RealPictures | None:
-    if len(plan.data) > 1:
-        return None
-    (data,) = plan.data.values()
-    count = max(reference_count(data), 1)
-    if not data.has_pictures:
-        plot = as_pictures(values_of(take(data.test, range(count))))
-        return content.RealPictures(plot, (f"{count:,} of testing",))
-    examples = take(data.test, range(min(SHOWN, count)))
-    return content.RealPictures(
-        values_of(examples),
-        tuple(caption_of(example) for example in examples),
     )

@@ -7,18 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Shaped
 
-from diffusion_jax.describe import describe
-from diffusion_jax.inference.measure import SAMPLING
-from diffusion_jax.metrics import metrics as quality_metrics
 from diffusion_jax.registry import parse
-from diffusion_jax.reports.content import Setting
-from diffusion_jax.reports.sweep_content import Measurement, Metric
+from diffusion_jax.reports.content import Measurement, Setting
 from diffusion_jax.sweeps import outcomes
 from diffusion_jax.sweeps.costs import Cost
 from diffusion_jax.sweeps.outcomes import Number, Outcome, way_key
 from diffusion_jax.sweeps.plan import Plan
 from diffusion_jax.sweeps.trials import Trial
-from diffusion_jax.sweeps.unit import BITS, ERROR, PSNR, RMSE, SEED
+from diffusion_jax.sweeps.unit import BITS, ERROR
 
 EACH_OWN = "each arm's own"  # in the place of a solver that arms do not share
 
@@ -106,11 +102,6 @@ def ways(plan: Plan, trial: Trial, solver: str, steps: int, spent: Spent) -> lis
     return [setting, Setting(EACH_OWN, 0, 0)]
 
 
-def metric_list(rows: Sequence[Measurement]) -> tuple[Metric, ...]:
-    """What was measured, each with its protocol."""
-    return tuple(_metric(name, rows) for name in dict.fromkeys(row.metric for row in rows))
-
-
 def _alike(plan: Plan) -> bool:
     """Whether all arms are sampled with the same solvers and steps."""
     options = [trial.config.sampling for trial in plan.trials]
@@ -128,7 +119,8 @@ def _mean_evaluations(numbers: Sequence[Number]) -> Spent:
 def _row(f: Found, number: Number, way: Setting | None, base: Found | None) -> Measurement:
     gap = _paired_error(f, base, number) if base else None
     own = f.trial.arm, f.trial.seed, way, number.metric
-    return Measurement(*own, number.value, number.count, number.error, gap)
+    one = number.estimate
+    return Measurement(*own, one.value, number.count, one.error, gap, low=one.low, high=one.high)
 
 
 def _paired_error(f: Found, base: Found, number: Number) -> float | None:
@@ -159,30 +151,3 @@ def _by_sample(each: Found, number: Number, asked: Found) -> Shaped[np.ndarray, 
     steps = own.steps[min(place, len(own.steps) - 1)]
     solver = number.solver if number.solver in own.solvers else own.solvers[0]
     return outcome.right.get(way_key(solver, steps))
-
-
-def _metric(name: str, rows: Sequence[Measurement]) -> Metric:
-    counts = sorted({row.count for row in rows if row.metric == name and row.count})
-    of = " or ".join(f"{count:,}" for count in counts)
-    if name in (ERROR, BITS):
-        return _of_held_out(name, of)
-    if name in (PSNR, RMSE):
-        better, unit = ("higher", "dB") if name == PSNR else ("lower", "values of a byte")
-        return Metric(name, name.upper(), better, unit, f"To the true picture; {of} pictures.")
-    entry = next(e for e in describe(quality_metrics) if e.name == parse(name).name)
-    label = parse(name).name.replace("_", " ").capitalize()
-    explanation = f"{entry.summary}. {of} samples; their seed is the training seed + {SAMPLING:,}."
-    made = quality_metrics.make(name)
-    spec = f" ({name})" if "(" in name else ""
-    return Metric(
-        name, label + spec, "lower" if made.lower_is_better else "higher", made.unit, explanation
-    )
-
-
-def _of_held_out(name: str, count: str) -> Metric:
-    asked = f"{count} held-out pictures with their captions, noise and levels of seed {SEED}"
-    if name == ERROR:
-        what = "Mean square error in the noise over bins of the log-SNR that all arms share"
-        return Metric(name, "Held-out error", "lower", "", f"{what}; {asked}.")
-    what = "Continuous-time variational bound over the log-SNR that all arms share"
-    return Metric(name, "Bits per dimension", "lower", "", f"{what}; {asked}.")

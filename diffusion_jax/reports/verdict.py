@@ -1,19 +1,20 @@
-"""What the comparison says, in plain words, and no more than it can say.
+"""What a report says, in plain words, and no more than it can say.
 
-An arm is called better or worse than the baseline only if the paired difference stands out
-from its noise after adjusting for the number of arms compared (Holm, 1979: "A simple
-sequentially rejective multiple test procedure"); else the data cannot separate the two.
+With several training seeds, arms are called better or worse by what seeds show. With one, only the
+sampling error of these trained networks is known, and no arm is called better.
 """
 
 import dataclasses
 from collections.abc import Sequence
 
 from diffusion_jax.reports import formats
-from diffusion_jax.reports.content import Paired, Report, Result
-from diffusion_jax.statistics.estimate import Estimate
+from diffusion_jax.reports.comparisons import by_way, estimate, judged
+from diffusion_jax.reports.content import DONE, Comparison, Metric, Report, Setting
+from diffusion_jax.reports.tables import decimals_of
+from diffusion_jax.statistics import many_to_one
 
-LEVEL = 0.05
-MOST_TOLD = 3
+MOST_NAMES = 8
+MOST_AMOUNTS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,150 +33,205 @@ class Verdict:
 
 
 def judge(report: Report) -> Verdict:
-    """Compares the arms at the report's headline setting.
+    """Which arms separate from the baseline at the headline, and which do not.
 
-    The measure is the exact-match rate where a checker gave one, else the distance.
+    Arms that failed or diverged come first. Differences are those of `report.comparisons`; shares
+    should be in percent, see `comparisons.in_percent`.
     """
-    results = {r.arm: r for r in report.results if r.setting == report.headline}
-    warning = " ".join(report.warnings)
-    if not results:
-        return Verdict("Nothing was measured at the headline setting.", warning=warning)
-    measure = "rate" if any(r.rate for r in results.values()) else "distance"
-    pairs = [
-        pair
-        for pair in report.paired
-        if pair.setting == report.headline and pair.measure == measure
-    ]
-    lead = _compare(pairs, results) if pairs else _describe(results, report)
-    return Verdict(lead, tuple(_details(pairs, results, report)), warning)
+    pairs = judged(report)
+    lead = _separated(report, pairs) if pairs else _nothing(report)
+    warning = " ".join(report.warnings) or _trouble(report)
+    return Verdict(lead, tuple(_details(report, pairs)), warning)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values: max over the smaller ones of (m - rank) p, at most 1.
+def metric_of(report: Report, name: str) -> Metric:
+    """The metric of that name."""
+    return next(metric for metric in report.metrics if metric.name == name)
 
-    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
-    [0.03, 0.06, 0.06]
+
+def way_text(way: Setting | None) -> str:
+    """How samples were drawn, in a few words; steps or evaluations that arms do not share are 0.
+
+    >>> way_text(Setting("heun", 16, 31)), way_text(Setting("each arm's own", 0, 8)), way_text(None)
+    ('heun, 16 steps, NFE 31', "each arm's own, NFE 8", 'no sampling')
     """
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    adjusted, running = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(order):
-        running = max(running, (len(p_values) - rank) * p_values[index])
-        adjusted[index] = min(1.0, running)
-    return adjusted
+    if way is None:
+        return "no sampling"
+    steps = f", {way.steps} steps" if way.steps else ""
+    return f"{way.solver}{steps}" + (f", NFE {way.nfe}" if way.nfe else "")
 
 
-def separated(pairs: Sequence[Paired]) -> list[bool]:
-    """Whether each difference stands out from its noise, given that all were looked at.
-
-    Where p-values are known, Holm's adjusted one must be below 0.05; where only an interval is,
-    the interval must exclude zero.
-    """
-    known = [i for i, pair in enumerate(pairs) if pair.p_value is not None]
-    adjusted = dict(zip(known, holm([pairs[i].p_value or 0.0 for i in known]), strict=True))
-    return [
-        adjusted[i] < LEVEL if i in adjusted else _excludes_zero(pair.difference)
-        for i, pair in enumerate(pairs)
-    ]
+def _trouble(report: Report) -> str:
+    troubled = [f"{arm.name} ({arm.status})" for arm in report.arms if arm.status != DONE]
+    if not troubled:
+        return ""
+    number = "1 arm" if len(troubled) == 1 else f"{len(troubled)} arms"
+    return f"{number} of {len(report.arms)} did not run whole: {_some(troubled)}."
 
 
-def _excludes_zero(difference: Estimate) -> bool:
-    low, high = difference.low, difference.high
-    return low is not None and high is not None and (low > 0 or high < 0)
+def _nothing(report: Report) -> str:
+    if len(report.arms) == 1:
+        return f"One arm was measured: {report.arms[0].name}. There is nothing to compare."
+    return "Nothing was compared by the metric that the arms are judged by."
 
 
-def _compare(pairs: list[Paired], results: dict[str, Result]) -> str:
-    apart = separated(pairs)
-    better = [p for p, s in zip(pairs, apart, strict=True) if s and gain(p) > 0]
-    worse = [p for p, s in zip(pairs, apart, strict=True) if s and gain(p) < 0]
-    open_ = [p for p, s in zip(pairs, apart, strict=True) if not s]
-    base = pairs[0].baseline
-    baseline = f"the baseline {base}{_in_brackets(results.get(base))}"
-    if not better and not worse:
-        largest = max(pairs, key=lambda pair: abs(pair.difference.value))
-        return (
-            f"No winner: the measurements cannot separate {_names(open_)} from {baseline}. "
-            f"The largest difference, {largest.arm}, is {_amount(largest)}."
-        )
+def _separated(report: Report, pairs: Sequence[Comparison]) -> str:
+    if all(pair.verdict == many_to_one.NO_NUMBER for pair in pairs):
+        return _none_left(report)
+    said = {verdict: [p for p in pairs if p.verdict == verdict] for verdict in many_to_one.VERDICTS}
+    base = f"the baseline {report.baseline}{_level(report, pairs)}"
     parts = []
-    if better:
-        parts.append(f"Better than {baseline}: {_all_amounts(better)}.")
-    if worse:
-        against = "it" if better else baseline
-        parts.append(f"Worse than {against}: {_all_amounts(worse)}.")
-    if open_:
-        parts.append(f"Not separable from it: {_names(open_)}.")
+    for verdict, words in ((many_to_one.BETTER, "Better than"), (many_to_one.WORSE, "Worse than")):
+        if said[verdict]:
+            parts.append(f"{words} {base}: {_amounts(said[verdict])}.")
+            base = "it"
+    unsure = said[many_to_one.OPEN]
+    if unsure and not parts:
+        largest = max(unsure, key=lambda pair: abs(pair.difference.value))
+        parts.append(
+            f"No winner: the measurements cannot separate {_all(unsure)} from {base}. "
+            f"The largest difference is {_amounts([largest])}."
+        )
+        base = "it"
+    elif unsure:
+        parts.append(f"Not separable from {base}: {_all(unsure)}.")
+    if said[many_to_one.ONE_SEED]:
+        parts.append(_one_seed(said[many_to_one.ONE_SEED], base))
+        base = "it"
+    if said[many_to_one.IDENTICAL]:
+        parts.append(f"Identical to {base}, number by number: {_all(said[many_to_one.IDENTICAL])}.")
+    told = {arm.name for arm in report.arms if arm.status != DONE}
+    lost = [pair for pair in said[many_to_one.NO_NUMBER] if pair.arm not in told]
+    if lost:
+        parts.append(f"Without a number: {_names(lost)}.")
     return " ".join(parts)
 
 
-def _describe(results: dict[str, Result], report: Report) -> str:
-    if all(result.not_finite for result in results.values()):
+def _none_left(report: Report) -> str:
+    rows = by_way(report.measurements).get(report.headline.key, {})
+    left = [arm for arm, row in rows.items() if estimate(row)]
+    if not left:
         return "No arm has a number where arms are judged."
-    results = {arm: result for arm, result in results.items() if not result.not_finite}
-    told = [f"{arm}{_in_brackets(result)}" for arm, result in results.items()]
-    if len(results) == 1:
-        return f"One arm was measured: {told[0]}."
+    if report.baseline in left:
+        return f"Nothing to compare: no arm but the baseline {report.baseline} has a number."
+    return f"The baseline {report.baseline} has no number, so no arm can be compared with it."
+
+
+def _one_seed(pairs: Sequence[Comparison], base: str) -> str:
+    beyond = [pair for pair in pairs if pair.difference.excludes_zero]
     return (
-        f"Measured: {formats.listed(told)}. No paired differences were computed, so this report "
-        "does not say which arm is better."
+        f"No winner can be named: {_all(pairs)} {'shares' if len(pairs) == 1 else 'share'} one "
+        f"training seed with {base}, and another seed may change any difference. Beyond the "
+        f"sampling error of these trained networks {_are(beyond)}."
     )
 
 
-def _details(pairs: list[Paired], results: dict[str, Result], report: Report) -> list[str]:
-    headline = report.headline
-    counts = sorted({result.count for result in results.values()})
+def _are(beyond: Sequence[Comparison]) -> str:
+    if not beyond:
+        return "lies none"
+    return f"{'lies' if len(beyond) == 1 else 'lie'} {_amounts(beyond)}"
+
+
+def _details(report: Report, pairs: Sequence[Comparison]) -> list[str]:
+    metric = metric_of(report, report.headline.metric)
+    how = f", {way_text(report.headline.way)}" if report.headline.way else ""
+    seeds = "1 training seed" if len(report.seeds) == 1 else f"{len(report.seeds)} training seeds"
     details = [
-        f"Judged at {headline.solver}, {headline.steps} steps ({headline.nfe} denoiser "
-        f"evaluations a picture), on {formats.listed([f'{c:,}' for c in counts])} pictures per "
-        "arm" + (", with the same captions and the same noise in every arm." if pairs else ".")
+        f"Judged by {metric.label} ({metric.better} is better){how}, over {seeds}, at equal "
+        f"{'wall time' if report.budget == 'time' else report.budget}. Metric and way were fixed "
+        "before anything was trained."
     ]
-    better = sum(s and gain(p) > 0 for p, s in zip(pairs, separated(pairs), strict=True))
-    if better > 1:
+    return details + _perfect(metric) + _correction(report, pairs) + _elsewhere(report)
+
+
+def _perfect(metric: Metric) -> list[str]:
+    if metric.floor is None:
+        return []
+    share = "%" if metric.unit == "%" else ""
+    return [
+        f"Real pictures with the same captions get {formats.number(metric.floor.value)}{share}: a "
+        "perfect model would too."
+    ]
+
+
+def _correction(report: Report, pairs: Sequence[Comparison]) -> list[str]:
+    tested = [pair for pair in pairs if pair.p_adjusted is not None]
+    if not tested:
+        return []
+    family = sum(pair.verdict != many_to_one.NO_NUMBER for pair in pairs)
+    one = min(pair.seeds for pair in tested) == 1
+    compared = "1 arm was" if family == 1 else f"{family} arms were"
+    limits = (
+        " They are about other samples of the same trained networks, not about other trainings."
+    )
+    details = [
+        f"{compared} compared with the baseline; p-values, and the 95% intervals in brackets, are "
+        f"adjusted for that number and hold for all at once.{limits if one else ''}"
+    ]
+    if sum(pair.verdict == many_to_one.BETTER for pair in pairs) > 1:
         details.append(
-            f"Each arm is compared with the baseline only; which of the {better} better ones is "
-            "best is left open."
-        )
-    if report.ceiling is not None and any(r.rate for r in results.values()):
-        details.append(
-            f"The checker accepts {formats.percent(report.ceiling.value)} of real pictures: "
-            "that is as good as it gets."
+            "Each arm is compared with the baseline only: which of the better ones is best is "
+            "left open."
         )
     return details
 
 
-def gain(pair: Paired) -> float:
-    """How much better the arm is than the baseline, in the measure's unit."""
-    return pair.difference.value if pair.measure == "rate" else -pair.difference.value
+def _elsewhere(report: Report) -> list[str]:
+    silent = (many_to_one.ONE_SEED, many_to_one.NO_NUMBER)
+    others = [
+        pair
+        for pair in report.comparisons
+        if (pair.metric, pair.way) != report.headline.key and pair.verdict not in silent
+    ]
+    families = len({(c.metric, c.way) for c in others})
+    if not families:
+        return []
+    called = [c for c in others if c.verdict in (many_to_one.BETTER, many_to_one.WORSE)]
+    return [
+        f"{families} more combination{'s' * (families > 1)} of metric and way "
+        f"{'were' if families > 1 else 'was'} measured, each adjusted for its own arms only: "
+        f"{len(called)} of {len(others)} differences stand out there. They are leads to follow, "
+        "not findings."
+    ]
 
 
-def _names(pairs: list[Paired]) -> str:
-    return formats.listed([pair.arm for pair in pairs])
+def _level(report: Report, pairs: Sequence[Comparison]) -> str:
+    fullest = max(pairs, key=lambda pair: pair.seeds)
+    metric = metric_of(report, fullest.metric)
+    unit = metric.unit if metric.unit in ("", "%") else f" {metric.unit}"
+    return f" ({metric.label} {formats.number(fullest.baseline.value)}{unit})"
 
 
-def _all_amounts(pairs: list[Paired]) -> str:
-    ordered = sorted(pairs, key=gain, reverse=True)
-    if len(ordered) > MOST_TOLD:
-        ends = [_size(ordered[0]), _size(ordered[-1])]
-        return f"{_names(ordered)}, by {ends[0]} to {ends[1]} (intervals are in the table)"
-    return "; ".join(f"{pair.arm}, {_amount(pair)}" for pair in ordered)
+def _amounts(pairs: Sequence[Comparison]) -> str:
+    ordered = sorted(pairs, key=lambda pair: abs(pair.difference.value), reverse=True)
+    decimals = decimals_of([abs(ordered[0].difference.value)])
+    sizes = [formats.signed(pair.difference.value, decimals) for pair in ordered]
+    if len(ordered) > MOST_AMOUNTS:
+        return f"{_names(ordered)}, by {sizes[0]} to {sizes[-1]}"
+    return "; ".join(
+        f"{pair.arm}, {size}{_interval(pair, decimals)}"
+        for pair, size in zip(ordered, sizes, strict=True)
+    )
 
 
-def _amount(pair: Paired) -> str:
-    interval = formats.points_interval if pair.measure == "rate" else formats.interval
-    text = interval(pair.difference)
-    return f"{_size(pair)} (95% interval {text})" if text else _size(pair)
-
-
-def _size(pair: Paired) -> str:
-    if pair.measure == "rate":
-        return f"{formats.points(pair.difference.value)} points"
-    return formats.signed_number(pair.difference.value)
-
-
-def _in_brackets(result: Result | None) -> str:
-    if result is None:
+def _interval(pair: Comparison, decimals: int) -> str:
+    low, high = pair.difference.low, pair.difference.high
+    if low is None or high is None:
         return ""
-    if result.rate is not None:
-        return f" ({formats.percent(result.rate.value)} right)"
-    if result.distance is not None:
-        return f" (distance {formats.number(result.distance.value)})"
-    return ""
+    return f" ({formats.fixed(low, decimals)} to {formats.fixed(high, decimals)})"
+
+
+def _all(pairs: Sequence[Comparison]) -> str:
+    """The arms' names, or their number where that is easier to read."""
+    return _names(pairs) if len(pairs) <= MOST_NAMES else f"{len(pairs)} arms"
+
+
+def _names(pairs: Sequence[Comparison]) -> str:
+    return _some([pair.arm for pair in pairs])
+
+
+def _some(words: list[str]) -> str:
+    shown = words[:MOST_NAMES]
+    return formats.listed(
+        [*shown, f"{len(words) - len(shown)} more"] if len(words) > len(shown) else shown
+    )

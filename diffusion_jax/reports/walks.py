@@ -11,7 +11,7 @@ from diffusion_jax.inference.generate import check_finite
 from diffusion_jax.process.denoiser import DenoiserLike
 from diffusion_jax.process.schedules import Schedule, log_snr_range
 from diffusion_jax.reports import pictures
-from diffusion_jax.reports.content import Forward, Trajectory
+from diffusion_jax.reports.curves import Forward, Trajectory
 from diffusion_jax.sampling.checks import check_start
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.guidance import SamplingRun

@@ -1,22 +1,23 @@
-"""A report with made-up data in it: plausible to look at, any number of arms."""
+"""A report of one training seed with made-up data in it: plausible, with any number of arms."""
 
 import numpy as np
 
 from diffusion_jax.reports import pictures
+from diffusion_jax.reports.comparisons import compare
 from diffusion_jax.reports.content import (
     Arm,
-    Distance,
-    Losses,
-    Paired,
+    BinLoss,
+    Headline,
+    Measurement,
+    Metric,
     Provenance,
     RealPictures,
     Report,
-    Result,
     Samples,
-    Schedule,
+    SampleTest,
     Setting,
-    Trajectory,
 )
+from diffusion_jax.reports.curves import Losses, Schedule, Trajectory
 from diffusion_jax.statistics.estimate import Estimate
 
 COLOURS = {"red": (230, 60, 50), "green": (50, 180, 90), "blue": (60, 110, 230)}
@@ -31,7 +32,14 @@ SETTINGS = tuple(
     for solver, per_step in (("ddim", 1), ("heun", 2), ("dpm++2m", 1))
     for steps in (4, 8, 16, 32)
 )
-HEADLINE = Setting("heun", 16, 32)
+JUDGED = Setting("heun", 16, 32)
+EDGES = np.linspace(-4.0, 4.0, 5)
+RATE = Metric(
+    "exact_match", "Exact match", "higher", "%", "500 captions.", Estimate(0.972, 0.955, 0.984)
+)
+DISTANCE = Metric(
+    "kernel", "Kernel distance", "lower", "", "Pixels.", Estimate(0.0041, 0.0032, 0.005)
+)
 LEVELS = np.linspace(-12.0, 12.0, 121)
 NAMES = ("linear", "cosine", "flow", "edm", "sigmoid", "ve", "shift-1", "shift-2", "vp", "wide")
 
@@ -40,6 +48,13 @@ def report(arms: int = 3, channels: int = 3, checker: bool = True, real: bool = 
     """A whole report; without checker there are no rates, only distances."""
     rng = np.random.default_rng(0)
     names = NAMES[:arms]
+    metrics = (RATE, DISTANCE) if checker else (DISTANCE,)
+    rows = tuple(
+        _row(i, name, setting, metric.name)
+        for i, name in enumerate(names)
+        for setting in SETTINGS
+        for metric in metrics
+    )
     return Report(
         title="Which noise schedule paints better?",
         question="Arms differ in their noise schedule alone. Data: coloured shapes, 16×16.",
@@ -50,29 +65,30 @@ def report(arms: int = 3, channels: int = 3, checker: bool = True, real: bool = 
             "Sampling": "500 held-out captions, guidance 2, same noise in every arm",
         },
         arms=tuple(_arm(i, name, channels, rng) for i, name in enumerate(names)),
+        baseline=names[0],
+        seeds=(0,),
+        budget="steps",
+        metrics=metrics,
+        headline=Headline(metrics[0].name, JUDGED),
+        measurements=rows,
+        comparisons=compare(rows, metrics, names[0]),
+        plan=(),
         log_snr_axis=LEVELS,
-        results=tuple(
-            _result(i, name, setting, checker)
+        bin_edges=EDGES,
+        bin_losses=tuple(
+            BinLoss(name, 0, np.full(4, 0.5 + i / 20), np.full(4, 0.02))
             for i, name in enumerate(names)
-            for setting in SETTINGS
         ),
-        paired=tuple(
-            _paired(i, name, setting, checker)
+        samples=_samples(names, channels, checker, rng),
+        real=RealPictures(drawings(channels, rng), CAPTIONS) if real else None,
+        tests=tuple(
+            SampleTest(name, names[0], setting, metrics[0].name, 500, *_gap(i, checker))
             for setting in SETTINGS
             if setting.steps >= 16
             for i, name in enumerate(names)
             if i
         ),
-        paired_method="Intervals: paired bootstrap over captions; p: McNemar's exact test.",
-        headline=HEADLINE,
-        samples=_samples(names, channels, checker, rng),
-        real=RealPictures(drawings(channels, rng), CAPTIONS) if real else None,
-        ceiling=Estimate(0.972, 0.955, 0.984) if checker else None,
-        distance=Distance(
-            "KID",
-            "kernel distance between 500 generated and 2,000 real pictures, pixel features.",
-            Estimate(0.0041, 0.0032, 0.0050),
-        ),
+        judged_way=JUDGED,
         provenance=Provenance(
             command="python -m experiments.compare --config=configs/quickstart.py",
             revision="5e8b086",
@@ -109,9 +125,10 @@ def _arm(index: int, name: str, channels: int, rng: np.random.Generator) -> Arm:
     return Arm(
         name,
         {"schedule": name, "prediction": "v" if index % 2 else "epsilon"},
-        Schedule(time, log_snr, density, density / (1 + np.exp(LEVELS / 2))),
-        Losses(step, loss),
-        _trajectory(channels, rng),
+        schedule=Schedule(time, log_snr, density, density / (1 + np.exp(LEVELS / 2))),
+        steps=2000,
+        losses=Losses(step, loss),
+        trajectory=_trajectory(channels, rng),
     )
 
 
@@ -126,27 +143,22 @@ def _trajectory(channels: int, rng: np.random.Generator) -> Trajectory:
     return Trajectory(log_snr, np.stack(noisy), np.stack(denoised))
 
 
-def _result(index: int, name: str, setting: Setting, checker: bool) -> Result:
-    rate = 0.86 - 0.04 * abs(index - 1.2) - 1.2 / setting.nfe
-    rates = {"colour": 0.995, "place": 0.98, "size": 0.97, "shape": rate + 0.02}
-    distance = 0.008 + 0.003 * abs(index - 1.3) + 0.2 / setting.nfe**1.5
-    return Result(
-        name,
-        setting,
-        500,
-        Estimate(rate, rate - 0.033, rate + 0.029) if checker else None,
-        rates if checker else {},
-        Estimate(distance, distance * 0.9, distance * 1.12),
-    )
+def _row(index: int, name: str, way: Setting, metric: str) -> Measurement:
+    rate = 0.86 - 0.04 * abs(index - 1.2) - 1.2 / way.nfe
+    distance = 0.008 + 0.003 * abs(index - 1.3) + 0.2 / way.nfe**1.5
+    found = {
+        "exact_match": Estimate(rate, rate - 0.033, rate + 0.029, 500, 0.016),
+        "kernel": Estimate(distance, distance * 0.9, distance * 1.12, 500, distance / 20),
+    }[metric]
+    gap = (found.error or 0) / 2 if index else None
+    values = (found.value, 500, found.error, gap)
+    return Measurement(name, 0, way, metric, *values, low=found.low, high=found.high)
 
 
-def _paired(index: int, name: str, setting: Setting, checker: bool) -> Paired:
+def _gap(index: int, checker: bool) -> tuple[Estimate, float]:
     by = {True: 0.05 - 0.052 * (index - 1), False: -0.003 + 0.003 * (index - 1)}[checker]
     half = 0.03 if checker else 0.002
-    p = 0.001 if abs(by) > half else 0.4
-    measure = "rate" if checker else "distance"
-    estimate = Estimate(by, by - half, by + half)
-    return Paired(name, NAMES[0], setting, 500, measure, estimate, p)
+    return Estimate(by, by - half, by + half), 0.001 if abs(by) > half else 0.4
 
 
 def _samples(
@@ -160,4 +172,4 @@ def _samples(
         }
         for name in names
     }
-    return Samples(HEADLINE, CAPTIONS, shown, right if checker else {})
+    return Samples(JUDGED, CAPTIONS, shown, right if checker else {})

@@ -4,16 +4,20 @@ import itertools
 
 import numpy as np
 
-from diffusion_jax.reports.content import Provenance, RealPictures, Samples, Schedule, Setting
-from diffusion_jax.reports.sweep_comparisons import compare
-from diffusion_jax.reports.sweep_content import (
+from diffusion_jax.reports.comparisons import compare
+from diffusion_jax.reports.content import (
+    Arm,
     BinLoss,
     Curve,
     Headline,
     Measurement,
     Metric,
-    SweepArm,
-    SweepReport,
+    Provenance,
+    RealPictures,
+    Report,
+    Samples,
+    Schedule,
+    Setting,
 )
 from tests.reports import made_up
 
@@ -45,7 +49,7 @@ def settings(arms: int) -> list[dict[str, str]]:
     return named[:arms]
 
 
-def report(arms: int = 3, seeds: int = 3, pictures: bool = True) -> SweepReport:
+def report(arms: int = 3, seeds: int = 3, pictures: bool = True) -> Report:
     """A whole report. Of many arms the last diverges in every seed, and the one before is lost."""
     rng = np.random.default_rng(0)
     made = [_arm(i, found, rng) for i, found in enumerate(settings(arms))]
@@ -54,7 +58,7 @@ def report(arms: int = 3, seeds: int = 3, pictures: bool = True) -> SweepReport:
         made[-2] = _with_status(made[-2], "failed: out of memory")
     measurements = tuple(_measurements(made, seeds, rng))
     names = [arm.name for arm in made]
-    return SweepReport(
+    return Report(
         title="Which schedule, at the same compute?",
         question=f"Arms differ in their {' and '.join(made[0].settings)}. Data: shapes, 16×16.",
         arms=tuple(made),
@@ -93,14 +97,14 @@ def report(arms: int = 3, seeds: int = 3, pictures: bool = True) -> SweepReport:
     )
 
 
-def _arm(index: int, found: dict[str, str], rng: np.random.Generator) -> SweepArm:
+def _arm(index: int, found: dict[str, str], rng: np.random.Generator) -> Arm:
     time = np.linspace(0, 1, 101)
     shift = index % 6 - 2.5
     log_snr = 2 * np.log(1 / np.tan(np.pi / 2 * np.clip(time, 1e-4, 1 - 1e-4))) - shift
     log_snr[0] = np.inf
     density = np.exp(-(((LEVELS - shift) / (2.5 + shift / 3)) ** 2) / 2) / 8
     weight = density / (1 + np.exp(LEVELS * (index // 6 % 5) / 6))
-    return SweepArm(
+    return Arm(
         " ".join(value.split("(")[0] for value in found.values()),
         found,
         parameters=840_000,
@@ -114,11 +118,11 @@ def _arm(index: int, found: dict[str, str], rng: np.random.Generator) -> SweepAr
     )
 
 
-def _with_status(arm: SweepArm, status: str) -> SweepArm:
-    return SweepArm(arm.name, arm.settings, status, group="A", execution="together")
+def _with_status(arm: Arm, status: str) -> Arm:
+    return Arm(arm.name, arm.settings, status, group="A", execution="together")
 
 
-def _measurements(arms: list[SweepArm], seeds: int, rng: np.random.Generator) -> list[Measurement]:
+def _measurements(arms: list[Arm], seeds: int, rng: np.random.Generator) -> list[Measurement]:
     found = []
     of_seed = rng.normal(size=seeds)
     for index, arm in enumerate(arms):
@@ -141,7 +145,7 @@ def _measurements(arms: list[SweepArm], seeds: int, rng: np.random.Generator) ->
     return found
 
 
-def _bin_losses(arms: list[SweepArm], seeds: int, rng: np.random.Generator) -> list[BinLoss]:
+def _bin_losses(arms: list[Arm], seeds: int, rng: np.random.Generator) -> list[BinLoss]:
     centres = (EDGES[:-1] + EDGES[1:]) / 2
     return [
         BinLoss(
@@ -156,7 +160,7 @@ def _bin_losses(arms: list[SweepArm], seeds: int, rng: np.random.Generator) -> l
     ]
 
 
-def _curves(arms: list[SweepArm], seeds: int, rng: np.random.Generator) -> list[Curve]:
+def _curves(arms: list[Arm], seeds: int, rng: np.random.Generator) -> list[Curve]:
     found = []
     for index, arm in enumerate(arms):
         for seed in range(seeds if arm.status != "failed: out of memory" else 0):

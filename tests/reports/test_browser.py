@@ -57,8 +57,8 @@ def test_play_moves_the_slider(tmp_path: Path) -> None:
 
 def test_table_sorts_by_number_both_ways_with_gaps_last(tmp_path: Path) -> None:
     script = f"""{TELL}
-      const heading = [...document.querySelectorAll('#quality thead button')]
-        .find((button) => button.textContent === 'KID');
+      const heading = [...document.querySelectorAll('#metrics thead button')]
+        .find((button) => button.textContent.startsWith('Kernel distance'));
       const body = heading.closest('table').tBodies[0];
       body.rows[0].cells[heading.parentElement.cellIndex].dataset.key = '';
       const column = () => [...body.rows]
@@ -76,13 +76,14 @@ def test_table_sorts_by_number_both_ways_with_gaps_last(tmp_path: Path) -> None:
 
 
 def test_legend_and_filter_bring_forward_what_was_chosen(tmp_path: Path) -> None:
-    script = f"""{TELL}
-      document.querySelector('[data-legend="1"]').click();
+    script = f"""{TELL} await ready;
+      rules('still', '* {{ transition: none !important; }}');
+      document.querySelector('[data-pick="1"]').click();
       document.getElementById('mixed').click();
       const of = (selector, test) => [...document.querySelectorAll(selector)].filter(test).length;
       tell([
-        of('[data-arm="1"]', (e) => e.classList.contains('dim')),
-        of('[data-arm="0"]', (e) => !e.classList.contains('dim')),
+        of('[data-arm="1"]', (e) => Number(getComputedStyle(e).opacity) < 0.2),
+        of('.series[data-arm="0"]', (e) => Number(getComputedStyle(e).opacity) > 0.2),
         of('.card', (e) => e.offsetParent !== null && !('mixed' in e.dataset)),
         of('.card', (e) => e.offsetParent !== null),
       ]);"""

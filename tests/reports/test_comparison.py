@@ -5,17 +5,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from configs import base
 from diffusion_jax.fewstep.denoiser import FewStepPrediction
 from diffusion_jax.fewstep.shortcut import Shortcut
 from diffusion_jax.inference.measure import Way
-from diffusion_jax.metrics.distance import features, kernel_distance
+from diffusion_jax.metrics.distance import distance_difference, features, kernel_distance
+from diffusion_jax.metrics.measurement import of_distance
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.time_samplers.uniform import Uniform
 from diffusion_jax.process.weightings.plain import Simple
-from diffusion_jax.reports import figures
-from diffusion_jax.reports.comparison import _paired, common_axis, schedule_curves
-from diffusion_jax.reports.content import Arm
+from diffusion_jax.reports import figures, sampled
+from diffusion_jax.reports.content import Arm, Setting
+from diffusion_jax.reports.failures import baseline
+from diffusion_jax.reports.schedule_curves import common_axis, schedule_curves
 from tests.annotations import unchecked
 
 AXIS = np.linspace(-20.0, 20.0, 2001)
@@ -69,35 +70,37 @@ def test_a_few_step_objective_has_a_path_and_no_density() -> None:
     assert np.isnan(curves.density).all() and np.isnan(curves.weight).all()
     assert (np.diff(curves.log_snr) < 0).all()
     other = schedule_curves(Objective.make("cosine", "v", "uniform", "simple"), AXIS)
-    few, plain = Arm("few", {}, curves), Arm("plain", {}, other)
+    few, plain = Arm("few", schedule=curves), Arm("plain", schedule=other)
     alone, beside = (figures.schedules(arms, AXIS) for arms in ([few], [few, plain]))
     assert [figure.title for figure in alone] == ["Schedule"]
     assert [figure.title for figure in beside][1:] == ["Training density", "Effective weight"]
     assert "few" in beside[0].svg and "few" not in beside[1].svg
 
 
-@pytest.mark.parametrize(("named", "baseline"), [("", "zero"), ("also", "also")])
-def test_the_first_arm_written_or_the_one_named_is_the_baseline(named: str, baseline: str) -> None:
-    config, way = base.get_config(), Way("ddim", 2)
-    config.arms, config.baseline = {"zero": {}, "more": {}, "also": {}}, named
+@pytest.mark.parametrize(("named", "base"), [("", "zero"), ("also", "also")])
+def test_the_first_arm_written_or_the_one_named_is_the_baseline(named: str, base: str) -> None:
+    way, setting = Way("ddim", 2), Setting("ddim", 2, 2)
+    arms = {name: SimpleNamespace(diverged=None) for name in ("zero", "more", "also")}
+    with unchecked():
+        chosen = baseline(named, arms)  # type: ignore[arg-type]
+    assert chosen == base
     rng = np.random.default_rng(0)
-    pictures = {name: rng.integers(0, 256, (8, 2, 2, 1), np.uint8) for name in config.arms}
+    pictures = {name: rng.integers(0, 256, (8, 2, 2, 1), np.uint8) for name in arms}
     reference = features(rng.integers(0, 256, (8, 2, 2, 1), np.uint8))
     distances = {
-        (name, way): kernel_distance(features(each), reference) for name, each in pictures.items()
+        name: kernel_distance(features(each), reference) for name, each in pictures.items()
     }
-    cells = [
-        SimpleNamespace(arm=name, way=way, right={}, pictures=each, evaluations=2.0, lost=0)
-        for name, each in pictures.items()
-    ]
-    arms = {name: SimpleNamespace(diverged=None) for name in ("zero", "more", "also")}
-    plan = SimpleNamespace(count=8)
-    found = SimpleNamespace(config=config, arms=arms, plan=plan, cells=cells)
-    with unchecked():
-        rows = _paired(found, distances)  # type: ignore[arg-type]
-    assert {(row.arm, row.baseline) for row in rows} == {
-        (name, baseline) for name in config.arms if name != baseline
+    found = {(name, way, "kernel"): of_distance(each, 8) for name, each in distances.items()}
+    made = list(sampled.tests(found, {way: setting}, chosen))
+    assert {(test.arm, test.baseline) for test in made} == {
+        (name, base) for name in arms if name != base
     }
-    for row in rows:
-        gap = distances[row.arm, way].value - distances[baseline, way].value
-        assert row.difference.value == pytest.approx(gap)
+    for test in made:
+        gap = distances[test.arm].value - distances[base].value
+        assert test.difference.value == pytest.approx(gap)
+        paired = distance_difference(distances[test.arm], distances[base])
+        assert (test.difference.low, test.p_value) == (paired.low, paired.p_value)
+    # The long table has the same errors of the differences.
+    (row,) = (r for r in sampled.rows(found, {way: setting}, chosen, 0) if r.arm == "more")
+    paired = distance_difference(distances["more"], distances[base])
+    assert row.difference_error == pytest.approx((paired.high - paired.low) / (2 * 1.959964))

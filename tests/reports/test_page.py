@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from diffusion_jax.reports import page
-from diffusion_jax.reports.content import NoiseErrors, Quality, Samples
-from diffusion_jax.statistics.estimate import Estimate
+from diffusion_jax.reports import page, sections
+from diffusion_jax.reports.content import Samples
 from tests.reports import made_up
 from tests.reports.markup import outline
+
+NAMESPACE = "http://www.w3.org/2000/svg"
 
 
 @pytest.mark.parametrize(
@@ -25,14 +27,14 @@ def test_page_is_whole_small_and_needs_nothing_else(settings: dict[str, int]) ->
     text = page.render(made)
     parsed = outline(text)
     assert len(text) < 10e6
-    assert "://" not in text
+    assert "://" not in text.replace(NAMESPACE, "")
     for _, name, value in parsed.attributes:
         if name in ("src", "href"):
             assert (value or "").startswith(("data:", "#"))
     alts = [value for tag, name, value in parsed.attributes if (tag, name) == ("img", "alt")]
     assert len(alts) == text.count("<img") and all(alts)
     for index, arm in enumerate(made.arms):
-        assert f'data-legend="{index}"' in text
+        assert f'data-pick="{index}"' in text
         assert f'data-key="{arm.name}"' in text
 
 
@@ -65,8 +67,12 @@ def test_arm_names_are_escaped_in_figures_too() -> None:
     made = made_up.report(arms=1)
     name = '<b>"x"</b>'
     arm = dataclasses.replace(made.arms[0], name=name)
-    results = tuple(dataclasses.replace(result, arm=name) for result in made.results)
-    text = page.render(dataclasses.replace(made, arms=(arm,), results=results, samples=None))
+    rows = tuple(dataclasses.replace(row, arm=name) for row in made.measurements)
+    text = page.render(
+        dataclasses.replace(
+            made, arms=(arm,), baseline=name, measurements=rows, bin_losses=(), samples=None
+        )
+    )
     assert name not in text
     outline(text)
 
@@ -74,11 +80,13 @@ def test_arm_names_are_escaped_in_figures_too() -> None:
 def test_marks_name_what_is_wrong() -> None:
     picture = np.zeros((1, 4, 4, 3), np.uint8)
     right = {"a": {"colour": np.array([True]), "shape": np.array([False])}}
-    samples = Samples(made_up.HEADLINE, ("a dot",), {"a": picture}, right)
+    samples = Samples(made_up.JUDGED, ("a dot",), {"a": picture}, right)
     made = made_up.report(arms=1)
     arm = dataclasses.replace(made.arms[0], name="a")
     text = page.render(
-        dataclasses.replace(made, arms=(arm,), samples=samples, results=(), paired=())
+        dataclasses.replace(
+            made, arms=(arm,), baseline="a", samples=samples, measurements=(), bin_losses=()
+        )
     )
     assert re.search(r'class="wrong">\S+ shape<', text)
     assert "asked for &#39;a dot&#39;: shape wrong" in text
@@ -94,11 +102,22 @@ def test_parts_that_were_not_measured_are_left_out() -> None:
         ),
         samples=None,
         real=None,
-        results=(),
-        paired=(),
+        measurements=(),
+        comparisons=(),
+        bin_losses=(),
+        tests=(),
     )
     text = page.render(bare)
-    for section in ("samples", "quality", "schedules", "training", "reverse", "data"):
+    for section in (
+        "samples",
+        "metrics",
+        "tests",
+        "schedules",
+        "levels",
+        "training",
+        "reverse",
+        "data",
+    ):
         assert f'id="{section}"' not in text
         assert f'href="#{section}"' not in text
     assert 'id="made"' in text
@@ -131,33 +150,59 @@ def test_file_is_replaced_whole(tmp_path: Path) -> None:
     assert [file.name for file in target.parent.iterdir()] == ["report.html"]
 
 
-def test_every_measure_losses_by_level_and_what_was_seen_are_shown() -> None:
+def test_every_metric_losses_by_level_and_what_was_seen_are_shown() -> None:
     made = made_up.report(arms=2)
     assert made.samples is not None
-    names = [arm.name for arm in made.arms]
-    edges = np.linspace(-4, 4, 5)
-    errors = NoiseErrors(edges, np.full(4, 0.5), np.full(4, 0.4), np.full(4, 0.6))
-    first, other = (Estimate(0.25, 0.125, 0.5), Estimate(0.75, 0.5, 0.875))
-    found = dict(zip(names, (first, other), strict=True))
-    quality = (
-        Quality("share", "What is right.", "%", "higher", 40, found, Estimate(1.0)),
-        Quality("bits", "What it costs.", "", "lower", 64, found, None),
-    )
     seen = next(iter(made.samples.pictures.values())) // 2
     made = dataclasses.replace(
         made,
-        arms=tuple(dataclasses.replace(arm, noise_errors=errors) for arm in made.arms),
-        quality=quality,
         samples=dataclasses.replace(made.samples, beside={"seen": seen}),
+        not_measured={"copies": "two different training pictures are needed"},
     )
     text = " ".join(page.render(made).split())
     assert (
-        "higher is better, 40 pictures: What is right. Real pictures with the same captions get"
+        "Higher is better. In %. 500 captions. Real pictures with the same captions get 97.2%."
         in text
     )
-    assert "lower is better, 64 pictures: What it costs.</li>" in text
-    assert "25.0%" in text and "12.5–50.0%" in text and "0.750" in text
+    assert "<b>copies</b>, not measured: two different training pictures are needed.</li>" in text
+    # Both ends of an interval that is not symmetric: 77.5 - 3.3 and 77.5 + 2.9.
+    (judged,) = (
+        row
+        for row in made.measurements
+        if (row.arm, row.metric, row.way) == ("linear", "exact_match", made_up.JUDGED)
+    )
+    assert judged.low is not None and judged.high is not None
+    assert f"{100 * judged.low:.1f} to {100 * judged.high:.1f}" in text
     assert text.count("<figcaption>seen</figcaption>") == len(made.samples.captions)
-    assert "Held-out loss by noise level" in text
-    plain = page.render(made_up.report(arms=2))
-    assert "By every measure" not in plain and "Held-out loss" not in plain
+    assert "Loss by noise level" in text and "95% intervals over pictures" in text
+    only = dataclasses.replace(
+        made_up.report(arms=2, checker=False), bin_losses=(), not_measured={}
+    )
+    plain = page.render(only)
+    assert "By every metric" not in plain and "Loss by noise level" not in plain
+
+
+def test_tests_of_samples_are_adjusted_for_the_number_of_arms() -> None:
+    made = made_up.report(arms=3)
+    p_values = {"cosine": 0.03, "flow": 0.04}
+    tests = tuple(
+        dataclasses.replace(test, p_value=p_values[test.arm])
+        for test in made.tests
+        if test.way == made_up.JUDGED
+    )
+    text = page.render(dataclasses.replace(made, tests=tests))
+    assert 'data-key="not separable"' in text.split('id="tests"')[1]
+    text = page.render(dataclasses.replace(made, tests=tests[:1]))
+    assert 'data-key="better"' in text.split('id="tests"')[1].split('id="schedules"')[0]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_holm_rejects_as_the_sequential_procedure_does(seed: int) -> None:
+    p_values = stats.beta.rvs(0.3, 3, size=6, random_state=seed).tolist()
+    rejected = set()
+    for rank, p in enumerate(sorted(p_values)):
+        if p >= 0.05 / (6 - rank):
+            break
+        rejected.add(p)
+    adjusted = sections.holm(p_values)
+    assert {p for p, a in zip(p_values, adjusted, strict=True) if a < 0.05} == rejected

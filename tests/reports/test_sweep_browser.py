@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from diffusion_jax.reports import sweep_csv, sweep_page
-from diffusion_jax.reports.sweep_content import SweepReport
+from diffusion_jax.reports import page, tables_as_csv
+from diffusion_jax.reports.content import Report
 from tests.reports import made_up_sweep
 from tests.reports.browser import TELL, WAIT, dom, needs_browser, told
 
@@ -33,7 +33,7 @@ const choose = (select, value) => {
 
 
 @pytest.fixture(scope="module")
-def twelve() -> SweepReport:
+def twelve() -> Report:
     return made_up_sweep.report(arms=12)
 
 
@@ -41,15 +41,13 @@ def twelve() -> SweepReport:
 def test_no_console_message_and_nothing_sticks_out(tmp_path: Path, arms: int) -> None:
     made = made_up_sweep.report(arms=arms)
     script = f"{TELL} await ready; tell([document.documentElement.scrollWidth, innerWidth]);"
-    document, console = dom(sweep_page.render(made), tmp_path, script, width=500)
+    document, console = dom(page.render(made), tmp_path, script, width=500)
     assert console == []
     content, window = told(document)
     assert content <= window == 500
 
 
-def test_table_sorts_and_filters_and_the_figures_follow(
-    tmp_path: Path, twelve: SweepReport
-) -> None:
+def test_table_sorts_and_filters_and_the_figures_follow(tmp_path: Path, twelve: Report) -> None:
     script = f"""{TELL}{LOOK}
       const seen = {{}};
       heading('Difference').click();
@@ -63,14 +61,14 @@ def test_table_sorts_and_filters_and_the_figures_follow(
       choose(document.getElementById('find'), 'no such arm');
       seen.none = rows();
       tell(seen);"""
-    document, console = dom(sweep_page.render(twelve), tmp_path, script)
+    document, console = dom(page.render(twelve), tmp_path, script)
     assert console == []
     seen = told(document)
     index = {arm.name: str(i) for i, arm in enumerate(twelve.arms)}
     way = twelve.headline.way
     pairs = [c for c in twelve.comparisons if (c.metric, c.way) == ("distance", way)]
     known = [c for c in pairs if c.verdict != "no number"]
-    order = [index[c.arm] for c in sorted(known, key=lambda c: c.difference)]
+    order = [index[c.arm] for c in sorted(known, key=lambda c: c.difference.value)]
     rows, forest = seen["sorted"]
     assert rows[: len(order)] == order == forest
     assert set(rows[len(order) :]) == {"0", "10", "11"}  # without a difference: last
@@ -82,7 +80,7 @@ def test_table_sorts_and_filters_and_the_figures_follow(
     assert seen["none"] == []
 
 
-def test_another_metric_and_way_show_their_numbers(tmp_path: Path, twelve: SweepReport) -> None:
+def test_another_metric_and_way_show_their_numbers(tmp_path: Path, twelve: Report) -> None:
     script = f"""{TELL}{LOOK}
       const keys = () => [...table.tBodies[0].rows].map((row) =>
         [row.dataset.arm, row.cells[1].dataset.key, row.cells[2].dataset.key,
@@ -98,7 +96,7 @@ def test_another_metric_and_way_show_their_numbers(tmp_path: Path, twelve: Sweep
       document.querySelectorAll('[data-shows]')[2].click();
       seen.learning = [...document.querySelectorAll('[data-learning]')].map((one) => one.hidden);
       tell(seen);"""
-    document, console = dom(sweep_page.render(twelve), tmp_path, script)
+    document, console = dom(page.render(twelve), tmp_path, script)
     assert console == []
     seen = told(document)
     for metric, way, scale in (("rate", made_up_sweep.WAYS[4], 100), ("bits", None, 1)):
@@ -110,14 +108,14 @@ def test_another_metric_and_way_show_their_numbers(tmp_path: Path, twelve: Sweep
             if pair.verdict == "no number":
                 assert (mean, difference, finding) == ("", "", "diverged at step 312")
             else:
-                assert float(mean) == pytest.approx(scale * pair.mean, rel=1e-8)
-                assert float(difference) == pytest.approx(scale * pair.difference, rel=1e-8)
+                assert float(mean) == pytest.approx(scale * pair.mean.value, rel=1e-8)
+                assert float(difference) == pytest.approx(scale * pair.difference.value, rel=1e-8)
                 assert finding == pair.verdict
     assert (seen["way"], seen["hidden"]) == ("no sampling", True)
     assert seen["learning"] == [True, True, False, True]
 
 
-def test_six_arms_at_most_are_brought_forward(tmp_path: Path, twelve: SweepReport) -> None:
+def test_six_arms_at_most_are_brought_forward(tmp_path: Path, twelve: Report) -> None:
     script = f"""{TELL}{LOOK}
       const colours = () => new Set([...document.querySelectorAll('#levels .series[data-arm]')]
         .map((series) => getComputedStyle(series.querySelector('.line')).stroke)).size;
@@ -131,7 +129,7 @@ def test_six_arms_at_most_are_brought_forward(tmp_path: Path, twelve: SweepRepor
       seen.push([...cards.querySelectorAll('.sample')].filter(shown).map((one) => one.dataset.arm));
       seen.push([...slots]);
       tell(seen);"""
-    document, console = dom(sweep_page.render(twelve), tmp_path, script)
+    document, console = dom(page.render(twelve), tmp_path, script)
     assert console == []
     first, second, cards, picked = told(document)
     assert first == [6, 7]  # six colours and grey
@@ -139,7 +137,7 @@ def test_six_arms_at_most_are_brought_forward(tmp_path: Path, twelve: SweepRepor
     assert sorted(cards) == sorted(picked)
 
 
-def test_saved_files_hold_the_numbers_and_stand_alone(tmp_path: Path, twelve: SweepReport) -> None:
+def test_saved_files_hold_the_numbers_and_stand_alone(tmp_path: Path, twelve: Report) -> None:
     script = f"""{TELL}{LOOK}{WAIT}
       const saved = {{}};
       save = async (name, content) => {{
@@ -156,10 +154,10 @@ def test_saved_files_hold_the_numbers_and_stand_alone(tmp_path: Path, twelve: Sw
         await new Promise((done) => setTimeout(done, 8));
       }}
       tell(saved);"""
-    document, console = dom(sweep_page.render(twelve), tmp_path, script)
+    document, console = dom(page.render(twelve), tmp_path, script)
     assert console == []
     saved = told(document)
-    files = sweep_csv.csv_files(twelve)
+    files = tables_as_csv.csv_files(twelve)
     assert {name for name in saved if name.endswith(".csv")} == set(files)
     for name, text in files.items():
         rows, expected = (list(csv.reader(io.StringIO(found))) for found in (saved[name], text))

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.reports import forest, sweep_csv, sweep_figures, sweep_page
-from diffusion_jax.reports.content import Setting
-from diffusion_jax.reports.sweep_comparisons import compare, estimate
-from diffusion_jax.reports.sweep_content import Headline, Measurement, Metric, SweepReport
+from diffusion_jax.reports import forest, page, result_figures, tables_as_csv
+from diffusion_jax.reports.comparisons import compare, estimate
+from diffusion_jax.reports.content import Headline, Measurement, Metric, Report, Setting
 from tests.reports import made_up_sweep
 from tests.reports.markup import outline
 
@@ -21,7 +20,7 @@ NAMESPACE = "http://www.w3.org/2000/svg"
 
 
 @pytest.fixture(scope="module")
-def twelve() -> SweepReport:
+def twelve() -> Report:
     return made_up_sweep.report(arms=12)
 
 
@@ -32,7 +31,7 @@ def read(text: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize("arms", [1, 3, 60])
 def test_page_is_whole_small_and_needs_nothing_else(arms: int) -> None:
     made = made_up_sweep.report(arms=arms)
-    text = sweep_page.render(made)
+    text = page.render(made)
     assert len(text) < 4e6
     assert "://" not in text.replace(NAMESPACE, "")
     attributes = outline(text).attributes
@@ -59,7 +58,7 @@ def test_large_pictures_of_many_arms_still_fit() -> None:
     bare = dataclasses.replace(
         made, samples=samples, measurements=(), comparisons=(), bin_losses=(), curves=()
     )
-    assert 3e6 < len(sweep_page.render(bare)) < 7e6
+    assert 3e6 < len(page.render(bare)) < 7e6
 
 
 def test_words_from_outside_are_escaped() -> None:
@@ -68,7 +67,7 @@ def test_words_from_outside_are_escaped() -> None:
     settings = {evil: evil}
     arms = tuple(dataclasses.replace(arm, settings=settings, status=evil) for arm in made.arms)
     baseline = dataclasses.replace(arms[0], name=evil)
-    text = sweep_page.render(
+    text = page.render(
         dataclasses.replace(
             made,
             title=evil,
@@ -79,7 +78,7 @@ def test_words_from_outside_are_escaped() -> None:
                 dataclasses.replace(m, arm=evil) if m.arm == made.baseline else m
                 for m in made.measurements
             ),
-            comparisons=tuple(dataclasses.replace(c, baseline=evil) for c in made.comparisons),
+            comparisons=tuple(dataclasses.replace(c, against=evil) for c in made.comparisons),
             metrics=tuple(
                 dataclasses.replace(m, label=evil, explanation=evil, unit=evil)
                 for m in made.metrics
@@ -92,11 +91,11 @@ def test_words_from_outside_are_escaped() -> None:
         )
     )
     assert "<script>alert" not in text and "<!--" not in text
-    assert text.count("<script") == sweep_page.render(made).count("<script")
+    assert text.count("<script") == page.render(made).count("<script")
     outline(text)
 
 
-def test_parts_that_were_not_measured_are_left_out(twelve: SweepReport) -> None:
+def test_parts_that_were_not_measured_are_left_out(twelve: Report) -> None:
     bare = dataclasses.replace(
         twelve,
         arms=tuple(dataclasses.replace(arm, schedule=None) for arm in twelve.arms),
@@ -108,7 +107,7 @@ def test_parts_that_were_not_measured_are_left_out(twelve: SweepReport) -> None:
         measurements=(),
         comparisons=(),
     )
-    text = sweep_page.render(bare)
+    text = page.render(bare)
     for section in ("schedules", "levels", "learning", "samples", "data", "plan"):
         assert f'id="{section}"' not in text and f'href="#{section}"' not in text
     assert "Nothing was compared" in text
@@ -118,20 +117,21 @@ def test_file_is_replaced_whole(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "report.html"
     for title in ("first", "second"):
         made = dataclasses.replace(made_up_sweep.report(arms=1), title=title)
-        assert sweep_page.write(made, target) == target
+        assert page.write(made, target) == target
         assert f"<title>{title}</title>" in target.read_text(encoding="utf-8")
     assert [file.name for file in target.parent.iterdir()] == ["report.html"]
 
 
-def test_csv_files_hold_every_number(twelve: SweepReport) -> None:
-    files = sweep_csv.csv_files(twelve)
+def test_csv_files_hold_every_number(twelve: Report) -> None:
+    files = tables_as_csv.csv_files(twelve)
     names = "arms measurements results bin_losses curves schedules weights"
     assert set(files) == {f"{name}.csv" for name in names.split()}
     rows = read(files["measurements.csv"])
     assert len(rows) == len(twelve.measurements)
     for row, one in zip(rows, twelve.measurements, strict=True):
         assert (row["arm"], int(row["seed"]), row["metric"]) == (one.arm, one.seed, one.metric)
-        assert float(row["value"]) == pytest.approx(one.value, rel=1e-8, nan_ok=True)
+        assert float(row["value"] or "nan") == pytest.approx(one.value, rel=1e-8, nan_ok=True)
+        assert "nan" not in row.values()
         assert row["solver"] == (one.way.solver if one.way else "")
     results = {
         (r["arm"], r["metric"], r["solver"], r["solver_steps"]): r
@@ -141,8 +141,10 @@ def test_csv_files_hold_every_number(twelve: SweepReport) -> None:
         way = (pair.way.solver, str(pair.way.steps)) if pair.way else ("", "")
         row = results[pair.arm, pair.metric, *way]
         assert row["verdict"] == pair.verdict
-        for name in ("mean", "difference", "diff_low", "p_adjusted"):
-            value = getattr(pair, name)
+        gap = pair.difference
+        told_of = {"difference": gap.value, "diff_low": gap.low, "p_adjusted": pair.p_adjusted}
+        for name, value in {"mean": pair.mean.value, **told_of}.items():
+            value = None if value is None or math.isnan(value) else value
             told = float(row[name]) if row[name] else None
             assert told == (None if value is None else pytest.approx(value, rel=1e-8, nan_ok=True))
     base = results[twelve.baseline, "bits", "", ""]
@@ -155,7 +157,7 @@ def test_csv_files_hold_every_number(twelve: SweepReport) -> None:
     np.testing.assert_allclose([float(row["loss"]) for row in found], curve.loss, rtol=1e-8)
 
 
-def test_comparisons_are_made_within_one_metric_and_way(twelve: SweepReport) -> None:
+def test_comparisons_are_made_within_one_metric_and_way(twelve: Report) -> None:
     """Leaving all other metrics and ways out changes nothing."""
     way = twelve.headline.way
     alone = [m for m in twelve.measurements if (m.metric, m.way) == ("distance", way)]
@@ -188,10 +190,10 @@ def test_non_dominated_points_are_those_that_nothing_beats() -> None:
             if not any(c <= cost and q <= quality for c, q in {*worth} - {(cost, quality)})
             and (cost, quality) not in worth[:i]
         }
-        assert set(sweep_figures.non_dominated(points, better)) == free
+        assert set(result_figures.non_dominated(points, better)) == free
 
 
-def test_pareto_marks_the_points_that_it_names(twelve: SweepReport) -> None:
+def test_pareto_marks_the_points_that_it_names(twelve: Report) -> None:
     way = Setting("heun", 4, 7)
     values = {"cheap": (1.0, 3.0), "good": (2.0, 1.0), "dominated": (3.0, 2.0)}
     arms = tuple(
@@ -203,7 +205,7 @@ def test_pareto_marks_the_points_that_it_names(twelve: SweepReport) -> None:
         for name, (_, v) in values.items()
     }
     made = dataclasses.replace(twelve, arms=arms, baseline="cheap", measurements=(), comparisons=())
-    svg = sweep_figures.against_training(made, Metric("m", "M", "lower"), table, "flops")
+    svg = result_figures.against_training(made, Metric("m", "M", "lower"), table, "flops")
     assert "Not dominated: cheap, good." in svg
     assert svg.split('class="series reference"')[-1].count("<circle") == 2
     assert "training, kFLOPs" in svg
@@ -218,13 +220,13 @@ def test_intervals_that_leave_a_forest_plot_end_in_arrows() -> None:
     outline(svg)
 
 
-def test_relative_losses_are_paired_by_seed(twelve: SweepReport) -> None:
+def test_relative_losses_are_paired_by_seed(twelve: Report) -> None:
     """Seeds that move all arms alike leave no spread in the ratio."""
     losses = []
     for one in twelve.bin_losses:
         factor = (1.0 if one.arm == twelve.baseline else 0.5) * 2.0**one.seed
         losses.append(dataclasses.replace(one, losses=np.full(10, factor)))
-    figures = sweep_figures.losses_by_level(dataclasses.replace(twelve, bin_losses=tuple(losses)))
+    figures = result_figures.losses_by_level(dataclasses.replace(twelve, bin_losses=tuple(losses)))
     heights = set()
     for group in figures[1].svg.split('<g class="series')[1:]:
         heights |= {
@@ -235,7 +237,7 @@ def test_relative_losses_are_paired_by_seed(twelve: SweepReport) -> None:
     assert 'class="bar"' in figures[0].svg
 
 
-def test_a_baseline_that_is_no_arm_is_refused(twelve: SweepReport) -> None:
+def test_a_baseline_that_is_no_arm_is_refused(twelve: Report) -> None:
     with pytest.raises(UserError, match="cosine elbo"):
         dataclasses.replace(twelve, baseline="cosine elbow")
     with pytest.raises(UserError, match="kid"):

@@ -15,8 +15,8 @@ import pytest
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.reports import content, sweep_page, sweep_results
-from diffusion_jax.reports.sweep_content import SweepReport
+from diffusion_jax.reports import content, page, sweep_results
+from diffusion_jax.reports.content import Report
 from diffusion_jax.runs.lock import locked
 from diffusion_jax.runs.progress import Progress
 from diffusion_jax.sweeps import Sweep, axis, choice, listed, outcomes, product, unit
@@ -50,7 +50,7 @@ def plan(done: Path) -> Plan:
     return make_plan(config, tiny.get_sweep())
 
 
-def report(plan: Plan) -> SweepReport:
+def report(plan: Plan) -> Report:
     return sweep_results.report(plan, (), PROVENANCE)
 
 
@@ -68,7 +68,7 @@ def test_the_same_arm_under_two_names_is_the_same(plan: Plan) -> None:
     pairs = [pair for pair in report(plan).comparisons if pair.arm == "again"]
     # Held-out error, bits, exact match and kernel distance, the latter two in two ways.
     assert len(pairs) == 6
-    assert all(pair.verdict == "identical" and pair.difference == 0 for pair in pairs)
+    assert all(pair.verdict == "identical" and pair.difference.value == 0 for pair in pairs)
     assert all(pair.seeds == 2 for pair in pairs)
 
 
@@ -115,7 +115,7 @@ def test_samples_that_are_not_finite_are_told_and_have_no_number(
         ("kernel", 3),
     }
     assert found.samples is not None and "flow" not in found.samples.pictures
-    assert status["flow"] in sweep_page.render(found)
+    assert status["flow"] in page.render(found)
 
 
 def test_a_sweep_without_a_number_says_what_became_of_its_arms(
@@ -130,12 +130,12 @@ def test_arms_that_differ_in_sampling_alone_share_the_training(plan: Plan) -> No
     found = {(p.arm, p.metric): p for p in report(plan).comparisons if p.way is None}
     assert found["free", "noise_error"].verdict == "identical"
     sampled = [p for p in report(plan).comparisons if p.arm == "free" and p.metric == "kernel"]
-    assert all(pair.difference != 0 for pair in sampled)
+    assert all(pair.difference.value != 0 for pair in sampled)
 
 
 def test_the_page_and_the_files_hold_what_was_measured(done: Path, plan: Plan) -> None:
-    page = (done / "report.html").read_text(encoding="utf-8")
-    assert "boom" in page and "identical" in page
+    text = (done / "report.html").read_text(encoding="utf-8")
+    assert "boom" in text and "identical" in text
     with (done / "csv" / "measurements.csv").open() as file:
         rows = list(csv.DictReader(file))
     values = [row["value"] for row in rows if row["arm"] == "flow"]

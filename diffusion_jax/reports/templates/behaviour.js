@@ -15,20 +15,6 @@ function themes() {
   });
 }
 
-function legend() {
-  const chosen = new Set();
-  each("[data-legend]", (button) => {
-    button.addEventListener("click", () => {
-      const arm = button.dataset.legend;
-      if (!chosen.delete(arm)) chosen.add(arm);
-      button.setAttribute("aria-pressed", chosen.has(arm));
-      each("[data-arm]", (element) => {
-        element.classList.toggle("dim", chosen.size > 0 && !chosen.has(element.dataset.arm));
-      });
-    });
-  });
-}
-
 function key(row, column) {
   const text = row.cells[column].dataset.key;
   const number = Number(text);
@@ -141,7 +127,6 @@ function player(slider, show) {
 }
 
 themes();
-legend();
 sortable();
 disagreement();
 projector();

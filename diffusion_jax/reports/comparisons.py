@@ -1,21 +1,16 @@
-"""From the long table of a sweep's measurements to means, intervals and comparisons."""
+"""From the long table of measurements to means, intervals and comparisons."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
-from typing import TypeVar
 
 import numpy as np
 
-from diffusion_jax.reports.content import Setting
-from diffusion_jax.reports.sweep_content import Comparison, Measurement, Metric, SweepReport
-from diffusion_jax.statistics import replicates
+from diffusion_jax.reports.content import Comparison, Measurement, Metric, Report, Setting
+from diffusion_jax.statistics import many_to_one
 from diffusion_jax.statistics.estimate import Estimate
 
 Table = dict[str, dict[int, Measurement]]
-Row = TypeVar("Row", Measurement, Comparison)
-VALUES = ("value", "error", "difference_error")
-MEANS = ("mean", "low", "high", "baseline_mean", "difference", "diff_low", "diff_high")
+VALUES = ("value", "low", "high", "error", "difference_error")
 
 
 def compare(
@@ -23,7 +18,7 @@ def compare(
 ) -> tuple[Comparison, ...]:
     """Every other arm against the baseline, by every metric in every way.
 
-    Each metric and way is a family of its own, see `evaluation.replicates`.
+    Each metric and way is a family of its own, see `statistics.many_to_one`.
 
     Args:
         measurements: the long table.
@@ -41,7 +36,7 @@ def compare(
     for metric in metrics:
         for (name, way), table in tables.items():
             if name == metric.name:
-                judged = replicates.compare(
+                judged = many_to_one.compare(
                     {arm: {s: m.value for s, m in row.items()} for arm, row in table.items()},
                     baseline,
                     metric.better,
@@ -50,7 +45,11 @@ def compare(
                 )
                 found += [
                     Comparison(
-                        arm=arm, baseline=baseline, way=way, metric=name, **dataclasses.asdict(one)
+                        arm=arm,
+                        against=baseline,
+                        way=way,
+                        metric=name,
+                        **{f.name: getattr(one, f.name) for f in dataclasses.fields(one)},
                     )
                     for arm, one in judged.items()
                 ]
@@ -66,33 +65,62 @@ def by_way(measurements: Sequence[Measurement]) -> dict[tuple[str, Setting | Non
     return tables
 
 
-def in_percent(report: SweepReport) -> SweepReport:
+def in_percent(report: Report) -> Report:
     """The report with its shares, of metrics whose unit is "%", from 0 to 100."""
     shares = {metric.name for metric in report.metrics if metric.unit == "%"}
     return dataclasses.replace(
         report,
-        measurements=tuple(_hundredfold(m, VALUES, shares) for m in report.measurements),
-        comparisons=tuple(_hundredfold(c, MEANS, shares) for c in report.comparisons),
+        measurements=tuple(
+            _hundredfold(m) if m.metric in shares else m for m in report.measurements
+        ),
+        comparisons=tuple(
+            dataclasses.replace(
+                c,
+                mean=c.mean.scaled(100),
+                baseline=c.baseline.scaled(100),
+                difference=c.difference.scaled(100),
+            )
+            if c.metric in shares
+            else c
+            for c in report.comparisons
+        ),
+        tests=tuple(
+            dataclasses.replace(each, difference=each.difference.scaled(100))
+            if each.metric in shares
+            else each
+            for each in report.tests
+        ),
+        metrics=tuple(
+            dataclasses.replace(m, floor=m.floor.scaled(100)) if m.floor and m.name in shares else m
+            for m in report.metrics
+        ),
     )
 
 
 def estimate(row: dict[int, Measurement]) -> Estimate | None:
-    """The mean of one arm over all its seeds with its 95% interval; None if a seed diverged."""
+    """The mean of one arm over all its seeds with its 95% interval; None if a seed diverged.
+
+    Of a single seed it is that seed's number, with its own interval over samples.
+    """
     values = np.array([measurement.value for measurement in row.values()], np.float64)
     if not np.isfinite(values).all():
         return None
+    if len(row) == 1:
+        (only,) = row.values()
+        if only.low is not None:
+            return only.estimate
     errors = _known(row, "error")
     known = np.array(list(errors.values()), np.float64) if len(errors) == len(row) else None
-    found = replicates.mean_interval(values, known)
-    if math.isnan(found.low):
-        return Estimate(float(found.value))
-    return Estimate(float(found.value), float(found.low), float(found.high))
+    return many_to_one.mean_over_seeds(values, known)
 
 
-def _hundredfold(row: Row, names: tuple[str, ...], shares: set[str]) -> Row:
-    if row.metric not in shares:
-        return row
-    values = {name: getattr(row, name) for name in names}
+def judged(report: Report) -> list[Comparison]:
+    """The comparisons that the arms are judged by, in their order."""
+    return [c for c in report.comparisons if (c.metric, c.way) == report.headline.key]
+
+
+def _hundredfold(row: Measurement) -> Measurement:
+    values = {name: getattr(row, name) for name in VALUES}
     return dataclasses.replace(row, **{n: v and 100 * v for n, v in values.items()})
 
 

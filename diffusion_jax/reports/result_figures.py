@@ -1,4 +1,4 @@
-"""A sweep's figures: differences, quality against cost, loss by noise level, learning curves."""
+"""Figures of results: differences, quality against cost, loss by noise level, learning curves."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,13 +6,13 @@ import numpy as np
 from jaxtyping import Float
 
 from diffusion_jax.reports import axes, forest, formats, plots
-from diffusion_jax.reports.content import Setting
+from diffusion_jax.reports.content import BinLoss, Comparison, Curve, Metric, Report, Setting
 from diffusion_jax.reports.figures import LOG_SNR, Figure, apart
-from diffusion_jax.reports.sweep_content import Comparison, Curve, Metric, SweepReport
-from diffusion_jax.reports.sweep_verdict import way_text
 from diffusion_jax.reports.tables import decimals_of
-from diffusion_jax.statistics import replicates
+from diffusion_jax.reports.verdict import way_text
+from diffusion_jax.statistics import many_to_one, replicates
 from diffusion_jax.statistics.estimate import Estimate
+from diffusion_jax.statistics.paired import Z95
 
 Estimates = Mapping[tuple[str, Setting | None], Mapping[str, Estimate | None]]
 POINTS = 2400  # of all learning curves on one axis; a curve has at least `LEAST_POINTS`
@@ -24,21 +24,21 @@ SPANS = ((3600.0, "hours"), (60.0, "minutes"))
 Named = Mapping[str, int]
 
 
-def differences(report: SweepReport, metric: Metric, pairs: Sequence[Comparison]) -> str:
+def differences(report: Report, metric: Metric, pairs: Sequence[Comparison]) -> str:
     """A forest plot of the paired differences of one metric in one way; "" without any."""
     index = _index(report)
     rows = [
         forest.ForestRow(
             index[pair.arm],
             pair.arm,
-            pair.difference,
-            pair.diff_low,
-            pair.diff_high,
-            "one seed" if pair.verdict == replicates.ONE_SEED else pair.verdict,
-            pair.verdict in (replicates.BETTER, replicates.WORSE),
+            pair.difference.value,
+            pair.difference.low,
+            pair.difference.high,
+            "one seed" if pair.verdict == many_to_one.ONE_SEED else pair.verdict,
+            pair.verdict in (many_to_one.BETTER, many_to_one.WORSE),
         )
         for pair in pairs
-        if np.isfinite(pair.difference)
+        if np.isfinite(pair.difference.value)
     ]
     if not rows:
         return ""
@@ -48,7 +48,7 @@ def differences(report: SweepReport, metric: Metric, pairs: Sequence[Comparison]
     return forest.forest(f"Paired differences, {label}", label, sides, rows, decimals)
 
 
-def against_evaluations(report: SweepReport, metric: Metric, estimates: Estimates) -> str:
+def against_evaluations(report: Report, metric: Metric, estimates: Estimates) -> str:
     """Quality against denoiser evaluations: every arm in every way; "" without ways."""
     index = _index(report)
     found: dict[tuple[int, str], list[tuple[float, Estimate, str]]] = {}
@@ -65,7 +65,7 @@ def against_evaluations(report: SweepReport, metric: Metric, estimates: Estimate
 
 
 def against_training(
-    report: SweepReport, metric: Metric, table: Mapping[str, Estimate | None], cost: str
+    report: Report, metric: Metric, table: Mapping[str, Estimate | None], cost: str
 ) -> str:
     """Quality in one way against what training cost; "" where that is unknown.
 
@@ -103,7 +103,7 @@ def non_dominated(points: Sequence[tuple[float, float]], better: str) -> list[in
     return kept
 
 
-def losses_by_level(report: SweepReport) -> list[Figure]:
+def losses_by_level(report: Report) -> list[Figure]:
     """Held-out loss per log-SNR bin, absolute and relative to the baseline."""
     if not report.bin_losses:
         return []
@@ -111,6 +111,7 @@ def losses_by_level(report: SweepReport) -> list[Figure]:
     by_arm: dict[str, dict[int, Float[np.ndarray, " bins"]]] = {}
     for one in report.bin_losses:
         by_arm.setdefault(one.arm, {})[one.seed] = one.losses.astype(np.float64)
+    seeds = len({one.seed for one in report.bin_losses})
     base = by_arm.get(report.baseline, {})
     absolute, relative = [], []
     for arm, rows in by_arm.items():
@@ -121,8 +122,11 @@ def losses_by_level(report: SweepReport) -> list[Figure]:
             relative.append(ratio)
     edges = report.bin_edges[np.isfinite(report.bin_edges)]
     x = axes.linear(LOG_SNR, levels, low=float(edges.min()), high=float(edges.max()), count=6)
-    seeds = len({one.seed for one in report.bin_losses})
     bars = f" Bars: 95% intervals over {seeds} seeds, unadjusted." if seeds > 1 else ""
+    over_pictures = ""
+    if seeds == 1 and all(one.errors is not None for one in report.bin_losses):
+        absolute = [_over_pictures(index[one.arm], levels, one) for one in report.bin_losses]
+        over_pictures = " Bars: 95% intervals over pictures."
     figures = [
         Figure(
             "Loss by noise level",
@@ -133,7 +137,8 @@ def losses_by_level(report: SweepReport) -> list[Figure]:
                 x,
                 _heights("loss", absolute, ratio=WIDE_LOSSES),
             ),
-            f"Held-out denoising loss in the same bins of log-SNR for all arms.{bars}",
+            "Held-out denoising loss in the same bins of log-SNR for all arms, whatever they were "
+            f"trained on.{bars or over_pictures}",
         )
     ]
     if relative:
@@ -151,7 +156,14 @@ def losses_by_level(report: SweepReport) -> list[Figure]:
     return figures
 
 
-def learning(report: SweepReport) -> dict[str, str]:
+def _over_pictures(arm: int, levels: Float[np.ndarray, " bins"], one: BinLoss) -> plots.Line:
+    """A line of one seed with intervals over pictures."""
+    assert one.errors is not None, "asked before"
+    reach = Z95 * one.errors
+    return plots.Line(arm, levels, one.losses, one.losses - reach, one.losses + reach)
+
+
+def learning(report: Report) -> dict[str, str]:
     """Held-out loss during training against each known measure of its cost: name -> svg."""
     found = {}
     for cost, word in (
@@ -166,7 +178,7 @@ def learning(report: SweepReport) -> dict[str, str]:
     return found
 
 
-def _learning(report: SweepReport, cost: str, top: float) -> str:
+def _learning(report: Report, cost: str, top: float) -> str:
     scale, unit = _scale(cost, top)
     by_arm: dict[str, list[Curve]] = {}
     for curve in report.curves:
@@ -216,13 +228,15 @@ def _scatter(
         return ""
     lines = [_points(arm, sorted(points, key=lambda p: p[0]), metric) for arm, points in series]
     kept = [every[i] for i in non_dominated([(c, e.value) for c, e, _ in every], metric.better)]
-    y = _heights(f"{metric.label}{_unit(metric)}", lines)
+    floor = [] if metric.floor is None else [metric.floor.value]
+    y = _heights(f"{metric.label}{_unit(metric)}", lines, hold=floor)
     chart = plots.chart(
         f"{metric.label} against {x.label}",
         f"Not dominated: {', '.join(tip for _, _, tip in kept)}. The table holds the numbers.",
         [*lines, _stairs(kept, x.high), _points(None, kept, metric)],
         x,
         y,
+        [plots.Rule(height, "real pictures") for height in floor],
     )
     return chart
 
@@ -300,11 +314,11 @@ def _scale(cost: str, most: float) -> tuple[float, str]:
     return 1.0, words[cost]
 
 
-def _costs(report: SweepReport, cost: str) -> list[np.ndarray]:
+def _costs(report: Report, cost: str) -> list[np.ndarray]:
     return [getattr(curve, cost) for curve in report.curves]
 
 
-def _index(report: SweepReport) -> Named:
+def _index(report: Report) -> Named:
     return {arm.name: index for index, arm in enumerate(report.arms)}
 
 

@@ -1,16 +1,15 @@
-"""What a sweep's page shows for one choice of metric and way of sampling."""
+"""What the page shows for one choice of metric and way of sampling."""
 
 import math
 from collections.abc import Mapping
 from typing import Any
 
-from diffusion_jax.reports import formats, sweep_figures
-from diffusion_jax.reports.content import Setting
-from diffusion_jax.reports.sweep_comparisons import by_way, estimate
-from diffusion_jax.reports.sweep_content import DONE, Comparison, Metric, SweepReport
-from diffusion_jax.reports.sweep_verdict import way_text
+from diffusion_jax.reports import formats, result_figures
+from diffusion_jax.reports.comparisons import by_way, estimate
+from diffusion_jax.reports.content import DONE, Comparison, Metric, Report, Setting
 from diffusion_jax.reports.tables import Cell, decimals_of, extent_of, span_of
-from diffusion_jax.statistics import replicates
+from diffusion_jax.reports.verdict import way_text
+from diffusion_jax.statistics import many_to_one
 from diffusion_jax.statistics.estimate import Estimate
 
 Key = tuple[str, Setting | None]
@@ -19,7 +18,7 @@ NOTHING = Cell(formats.UNKNOWN, "")
 
 
 def cells(
-    report: SweepReport,
+    report: Report,
     means: Mapping[str, Estimate | None],
     seeds: Mapping[str, int],
     pairs: Mapping[str, Comparison],
@@ -35,7 +34,7 @@ def cells(
     known = [mean for mean in means.values() if mean is not None]
     decimals, extent = decimals_of([mean.value for mean in known]), extent_of(list(known))
     widest = max((_reach(pair) for pair in pairs.values()), default=0.0) or 1.0
-    gaps = [abs(p.difference) for p in pairs.values() if math.isfinite(p.difference)]
+    gaps = [abs(p.difference.value) for p in pairs.values() if math.isfinite(p.difference.value)]
     digits = decimals_of([max(gaps, default=0.0)])
     return [
         (
@@ -49,7 +48,7 @@ def cells(
     ]
 
 
-def choices(report: SweepReport) -> dict[str, Any]:
+def choices(report: Report) -> dict[str, Any]:
     """Everything that depends on the chosen metric and way, for the page's script.
 
     Returns:
@@ -77,7 +76,7 @@ def choices(report: SweepReport) -> dict[str, Any]:
                 "label": metric.label,
                 "note": _note(metric),
                 "ways": [ways.index(way) for way in of[metric.name]],
-                "evaluations": sweep_figures.against_evaluations(report, metric, estimates),
+                "evaluations": result_figures.against_evaluations(report, metric, estimates),
             }
             for metric in report.metrics
         ],
@@ -94,7 +93,7 @@ def choices(report: SweepReport) -> dict[str, Any]:
 
 
 def _shown(
-    report: SweepReport,
+    report: Report,
     metric: Metric,
     means: Mapping[str, Estimate | None],
     table: Mapping[str, Mapping[int, Any]],
@@ -103,9 +102,9 @@ def _shown(
     seeds = {arm: len(row) for arm, row in table.items()}
     return {
         "cells": [[_packed(cell) for cell in row] for row in cells(report, means, seeds, pairs)],
-        "forest": sweep_figures.differences(report, metric, list(pairs.values())),
-        "flops": sweep_figures.against_training(report, metric, means, "flops"),
-        "seconds": sweep_figures.against_training(report, metric, means, "seconds"),
+        "forest": result_figures.differences(report, metric, list(pairs.values())),
+        "flops": result_figures.against_training(report, metric, means, "flops"),
+        "seconds": result_figures.against_training(report, metric, means, "seconds"),
     }
 
 
@@ -119,7 +118,12 @@ def _packed(cell: Cell) -> list[str | float]:
 
 def _note(metric: Metric) -> str:
     unit = f" In {metric.unit}." if metric.unit else ""
-    return f"{metric.better.capitalize()} is better.{unit} {metric.explanation}".strip()
+    floor = ""
+    if metric.floor is not None:
+        share = "%" if metric.unit == "%" else ""
+        got = formats.number(metric.floor.value)
+        floor = f" Real pictures with the same captions get {got}{share}."
+    return f"{metric.better.capitalize()} is better.{unit} {metric.explanation}{floor}".strip()
 
 
 def _mean(mean: Estimate | None, decimals: int, extent: tuple[float, float]) -> Cell:
@@ -133,9 +137,9 @@ def _mean(mean: Estimate | None, decimals: int, extent: tuple[float, float]) -> 
 
 
 def _difference(pair: Comparison | None, widest: float, decimals: int) -> Cell:
-    if pair is None or not math.isfinite(pair.difference):
+    if pair is None or not math.isfinite(pair.difference.value):
         return NOTHING
-    gap = Estimate(pair.difference, pair.diff_low, pair.diff_high)
+    gap = pair.difference
     ends = ""
     if gap.low is not None and gap.high is not None:
         ends = f"{formats.fixed(gap.low, decimals)} to {formats.fixed(gap.high, decimals)}"
@@ -152,7 +156,7 @@ def _finding(baseline: bool, status: str, pair: Comparison | None) -> Cell:
     if status != DONE:
         said = (
             status
-            if pair is None or pair.verdict == replicates.NO_NUMBER
+            if pair is None or pair.verdict == many_to_one.NO_NUMBER
             else (f"{pair.verdict}; {status}")
         )
     elif baseline:
@@ -171,8 +175,8 @@ def _within(gap: Estimate, widest: float) -> Estimate:
 
 def _reach(pair: Comparison) -> float:
     """How far the drawing must reach: to the interval's ends, but not far beyond the number."""
-    size = abs(pair.difference)
+    size = abs(pair.difference.value)
     if not math.isfinite(size):
         return 0.0
-    ends = [abs(end) for end in (pair.diff_low, pair.diff_high) if end is not None]
+    ends = [abs(end) for end in (pair.difference.low, pair.difference.high) if end is not None]
     return min(max([size, *ends]), 3 * size)

@@ -1,4 +1,4 @@
-"""The numbers behind a sweep's page as tables: CSV files, and the form embedded in the page."""
+"""The numbers behind the page as tables: CSV files, and the form embedded in the page."""
 
 import csv
 import dataclasses
@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from diffusion_jax.reports.content import Setting
-from diffusion_jax.reports.sweep_comparisons import by_way, estimate
-from diffusion_jax.reports.sweep_content import SweepReport
+from diffusion_jax.reports.comparisons import by_way, estimate
+from diffusion_jax.reports.content import Report, Setting
 from diffusion_jax.statistics.estimate import Estimate
 
 Value = str | int | float | None
@@ -31,11 +30,10 @@ class Data:
     rows: list[tuple[Value, ...]]
 
 
-def csv_files(report: SweepReport) -> dict[str, str]:
+def csv_files(report: Report) -> dict[str, str]:
     """Every table behind the page as CSV: file name -> text.
 
-    Numbers have nine significant digits; a number that is unknown is an empty cell, one that
-    diverged says nan or inf.
+    Numbers have nine significant digits; one that is unknown or not finite is an empty cell.
     """
     return {f"{name}.csv": csv_text(data) for name, data in tables(report).items()}
 
@@ -63,7 +61,7 @@ def embedded(data: Data) -> dict[str, Any]:
     return {"names": data.columns, "columns": [_encoded(column) for column in columns]}
 
 
-def tables(report: SweepReport) -> dict[str, Data]:
+def tables(report: Report) -> dict[str, Data]:
     """Every table behind the page; those without a row are left out."""
     found = {
         "arms": _arms(report),
@@ -77,12 +75,12 @@ def tables(report: SweepReport) -> dict[str, Data]:
     return {name: data for name, data in found.items() if data.rows}
 
 
-def fields(report: SweepReport) -> list[str]:
+def fields(report: Report) -> list[str]:
     """The settings in which arms differ: the axes of the sweep."""
     return list(dict.fromkeys(field for arm in report.arms for field in arm.settings))
 
 
-def _arms(report: SweepReport) -> Data:
+def _arms(report: Report) -> Data:
     axes = fields(report)
     rest = ("parameters", "flops_per_step", "seconds_per_step", "steps", "images")
     names = ("arm", *axes, "status", *rest, "flops", "seconds", "group", "execution")
@@ -104,18 +102,23 @@ def _arms(report: SweepReport) -> Data:
     )
 
 
-def _measurements(report: SweepReport) -> Data:
-    names = ("arm", "seed", *WAY, "metric", "value", "count", "error", "difference_error")
+def _measurements(report: Report) -> Data:
+    """The long table of results: a row per arm, seed, way of sampling and metric."""
+    guidance = {arm.name: arm.guidance for arm in report.arms}
+    names = ("arm", "seed", *WAY, "guidance", "metric", "value", "low", "high", "count", "error")
     return _data(
-        names,
+        (*names, "difference_error"),
         (
-            (m.arm, m.seed, *_way(m.way), m.metric, m.value, m.count, m.error, m.difference_error)
+            (
+                *(m.arm, m.seed, *_way(m.way), guidance[m.arm] if m.way else None, m.metric),
+                *(m.value, m.low, m.high, m.count, m.error, m.difference_error),
+            )
             for m in report.measurements
         ),
     )
 
 
-def _results(report: SweepReport) -> Data:
+def _results(report: Report) -> Data:
     """A row per arm, metric and way, the baseline's too."""
     judged = {(c.metric, c.way, c.arm): c for c in report.comparisons}
     compared = ("difference", "diff_low", "diff_high", "p_value", "p_adjusted", "verdict")
@@ -124,13 +127,16 @@ def _results(report: SweepReport) -> Data:
         for arm, row in table.items():
             found = estimate(row) or Estimate(math.nan)
             one = judged.get((metric, way, arm))
-            more = [getattr(one, name) if one else None for name in compared]
+            more: tuple[Value, ...] = (None,) * len(compared)
+            if one:
+                gap = one.difference
+                more = (gap.value, gap.low, gap.high, one.p_value, one.p_adjusted, one.verdict)
             ends = (found.value, found.low, found.high)
             rows.append((arm, metric, *_way(way), len(row), *ends, *more))
     return _data(("arm", "metric", *WAY, "seeds", "mean", "low", "high", *compared), rows)
 
 
-def _bin_losses(report: SweepReport) -> Data:
+def _bin_losses(report: Report) -> Data:
     edges = report.bin_edges
     return _data(
         ("arm", "seed", "log_snr_low", "log_snr_high", "loss"),
@@ -142,7 +148,7 @@ def _bin_losses(report: SweepReport) -> Data:
     )
 
 
-def _curves(report: SweepReport) -> Data:
+def _curves(report: Report) -> Data:
     return _data(
         ("arm", "seed", "steps", "images", "flops", "seconds", "loss"),
         (
@@ -153,7 +159,7 @@ def _curves(report: SweepReport) -> Data:
     )
 
 
-def _schedules(report: SweepReport) -> Data:
+def _schedules(report: Report) -> Data:
     return _data(
         ("arm", "time", "log_snr"),
         (
@@ -165,7 +171,7 @@ def _schedules(report: SweepReport) -> Data:
     )
 
 
-def _weights(report: SweepReport) -> Data:
+def _weights(report: Report) -> Data:
     levels = report.log_snr_axis
     return _data(
         ("arm", "log_snr", "density", "weight"),
@@ -187,18 +193,13 @@ def _way(way: Setting | None) -> tuple[Value, ...]:
 
 def _data(names: tuple[str, ...], rows: Iterable[Sequence[Any]]) -> Data:
     """A table of plain numbers and words; of numbers, `DIGITS` digits."""
-    plain = [
-        tuple(
-            float(f"{value:.{DIGITS}g}")
-            if isinstance(value, float | np.floating)
-            else int(value)
-            if isinstance(value, np.integer)
-            else value
-            for value in row
-        )
-        for row in rows
-    ]
-    return Data(names, plain)
+    return Data(names, [tuple(map(_plain, row)) for row in rows])
+
+
+def _plain(value: Any) -> Value:
+    if isinstance(value, float | np.floating):
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value
 
 
 def _encoded(column: Sequence[Any]) -> Mapping[str, Any]:

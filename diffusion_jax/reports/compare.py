@@ -1,0 +1,214 @@
+"""Comparing trained arms from Python: objects in, a result with its table and page out."""
+
+import dataclasses
+import datetime
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from diffusion_jax.data.dataset import Dataset
+from diffusion_jax.errors import UserError, one_of
+from diffusion_jax.inference.measure import SAMPLING, Plan, measure
+from diffusion_jax.metrics import DEFAULT, Metric, metrics
+from diffusion_jax.metrics.heldout import PICTURES, HeldOut, held_out
+from diffusion_jax.registry import Registry
+from diffusion_jax.reports import comparison, files, verdict
+from diffusion_jax.reports.comparisons import in_percent
+from diffusion_jax.reports.content import Comparison, Measurement, Provenance, Report
+from diffusion_jax.runs import environment
+from diffusion_jax.runs.progress import Progress
+from diffusion_jax.sampling import grids, guidance, solvers, thresholds
+from diffusion_jax.training.trained import TrainedArm, sound
+
+T = TypeVar("T")
+Members = Sequence[T | str] | Mapping[str, T]
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a comparison found.
+
+    Attributes:
+        report: all that its page says, as plain data.
+    """
+
+    report: Report
+
+    @property
+    def table(self) -> tuple[Measurement, ...]:
+        """The long table: a row per arm, way of sampling and metric."""
+        return self.report.measurements
+
+    @property
+    def differences(self) -> tuple[Comparison, ...]:
+        """Every other arm against the baseline, by every metric in every way."""
+        return self.report.comparisons
+
+    @property
+    def verdict(self) -> str:
+        """The one sentence to remember."""
+        return verdict.judge(in_percent(self.report)).lead
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes report.html, results.csv and results.json; returns the page's path."""
+        return files.write(self.report, Path(folder))
+
+
+def compare(
+    arms: Mapping[str, TrainedArm],
+    data: Dataset,
+    *,
+    steps: int | Sequence[int] = 16,
+    solvers: Members[solvers.Solver] = ("dpmpp_2m",),
+    grid: grids.Grid | str = "trailing",
+    guidance: guidance.Guidance | str = "none",
+    threshold: thresholds.Threshold | str = "none",
+    metrics: Members[Metric] = DEFAULT,
+    count: int = 256,
+    judged_count: int | None = None,
+    batch_size: int = 64,
+    seed: int = 0,
+    baseline: str = "",
+    protocol: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Samples trained arms, measures them, and compares them with a baseline.
+
+    Sample i has the same caption and starts from the same noise in every arm, so that differences
+    are paired. The arms are of one training seed: intervals are about other samples of the same
+    networks.
+
+    Args:
+        arms: name -> trained arm, as `train` or `load_arms` return them.
+        data: the data set: captions and real pictures are those of its test split.
+        steps: of the solvers, one number or several.
+        solvers: solvers or their specs, or name -> solver. Arms are judged by samples of the first
+            one with the most steps.
+        grid: where the steps are, or its spec.
+        guidance: towards the condition, or its spec; one that needs no other network.
+        threshold: of the estimates, or its spec.
+        metrics: metrics or their specs, or name -> metric. The first that says anything judges.
+        count: samples of each arm in each way.
+        judged_count: samples where arms are judged, at least `count`; None is as many.
+        batch_size: samples drawn at once.
+        seed: of the training; that of the samples follows from it.
+        baseline: the arm that others are compared with; "" for the first.
+        protocol: what -> how, lines that the page says first.
+        progress: where to show it; None for nowhere.
+
+    Raises:
+        UserError: no arm, a baseline that is none of them, a wrong spec, or a solver that cannot
+            serve an arm.
+    """
+    start, progress = time.monotonic(), progress or Progress(quiet=True)
+    if not arms:
+        raise UserError("There are no arms to compare.")
+    if baseline:
+        one_of(baseline, arms, "baseline")
+    plan = Plan(
+        solvers=_named(solvers, REGISTRIES["solvers"]),
+        steps=(steps,) if isinstance(steps, int) else tuple(sorted(set(steps))),
+        grid=_made(grid, REGISTRIES["grid"]),
+        guidance=_made(guidance, REGISTRIES["guidance"]),
+        threshold=_made(threshold, REGISTRIES["threshold"]),
+        count=count,
+        headline_count=max(count, judged_count or count),
+        batch_size=batch_size,
+        seed=seed + SAMPLING,
+        metrics=_named(metrics, REGISTRIES["metrics"]),
+    )
+    plan.check({name: arm.objective for name, arm in arms.items()})
+    asked = {
+        "Sampling": f"{', '.join(plan.solvers)}; steps {', '.join(map(str, plan.steps))}; {count} "
+        f"samples per arm and way, {plan.headline_count} where arms are judged; sample i starts "
+        "from the same noise in every arm",
+    }
+    cells = tuple(measure(plan, arms, data, progress))
+    found = comparison.Comparison(
+        plan,
+        data,
+        arms,
+        cells,
+        provenance(time.monotonic() - start, seed),
+        {**(protocol or {}), **asked},
+        seed,
+        baseline,
+        held_out=of_held_out(plan, arms, data, progress),
+        guidance=guidance if isinstance(guidance, str) else type(plan.guidance).__name__,
+    )
+    return Result(comparison.report(found))
+
+
+def of_held_out(
+    plan: Plan, arms: Mapping[str, TrainedArm], data: Dataset, progress: Progress
+) -> dict[str, HeldOut]:
+    """What each arm makes of held-out pictures; consistency functions estimate no noise in them."""
+    count, found = min(PICTURES, len(data.test)), {}
+    arms = sound(arms)
+    with progress.phase("Held-out loss", len(arms), unit="arms") as done:
+        for name, arm in arms.items():
+            if arm.denoises:
+                found[name] = held_out(arm, data, count, plan.seed, min(plan.batch_size, count))
+            done(name)
+    return found
+
+
+def provenance(
+    seconds: float, seed: int, command: str | None = None, config: str = ""
+) -> Provenance:
+    """How a comparison was made.
+
+    Args:
+        seconds: that it took.
+        seed: of the training.
+        command: that makes it again; None for the program that runs.
+        config: as text.
+    """
+    facts = environment.describe()
+    git = facts["git"] or {"revision": "unknown", "modified": False}
+    hardware = facts["hardware"]
+    return Provenance(
+        command=shlex.join(["python", *sys.argv]) if command is None else command,
+        revision=git["revision"][:12] + (" with changes" if git["modified"] else ""),
+        hardware=f"{hardware['devices']} {hardware['device_kind']} device(s), "
+        f"{hardware['processor']}",
+        duration=seconds,
+        seeds={"training": seed, "sampling": seed + SAMPLING},
+        versions=facts["versions"],
+        config=config,
+        created=datetime.datetime.now().isoformat(" ", "minutes"),
+    )
+
+
+REGISTRIES: dict[str, Registry] = {
+    "solvers": solvers.solvers,
+    "grid": grids.grids,
+    "guidance": guidance.guidance,
+    "threshold": thresholds.thresholds,
+    "metrics": metrics,
+}
+
+
+def _made(member: T | str, registry: Registry[T]) -> T:
+    return registry.make(member) if isinstance(member, str) else member
+
+
+def _named(members: Members[T], registry: Registry[T]) -> dict[str, T]:
+    """Name -> member; a spec is its name, and an object without one is called by its class."""
+    if isinstance(members, Mapping):
+        found = [*members.items()]
+    else:
+        found = [
+            (each if isinstance(each, str) else type(each).__name__, _made(each, registry))
+            for each in members
+        ]
+    if not found:
+        raise UserError(f"Name at least one {registry.family}.")
+    if len(dict(found)) < len(found):
+        raise UserError(
+            f"Two of the {registry.family}s have one name: give a dict, name -> {registry.family}."
+        )
+    return dict(found)

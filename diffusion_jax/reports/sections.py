@@ -1,0 +1,127 @@
+"""The tables of a report: every arm by every metric, and tests of samples."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from diffusion_jax.reports import formats, style
+from diffusion_jax.reports.comparisons import by_way, estimate
+from diffusion_jax.reports.content import Report, SampleTest
+from diffusion_jax.reports.tables import Cell, decimals_of, ends_of, span_of
+from diffusion_jax.reports.verdict import metric_of
+from diffusion_jax.statistics.estimate import Estimate
+
+LEVEL = 0.05
+TESTS = (
+    "Of one training seed, arm and baseline have the same captions and start from the same noise, "
+    "sample by sample. Shares: McNemar's exact test, adjusted Wald interval. Distances: normal "
+    "interval from each sample's influence, subtracted pair by pair. An arm is called better or "
+    "worse where the difference stands out from its noise after Holm's adjustment for the number "
+    "of arms. All are about these trained networks: what another training seed would change, no "
+    "interval covers."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One row: the arm's index and CSS class, and the cells after its name."""
+
+    arm: int
+    css: str
+    name: str
+    cells: tuple[Cell, ...]
+    strong: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table: headings (the first is the arm's) and rows."""
+
+    headings: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def by_metric(report: Report) -> Table:
+    """Every arm by every metric, where arms are judged; no rows where that is one metric."""
+    tables = by_way(report.measurements)
+    columns = {}
+    for metric in report.metrics:
+        table = tables.get((metric.name, report.judged_way)) or tables.get((metric.name, None))
+        if table:
+            columns[metric] = {arm: estimate(row) for arm, row in table.items()}
+    headings = ["Arm"]
+    headings += [m.label + (f", {m.unit}" if m.unit else "") for m in columns]
+    rows = []
+    for arm in report.arms if len(columns) > 1 else ():
+        cells = [_value(found.get(arm.name), [*found.values()]) for found in columns.values()]
+        rows.append(_row(report, arm.name, cells, arm.name == report.baseline))
+    return Table(tuple(headings), tuple(rows))
+
+
+def tests(report: Report) -> Table:
+    """Tests of samples: differences with their intervals, and whether they stand out."""
+    headings = ("Arm", "Metric", "Solver", "Steps", "NFE", "Pairs", "Difference", "p", "Finding")
+    groups: dict[tuple[object, ...], list[SampleTest]] = {}
+    for test in report.tests:
+        groups.setdefault((test.metric, test.way), []).append(test)
+    rows = []
+    # A stable sort: where arms are judged comes first, the others stay in order.
+    for key, group in sorted(groups.items(), key=lambda item: item[0] != report.headline.key):
+        widest = max(max(map(abs, ends_of(t.difference))) for t in group) or 1.0
+        metric = metric_of(report, group[0].metric)
+        for test, apart in zip(group, separated(group), strict=True):
+            lower = test.difference.value < 0
+            said = "better" if lower == (metric.better == "lower") else "worse"
+            finding = said if apart else "not separable"
+            cells = [
+                Cell(metric.label, metric.label, numeric=False),
+                Cell(test.way.solver, test.way.solver, numeric=False),
+                Cell(str(test.way.steps), test.way.steps),
+                Cell(str(test.way.nfe), test.way.nfe),
+                Cell(f"{test.count:,}", test.count),
+                _difference(test.difference, widest),
+                Cell(formats.p_value(test.p_value), test.p_value),
+                Cell(finding, finding, numeric=False),
+            ]
+            rows.append(_row(report, test.arm, cells, key == report.headline.key))
+    return Table(headings, tuple(rows))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values: max over the smaller ones of (m - rank) p, at most 1.
+
+    Source: Holm 1979 (a simple sequentially rejective multiple test procedure).
+
+    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
+    [0.03, 0.06, 0.06]
+    """
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted, running = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        running = max(running, (len(p_values) - rank) * p_values[index])
+        adjusted[index] = min(1.0, running)
+    return adjusted
+
+
+def separated(tests: Sequence[SampleTest]) -> list[bool]:
+    """Whether each difference stands out from its noise, given that all were looked at."""
+    return [p < LEVEL for p in holm([test.p_value for test in tests])]
+
+
+def _row(report: Report, name: str, cells: list[Cell], strong: bool) -> Row:
+    index = [arm.name for arm in report.arms].index(name)
+    return Row(index, style.css_class(index), name, tuple(cells), strong)
+
+
+def _value(found: Estimate | None, column: list[Estimate | None]) -> Cell:
+    if found is None:
+        return Cell(formats.UNKNOWN, "")
+    decimals = decimals_of([each.value for each in column if each is not None])
+    low, high = (formats.fixed(end, decimals) for end in ends_of(found))
+    aside = "" if found.low is None else f"{low} to {high}"
+    return Cell(formats.fixed(found.value, decimals), found.value, aside)
+
+
+def _difference(difference: Estimate, widest: float) -> Cell:
+    span = span_of(difference, -1.04 * widest, 1.04 * widest)
+    text = formats.signed_number(difference.value)
+    return Cell(text, difference.value, formats.interval(difference), span)

@@ -1,0 +1,95 @@
+"""Comparing from Python gives the numbers of the command, with any metric of one's own."""
+
+import csv
+import dataclasses
+import math
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from configs import two_dimensions
+from diffusion_jax.data.dataset import datasets
+from diffusion_jax.errors import UserError
+from diffusion_jax.metrics import Measured, Real
+from diffusion_jax.reports.compare import Result, compare
+from diffusion_jax.training.trained import TrainedArm, load_arms
+from experiments import compare as command
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """How far samples are from the origin."""
+
+    unit: ClassVar[str] = "units"
+    lower_is_better: ClassVar[bool] = True
+
+    def needs(self, count: int, real: Real) -> str | None:
+        return None
+
+    def __call__(self, pictures: np.ndarray, captions: tuple[str, ...], real: Real) -> Measured:
+        lengths = np.linalg.norm(pictures, axis=1)
+        mean, error = float(lengths.mean()), float(lengths.std() / len(lengths) ** 0.5)
+        # Not symmetric, so that both ends must come through.
+        return Measured(mean, mean - 3 * error, mean + error, len(lengths), error)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = two_dimensions.get_config()
+    config.run_dir = str(tmp_path_factory.mktemp("compared") / "run")
+    config.data, config.network = "two_moons(count=64, test_count=64)", "mlp(width=8, depth=1)"
+    config.training.steps, config.training.batch_size = 2, 8
+    config.sampling.steps, config.sampling.metrics = (2,), ("kernel",)
+    config.sampling.count = config.sampling.headline_count = config.sampling.batch_size = 16
+    command.compare(config)
+    return Path(config.run_dir)
+
+
+def compared(done: Path, **other: object) -> Result:
+    data = datasets.make("two_moons(count=64, test_count=64)")
+    grid = two_dimensions.get_config().sampling.grid
+    settings = {"metrics": ("kernel",), "grid": grid, "steps": 2, "count": 16, "batch_size": 16}
+    return compare(load_arms(done), data, **{**settings, **other})  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("one_device")
+def test_the_numbers_are_those_of_the_command(done: Path, tmp_path: Path) -> None:
+    found = compared(done)
+    page = found.save(tmp_path / "saved")
+    assert page.read_text().count("One training seed") == 1
+    tables = [
+        list(csv.DictReader((folder / "results.csv").open()))
+        for folder in (done, tmp_path / "saved")
+    ]
+    assert len(tables[0]) == len(found.table) > 0
+    for row, own in zip(*tables, strict=True):
+        assert {k: v for k, v in row.items() if k != "guidance"} == {
+            k: v for k, v in own.items() if k != "guidance"
+        }
+    assert "nan" not in (done / "results.csv").read_text()
+    assert found.verdict.startswith("No winner can be named")
+
+
+@pytest.mark.usefixtures("one_device")
+def test_a_metric_of_ones_own_judges_and_its_interval_survives(done: Path) -> None:
+    found = compared(done, metrics=(Spread(), "kernel"), baseline="v")
+    assert found.report.headline.metric == "Spread" and found.report.baseline == "v"
+    rows = [row for row in found.table if row.metric == "Spread"]
+    assert {row.arm for row in rows} == {"epsilon", "v", "edm"}
+    for row in rows:
+        assert row.low is not None and row.high is not None
+        assert row.value - row.low == pytest.approx(3 * (row.high - row.value))
+    (mean,) = (c.mean for c in found.differences if (c.arm, c.metric) == ("edm", "Spread"))
+    assert math.isfinite(mean.value)
+
+
+def test_what_cannot_be_compared_is_refused(done: Path) -> None:
+    with pytest.raises(UserError, match="no arms"):
+        compare({}, datasets.make("two_moons"))
+    with pytest.raises(UserError, match="Did you mean 'edm'"):
+        compared(done, baseline="edn")
+    with pytest.raises(UserError, match="one name"):
+        compared(done, metrics=(Spread(), Spread()))
+    assert all(isinstance(arm, TrainedArm) for arm in load_arms(done).values())
