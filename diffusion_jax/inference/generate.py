@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.denoiser import NetworkDenoiser
+from diffusion_jax.networks.functions import AnyNetwork
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork
 from diffusion_jax.process.denoiser import Denoiser
 from diffusion_jax.process.level import Level
@@ -25,7 +26,7 @@ from diffusion_jax.sampling.thresholds import NoThreshold, Threshold, thresholde
 from diffusion_jax.struct import Scalar, pytree, static
 
 
-def check_attention(guidance: Guidance, network: ScoreNetwork) -> None:
+def check_attention(guidance: Guidance, network: AnyNetwork) -> None:
     """Raises UserError if guidance is to leave out self-attentions that a network does not have.
 
     Args:
@@ -36,9 +37,10 @@ def check_attention(guidance: Guidance, network: ScoreNetwork) -> None:
     if layers is None:
         return
     if network.self_attentions <= max(layers, default=0):
+        name = type(getattr(network, "backbone", network)).__name__
         raise UserError(
             f"guidance {type(guidance).__name__} leaves out self-attentions"
-            f"{f' {layers}' if layers else ''}, and network {type(network.backbone).__name__} has "
+            f"{f' {layers}' if layers else ''}, and network {name} has "
             f"{network.self_attentions or 'none'}."
         )
 

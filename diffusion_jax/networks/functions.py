@@ -87,6 +87,7 @@ class FunctionNetwork:
     noise_inputs: int = 1
     conditioner: None = dataclasses.field(default=None, init=False)
     keys: tuple[str, ...] = dataclasses.field(default=(), init=False)
+    self_attentions: int = dataclasses.field(default=0, init=False)  # none that is known of
 
     @property
     def drops(self) -> bool:

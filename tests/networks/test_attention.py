@@ -10,6 +10,7 @@ import pytest
 from diffusion_jax.errors import UserError
 from diffusion_jax.inference.generate import Sampler, check_attention, generate
 from diffusion_jax.networks.attention import Attention
+from diffusion_jax.networks.functions import as_network
 from diffusion_jax.networks.score_network import ScoreNetwork, build
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import schedules
@@ -97,6 +98,9 @@ def test_networks_that_have_no_such_layer_are_refused() -> None:
             check_attention(guide, network_of(spec))
         with pytest.raises(UserError, match=f"Network {name} has no self-attentions"):
             network_of(spec).perturbed(())
+    own = as_network((lambda key, x0, condition: x0, lambda params, x, *rest: x))
+    with pytest.raises(UserError, match="network FunctionNetwork has none"):
+        check_attention(guide, own)
     dit = network_of("dit(patch=2, width=8, depth=2, heads=2)")
     check_attention(dataclasses.replace(guide, layers=(1,)), dit)
     with pytest.raises(
