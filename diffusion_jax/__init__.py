@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from diffusion_jax.sampling.inversion import invert
     from diffusion_jax.sampling.likelihood import likelihood
     from diffusion_jax.sampling.sample import sample
+    from diffusion_jax.training import ema, optimizers
     from diffusion_jax.training.arm import Arm
     from diffusion_jax.training.load import load_run
     from diffusion_jax.training.train import train
@@ -46,6 +47,7 @@ _LAZY = {
     "conditioners": "diffusion_jax.networks.conditioners",
     "data": "diffusion_jax.data",
     "edit": "diffusion_jax.sampling.editing:edit",
+    "ema": "diffusion_jax.training.ema",
     "fewstep": "diffusion_jax.fewstep",
     "grids": "diffusion_jax.sampling.grids",
     "guidance": "diffusion_jax.sampling.guidance",
@@ -57,6 +59,7 @@ _LAZY = {
     "metrics": "diffusion_jax.metrics",
     "networks": "diffusion_jax.networks",
     "operators": "diffusion_jax.sampling.inverse.operators",
+    "optimizers": "diffusion_jax.training.optimizers",
     "predictions": "diffusion_jax.process.predictions",
     "sample": "diffusion_jax.sampling.sample:sample",
     "schedules": "diffusion_jax.process.schedules",
@@ -81,6 +84,7 @@ __all__ = [
     "conditioners",
     "data",
     "edit",
+    "ema",
     "fewstep",
     "grids",
     "guidance",
@@ -92,6 +96,7 @@ __all__ = [
     "metrics",
     "networks",
     "operators",
+    "optimizers",
     "predictions",
     "sample",
     "schedules",

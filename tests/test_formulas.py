@@ -14,10 +14,12 @@ from diffusion_jax.sampling.guidance import guidance
 from diffusion_jax.sampling.inverse import operators, posteriors
 from diffusion_jax.sampling.solvers import solvers
 from diffusion_jax.sampling.thresholds import thresholds
+from diffusion_jax.training.ema import averages
+from diffusion_jax.training.optimizers import optimizers
 
 FAMILIES = (
     *(schedules, predictions, time_samplers, weightings, losses, fewstep),
-    *(grids, solvers, guidance, thresholds, posteriors, operators),
+    *(grids, solvers, guidance, thresholds, posteriors, operators, averages, optimizers),
 )
 
 

@@ -1,25 +1,13 @@
-"""Optimisers: an update rule of optax under a learning rate that warms up and decays.
-
-The learning rate of update t (from 0) is
-
-    peak · min(1, (t + 1) / warmup) · decay(t),
-
-where the decay starts from 1 at update s = max(warmup, hold). With r = (t - s) / (steps - s) it is
-1 (constant), 1 - r (linear), (1 + cos(pi r))/2 (cosine) or sqrt(s / t) (inverse_sqrt).
-
-An optimizer is a pytree whose numbers are leaves: arms that differ in them alone run the same
-compiled step.
-"""
+"""What an optimizer is: a rule of optax under a learning rate, and a largest gradient."""
 
 import math
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float
 
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.registry import Registry
@@ -148,89 +136,4 @@ class Given:
         return self.made
 
 
-def _kernels(params: PyTree[Any]) -> PyTree[bool]:
-    """Which parameters are weights of layers: of two axes or more, and no embedding."""
-
-    def is_kernel(path: tuple[Any, ...], leaf: Any) -> bool:
-        return leaf.ndim >= 2 and "embedding" not in [getattr(each, "key", None) for each in path]
-
-    return jax.tree_util.tree_map_with_path(is_kernel, params)
-
-
-# How which parameters lose weight is called -> which of a tree of them do.
-DECAYED: dict[str, Callable[[PyTree[Any]], PyTree[bool]] | None] = {
-    "all": None,
-    "kernels": _kernels,
-}
-
 optimizers: Registry[Optimizer] = Registry("optimizer")
-
-
-@optimizers.register("adam")
-@pytree
-class Adam(Optimizer):
-    """Adam (Kingma & Ba 2015).
-
-    Attributes:
-        b1: share of the past in the mean of gradients.
-        b2: in that of their squares.
-        eps: added to the root of the latter.
-
-    >>> optimizer = optimizers.make("adam(learning_rate=0.1, clip=1.0)", steps=100)
-    """
-
-    b1: Scalar = 0.9
-    b2: Scalar = 0.999
-    eps: Scalar = 1e-8
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._shares("b1", "b2")
-        self._not_negative("eps")
-
-    def rule(self) -> optax.GradientTransformation:
-        return optax.scale_by_adam(self.b1, self.b2, self.eps)
-
-
-@optimizers.register("adamw")
-@pytree
-class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019).
-
-    Attributes:
-        weight_decay: share of a parameter taken away by an update, times the learning rate.
-        decayed: which parameters that is done to: "all", or "kernels", the weights of layers, so
-            that biases, scales of norms and embeddings are left alone.
-    """
-
-    weight_decay: Scalar = 1e-2
-    decayed: str = static(default="all")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._not_negative("weight_decay")
-        one_of(self.decayed, DECAYED, "choice of parameters that decay")
-
-    def rule(self) -> optax.GradientTransformation:
-        decay = optax.add_decayed_weights(self.weight_decay, DECAYED[self.decayed])
-        return optax.chain(super().rule(), decay)
-
-
-@optimizers.register("sgd")
-@pytree
-class SGD(Optimizer):
-    """Stochastic gradient descent with (heavy-ball) momentum.
-
-    Attributes:
-        momentum: share of the past in the direction.
-    """
-
-    learning_rate: Scalar = 1e-2
-    momentum: Scalar = 0.9
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._shares("momentum")
-
-    def rule(self) -> optax.GradientTransformation:
-        return optax.trace(self.momentum)
