@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.conditioners.base import Condition
+from diffusion_jax.networks.modules import held_parameters
 from diffusion_jax.networks.score_network import ScoreNetwork
 
 
@@ -139,8 +140,9 @@ def as_network(
     """Makes a network of what users have.
 
     Args:
-        given: a `ScoreNetwork`, a linen module, a pair of functions (init, apply), or an object
-            with methods of those names (`Functions`), and perhaps `null(condition)`.
+        given: a `ScoreNetwork`; a linen module; an nnx module or an Equinox module, which is
+            trained from the parameters that it was made with; a pair of functions (init, apply),
+            or an object with methods of those names (`Functions`), and perhaps `null(condition)`.
         variance: how to read the variance that it tells.
         noise_inputs: how many numbers c_noise is.
 
@@ -163,10 +165,12 @@ def as_network(
         given = Linen(given)
     elif isinstance(given, tuple) and len(given) == 2 and all(map(callable, given)):
         given = Pair(*given)
+    elif (held := held_parameters(given)) is not None:
+        given = held
     elif not isinstance(given, Functions) or isinstance(given, type):
         raise UserError(
-            f"{type(given).__name__} is no network that can be trained: give a linen module, or a "
-            "pair of functions init(key, x0, condition) -> params and "
+            f"{type(given).__name__} is no network that can be trained: give a linen, nnx or "
+            "Equinox module, or a pair of functions init(key, x0, condition) -> params and "
             "apply(params, x, c_noise, condition, key) -> prediction."
         )
     return FunctionNetwork(given, variance, noise_inputs)

@@ -36,8 +36,8 @@ class Arm:
         name: of letters, digits, - and _.
         objective: schedule, prediction, noise levels, weighting and loss; or a few-step objective
             that needs no teacher (`fewstep`).
-        network: a linen module that is called with (x, c_noise, condition); a pair of functions
-            `init(key, x0, condition) -> params` and
+        network: a linen, nnx or Equinox module that is called with (x, c_noise, condition); a pair
+            of functions `init(key, x0, condition) -> params` and
             `apply(params, x, c_noise, condition, key) -> prediction`, or an object with these; or
             a `ScoreNetwork`.
         optimizer: an optax transformation, learning rate included; an `Optimizer`, or its spec.

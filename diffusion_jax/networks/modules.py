@@ -1,0 +1,89 @@
+"""Modules that hold their own parameters (flax nnx, Equinox) as functions of these."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Key, PyTree
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.networks.conditioners.base import Condition
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class HeldParameters:
+    """A module that is called with (x, c_noise, condition) and was made with its parameters.
+
+    Training starts from these, whatever its seed.
+
+    Attributes:
+        params: the first parameters.
+        rebuilt: parameters -> the module with them.
+    """
+
+    params: PyTree
+    rebuilt: Callable[[PyTree], Callable[..., Any]]
+
+    def init(self, key: Key[Array, ""], x0: Float[Array, "1 ..."], condition: Condition) -> PyTree:
+        """The parameters that the module was made with."""
+        return self.params
+
+    def apply(
+        self,
+        params: PyTree,
+        x: Float[Array, "batch ..."],
+        c_noise: Float[Array, "batch *numbers"],
+        condition: Condition,
+        key: Key[Array, ""] | None,
+    ) -> Any:
+        """The module's output."""
+        return self.rebuilt(params)(x, c_noise, condition)
+
+
+def held_parameters(module: Any) -> HeldParameters | None:
+    """The functions that a module is: an nnx module, or a callable pytree such as Equinox's.
+
+    Args:
+        module: anything.
+
+    Returns:
+        None if it is no such module.
+
+    Raises:
+        UserError: it keeps state besides its parameters, which training does not update.
+    """
+    if isinstance(module, nnx.Module):
+        graph, params, *rest = nnx.split(module, nnx.Param, ...)
+        if others := jax.tree.leaves(rest):
+            raise UserError(
+                f"{type(module).__name__} keeps {len(others)} arrays beside its parameters, which "
+                "training does not update: use layers without such state, such as GroupNorm in "
+                "place of BatchNorm, and no dropout."
+            )
+        plain = nnx.to_pure_dict(params)
+        return HeldParameters(plain, lambda params: nnx.merge(graph, _state(params)))
+    leaves, structure = jax.tree.flatten(module)
+    trained = [
+        isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves
+    ]
+    if not callable(module) or isinstance(module, type) or not any(trained):
+        return None
+    fixed = [None if own else leaf for leaf, own in zip(leaves, trained, strict=True)]
+
+    def rebuilt(params: list[Array]) -> Any:
+        values = iter(params)
+        merged = [next(values) if own else x for x, own in zip(fixed, trained, strict=True)]
+        return jax.tree.unflatten(structure, merged)
+
+    return HeldParameters([x for x, own in zip(leaves, trained, strict=True) if own], rebuilt)
+
+
+def _is_trained(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and bool(jnp.issubdtype(leaf.dtype, jnp.floating))
+
+
+def _state(params: PyTree) -> nnx.State:
+    return nnx.State(jax.tree.map(nnx.Param, params))
