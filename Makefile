@@ -9,7 +9,8 @@ INSTALLED := $(VENV)/installed.stamp
 PEERS := torch==2.13.0 diffusers==0.42.1 k-diffusion==0.1.1.post1
 PEERS_VENV := .venv-peers
 QUICK := $(addprefix tests/,data networks process inference metrics statistics test_architecture.py test_configs.py \
-	test_files.py test_json.py test_registry.py test_sealed.py test_streams.py \
+	test_files.py test_formulas.py test_json.py test_registry.py test_renamed.py test_sealed.py \
+	test_specs.py test_streams.py docs/test_reference.py docs/test_pages.py \
 	runs/test_checkpoints.py runs/test_fields.py training/test_loop.py \
 	runs/test_run.py experiments/test_command_line.py experiments/test_mistakes.py)
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))

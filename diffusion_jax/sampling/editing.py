@@ -38,8 +38,8 @@ def last_part(nodes: Nodes, strength: float) -> Nodes:
     kept = math.floor(strength * steps + 1e-9) if 0 < strength <= 1 else 0
     if kept < 1:
         raise UserError(
-            f"a strength of {strength} of {steps} steps is none of them: it must be at least "
-            f"{1 / steps:.3g}, and at most 1."
+            f"strength={strength} leaves none of the {steps} steps: it must be from "
+            f"{1 / steps:.3g} to 1."
         )
     return nodes[steps - kept :]
 

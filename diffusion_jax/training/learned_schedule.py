@@ -37,7 +37,7 @@ def first_params(objective: Objective | None, network: PyTree[Any]) -> PyTree[An
     if not isinstance(schedule, Learnable):
         return network
     if not isinstance(network, dict):
-        raise UserError("A schedule is learned beside parameters that are a dict; these are none.")
+        raise UserError("A learned schedule needs a network whose parameters are a dict.")
     return {**network, KEY: schedule.learned()}
 
 

@@ -43,7 +43,7 @@ def check_length(run: Run, asked: int, arms: dict[str, Arm]) -> None:
         if asked != begun and reason:
             raise UserError(
                 f"{folder} was trained with training.steps={begun}, over which {reason} of arm "
-                f"{name!r} is spread: one of {asked} steps would have gone another way. Choose "
+                f"{name!r} is spread: {asked} steps would have been another training. Choose "
                 "another --config.run_dir. A training that may go on has decay='constant' or "
                 "'inverse_sqrt', or a hold, and no curriculum."
             )

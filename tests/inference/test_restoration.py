@@ -41,7 +41,7 @@ def test_nothing_asked_is_nothing_restored() -> None:
         ("halv", "dps", "Did you mean 'half'"),
         ("half", "dsp", "Did you mean 'dps'"),
         ("half", "mmps(iterations=0)", "iterations must be 1 or more"),
-        ("blur", "repaint", "knows masks alone"),
+        ("blur", "repaint", "works with masks only"),
     ],
 )
 def test_what_cannot_be_asked(operator: str, posterior: str, message: str) -> None:

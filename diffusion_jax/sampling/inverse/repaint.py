@@ -120,7 +120,7 @@ class RePaint(Observed):
         within(self, 1, float("inf"), "length", "resample")
         if not isinstance(self.operator, Mask):
             raise UserError(
-                f"posterior 'repaint' knows masks alone, not {type(self.operator).__name__}."
+                f"posterior 'repaint' works with masks only, not {type(self.operator).__name__}."
             )
 
     def solver(self, solver: Solver) -> Solver:

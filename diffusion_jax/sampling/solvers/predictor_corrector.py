@@ -70,7 +70,7 @@ class PredictorCorrector(Solver):
         within(self, 1, 100, "corrections")  # each is compiled by itself
         positive(self, "snr")
         if self.predictor is not None and self.predictor.adaptive:
-            raise UserError("PredictorCorrector: an adaptive solver is no predictor.")
+            raise UserError("PredictorCorrector: the predictor must not be an adaptive solver.")
 
     @property
     def needs_signal(self) -> bool:

@@ -86,7 +86,7 @@ class Restart(Solver):
 
     def __post_init__(self) -> None:
         if self.solver.adaptive:
-            raise UserError("Restart: an adaptive solver is none to restart.")
+            raise UserError("Restart: the solver inside must not be an adaptive one.")
         costs = [self.solver.evaluations(steps) for steps in _COUNTS]
         if len({after - before for before, after in itertools.pairwise(costs)}) > 1:
             raise UserError(

@@ -124,4 +124,6 @@ class DPMSolver2MSDE(DPMMultistepSDE):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.degree not in (1, 2):
-            raise UserError(f"solver 'dpm_solver_2m_sde' has no degree {self.degree}: 1 or 2.")
+            raise UserError(
+                f"solver 'dpm_solver_2m_sde': degree must be 1 or 2, not {self.degree}."
+            )
