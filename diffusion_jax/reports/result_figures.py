@@ -10,7 +10,7 @@ from diffusion_jax.reports.content import BinLoss, Comparison, Curve, Metric, Re
 from diffusion_jax.reports.figures import LOG_SNR, Figure, apart
 from diffusion_jax.reports.tables import decimals_of
 from diffusion_jax.reports.verdict import way_text
-from diffusion_jax.statistics import many_to_one, replicates
+from diffusion_jax.statistics import many_to_one
 from diffusion_jax.statistics.estimate import Estimate
 from diffusion_jax.statistics.paired import Z95
 
@@ -215,8 +215,8 @@ def _over_seeds(
 ) -> plots.Line:
     """A line of means with intervals over seeds; `of` is applied to all of them."""
     finite = np.where(np.isfinite(values), values, np.nan)
-    found = replicates.mean_interval(finite)
-    return plots.Line(arm, x, of(found.value), of(found.low), of(found.high), band=band)
+    mean, _, reach = many_to_one.means_over_seeds(finite)
+    return plots.Line(arm, x, of(mean), of(mean - reach), of(mean + reach), band=band)
 
 
 def _scatter(

@@ -47,6 +47,7 @@ METHOD = (
 ROUNDING = 1e-6
 
 Table = Mapping[str, Mapping[int, float]]
+Numbers = Float[np.ndarray, "*batch"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -276,16 +277,30 @@ def mean_over_seeds(
     n = len(values)
     if not n or not np.isfinite(values).all():
         return Estimate(math.nan, count=n)
-    mean = float(values.mean())
-    spread = float(values.std(ddof=1) / math.sqrt(n)) if n > 1 else 0.0
-    # The spread of equal numbers is their mean's rounding.
-    spread = spread if spread > 1e-12 * abs(mean) else 0.0
-    sampling = 0.0 if errors is None else float(np.sqrt(np.square(errors).sum())) / n
-    error = max(spread, sampling)
-    if error == 0:
-        return Estimate(mean, count=n)
-    reach = Student(n - 1 if n > 1 else math.inf, 1).critical * error
+    mean, error, reach = (float(part) for part in means_over_seeds(values, errors))
     return Estimate.of(mean, mean - reach, mean + reach, n, error)
+
+
+def means_over_seeds(
+    values: Float[np.ndarray, "*batch seeds"],
+    errors: Float[np.ndarray, "*batch seeds"] | None = None,
+) -> tuple[Numbers, Numbers, Numbers]:
+    """Many means at once, see `mean_over_seeds`.
+
+    Returns:
+        The means, their standard errors, and half the widths of their 95% intervals; both NaN
+        where nothing is known of the noise.
+    """
+    n = values.shape[-1]
+    mean = np.asarray(values.mean(-1))
+    spread = values.std(-1, ddof=1) / math.sqrt(n) if n > 1 else np.zeros_like(mean)
+    # The spread of equal numbers is their mean's rounding.
+    spread = np.where(spread > 1e-12 * np.abs(mean), spread, 0.0)
+    sampling = 0.0 if errors is None else np.sqrt(np.square(errors).sum(-1)) / n
+    found = np.maximum(spread, sampling)
+    error = np.where(found > 0, found, np.nan)
+    critical = Student(n - 1 if n > 1 else math.inf, 1).critical
+    return mean, error, np.asarray(critical * error)
 
 
 def _sampling_error(errors: Mapping[int, float], seeds: Sequence[int]) -> float:

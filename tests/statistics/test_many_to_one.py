@@ -9,7 +9,12 @@ from scipy import stats
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.statistics import simulation
-from diffusion_jax.statistics.many_to_one import Compared, compare, mean_over_seeds
+from diffusion_jax.statistics.many_to_one import (
+    Compared,
+    compare,
+    mean_over_seeds,
+    means_over_seeds,
+)
 from diffusion_jax.statistics.simulation import Setting, rate
 
 SWEEPS = 3000
@@ -221,3 +226,14 @@ def test_the_mean_of_an_arm_is_students() -> None:
     assert (found.low, found.high) == pytest.approx(tuple(ends))
     assert found.count == 6 and found.value == pytest.approx(values.mean())
     assert math.isnan(mean_over_seeds(np.array([1.0, np.nan])).value)
+
+
+def test_many_means_at_once_are_those_of_one_after_the_other() -> None:
+    values = np.random.default_rng(10).normal(size=(4, 3))
+    values[1] = 0.1  # no spread, so that nothing is known of the noise
+    values[2, 1] = np.nan
+    mean, _, reach = means_over_seeds(values)
+    assert np.isnan(reach[1:3]).all() and np.isnan(mean[2])
+    for row in (0, 3):
+        one = mean_over_seeds(values[row])
+        assert (one.low, one.high) == (mean[row] - reach[row], mean[row] + reach[row])

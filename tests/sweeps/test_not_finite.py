@@ -11,7 +11,7 @@ from diffusion_jax.inference.generate import Path
 from diffusion_jax.inference.measure import Cell, Way
 from diffusion_jax.metrics.real import Real
 from diffusion_jax.process.level import Level
-from diffusion_jax.statistics.replicates import NO_NUMBER, compare
+from diffusion_jax.statistics.many_to_one import NO_NUMBER, compare
 from diffusion_jax.sweeps.unit import of_samples
 
 COUNT = 8
