@@ -18,10 +18,13 @@ from diffusion_jax.process.objective import Objective, check_spread
 from diffusion_jax.process.time_samplers import LossAware
 from diffusion_jax.process.time_samplers.uniform import Uniform
 from diffusion_jax.process.weightings.plain import Simple
+from diffusion_jax.training.denoising import Denoising, LevelsInStep
 from diffusion_jax.training.ema import Average, averages
 from diffusion_jax.training.few_steps import FewSteps
 from diffusion_jax.training.hyper import Hyper
-from diffusion_jax.training.learned_schedule import check_learned, learns
+from diffusion_jax.training.learned_schedule import LearnedSchedule, check_learned, learns
+from diffusion_jax.training.loss_aware import LossAwareTraining
+from diffusion_jax.training.method import TrainingMethod
 from diffusion_jax.training.optimizers import Given, Optimizer, optimizers
 from diffusion_jax.training.options import Options
 
@@ -104,16 +107,21 @@ class Arm:
     @property
     def hyper(self) -> Hyper:
         """What it brings to the compiled step; of an arm that is bound."""
-        chosen = isinstance(self.objective.time_sampler, LossAware) or learns(self.objective)
         assert isinstance(self.optimizer, Optimizer | Given), "the arm is not bound"
         assert not isinstance(self.ema, str), "the arm is not bound"
-        return Hyper(
-            self.optimizer,
-            self.ema,
-            self.objective.loss_function,
-            self.few_steps,
-            self.objective if chosen else None,
-        )
+        return Hyper(self.optimizer, self.ema, self.method)
+
+    @property
+    def method(self) -> TrainingMethod:
+        """The kind of training that its parts ask for."""
+        objective, times = self.objective, self.objective.time_sampler
+        if self.few_steps is not None:
+            return self.few_steps
+        learned, aware = learns(objective), isinstance(times, LossAware)
+        if not learned and not aware:
+            return Denoising(objective.loss_function)
+        method = LearnedSchedule(objective) if learned else LevelsInStep(objective)
+        return LossAwareTraining(method, times) if aware else method
 
     @property
     def program(self) -> Hashable:

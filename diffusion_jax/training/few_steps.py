@@ -1,4 +1,4 @@
-"""Few-step objectives in the training step."""
+"""Training by a few-step objective, from a teacher or without one."""
 
 from typing import Any
 
@@ -18,6 +18,8 @@ from diffusion_jax.sampling.guidance.none import NoGuidance
 from diffusion_jax.sampling.solvers.base import Denoise
 from diffusion_jax.struct import Scalar, pytree
 from diffusion_jax.training.draws import Draws
+from diffusion_jax.training.inputs import Inputs
+from diffusion_jax.training.method import TrainingMethod
 
 
 @pytree
@@ -39,7 +41,7 @@ class Teacher:
 
 
 @pytree
-class FewSteps:
+class FewSteps(TrainingMethod):
     """How an arm is trained for few steps.
 
     Attributes:
@@ -63,44 +65,32 @@ class FewSteps:
             means_f = isinstance(own.prediction, EDMPrediction)
         return own.params if means_f and own.network == network else None
 
+    def losses(
+        self, network: AnyNetwork, params: PyTree[Any], state: TrainState, inputs: Inputs
+    ) -> Float[Array, " batch"]:
+        """The loss of each row.
 
-def few_step_losses(
-    network: AnyNetwork,
-    training: FewSteps,
-    params: PyTree[Any],
-    state: TrainState,
-    x0: Float[Array, "batch ..."],
-    condition: Condition,
-    draws: Draws,
-) -> Float[Array, " batch"]:
-    """The loss of each picture.
+        The teacher is given the same condition as the student. All objectives take the time from
+        the uniform draw that other arms take theirs from; what else they draw is their own.
+        """
+        objective, draws = self.objective, inputs.draws
+        x0, condition = inputs.batch["x0"], inputs.batch["condition"]
 
-    Args:
-        network: the student.
-        training: how it is trained.
-        params: of the student.
-        state: for the part of the training that is done, and the average of the parameters.
-        x0: pictures.
-        condition: what the student is told of each; its teacher is told the same.
-        draws: noise and uniform draws of time. All objectives take the time from the draw that
-            ordinary arms take it from; what else they draw is their own.
-    """
-    objective = training.objective
+        def student(weights: PyTree[Any]) -> Any:
+            # The same units are dropped, if any are, in all passes of a step.
+            rngs = {"dropout": draws.key[0]}
 
-    def of(weights: PyTree[Any]) -> Any:
-        # The same units are dropped, if any are, in all passes of a step.
-        rngs = {"dropout": draws.key[0]}
+            def apply(x: Array, c_noise: Array, condition: Condition) -> Any:
+                return network.apply({"params": weights}, x, c_noise, condition, False, rngs=rngs)
 
-        def apply(x: Array, c_noise: Array, condition: Condition) -> Any:
-            return network.apply({"params": weights}, x, c_noise, condition, False, rngs=rngs)
+            return of_two_times(objective, apply, condition)
 
-        return of_two_times(objective, apply, condition)
-
-    fixed = jax.lax.stop_gradient(state.ema if objective.average else params)
-    teacher = training.teacher.denoiser(condition) if training.teacher else None
-    networks = Networks(of(params), of(fixed), teacher)
-    progress = jnp.asarray(state.step / training.steps, x0.dtype)
-    return objective.loss(networks, x0, draws.eps, _uniform(draws, objective.draws), progress)
+        fixed = jax.lax.stop_gradient(state.ema if objective.average else params)
+        teacher = self.teacher.denoiser(condition) if self.teacher else None
+        networks = Networks(student(params), student(fixed), teacher)
+        progress = jnp.asarray(state.step / self.steps, x0.dtype)
+        uniform = _uniform(draws, objective.draws)
+        return objective.loss(networks, x0, draws.eps, uniform, progress)
 
 
 def _uniform(draws: Draws, count: int) -> Float[Array, "batch {count}"]:

@@ -12,7 +12,6 @@ Source: Kingma et al. 2021 (VDM), sections 5.1-5.2 and appendix I.2.
 """
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -20,25 +19,53 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.process.objective import Objective, TrainingTargets
+from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.schedules import Learnable
+from diffusion_jax.struct import pytree
+from diffusion_jax.training.denoising import LevelsInStep, LossesAtLevels
 
 KEY = "learned_schedule"  # among the parameters of the network
+
+
+@pytree
+class LearnedSchedule(LevelsInStep):
+    """The denoising loss, and the schedule's own among the parameters.
+
+    Attributes:
+        objective: of which the schedule is replaced by that among the parameters.
+    """
+
+    def first_params(self, network: PyTree[Any]) -> PyTree[Any]:
+        if not isinstance(network, dict):
+            raise UserError("A learned schedule needs a network whose parameters are a dict.")
+        schedule = self.objective.schedule
+        assert isinstance(schedule, Learnable)
+        return {**network, KEY: schedule.learned()}
+
+    def at_levels(
+        self, losses: LossesAtLevels, params: PyTree[Any], u: Float[Array, " batch"]
+    ) -> Float[Array, " batch"]:
+        """The losses l of rows, whose gradient in the schedule's parameters is that of l²."""
+        targets, fixed = with_learned(self.objective, params).at(u), jax.lax.stop_gradient
+        # Two passes in the text; forwards, the compiler sees that they are one.
+        plain = losses(params, fixed(targets))
+        squared = losses(fixed(params), targets) ** 2
+        return plain + squared - fixed(squared)
+
+    def scale_gradient(self, gradient: PyTree[Any], loss: Float[Array, ""]) -> PyTree[Any]:
+        """The gradient, with the schedule's part of l² over the square of the mean of l.
+
+        That mean is what it is whatever the schedule, so the schedule becomes the same. But in
+        units of their own, one of both parts would be most of the norm by which gradients are
+        clipped.
+        """
+        scale = 1 / jnp.maximum(loss**2, jnp.finfo(loss.dtype).tiny)
+        return {**gradient, KEY: jax.tree.map(lambda x: scale * x, gradient[KEY])}
 
 
 def learns(objective: Objective) -> bool:
     """Whether an arm with this objective trains its schedule."""
     return isinstance(objective.schedule, Learnable)
-
-
-def first_params(objective: Objective | None, network: PyTree[Any]) -> PyTree[Any]:
-    """The parameters of a network, with those of the schedule if that is trained too."""
-    schedule = None if objective is None else objective.schedule
-    if not isinstance(schedule, Learnable):
-        return network
-    if not isinstance(network, dict):
-        raise UserError("A learned schedule needs a network whose parameters are a dict.")
-    return {**network, KEY: schedule.learned()}
 
 
 def of_network(params: PyTree[Any]) -> PyTree[Any]:
@@ -54,43 +81,6 @@ def with_learned(objective: Objective, params: PyTree[Any]) -> Objective:
     if not isinstance(schedule, Learnable):
         return objective
     return dataclasses.replace(objective, schedule=schedule.with_learned(params[KEY]))
-
-
-def learning_losses(
-    losses: Callable[[PyTree[Any], TrainingTargets], Float[Array, " batch"]],
-    params: PyTree[Any],
-    objective: Objective,
-    u: Float[Array, " batch"],
-) -> Float[Array, " batch"]:
-    """The losses l of rows, whose gradient in the schedule's parameters is that of l².
-
-    Args:
-        losses: of the network with some parameters, at some noise levels.
-        params: of network and schedule.
-        objective: of which the schedule is replaced by that among `params`.
-        u: quantiles of the training times.
-    """
-    targets, fixed = with_learned(objective, params).at(u), jax.lax.stop_gradient
-    if not learns(objective):
-        return losses(params, targets)
-    # Two passes in the text; forwards, the compiler sees that they are one.
-    own = losses(params, fixed(targets))
-    squared = losses(fixed(params), targets) ** 2
-    return own + squared - fixed(squared)
-
-
-def relative(
-    objective: Objective | None, gradient: PyTree[Any], loss: Float[Array, ""]
-) -> PyTree[Any]:
-    """A batch's gradient, with the schedule's part of l² over the square of the mean of l.
-
-    That mean is what it is whatever the schedule, so the schedule becomes the same. But in units of
-    their own, one of both parts would be most of the norm by which gradients are clipped.
-    """
-    if objective is None or not learns(objective):
-        return gradient
-    scale = 1 / jnp.maximum(loss**2, jnp.finfo(loss.dtype).tiny)
-    return {**gradient, KEY: jax.tree.map(lambda x: scale * x, gradient[KEY])}
 
 
 def check_learned(name: str, objective: Objective) -> None:

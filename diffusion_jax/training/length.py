@@ -13,7 +13,7 @@ from diffusion_jax.training.optimizers import Optimizer
 
 def depends_on_length(arm: Arm, done: int) -> str:
     """What of an arm's first `done` steps depends on how many there will be; "" if nothing does."""
-    optimizer, few = arm.hyper.optimizer, arm.hyper.few_steps
+    optimizer, few = arm.hyper.optimizer, arm.few_steps
     if isinstance(optimizer, Optimizer) and optimizer.depends_on_steps(done):
         return f"the learning rate's {optimizer.decay} decay"
     if few is not None and few.objective.paced:

@@ -27,12 +27,9 @@ from diffusion_jax.training.draws import Draws, draw
 from diffusion_jax.training.few_steps import Teacher
 from diffusion_jax.training.groups import OneByOne, Together
 from diffusion_jax.training.hyper import Hyper
-from diffusion_jax.training.inputs import first_history
-from diffusion_jax.training.learned_schedule import first_params
 from diffusion_jax.training.options import Options
 from diffusion_jax.training.own_data import own_condition
-from diffusion_jax.training.score_losses import score_losses
-from diffusion_jax.training.step import TrainStep, make_train_step
+from diffusion_jax.training.step import TrainStep, make_train_step, score_losses
 
 T = TypeVar("T")
 INITIALISATION, TRAINING = 0, 1  # streams of the seed
@@ -49,7 +46,7 @@ class Program:
         mesh: the devices.
         draw: step number, () int32 -> the randomness of that step, split over the mesh.
         targets: arm -> compiled function from `Draws.u`, (B,), to the arm's noise levels and
-            targets; to None where the arm's step chooses them.
+            targets; to None where its method needs none.
         steps: arm -> its training step, not compiled; one and the same for arms that share it.
         conditioners: those of all arms and teachers.
         example: a row of the condition as the data set has it, for networks without conditioners.
@@ -109,7 +106,7 @@ class Program:
         devices.check_batch(options.batch_size, options.microbatches, mesh)
         compiled = jax.jit(_targets, out_shardings=devices.by_rows(mesh))
         targets: dict[str, Callable[[Array], TrainingTargets | None]] = {
-            name: functools.partial(compiled, None if arm.hyper.aim else arm.objective)
+            name: functools.partial(compiled, arm.objective if arm.method.levels_given else None)
             for name, arm in arms.items()
         }
         steps = {name: _step(arm.network, options.microbatches) for name, arm in arms.items()}
@@ -224,7 +221,7 @@ def first_states(
             lambda arm: draw_params(arm.network, key, program.facts, example),
         )
         params = {
-            name: first_params(arm.hyper.aim, (given | drawn)[name])
+            name: arm.method.first_params((given | drawn)[name])
             for name, arm in program.arms.items()
         }
         return {
@@ -248,7 +245,7 @@ def state_shapes(
     """
     if params is None:
         params = params_shapes(arm.network, facts, example)
-    params = first_params(arm.hyper.aim, params)
+    params = arm.method.first_params(params)
     state: TrainState = jax.eval_shape(_first_state, params, arm.hyper)
     return state
 
@@ -271,7 +268,7 @@ def draw_params(network: AnyNetwork, key: Array, facts: DataFacts, example: Rows
 
 def _first_state(params: PyTree[Any], hyper: Hyper) -> TrainState:
     """Compiled once for all arms that share a step."""
-    return TrainState.create(params, hyper.optimizer.transformation(), first_history(hyper.aim))
+    return TrainState.create(params, hyper.optimizer.transformation(), hyper.method.first_history())
 
 
 def _by_program(arms: dict[str, Arm], make: Callable[[Arm], T]) -> dict[str, T]:

@@ -1,12 +1,13 @@
 """The training step: one pure function, compiled once, called for every arm or mapped over arms.
 
-What sets the arms of a comparison apart reaches the step as numbers: schedule, prediction,
-distribution of noise levels and weighting as arrays of shape (B,), the `TrainingTargets` of
-`process.objective`; learning rate, average and the loss's own settings as a `Hyper`. So arms with
-the same network run the same program. Only arms whose noise levels depend on what training has
-found so far bring their objective into the step (`Hyper.aim`).
+What sets the arms of a comparison apart reaches the step as numbers: schedule, prediction, time
+sampler and weighting as arrays of shape (B,), the `TrainingTargets` of `process.objective`;
+learning rate, average and the loss's own settings as a `Hyper`. So arms with the same network run
+the same program. Kinds of training that are more than that (few-step, loss-aware, a learned
+schedule) are members of `TrainingMethod`, which the step asks without knowing them.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -15,11 +16,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree
 
+from diffusion_jax.networks.functions import AnyNetwork
+from diffusion_jax.networks.score_network import drop_condition
 from diffusion_jax.runs.state import TrainState
 from diffusion_jax.training.ema import update
 from diffusion_jax.training.hyper import Hyper
-from diffusion_jax.training.inputs import choose, remember, weighed
-from diffusion_jax.training.learned_schedule import relative
+from diffusion_jax.training.inputs import Inputs
 
 Metrics = dict[str, Float[Array, ""]]
 # (parameters, the state that they are of, the arm's own, rows) → the loss of each row
@@ -38,7 +40,7 @@ def make_train_step(
 
     Args:
         losses: `(params, state, hyper, inputs) -> (B,)`, the loss of each row; it is differentiated
-            in `params`, which are those of `state`.
+            in `params`, which are those of `state`. See `score_losses`.
         microbatches: number of parts that the batch is taken in, one after the other, to save
             memory; must divide the batch size. The update is the same but for rounding.
         axis_name: the mapped axis over which the batch is split, if any.
@@ -50,30 +52,53 @@ def make_train_step(
     """
 
     def step(state: TrainState, hyper: Hyper, inputs: PyTree[Any]) -> tuple[TrainState, Metrics]:
-        if axis_name is not None and hyper.aim is not None:
+        method = hyper.method
+        if axis_name is not None and method.whole_batch:
             raise ValueError("an arm that chooses its noise levels must see the whole batch")
-        inputs = choose(state, hyper, inputs)
+        inputs = method.prepare(state, inputs)
 
         def mean_loss(
             params: PyTree[Any], rows: PyTree[Any]
         ) -> tuple[Float[Array, ""], Float[Array, " batch"]]:
-            own = losses(params, state, hyper, rows)
-            return weighed(rows, own).mean(), own
+            each = losses(params, state, hyper, rows)
+            return method.weigh(rows, each).mean(), each
 
-        (loss, own), gradient = _mean_and_gradient(
+        (loss, each), gradient = _mean_and_gradient(
             mean_loss, state.params, inputs, microbatches, axis_name
         )
-        gradient = relative(hyper.aim, gradient, loss)
+        gradient = method.scale_gradient(gradient, loss)
         optimizer = hyper.optimizer.transformation()
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         count = state.step + 1
         ema = update(hyper.average, state.ema, params, count)
+        history = method.remember(state.history, inputs, each)
         metrics = {"loss": loss, "grad_norm": optax.tree.norm(gradient)}
-        history = remember(state.history, inputs, own)
         return TrainState(count, params, opt_state, ema, history), metrics
 
     return step
+
+
+def score_losses(network: AnyNetwork) -> SampleLosses:
+    """The losses of an arm's own method, as the training step differentiates them.
+
+    Args:
+        network: called with the condition of each row, or its null value where `draws.drop` says
+            so.
+
+    Returns:
+        `(params, state, hyper, Inputs) -> (B,)`.
+    """
+
+    def losses(
+        params: PyTree[Any], state: TrainState, hyper: Hyper, inputs: Inputs
+    ) -> Float[Array, " batch"]:
+        condition = inputs.batch["condition"]
+        shown = drop_condition(inputs.draws.drop, condition, network.null(condition))
+        rows = dataclasses.replace(inputs, batch={**inputs.batch, "condition": shown})
+        return hyper.method.losses(network, params, state, rows)
+
+    return losses
 
 
 def _mean_and_gradient(

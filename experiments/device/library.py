@@ -16,8 +16,7 @@ from diffusion_jax.training.ema import averages
 from diffusion_jax.training.hyper import Hyper
 from diffusion_jax.training.inputs import Inputs
 from diffusion_jax.training.optimizers import optimizers
-from diffusion_jax.training.score_losses import score_losses
-from diffusion_jax.training.step import make_train_step
+from diffusion_jax.training.step import make_train_step, score_losses
 from experiments.device.inputs import (
     DECAY,
     LEARNING_RATE,

@@ -33,7 +33,7 @@ def training(folder: Path, settings: Sequence[str]) -> tuple[float, Callable[[in
 
     from diffusion_jax.training.draws import Draws
     from diffusion_jax.training.inputs import Inputs
-    from diffusion_jax.training.score_losses import score_losses
+    from diffusion_jax.training.step import score_losses
     from experiments.device import library
     from experiments.device.problems import problem
 

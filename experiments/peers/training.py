@@ -28,8 +28,7 @@ def ours(problem: Problem, weights: Weights) -> Train:
     from diffusion_jax.training.hyper import Hyper
     from diffusion_jax.training.inputs import Inputs
     from diffusion_jax.training.optimizers import optimizers
-    from diffusion_jax.training.score_losses import score_losses
-    from diffusion_jax.training.step import make_train_step
+    from diffusion_jax.training.step import make_train_step, score_losses
 
     optimizer = optimizers.make(f"adam(learning_rate={LEARNING_RATE})", steps=1)
     hyper = Hyper(optimizer, averages.make(f"decay(decay={DECAY})", batch_size=problem.batch))

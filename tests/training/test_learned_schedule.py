@@ -19,8 +19,8 @@ from diffusion_jax.training.arms import objectives
 from diffusion_jax.training.draws import Draws, draw
 from diffusion_jax.training.ema import averages
 from diffusion_jax.training.hyper import Hyper
-from diffusion_jax.training.inputs import Inputs, first_history, losses_at_levels
-from diffusion_jax.training.learned_schedule import KEY, first_params, with_learned
+from diffusion_jax.training.inputs import Inputs
+from diffusion_jax.training.learned_schedule import KEY, LearnedSchedule, with_learned
 from diffusion_jax.training.loop import train
 from diffusion_jax.training.optimizers import optimizers
 from diffusion_jax.training.step import make_train_step
@@ -44,15 +44,17 @@ def losses(params: Any, state: TrainState, hyper: Hyper, inputs: Inputs) -> jax.
     def at(params: Any, points: TrainingTargets) -> jax.Array:
         return params["w"] * oracle_losses(points, x0, eps)
 
-    return losses_at_levels(at, params, hyper, inputs)
+    assert isinstance(hyper.method, LearnedSchedule)
+    return hyper.method.at_levels(at, params, inputs.draws.u)
 
 
 @pytest.fixture(scope="module")
 def learned() -> tuple[Objective, Objective, Any]:
     """The objective before training and after it, and the metrics of the steps."""
-    aim = Objective.make(SCHEDULE, "epsilon", "uniform", "elbo")
+    objective = Objective.make(SCHEDULE, "epsilon", "uniform", "elbo")
+    method = LearnedSchedule(objective)
     optimizer = optimizers.make("adam(learning_rate=1e-1, decay='cosine')", steps=STEPS)
-    hyper = Hyper(optimizer, averages.make("none"), aim=aim)
+    hyper = Hyper(optimizer, averages.make("none"), method)
     step = make_train_step(losses)
 
     def next_step(state: TrainState, key: jax.Array) -> tuple[TrainState, Any]:
@@ -63,18 +65,18 @@ def learned() -> tuple[Objective, Objective, Any]:
         kept = {**state.params, "w": jnp.float32(1)}
         return dataclasses.replace(state, params=kept), metrics
 
-    first = first_params(aim, {"w": jnp.float32(1)})
-    state = TrainState.create(first, optimizer.transformation(), first_history(aim))
+    first = method.first_params({"w": jnp.float32(1)})
+    state = TrainState.create(first, optimizer.transformation())
     keys = jax.random.split(jax.random.key(5), STEPS)
     state, metrics = jax.jit(lambda state: jax.lax.scan(next_step, state, keys))(state)
-    return aim, with_learned(aim, state.params), metrics
+    return objective, with_learned(objective, state.params), metrics
 
 
-def seen(aim: Objective) -> np.ndarray:
+def seen(objective: Objective) -> np.ndarray:
     """Losses of many pictures at each of the quantiles U."""
     rng = np.random.default_rng(0)
     x0, eps = (jnp.asarray(rng.normal(size=(64, 50, DIMS)), jnp.float32) for _ in range(2))
-    at = jax.vmap(lambda x0, eps: oracle_losses(aim.at(U), x0, eps), in_axes=1)
+    at = jax.vmap(lambda x0, eps: oracle_losses(objective.at(U), x0, eps), in_axes=1)
     return np.asarray(at(x0, eps))
 
 
@@ -104,13 +106,14 @@ def test_the_learned_schedule_is_the_one_of_least_variance(
     np.testing.assert_allclose(rest, bound * (1 - np.asarray(U)), atol=0.02 * bound)
 
 
-def test_the_network_is_trained_as_by_a_schedule_that_is_told() -> None:
-    aim = Objective.make(SCHEDULE, "epsilon", "uniform", "elbo")
-    params = first_params(aim, {"w": jnp.float32(0.7)})
+def test_the_network_is_trained_as_by_a_schedule_that_is_given() -> None:
+    objective = Objective.make(SCHEDULE, "epsilon", "uniform", "elbo")
+    method = LearnedSchedule(objective)
+    params = method.first_params({"w": jnp.float32(0.7)})
     x0, eps = jax.random.normal(jax.random.key(1), (2, 64, DIMS))
     draws = Draws(U, eps, U > 2, jax.random.split(jax.random.key(0), 64))
     optimizer = optimizers.make("sgd(learning_rate=0.0)", steps=1)
-    hyper = Hyper(optimizer, averages.make("none"), aim=aim)
+    hyper = Hyper(optimizer, averages.make("none"), method)
     state = TrainState.create(params, optimizer.transformation())
     inputs = Inputs({"x0": x0, "condition": {}}, draws, None)
 
@@ -118,12 +121,12 @@ def test_the_network_is_trained_as_by_a_schedule_that_is_told() -> None:
         return losses(params, state, hyper, inputs).mean()
 
     value, gradient = jax.value_and_grad(mean)(params)
-    told = oracle_losses(aim.at(U), x0, eps)
-    assert float(value) == pytest.approx(0.7 * float(told.mean()), rel=1e-5)
-    assert float(gradient["w"]) == pytest.approx(float(told.mean()), rel=1e-5)
+    given = oracle_losses(objective.at(U), x0, eps)
+    assert float(value) == pytest.approx(0.7 * float(given.mean()), rel=1e-5)
+    assert float(gradient["w"]) == pytest.approx(float(given.mean()), rel=1e-5)
 
     def squares(own: Any) -> jax.Array:
-        changed = with_learned(aim, {KEY: own})
+        changed = with_learned(objective, {KEY: own})
         return jnp.mean((0.7 * oracle_losses(changed.at(U), x0, eps)) ** 2)
 
     for name, expected in jax.grad(squares)(params[KEY]).items():

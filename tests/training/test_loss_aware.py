@@ -10,12 +10,16 @@ import pytest
 from ml_collections import ConfigDict
 
 from diffusion_jax.process.objective import Objective
+from diffusion_jax.process.time_samplers import LossAware
 from diffusion_jax.runs.state import TrainState
+from diffusion_jax.training.denoising import LevelsInStep
 from diffusion_jax.training.draws import draw
 from diffusion_jax.training.ema import averages
 from diffusion_jax.training.hyper import Hyper
-from diffusion_jax.training.inputs import Inputs, first_history
+from diffusion_jax.training.inputs import Inputs
 from diffusion_jax.training.loop import train
+from diffusion_jax.training.loss_aware import LossAwareTraining
+from diffusion_jax.training.method import TrainingMethod
 from diffusion_jax.training.optimizers import optimizers
 from diffusion_jax.training.step import make_train_step
 from diffusion_jax.training.trained import TrainedArm, load_arms
@@ -37,8 +41,11 @@ def losses(
 
 def gradients(times: str, microbatches: int = 1) -> tuple[TrainState, np.ndarray]:
     """The mean gradient of each of many steps; it is that of the losses' sizes."""
-    aim = Objective.make("cosine", "edm", times, "simple")
-    hyper = Hyper(OPTIMIZER, averages.make("none"), aim=aim)
+    objective = Objective.make("cosine", "edm", times, "simple")
+    method: TrainingMethod = LevelsInStep(objective)
+    if isinstance(objective.time_sampler, LossAware):
+        method = LossAwareTraining(LevelsInStep(objective), objective.time_sampler)
+    hyper = Hyper(OPTIMIZER, averages.make("none"), method)
     step = make_train_step(losses, microbatches)
 
     def next_step(state: TrainState, key: jax.Array) -> tuple[TrainState, jax.Array]:
@@ -46,7 +53,9 @@ def gradients(times: str, microbatches: int = 1) -> tuple[TrainState, np.ndarray
         state, metrics = step(state, hyper, Inputs({}, draws, None))
         return state, metrics["grad_norm"]
 
-    first = TrainState.create({"w": jnp.float32(1)}, OPTIMIZER.transformation(), first_history(aim))
+    first = TrainState.create(
+        {"w": jnp.float32(1)}, OPTIMIZER.transformation(), method.first_history()
+    )
     keys = jax.random.split(jax.random.key(3), STEPS)
     state, found = jax.jit(lambda: jax.lax.scan(next_step, first, keys))()
     return state, np.asarray(found)
