@@ -3,6 +3,8 @@
 import pytest
 
 from diffusion_jax.fewstep import fewstep
+from diffusion_jax.metrics import metrics
+from diffusion_jax.metrics.features import feature_maps
 from diffusion_jax.process.losses import losses
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import schedules
@@ -20,6 +22,7 @@ from diffusion_jax.training.optimizers import optimizers
 FAMILIES = (
     *(schedules, predictions, time_samplers, weightings, losses, fewstep),
     *(grids, solvers, guidance, thresholds, posteriors, operators, averages, optimizers),
+    *(metrics, feature_maps),
 )
 
 

@@ -24,11 +24,12 @@ def arrays(
     name: str = "arrays",
     **conditions: np.ndarray,
 ) -> Dataset:
-    """Pictures or vectors in memory as a data set.
+    """Pictures, vectors or sequences in memory as a data set.
 
     Args:
-        x0: pictures, uint8 (n, height, width, channels) with 1 to 4 channels, or vectors, float
-            (n, features), best scaled to about [-1, 1].
+        x0: pictures, uint8 (n, height, width, channels) with 1 to 4 channels; or vectors, float
+            (n, features), or sequences of them, float (n, length, features), best scaled to about
+            [-1, 1].
         captions: of each: a text, or several, of which training draws one at a time.
         labels: the class of each, from 0 up, or -1 for none.
         class_names: of the classes; their numbers if left out.
@@ -39,7 +40,7 @@ def arrays(
         **conditions: further arrays of n rows, under the names by which conditioners read them.
 
     Raises:
-        UserError: x0 is neither, the lengths differ, or a split would be wrong.
+        UserError: x0 is none of these, the lengths differ, or a split would be wrong.
 
     >>> data = arrays(np.random.default_rng(0).normal(size=(100, 2)), labels=[0, 1] * 50)
     >>> len(data.train), len(data.test), data.shape, data.class_names
@@ -70,11 +71,12 @@ def arrays(
 def _values(x0: np.ndarray) -> np.ndarray:
     if x0.dtype == np.uint8 and x0.ndim == 4 and x0.shape[-1] in CHANNELS:
         return x0
-    if x0.dtype.kind == "f" and x0.ndim == 2:
+    if x0.dtype.kind == "f" and x0.ndim in (2, 3):
         return x0.astype(np.float32, copy=False)
     raise UserError(
         f"x0 is {x0.dtype} of shape {x0.shape}: give pictures, uint8 (n, height, width, channels) "
-        "with 1 to 4 channels, or vectors, float (n, features)."
+        "with 1 to 4 channels, vectors, float (n, features), or sequences, float (n, length, "
+        "features)."
     )
 
 

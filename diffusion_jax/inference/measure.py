@@ -29,7 +29,7 @@ from diffusion_jax.runs.fields import check_fields
 from diffusion_jax.runs.kept import kept_steps
 from diffusion_jax.runs.progress import Progress
 from diffusion_jax.runs.run import DataFacts
-from diffusion_jax.sampling.checks import check_start, check_variance
+from diffusion_jax.sampling.checks import check_solver, check_start, check_variance
 from diffusion_jax.sampling.grids import Grid, Nodes, grids, make, rises
 from diffusion_jax.sampling.guidance import Guidance, guidance
 from diffusion_jax.sampling.inverse import Posterior
@@ -155,6 +155,8 @@ class Plan:
 
     def check(self, objectives: Mapping[str, Objective]) -> None:
         """Raises UserError if the grid, a solver or an arm's prediction cannot serve the others."""
+        for solver in self.solvers.values():
+            check_solver(solver)
         guide = objectives.get(self.guidance.guided_by[0]) if self.guidance.guided_by else None
         for objective in objectives.values():
             # The fewest steps may be too few for a grid, the most too many.

@@ -10,7 +10,7 @@ from diffusion_jax.metrics.copies import Copies
 from diffusion_jax.metrics.exact_match import ExactMatch
 from diffusion_jax.metrics.frechet import Frechet
 from diffusion_jax.metrics.kernel import Kernel
-from diffusion_jax.metrics.measurement import Measured, NotMeasured
+from diffusion_jax.metrics.measurement import Measured, NotMeasured, mean, share
 from diffusion_jax.metrics.neighbour_ratio import NeighbourRatio
 from diffusion_jax.metrics.real import Real
 from diffusion_jax.registry import import_members
@@ -27,9 +27,11 @@ __all__ = [
     "NotMeasured",
     "Real",
     "floor",
+    "mean",
     "measure",
     "metrics",
     "quality",
+    "share",
 ]
 
 import_members(__name__, __path__, metrics)

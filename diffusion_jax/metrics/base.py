@@ -8,11 +8,12 @@ samples, give what a perfect model would get (`floor`).
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
 from diffusion_jax.data.dataset import Dataset
+from diffusion_jax.errors import UserError
 from diffusion_jax.metrics.features import FeatureMap
 from diffusion_jax.metrics.measurement import Measured, NotMeasured
 from diffusion_jax.metrics.real import REFERENCE, Pictures, Real, reference_count
@@ -51,7 +52,24 @@ class Metric(Protocol):
 
 
 metrics: Registry[Metric] = Registry("metric")
+PARTS = ("unit", "lower_is_better", "needs")  # of a metric, besides its call
 DEFAULT = ("exact_match", "frechet", "kernel", "neighbour_ratio", "copies")
+
+
+def check_metric(metric: Any) -> None:
+    """Refuses what is no metric.
+
+    Raises:
+        UserError: it lacks something that a metric has.
+    """
+    lacking = [name for name in PARTS if not hasattr(metric, name)]
+    if isinstance(metric, type):
+        raise UserError(f"metric {metric.__name__} is a class: give {metric.__name__}(…).")
+    if lacking or not callable(metric):
+        raise UserError(
+            f"{type(metric).__name__} is no metric: it has no {(*lacking, '__call__')[0]!r}, see "
+            "dj.metrics.Metric."
+        )
 
 
 def measure(metric: Metric, pictures: Pictures, captions: Sequence[str], real: Real) -> Measured:
@@ -65,11 +83,17 @@ def measure(metric: Metric, pictures: Pictures, captions: Sequence[str], real: R
 
     Raises:
         NotMeasured: the data set, the pictures or so few samples do not allow it.
+        UserError: the metric returns something else than a `Measured`.
     """
     missing = metric.needs(len(pictures), real)
     if missing:
         raise NotMeasured(missing)
     found = metric(pictures, captions, real)
+    if not isinstance(found, Measured):
+        raise UserError(
+            f"metric {type(metric).__name__} must return a dj.metrics.Measured, such as "
+            f"dj.metrics.mean(values) of a number per sample, not {type(found).__name__}."
+        )
     if not np.isfinite([found.value, found.low or 0.0, found.high or 0.0]).all():
         raise NotMeasured("the result is not finite")
     return found

@@ -30,6 +30,9 @@ class Copies:
 
     features: FeatureMap = PIXELS
 
+    formula: ClassVar[str] = (
+        "p = mean of 1[d₁ < d₂/3], d₁, d₂ the distances to the nearest two training pictures"
+    )
     unit: ClassVar[str] = "%"
     lower_is_better: ClassVar[bool] = True
 

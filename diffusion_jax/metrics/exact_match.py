@@ -17,6 +17,7 @@ class ExactMatch:
     Source: Wilson 1927 for the interval.
     """
 
+    formula: ClassVar[str] = "p = mean of 1[the picture shows all that its caption says]"
     unit: ClassVar[str] = "%"
     lower_is_better: ClassVar[bool] = False
 

@@ -132,6 +132,7 @@ class Frechet:
     features: FeatureMap = PRINCIPAL
     extrapolated: bool = True
 
+    formula: ClassVar[str] = "d² = |μ₁ − μ₂|² + tr(C₁ + C₂ − 2(C₁C₂)^½)"
     unit: ClassVar[str] = ""
     lower_is_better: ClassVar[bool] = True
 

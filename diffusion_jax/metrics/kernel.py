@@ -29,6 +29,7 @@ class Kernel:
 
     features: FeatureMap = PIXELS
 
+    formula: ClassVar[str] = "d² = E k(x, x′) + E k(y, y′) − 2 E k(x, y), k(x, y) = (x·y/d + 1)³"
     unit: ClassVar[str] = ""
     lower_is_better: ClassVar[bool] = True
 

@@ -4,12 +4,19 @@ import dataclasses
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.metrics.distance import Distance, distance_difference
 from diffusion_jax.statistics.estimate import Estimate
-from diffusion_jax.statistics.paired import Z95, Difference, rate_difference, wilson
+from diffusion_jax.statistics.paired import (
+    Z95,
+    Difference,
+    rate_difference,
+    reach,
+    two_sided,
+    wilson,
+)
 
 
 class NotMeasured(UserError):
@@ -54,6 +61,30 @@ class Influence:
 
 
 @dataclasses.dataclass(frozen=True)
+class Mean:
+    """A mean over samples.
+
+    Attributes:
+        values: (n,) of each sample.
+    """
+
+    values: Float[np.ndarray, "n"]
+
+    @property
+    def error(self) -> float:
+        """Its standard error."""
+        return float(self.values.std(ddof=1) / len(self.values) ** 0.5)
+
+    def minus(self, other: Pairing) -> Difference:
+        """By Student's paired test."""
+        assert isinstance(other, Mean), "of the same metric"
+        found = Mean(self.values - other.values)
+        value, freedom = float(found.values.mean()), len(found.values) - 1
+        half = reach(found.error, freedom)
+        return Difference(value, value - half, value + half, two_sided(value, found.error, freedom))
+
+
+@dataclasses.dataclass(frozen=True)
 class Measured(Estimate):
     """What a metric says of samples, with its 95% interval over draws of them.
 
@@ -86,3 +117,25 @@ def of_distance(found: Distance, count: int) -> Measured:
     """A distance with Student's interval."""
     low, high = found.value - found.reach, found.value + found.reach
     return Measured(found.value, low, high, count, found.standard_error, Influence(found))
+
+
+def mean(values: Float[np.ndarray, "n"]) -> Measured:
+    """The mean of a number that each sample has, with Student's interval.
+
+    Args:
+        values: of each sample, (n,).
+
+    Raises:
+        NotMeasured: there are fewer than two samples.
+
+    Source: Student 1908.
+
+    >>> found = mean(np.array([1.0, 2.0, 3.0]))
+    >>> found.value, round(found.low, 2), round(found.high, 2)
+    (2.0, -0.48, 4.48)
+    """
+    if len(values) < 2:
+        raise NotMeasured(f"2 samples are needed, and there are {len(values)}")
+    own = Mean(np.asarray(values, np.float64))
+    value, half = float(own.values.mean()), reach(own.error, len(values) - 1)
+    return Measured(value, value - half, value + half, len(values), own.error, own)

@@ -35,6 +35,9 @@ class NeighbourRatio:
 
     features: FeatureMap = PIXELS
 
+    formula: ClassVar[str] = (
+        "r = median d(sample)/median d(unseen), d the distance to the nearest training picture"
+    )
     unit: ClassVar[str] = ""
     lower_is_better: ClassVar[bool] = False
 

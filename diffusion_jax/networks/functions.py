@@ -1,7 +1,7 @@
 """Networks of one's own: flax, nnx, Equinox or plain functions, used where a `ScoreNetwork` is."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import flax.linen as nn
@@ -93,12 +93,12 @@ class FunctionNetwork:
     @property
     def drops(self) -> bool:
         """Whether it knows a condition that says nothing, which training may show it."""
-        return hasattr(self.functions, "null")
+        return _own_null(self.functions) is not None
 
     def null(self, condition: Condition) -> Condition:
-        """What says nothing: as the functions' own `null` tells, else the condition unchanged."""
-        own: Any = self.functions
-        return own.null(condition) if self.drops else condition
+        """What says nothing: as the network's own `null` tells, else the condition unchanged."""
+        own = _own_null(self.functions)
+        return condition if own is None else own(condition)
 
     def for_sampling(self) -> "FunctionNetwork":
         """Itself: nothing is known of what is faster without a backward pass."""
@@ -134,6 +134,12 @@ class FunctionNetwork:
         return found[0] if isinstance(found, tuple) and method is None else found
 
 
+def _own_null(functions: Any) -> Callable[[Condition], Condition] | None:
+    """The method `null` of functions, or of the module that they were made of."""
+    found = getattr(getattr(functions, "module", functions), "null", None)
+    return found if callable(found) else None
+
+
 def as_network(
     given: Any, variance: str | None = None, noise_inputs: int = 1
 ) -> ScoreNetwork | FunctionNetwork:
@@ -142,7 +148,8 @@ def as_network(
     Args:
         given: a `ScoreNetwork`; a linen module; an nnx module or an Equinox module, which is
             trained from the parameters that it was made with; a pair of functions (init, apply),
-            or an object with methods of those names (`Functions`), and perhaps `null(condition)`.
+            or an object with methods of those names (`Functions`). A module or an object may have
+            `null(condition)`, the condition that says nothing.
         variance: how to read the variance that it tells.
         noise_inputs: how many numbers c_noise is.
 

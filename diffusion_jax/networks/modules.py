@@ -20,10 +20,12 @@ class HeldParameters:
     Training starts from these, whatever its seed.
 
     Attributes:
+        module: as it was made.
         params: the first parameters.
         rebuilt: parameters -> the module with them.
     """
 
+    module: Any
     params: PyTree
     rebuilt: Callable[[PyTree], Callable[..., Any]]
 
@@ -64,11 +66,9 @@ def held_parameters(module: Any) -> HeldParameters | None:
                 "place of BatchNorm, and no dropout."
             )
         plain = nnx.to_pure_dict(params)
-        return HeldParameters(plain, lambda params: nnx.merge(graph, _state(params)))
+        return HeldParameters(module, plain, lambda params: nnx.merge(graph, _state(params)))
     leaves, structure = jax.tree.flatten(module)
-    trained = [
-        isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves
-    ]
+    trained = [_is_trained(leaf) for leaf in leaves]
     if not callable(module) or isinstance(module, type) or not any(trained):
         return None
     fixed = [None if own else leaf for leaf, own in zip(leaves, trained, strict=True)]
@@ -78,7 +78,8 @@ def held_parameters(module: Any) -> HeldParameters | None:
         merged = [next(values) if own else x for x, own in zip(fixed, trained, strict=True)]
         return jax.tree.unflatten(structure, merged)
 
-    return HeldParameters([x for x, own in zip(leaves, trained, strict=True) if own], rebuilt)
+    held = [x for x, own in zip(leaves, trained, strict=True) if own]
+    return HeldParameters(module, held, rebuilt)
 
 
 def _is_trained(leaf: Any) -> bool:

@@ -13,6 +13,7 @@ from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.inference.measure import SAMPLING, Plan, measure
 from diffusion_jax.metrics import DEFAULT, Metric, metrics
+from diffusion_jax.metrics.base import check_metric
 from diffusion_jax.metrics.heldout import PICTURES, HeldOut, held_out
 from diffusion_jax.registry import Registry
 from diffusion_jax.reports import comparison, files, verdict
@@ -100,8 +101,8 @@ def compare(
         progress: where to show it; None for nowhere.
 
     Raises:
-        UserError: no arm, a baseline that is none of them, a wrong spec, or a solver that cannot
-            serve an arm.
+        UserError: no arm, a baseline that is none of them, a wrong spec, what is no solver or no
+            metric, or a solver that cannot serve an arm.
     """
     start, progress = time.monotonic(), progress or Progress(quiet=True)
     if not arms:
@@ -120,6 +121,8 @@ def compare(
         seed=seed + SAMPLING,
         metrics=_named(metrics, REGISTRIES["metrics"]),
     )
+    for metric in plan.metrics.values():
+        check_metric(metric)
     plan.check({name: arm.objective for name, arm in arms.items()})
     asked = {
         "Sampling": f"{', '.join(plan.solvers)}; steps {', '.join(map(str, plan.steps))}; {count} "

@@ -110,16 +110,31 @@ def check_variance(solver: Solver, variance: str | None) -> None:
         )
 
 
+def check_solver(solver: Any) -> None:
+    """Refuses what is no solver, such as a spec, or one that cannot go into a compiled sampler.
+
+    Raises:
+        UserError: it is none, or no pytree.
+    """
+    if not isinstance(solver, Solver):
+        raise UserError(
+            f"the solver must be one of dj.solvers, such as dj.solvers.DPMpp2M(), not {solver!r}: "
+            "one of your own is a subclass of dj.solvers.OneStep or dj.solvers.Multistep."
+        )
+    if any(leaf is solver for leaf in jax.tree.leaves(solver)):
+        raise UserError(
+            f"solver {type(solver).__name__} is no pytree: put @diffusion_jax.struct.pytree above "
+            "its class."
+        )
+
+
 def check_parts(solver: Any, nodes: Any) -> None:
     """Refuses what is no solver or no grid's nodes, such as a spec or a grid itself.
 
     Raises:
         UserError: it is none.
     """
-    if not isinstance(solver, Solver):
-        raise UserError(
-            f"the solver must be one of dj.solvers, such as dj.solvers.DPMpp2M(), not {solver!r}."
-        )
+    check_solver(solver)
     if not isinstance(nodes, Nodes) or nodes.time.ndim != 1 or nodes.time.shape[0] < 2:
         raise UserError(
             "the nodes must be those of a grid over a schedule, such as "

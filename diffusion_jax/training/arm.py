@@ -42,7 +42,8 @@ class Arm:
         network: a linen, nnx or Equinox module that is called with (x, c_noise, condition); a pair
             of functions `init(key, x0, condition) -> params` and
             `apply(params, x, c_noise, condition, key) -> prediction`, or an object with these; or
-            a `ScoreNetwork`.
+            a `ScoreNetwork`. Modules and objects may have a method `null(condition)`: the condition
+            that says nothing, for `condition_dropout` and guidance.
         optimizer: an optax transformation, learning rate included; an `Optimizer`, or its spec.
         ema: the running average of the parameters, or its spec.
         few_steps: how it is trained for few steps; None is denoising.

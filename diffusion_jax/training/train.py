@@ -195,6 +195,5 @@ def _check_dropout(arms: Mapping[str, Arm], options: Options) -> None:
         if options.condition_dropout and isinstance(network, FunctionNetwork) and not network.drops:
             raise UserError(
                 f"condition_dropout={options.condition_dropout} needs to know what says nothing "
-                f"to the network of arm {name!r}: give it an object with init, apply and "
-                "null(condition)."
+                f"to the network of arm {name!r}: give it a method null(condition)."
             )

@@ -37,7 +37,7 @@ class TrainedArm:
     """
 
     arm: Arm
-    params: PyTree[Any]
+    params: PyTree[Any] = dataclasses.field(repr=False)
     step: int
     diverged: int | None = None
 

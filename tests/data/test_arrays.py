@@ -6,6 +6,7 @@ import pytest
 from diffusion_jax.data.arrays import arrays
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.example import caption_of, label_of, values_of
+from diffusion_jax.data.pipeline import batches
 from diffusion_jax.errors import UserError
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (40, 8, 12, 3), np.uint8)
@@ -33,6 +34,14 @@ def test_vectors_need_nothing_else():
     assert (data.form, data.has_pictures) == ("vectors of 2", False)
     assert caption_of(data.train[0]) == "" and label_of(data.train[0]) == -1
     assert values_of([data.train[2]]).tolist() == [[4.0, 5.0]]
+
+
+def test_sequences_are_vectors_of_two_axes():
+    walks = np.random.default_rng(0).normal(size=(20, 16, 3))
+    data = arrays(walks, wind=np.ones((20, 4)), held_out=0.0)
+    assert (data.shape, data.form, data.has_pictures) == ((16, 3), "vectors of 16×3", False)
+    first = next(batches(data.train, lambda examples: {}, batch_size=20, seed=0))["x0"]
+    assert np.array_equal(np.sort(first, axis=0), np.sort(walks.astype(np.float32), axis=0))
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,16 @@
 """Every metric tells good samples from bad ones, and real pictures from neither."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from diffusion_jax.data.dataset import Dataset, datasets
 from diffusion_jax.data.memory import ArraySource
 from diffusion_jax.errors import UserError
-from diffusion_jax.metrics import DEFAULT, Metric, floor, measure, metrics, quality
+from diffusion_jax.metrics import DEFAULT, Metric, floor, mean, measure, metrics, quality
 from diffusion_jax.metrics.features import feature_maps
 from diffusion_jax.metrics.measurement import NotMeasured
 from diffusion_jax.metrics.real import Real
@@ -190,3 +192,33 @@ class TestFeatures:
         for spec in ("principal(count=0)", "random_convolutions(width=0)"):
             with pytest.raises(UserError, match="must be (1 or more|from 1 to 4096), not 0"):
                 feature_maps.make(spec)
+
+
+def test_a_mean_is_paired_as_scipy_pairs_it() -> None:
+    first, second = np.random.default_rng(0).normal(size=(2, 40))
+    second = first + 0.3 * second - 0.1
+    found = mean(first)
+    low, high = stats.t.interval(0.95, 39, first.mean(), stats.sem(first))
+    assert (found.value, found.low, found.high) == pytest.approx((first.mean(), low, high))
+    other, truth = mean(second).pairing, stats.ttest_rel(first, second)
+    assert found.pairing is not None and other is not None
+    difference = found.pairing.minus(other)
+    assert difference.p_value == pytest.approx(truth.pvalue)
+    assert (difference.low, difference.high) == pytest.approx(tuple(truth.confidence_interval()))
+    with pytest.raises(NotMeasured, match="2 samples are needed"):
+        mean(first[:1])
+
+
+def test_a_metric_that_returns_a_number_is_refused() -> None:
+    class Bare:
+        unit, lower_is_better = "", True
+
+        def needs(self, count: int, real: Real) -> None:
+            return None
+
+        def __call__(self, pictures: Any, captions: Any, real: Real) -> Any:
+            return 1.0
+
+    real = Real(datasets.make("two_moons(count=8, test_count=8)"), 4)
+    with pytest.raises(UserError, match=r"Bare must return a dj.metrics.Measured"):
+        measure(Bare(), np.zeros((4, 2), np.float32), ("",) * 4, real)

@@ -13,7 +13,11 @@ from configs import two_dimensions
 from diffusion_jax.data.dataset import datasets
 from diffusion_jax.errors import UserError
 from diffusion_jax.metrics import Measured, Real
+from diffusion_jax.metrics.base import check_metric
 from diffusion_jax.reports.compare import Result, compare
+from diffusion_jax.sampling.checks import check_solver
+from diffusion_jax.sampling.grids import Nodes
+from diffusion_jax.sampling.solvers import Denoise, Noise, OneStep, State
 from diffusion_jax.training.trained import TrainedArm, load_arms
 from experiments import compare as command
 
@@ -33,6 +37,21 @@ class Spread:
         mean, error = float(lengths.mean()), float(lengths.std() / len(lengths) ** 0.5)
         # Not symmetric, so that both ends must come through.
         return Measured(mean, mean - 3 * error, mean + error, len(lengths), error)
+
+
+class Plain:
+    """Neither a metric nor a solver."""
+
+
+class Unregistered(OneStep):
+    """A solver that nothing has made a pytree."""
+
+    order, stochastic = 1, False
+
+    def step(
+        self, state: State, here: Nodes, there: Nodes, denoise: Denoise, noise: Noise
+    ) -> State:
+        return state
 
 
 @pytest.fixture(scope="module")
@@ -92,4 +111,12 @@ def test_what_cannot_be_compared_is_refused(done: Path) -> None:
         compared(done, baseline="edn")
     with pytest.raises(UserError, match="one name"):
         compared(done, metrics=(Spread(), Spread()))
+    with pytest.raises(UserError, match="Spread is a class"):
+        compared(done, metrics=(Spread,))
+    with pytest.raises(UserError, match="Plain is no metric: it has no 'unit'"):
+        check_metric(Plain())
+    with pytest.raises(UserError, match="must be one of dj.solvers"):
+        check_solver(Plain())
+    with pytest.raises(UserError, match="Unregistered is no pytree"):
+        compared(done, solvers=[Unregistered()])
     assert all(isinstance(arm, TrainedArm) for arm in load_arms(done).values())

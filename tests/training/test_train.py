@@ -153,6 +153,29 @@ def test_a_run_that_was_cut_goes_on_to_the_same_bits(tmp_path: Path) -> None:
         )
 
 
+class Hiding(nnx.Module):
+    """Predicts its only parameter, and counts the rows whose angle is hidden."""
+
+    def __init__(self) -> None:
+        self.value = nnx.Param(jnp.zeros(2))
+
+    def __call__(self, x: jax.Array, c_noise: jax.Array, condition: Any) -> jax.Array:
+        return jnp.where(condition["known"][:, None], 0.0, self.value[...]) + 0 * x
+
+    def null(self, condition: Any) -> Any:
+        return condition | {"known": jnp.zeros_like(condition["known"])}
+
+
+def test_a_module_with_a_null_is_shown_it() -> None:
+    ones = np.ones((64, 2), np.float32)
+    data = (ones, {"known": np.ones(64, bool)})
+    arm = Arm("hiding", OBJECTIVE, Hiding(), optimizer=optax.sgd(0.5), ema="none")
+    for dropout, wanted in ((0.0, 0.0), (1.0, 1.0)):
+        trained = train(arm, data, steps=30, batch_size=16, condition_dropout=dropout)
+        found = trained["hiding"].params["value"]
+        assert np.allclose(found, wanted, atol=0.02), dropout
+
+
 def test_what_cannot_be_trained_is_told_in_a_line() -> None:
     with pytest.raises(UserError, match="no network that can be trained"):
         Arm("a", OBJECTIVE, 3)

@@ -1,6 +1,7 @@
 """The pixels themselves as features."""
 
 import dataclasses
+from typing import ClassVar
 
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.metrics.distance import features
@@ -18,6 +19,8 @@ class Pixels:
     >>> extract(np.array([[[[0], [255]]]], np.uint8))
     array([[-1.,  1.]])
     """
+
+    formula: ClassVar[str] = "f = x"
 
     def dim(self, data: Dataset) -> int:
         return values(data)

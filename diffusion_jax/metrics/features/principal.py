@@ -1,6 +1,7 @@
 """Principal components of pixels as features."""
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -32,6 +33,8 @@ class Principal:
 
     Source: Pearson 1901; Hotelling 1933.
     """
+
+    formula: ClassVar[str] = "f = Vᵀ(x − μ), V the leading eigenvectors of the covariance"
 
     count: int = 16
 

@@ -32,6 +32,8 @@ class RandomConvolutions:
     with random weights; He et al. 2015 for their variance.
     """
 
+    formula: ClassVar[str] = "f = means over space of each h, h ← max(0, W ∗ h), W ~ N(0, 2/inputs)"
+
     width: int = 32
     layers: int = 2
     seed: int = 0
