@@ -1,17 +1,20 @@
 """Networks of one's own: flax, nnx, Equinox or plain functions, used where a `ScoreNetwork` is."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.sharding import Sharding
 from jaxtyping import Array, Float, Key, PyTree
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.conditioners.base import Condition
-from diffusion_jax.networks.modules import held_parameters
+from diffusion_jax.networks.initialise import init, place, shapes
+from diffusion_jax.networks.modules import HeldParameters, held_parameters
 from diffusion_jax.networks.score_network import ScoreNetwork
 
 
@@ -48,15 +51,8 @@ class Linen:
     module: nn.Module
 
     def init(self, key: Key[Array, ""], x0: Float[Array, "1 ..."], condition: Condition) -> PyTree:
-        """The collection "params"."""
-        rows, dropout = jnp.zeros(len(x0)), jax.random.fold_in(key, 1)
-        made = self.module.init({"params": key, "dropout": dropout}, x0, rows, condition)
-        if others := sorted(made.keys() - {"params"}):
-            raise UserError(
-                f"{type(self.module).__name__} keeps {others[0]!r} beside its parameters, which "
-                "training does not update: use layers without such state, such as GroupNorm."
-            )
-        return made.get("params", {})
+        """As the module's own initialisers say."""
+        return init(self.module, key, x0, jnp.zeros(len(x0)), condition)
 
     def apply(
         self,
@@ -108,15 +104,46 @@ class FunctionNetwork:
         """Raises UserError: nothing is known of its attentions."""
         raise UserError("A network of one's own cannot be asked to go without self-attentions.")
 
-    def first(self, key: Key[Array, ""], shape: tuple[int, ...], condition: Condition) -> PyTree:
-        """Its first parameters.
+    def first(
+        self,
+        key: Key[Array, ""],
+        shape: tuple[int, ...],
+        condition: Condition,
+        sharding: Sharding | None = None,
+    ) -> PyTree:
+        """Its first parameters, in arrays of their own.
 
         Args:
             key: a JAX key.
             shape: of an example.
             condition: a row of it.
+            sharding: where they are to live, None for anywhere.
         """
+        own = self.functions
+        if isinstance(own, Linen):
+            return init(own.module, key, *self._inputs(shape, condition), sharding=sharding)
+        if isinstance(own, HeldParameters):
+            return place(own.params, sharding)
+        return jax.jit(self._drawn, static_argnums=1, out_shardings=sharding)(key, shape, condition)
+
+    def first_shapes(
+        self, shape: tuple[int, ...], condition: Condition
+    ) -> PyTree[jax.ShapeDtypeStruct]:
+        """Shapes and dtypes of what `first` gives."""
+        if isinstance(self.functions, Linen):
+            return shapes(self.functions.module, *self._inputs(shape, condition))
+        drawn = functools.partial(self._drawn, shape=shape)
+        return jax.eval_shape(drawn, jax.random.key(0), condition=condition)
+
+    def _drawn(
+        self, key: Key[Array, ""], shape: tuple[int, ...], condition: Condition
+    ) -> PyTree[Array]:
         return self.functions.init(key, jnp.zeros((1, *shape)), condition)
+
+    def _inputs(self, shape: tuple[int, ...], condition: Condition) -> tuple[Any, Any, Condition]:
+        c_noise = (1,) if self.noise_inputs == 1 else (1, self.noise_inputs)
+        x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+        return x, jax.ShapeDtypeStruct(c_noise, jnp.float32), condition
 
     def apply(
         self,

@@ -66,7 +66,7 @@ def parameter_shapes(
     network: ScoreNetwork, shape: tuple[int, ...], condition: Condition
 ) -> PyTree[jax.ShapeDtypeStruct]:
     """Shapes and dtypes of the parameters that `initialise` makes; its arguments."""
-    return _trace(network, _described(_inputs(network, shape, condition))).shapes
+    return shapes(network, *_inputs(network, shape, condition))
 
 
 def init(
@@ -112,6 +112,16 @@ def init(
     return params
 
 
+def shapes(module: nn.Module, *inputs: Any) -> PyTree[jax.ShapeDtypeStruct]:
+    """Shapes and dtypes of the parameters that `init` makes; its arguments."""
+    return _trace(module, _described(inputs)).shapes
+
+
+def place(params: PyTree[Any], sharding: Sharding | None) -> PyTree[Any]:
+    """Copies of parameters that somebody else made, where they are to live; None for the host."""
+    return jax.tree.map(lambda leaf: _put(np.array(leaf), sharding), params)
+
+
 class _Trace:
     """A module's `init`, traced.
 
@@ -129,7 +139,8 @@ class _Trace:
             if variables:
                 raise UserError(
                     f"{type(module).__name__} keeps {', '.join(sorted(variables))} besides its "
-                    "parameters, which training does not update: use layers without."
+                    "parameters, which training does not update: use layers without such state, "
+                    "such as GroupNorm."
                 )
             return dict(params)
 
@@ -202,7 +213,8 @@ def _parted(traced: _Trace, place: int) -> tuple[Callable[[PRNGKeyArray], list[A
             known.update(equation.outvars)
         else:
             rest.append(equation)
-    needed = {v: None for each in rest for v in each.invars if isinstance(v, Var) and v in known}
+    read = [v for each in rest for v in each.invars] + jaxpr.outvars
+    needed = {v: None for v in read if isinstance(v, Var) and v in known}
     names = jaxpr.debug_info.with_unknown_names()
     keys = jaxpr.replace(eqns=first, outvars=list(needed), debug_info=names)
     program = jaxpr.replace(constvars=[], invars=list(needed), eqns=rest, debug_info=names)

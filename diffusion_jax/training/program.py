@@ -2,14 +2,14 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, Sharding
 from jaxtyping import Array, Float, Int, Key, PyTree
 from ml_collections import ConfigDict
 
@@ -31,7 +31,6 @@ from diffusion_jax.training.options import Options
 from diffusion_jax.training.own_data import own_condition
 from diffusion_jax.training.step import TrainStep, make_train_step, score_losses
 
-T = TypeVar("T")
 INITIALISATION, TRAINING = 0, 1  # streams of the seed
 
 
@@ -204,7 +203,7 @@ def first_states(
         UserError: the pictures do not fit the network.
     """
     whole, example = devices.replicated(program.mesh), program.example
-    create = jax.jit(_first_state, out_shardings=whole)
+    create = jax.jit(_first_state, donate_argnums=0, out_shardings=whole)
     given = {name: own for name, arm in program.arms.items() if (own := arm.inherited)}
     given |= starts
 
@@ -215,21 +214,35 @@ def first_states(
         return state_shapes(arm, program.facts, example, given.get(arm.name))
 
     def make() -> dict[str, TrainState]:
-        key = stream_key(program.options.seed, INITIALISATION)
-        drawn = _by_program(
-            {name: arm for name, arm in program.arms.items() if name not in given},
-            lambda arm: draw_params(arm.network, key, program.facts, example),
-        )
-        params = {
-            name: arm.method.first_params((given | drawn)[name])
-            for name, arm in program.arms.items()
+        states = {
+            name: create(params, program.arms[name].hyper)
+            for names in program.sharing()
+            for name, params in _first_params(program, names, given, whole)
         }
-        return {
-            name: create(devices.replicate(params[name], program.mesh), arm.hyper)
-            for name, arm in program.arms.items()
-        }
+        return {name: states[name] for name in program.arms}
 
     return {name: jax.tree.map(placed, shapes(arm)) for name, arm in program.arms.items()}, make
+
+
+def _first_params(
+    program: Program,
+    names: Sequence[str],
+    given: Mapping[str, PyTree[Any]],
+    where: NamedSharding,
+) -> Iterator[tuple[str, PyTree[Any]]]:
+    """Arm -> parameters of its own, for arms that share a step; they are made when asked for."""
+    for name in names:
+        if name in given:
+            yield name, devices.replicate(given[name], program.mesh)
+    drawing = [name for name in names if name not in given]
+    if drawing:
+        key = stream_key(program.options.seed, INITIALISATION)
+        network = program.arms[drawing[0]].network
+        drawn = draw_params(network, key, program.facts, program.example, where)
+        copy = jax.jit(functools.partial(jax.tree.map, jnp.copy), out_shardings=where)
+        for name in drawing[1:]:
+            yield name, copy(drawn)
+        yield drawing[0], drawn
 
 
 def state_shapes(
@@ -245,7 +258,6 @@ def state_shapes(
     """
     if params is None:
         params = params_shapes(arm.network, facts, example)
-    params = arm.method.first_params(params)
     state: TrainState = jax.eval_shape(_first_state, params, arm.hyper)
     return state
 
@@ -253,28 +265,24 @@ def state_shapes(
 def params_shapes(network: AnyNetwork, facts: DataFacts, example: Rows) -> PyTree[Any]:
     """The shapes of what `draw_params` draws."""
     if isinstance(network, FunctionNetwork):
-        first = functools.partial(network.first, shape=facts.shape)
-        return jax.eval_shape(first, jax.random.key(0), condition=dict(example))
+        return network.first_shapes(facts.shape, dict(example))
     return parameter_shapes(network, facts.shape, network.nothing())
 
 
-def draw_params(network: AnyNetwork, key: Array, facts: DataFacts, example: Rows) -> PyTree[Any]:
-    """The first parameters of a network."""
+def draw_params(
+    network: AnyNetwork,
+    key: Key[Array, ""],
+    facts: DataFacts,
+    example: Rows,
+    where: Sharding | None = None,
+) -> PyTree[Any]:
+    """The first parameters of a network, in arrays of their own, where they are to live."""
     if isinstance(network, FunctionNetwork):
-        first = functools.partial(network.first, shape=facts.shape)
-        return jax.jit(first)(key, condition=dict(example))
-    return initialise(network, key, facts.shape, network.nothing())
+        return network.first(key, facts.shape, dict(example), where)
+    return initialise(network, key, facts.shape, network.nothing(), where)
 
 
 def _first_state(params: PyTree[Any], hyper: Hyper) -> TrainState:
-    """Compiled once for all arms that share a step."""
-    return TrainState.create(params, hyper.optimizer.transformation(), hyper.method.first_history())
-
-
-def _by_program(arms: dict[str, Arm], make: Callable[[Arm], T]) -> dict[str, T]:
-    """Arm -> what `make` gives for it, made once for all arms with the same program."""
-    made: dict[Hashable, T] = {}
-    for arm in arms.values():
-        if arm.program not in made:
-            made[arm.program] = make(arm)
-    return {name: made[arm.program] for name, arm in arms.items()}
+    """From the parameters of the network alone; compiled once for all arms that share a step."""
+    params, history = hyper.method.first_params(params), hyper.method.first_history()
+    return TrainState.create(params, hyper.optimizer.transformation(), history)

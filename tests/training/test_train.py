@@ -108,6 +108,29 @@ def test_linen_and_nnx_modules_and_a_condition_of_ones_own() -> None:
     assert np.abs(found["linen"].params["in"]["kernel"] - 0.25).max() < 0.1
 
 
+def test_a_modules_own_first_values_are_those_that_training_starts_from() -> None:
+    """Two arms that share what was made for them, over all devices, at a learning rate of 0."""
+    places = jnp.arange(2.0)
+
+    class Known(nn.Module):
+        @nn.compact
+        def __call__(self, x: jax.Array, c_noise: jax.Array, condition: Any) -> jax.Array:
+            x = x + self.param("pos_embed", nn.initializers.normal(3.0), (2,))
+            x = x + self.param("places", lambda key: places) * c_noise[:, None]
+            return nn.Dense(2, kernel_init=nn.initializers.constant(7), name="out")(x)
+
+    network = Known()
+    arms = [Arm(name, OBJECTIVE, network, optimizer=optax.sgd(0.0)) for name in ("a", "b")]
+    found = train(arms, RING, steps=1, batch_size=8, seed=3)
+    key = jax.random.fold_in(jax.random.key(3), 0)
+    own = network.init(key, jnp.zeros((1, 2)), jnp.zeros(1), {})["params"]
+    for arm in found.values():
+        np.testing.assert_array_equal(arm.params["out"]["kernel"], np.full((2, 2), 7))
+        np.testing.assert_array_equal(arm.params["places"], [0, 1])
+        np.testing.assert_allclose(arm.params["pos_embed"], own["pos_embed"], rtol=1e-6)
+    assert places.tolist() == [0, 1]  # no step took the module's own array
+
+
 @pytest.mark.usefixtures("one_device")
 def test_a_run_that_was_cut_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     def run(folder: str, **more: Any) -> Any:
