@@ -16,10 +16,10 @@ from diffusion_jax.metrics.heldout import denoises, held_out
 from diffusion_jax.metrics.real import Real
 from diffusion_jax.parallel.devices import is_primary
 from diffusion_jax.registry import parse
+from diffusion_jax.runs.journal import Diverged
 from diffusion_jax.runs.progress import Progress
 from diffusion_jax.sweeps.outcomes import Number, Outcome, add_to_curve, is_measured, store, way_key
 from diffusion_jax.sweeps.plan import Plan, Unit
-from diffusion_jax.training.journal import Diverged
 from diffusion_jax.training.loop import Watch, train
 from diffusion_jax.training.trained import TrainedArm, load_arms, load_guides
 

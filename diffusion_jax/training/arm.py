@@ -130,6 +130,15 @@ class Arm:
         leaves, structure = jax.tree.flatten(self.hyper)
         return self.network, structure, tuple(map(jnp.shape, leaves))
 
+    def depends_on_length(self, done: int) -> str:
+        """What of its first `done` steps depends on how many there will be; "" if nothing does."""
+        if isinstance(self.optimizer, Optimizer) and self.optimizer.depends_on_steps(done):
+            return f"the learning rate's {self.optimizer.decay} decay"
+        if self.few_steps is not None and self.few_steps.objective.paced:
+            objective = self.few_steps.objective
+            return f"the curriculum of {self.settings.get('fewstep', objective)!r}"
+        return ""
+
     @property
     def inherited(self) -> PyTree[Any] | None:
         """The parameters that it starts from, if its teacher's mean the same to it."""

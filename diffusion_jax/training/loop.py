@@ -27,7 +27,10 @@ from diffusion_jax.files import user_path
 from diffusion_jax.parallel import devices, processes
 from diffusion_jax.runs.checkpoints import Checkpoint, Checkpoints, check_room, saved_steps
 from diffusion_jax.runs.fields import check_fields
+from diffusion_jax.runs.identity import identity
+from diffusion_jax.runs.journal import LISTED, Journal
 from diffusion_jax.runs.kept import kept_steps
+from diffusion_jax.runs.length import check_length
 from diffusion_jax.runs.lock import locked
 from diffusion_jax.runs.metrics_log import MetricsLog
 from diffusion_jax.runs.progress import Progress
@@ -38,10 +41,7 @@ from diffusion_jax.training.arms import baseline_arm
 from diffusion_jax.training.conditioning import data_facts
 from diffusion_jax.training.flip import check_flip
 from diffusion_jax.training.groups import States
-from diffusion_jax.training.identity import identity
 from diffusion_jax.training.idle import refuse_idle
-from diffusion_jax.training.journal import LISTED, Journal
-from diffusion_jax.training.length import check_length
 from diffusion_jax.training.memory import TooLarge, check_sizes
 from diffusion_jax.training.options import Options
 from diffusion_jax.training.program import Program, first_states

@@ -17,10 +17,10 @@ from diffusion_jax.parallel import devices
 from diffusion_jax.process.denoiser import Denoiser, denoises
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.runs.checkpoints import Checkpoints
+from diffusion_jax.runs.identity import identity
 from diffusion_jax.runs.run import DataFacts, Run, of_objects
 from diffusion_jax.training.arm import Arm
 from diffusion_jax.training.arms import make_arms
-from diffusion_jax.training.identity import identity
 from diffusion_jax.training.learned_schedule import of_network, with_learned
 from diffusion_jax.training.program import state_shapes
 

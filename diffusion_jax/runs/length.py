@@ -4,24 +4,23 @@ Step n depends on the config and n alone. So a run may be given another number o
 those that it has made do not depend on that number, and never fewer than it has made.
 """
 
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+
 from diffusion_jax.errors import UserError
 from diffusion_jax.runs.checkpoints import saved_steps
 from diffusion_jax.runs.run import Run
-from diffusion_jax.training.arm import Arm
-from diffusion_jax.training.optimizers import Optimizer
 
 
-def depends_on_length(arm: Arm, done: int) -> str:
-    """What of an arm's first `done` steps depends on how many there will be; "" if nothing does."""
-    optimizer, few = arm.hyper.optimizer, arm.few_steps
-    if isinstance(optimizer, Optimizer) and optimizer.depends_on_steps(done):
-        return f"the learning rate's {optimizer.decay} decay"
-    if few is not None and few.objective.paced:
-        return f"the curriculum of {arm.settings.get('fewstep', few.objective)!r}"
-    return ""
+@runtime_checkable
+class Trained(Protocol):
+    """What is trained in a run: an arm."""
+
+    def depends_on_length(self, done: int) -> str:
+        """What of its first `done` steps depends on how many there will be; "" if nothing does."""
 
 
-def check_length(run: Run, asked: int, arms: dict[str, Arm]) -> None:
+def check_length(run: Run, asked: int, arms: Mapping[str, Trained]) -> None:
     """Raises UserError if what a run folder holds is not on the way to what its config asks for.
 
     Args:
@@ -39,7 +38,7 @@ def check_length(run: Run, asked: int, arms: dict[str, Arm]) -> None:
             f"fewer: choose another --config.run_dir, or ask for {done[-1]} or more."
         )
     for name, arm in arms.items():
-        reason = depends_on_length(arm, done[-1])
+        reason = arm.depends_on_length(done[-1])
         if asked != begun and reason:
             raise UserError(
                 f"{folder} was trained with training.steps={begun}, over which {reason} of arm "

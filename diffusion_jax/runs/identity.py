@@ -2,21 +2,20 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from diffusion_jax.renamed import first_names
+from diffusion_jax.runs.length import Trained
 from diffusion_jax.runs.packing import digest
 from diffusion_jax.runs.run import BEFORE, CHANGEABLE, Run, as_plain, decisive
 from diffusion_jax.sealed import checksum
-from diffusion_jax.training.arm import Arm
-from diffusion_jax.training.few_steps import Teacher
-from diffusion_jax.training.length import depends_on_length
 
 
 def identity(
     run: Run,
-    arms: Mapping[str, Arm],
+    arms: Mapping[str, Trained],
     step: int,
-    teachers: Mapping[str, Teacher] = MappingProxyType({}),
+    teachers: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, str]:
     """All that decides the numbers of a run until a step: what it is called -> a checksum of it.
 
@@ -27,7 +26,7 @@ def identity(
         run: the run folder.
         arms: of its config.
         step: updates made.
-        teachers: arm -> its teacher; not known where arms are only sampled.
+        teachers: arm -> its teacher, with `.network.params`; not known where arms are only sampled.
     """
     before = dict(decisive(BEFORE))
     settings = {
@@ -39,7 +38,7 @@ def identity(
         "settings": checksum(dict(sorted(first_names(settings).items()))),
         "pictures or conditions": checksum([run.facts.shape, dict(run.facts.states)]),
     }
-    if any(depends_on_length(arm, step) for arm in arms.values()):
+    if any(arm.depends_on_length(step) for arm in arms.values()):
         found["steps to go"] = checksum(run.config.training.steps)
     if teachers:
         own = {name: digest(teacher.network.params) for name, teacher in teachers.items()}

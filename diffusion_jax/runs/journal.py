@@ -6,14 +6,16 @@ from types import MappingProxyType
 from typing import Any
 
 import jax
+from jaxtyping import Array, Float
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.runs.metrics_log import MetricsLog, Values
 from diffusion_jax.runs.progress import Advance
 from diffusion_jax.runs.state import TrainState, all_finite
-from diffusion_jax.training.step import Metrics
 
 LISTED = 6  # arms that are named one by one
+Metrics = Mapping[str, Mapping[str, Float[Array, ""]]]
+"""Arm -> name -> number on the device"""
 
 
 class Diverged(UserError):
@@ -56,15 +58,15 @@ class Journal:
         self._arms, self._drops = arms, drops
         self.diverged = dict(diverged)
         """Arm -> the step at which it was dropped."""
-        self._unread: tuple[int, dict[str, Metrics]] | None = None
+        self._unread: tuple[int, Metrics] | None = None
 
     @property
     def dropped(self) -> frozenset[str]:
         """Arms that are no longer trained."""
         return frozenset(self.diverged)
 
-    def add(self, step: int, metrics: dict[str, Metrics]) -> None:
-        """Takes the metrics (arm -> name -> number on the device) of step `step`.
+    def add(self, step: int, metrics: Metrics) -> None:
+        """Takes the metrics of step `step`.
 
         Raises:
             Diverged: a number of the step before is not finite, and no other arm can go on.
@@ -120,7 +122,7 @@ class Journal:
         self.diverged[arm] = step
 
 
-def _read(metrics: dict[str, Any]) -> Values:
+def _read(metrics: Metrics) -> Values:
     host = jax.device_get(metrics)
     return {arm: {name: float(x) for name, x in row.items()} for arm, row in host.items()}
 
