@@ -119,10 +119,12 @@ def _step(program: Any, states: Any, batch: Any, draws: Any) -> None:
     """One training step of all arms, in turn."""
     import jax
 
+    from diffusion_jax.training.execution import in_turn
+
+    inputs = program.inputs(batch, draws)
     for names in program.sharing():
-        group = program.one_by_one(names)
-        targets = {name: program.targets[name](draws.u) for name in names}
-        jax.block_until_ready(group.update(group.join(states), batch, draws, targets))
+        group = in_turn(program, names)
+        jax.block_until_ready(group.update(group.join(states), inputs))
 
 
 def _step_counts(config: ConfigDict) -> Pair:

@@ -75,24 +75,23 @@ def train(problem: str, arms: int, steps: int, way: str) -> dict[str, float]:
     import jax
     import numpy as np
 
-    from diffusion_jax.training.arrange import bytes_needed
+    from diffusion_jax.training.execution import Group, bytes_needed, in_turn, together
     from diffusion_jax.training.program import Program, first_states
 
     config, facts, mesh, batch = _problem(problem, arms, steps)
     program = Program.build(config, facts, mesh)
     states = first_states(program)[1]()
     names = tuple(program.arms)
-    draws = program.draw(np.int32(0))
-    targets = {name: program.targets[name](draws.u) for name in names}
-    group: Any = program.one_by_one(names)
+    inputs = program.inputs(batch, program.draw(np.int32(0)))
+    group: Group = in_turn(program, names)
     counted = 0.0
     if way == "together":
-        group = program.together(names)
-        counted = float(bytes_needed(program, group, states, batch, draws))
+        group = mapped = together(program, names)
+        counted = float(bytes_needed(mapped, states, inputs))
     joined, taken = group.join(states), []
     for step in range(steps):
         start = time.perf_counter()
-        joined, _ = group.update(joined, batch, draws, targets)
+        joined, _ = group.update(joined, inputs)
         if step >= WARM:
             jax.block_until_ready(joined)
             taken.append(time.perf_counter() - start)

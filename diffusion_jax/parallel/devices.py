@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 import psutil
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
@@ -34,6 +35,11 @@ def host_memory() -> int:
 def is_primary() -> bool:
     """Whether this is the process that writes files and talks to the user."""
     return jax.process_index() == 0
+
+
+def from_primary(*numbers: float) -> list[float]:
+    """The numbers that the first process has, in all of them; waits until all have called it."""
+    return [float(x) for x in multihost_utils.broadcast_one_to_all(np.array(numbers))]
 
 
 def data_mesh(devices: list[jax.Device] | None = None) -> Mesh:

@@ -34,7 +34,7 @@ from diffusion_jax.sweeps.trials import Trial
 from diffusion_jax.sweeps.unit import HELD_OUT_PICTURES, SEED, SHOWN, WATCHED
 from diffusion_jax.sweeps.work import Failure
 from diffusion_jax.training.arms import objectives
-from diffusion_jax.training.arrange import chosen
+from diffusion_jax.training.execution import chosen
 
 MOST_TOLD = 6  # arms without a number
 

@@ -5,7 +5,7 @@ data.json          shape of the pictures
 conditions.json    what conditioners have learnt: words of captions, names of classes
 environment.json   versions, git revision and hardware, one entry per start
 metrics.jsonl      see `metrics`
-execution.json     see `arrange`
+execution.json     how arms are trained: in turn or together
 tensorboard/       the same for TensorBoard
 checkpoints/       see `checkpoints`
 

@@ -18,9 +18,8 @@ from diffusion_jax.renamed import first_names
 from diffusion_jax.sealed import read_sealed, save_sealed
 from diffusion_jax.strict_json import from_null
 from diffusion_jax.sweeps.trials import Trial, key_of
-from diffusion_jax.training.arrange import agreed
 from diffusion_jax.training.conditioning import data_facts
-from diffusion_jax.training.inputs import Inputs
+from diffusion_jax.training.execution import in_turn
 from diffusion_jax.training.program import Program, first_states
 from diffusion_jax.training.teachers import load_teachers
 
@@ -108,17 +107,15 @@ def measure(config: ConfigDict, data: Dataset) -> Cost:
     stream = batches(data.train, program.encode, batch_size, config.seed, index, count)
     batch = devices.split_rows(next(stream), mesh)
     draws = program.draw(np.int32(0))
-    points = {name: program.targets[name](draws.u)}
-    group = program.one_by_one((name,))
-    inputs = Inputs(batch, draws, points[name])
-    flops = _flops(group.step, states[name], program.arms[name].hyper, inputs)
+    inputs, group = program.inputs(batch, draws), in_turn(program, (name,))
+    flops = _flops(group.step, states[name], program.arms[name].hyper, inputs[name])
     joined, taken = group.join(states), []
     for _ in range(1 + ROUNDS):
         start = time.perf_counter()
-        joined, _ = group.update(joined, batch, draws, points)
+        joined, _ = group.update(joined, inputs)
         jax.block_until_ready(joined)
         taken.append(time.perf_counter() - start)
-    (seconds,) = agreed(min(taken[1:]))
+    (seconds,) = devices.from_primary(min(taken[1:]))
     return Cost(parameters, flops, seconds)
 
 

@@ -31,7 +31,6 @@ from diffusion_jax.sweeps.pilot import RESULTS, power_line, read_pilot
 from diffusion_jax.sweeps.sweep import Sweep
 from diffusion_jax.sweeps.trials import Trial, key_of, make_trials, training_settings
 from diffusion_jax.training.arms import FIELDS, check_brought, few_step, make_arms
-from diffusion_jax.training.arrange import agreed
 from diffusion_jax.training.conditioning import data_facts
 from diffusion_jax.training.idle import refuse_idle
 from diffusion_jax.training.options import EXECUTIONS, Options
@@ -330,7 +329,7 @@ def _units(
     for unit in made if devices.is_primary() else ():
         document = {"config": as_plain(unit.config), "keys": dict(unit.keys)}
         save_sealed(document, unit.folder / UNIT)
-    agreed()  # other processes go on once the folders are there
+    devices.from_primary()  # other processes go on once the folders are there
     places = {key: place for place, key in enumerate(needed)}
     # In an order that is the same in all processes, whoever has seen which folder first.
     return tuple(sorted((*kept, *made), key=lambda u: min(places.get(k, LARGEST) for k in u.keys)))

@@ -12,7 +12,6 @@ from diffusion_jax.runs.lock import Locked, locked
 from diffusion_jax.runs.progress import Progress
 from diffusion_jax.sweeps.plan import Plan, Unit
 from diffusion_jax.sweeps.unit import do, is_done
-from diffusion_jax.training.arrange import agreed
 
 PAUSE = 2.0  # seconds between looks at what other processes do
 
@@ -67,7 +66,7 @@ def work(plan: Plan, progress: Progress) -> tuple[Failure, ...]:
 
 
 def _done(plan: Plan, unit: Unit) -> bool:
-    return bool(agreed(is_done(plan, unit))[0])
+    return bool(devices.from_primary(is_done(plan, unit))[0])
 
 
 @contextlib.contextmanager
@@ -80,4 +79,4 @@ def _claimed(unit: Unit) -> Iterator[bool]:
                 stack.enter_context(locked(unit.folder))
             except Locked:
                 ours = False
-        yield bool(agreed(ours)[0])
+        yield bool(devices.from_primary(ours)[0])

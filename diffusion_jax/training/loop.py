@@ -39,15 +39,14 @@ from diffusion_jax.runs.stopped import Stopped
 from diffusion_jax.runs.stopping import StopSignals
 from diffusion_jax.training.arms import baseline_arm
 from diffusion_jax.training.conditioning import data_facts
+from diffusion_jax.training.execution import States, Trainer
 from diffusion_jax.training.flip import check_flip
-from diffusion_jax.training.groups import States
 from diffusion_jax.training.idle import refuse_idle
 from diffusion_jax.training.memory import TooLarge, check_sizes
 from diffusion_jax.training.options import Options
 from diffusion_jax.training.program import Program, first_states
 from diffusion_jax.training.starts import Start, load_starts
 from diffusion_jax.training.teachers import load_teachers
-from diffusion_jax.training.team import Team
 from diffusion_jax.training.trained import TrainedArm
 
 # Called before a checkpoint is saved, with the steps made and the arms as they are.
@@ -200,18 +199,18 @@ def fit(
         drops = options.diverged == "drop"
         gone = begin.position.get("diverged", {})
         journal = Journal(log, advance, last_good, names, drops, gone)
-        group: Team | None = None
+        trainer: Trainer | None = None
         for step in range(begin.step + 1, options.steps + 1):
             batch = devices.split_rows(next(stream), program.mesh)
-            draws = program.draw(np.int32(step))
-            if group is None:
-                group = Team.gather(program, begin.states, batch, draws, folder)
-            journal.add(step, group.update(batch, draws, journal.dropped))
+            inputs = program.inputs(batch, program.draw(np.int32(step)))
+            if trainer is None:
+                trainer = Trainer(program, begin.states, inputs, folder)
+            journal.add(step, trainer.update(inputs, journal.dropped))
 
             signum = signals.agreed()
             if signum or step == options.steps or step % options.checkpoint_every == 0:
                 journal.settle()
-                states = group.states()
+                states = trainer.states()
                 journal.inspect(step, states)
                 trained = as_trained(program, states, step, journal.diverged)
                 if watch and devices.is_primary():

@@ -1,7 +1,6 @@
 """Memory that training steps take, as the compiler counts it, before the first is taken."""
 
 import math
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,9 +11,6 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.networks.functions import FunctionNetwork
 from diffusion_jax.networks.memory import pass_bytes
 from diffusion_jax.parallel import devices
-from diffusion_jax.process.objective import TrainingTargets
-from diffusion_jax.training.draws import Draws
-from diffusion_jax.training.groups import Batch, Group
 from diffusion_jax.training.program import Program, params_shapes
 
 FLOAT = 4  # bytes
@@ -91,35 +87,3 @@ def check_sizes(program: Program) -> None:
                 f"device, and {gigabytes(device)} are there: {remedy}, or more "
                 "training.microbatches."
             )
-
-
-def check_steps(
-    groups: Sequence[Group],
-    joined: Sequence[PyTree[Any]],
-    batch: Batch,
-    draws: Draws,
-    targets: Mapping[str, TrainingTargets | None],
-) -> None:
-    """Refuses steps that do not fit into memory, before one is taken.
-
-    Args:
-        groups: of all arms.
-        joined: their states, one for each group.
-        batch: any batch, on the devices.
-        draws: of any step.
-        targets: arm -> its noise levels of that step.
-
-    Raises:
-        TooLarge: the largest step takes more than there is, beside the states of all arms.
-    """
-    held = sum(map(array_bytes, joined))
-    room = devices.free_memory()
-    for group, own in zip(groups, joined, strict=True):
-        for lowered, used in group.lowered(own, batch, draws, targets):
-            needed = compiled_bytes(lowered) + held - array_bytes(used)
-            if needed > room:
-                raise TooLarge(
-                    f"A training step of {', '.join(group.names[:3])} needs {gigabytes(needed)} of "
-                    f"memory on each device, and {gigabytes(room)} are there: take a smaller "
-                    "training.batch_size, more training.microbatches, or a smaller network."
-                )

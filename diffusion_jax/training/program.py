@@ -25,8 +25,8 @@ from diffusion_jax.training.arm import Arm
 from diffusion_jax.training.arms import make_arms
 from diffusion_jax.training.draws import Draws, draw
 from diffusion_jax.training.few_steps import Teacher
-from diffusion_jax.training.groups import OneByOne, Together
 from diffusion_jax.training.hyper import Hyper
+from diffusion_jax.training.inputs import Inputs
 from diffusion_jax.training.options import Options
 from diffusion_jax.training.own_data import own_condition
 from diffusion_jax.training.step import TrainStep, make_train_step, score_losses
@@ -126,24 +126,16 @@ class Program:
         """A row of the condition that says nothing."""
         return {**self.example, **base.ask(self.conditioners, [""])}
 
+    def inputs(self, batch: dict[str, Any], draws: Draws) -> dict[str, Inputs]:
+        """Arm -> the inputs of its step, from what all arms share."""
+        return {name: Inputs(batch, draws, of(draws.u)) for name, of in self.targets.items()}
+
     def sharing(self) -> list[tuple[str, ...]]:
         """The arms, those together that share a step."""
         found: dict[Hashable, tuple[str, ...]] = {}
         for name, arm in self.arms.items():
             found[arm.program] = (*found.get(arm.program, ()), name)
         return list(found.values())
-
-    def one_by_one(self, names: Sequence[str]) -> OneByOne:
-        """Trains arms that share a step in turn."""
-        step = jax.jit(
-            self.steps[names[0]], donate_argnums=0, out_shardings=devices.replicated(self.mesh)
-        )
-        return OneByOne({name: self.arms[name].hyper for name in names}, step)
-
-    def together(self, names: Sequence[str]) -> Together:
-        """Trains arms that share a step in one program that is mapped over them."""
-        hypers = {name: self.arms[name].hyper for name in names}
-        return Together(hypers, self.steps[names[0]], self.mesh)
 
 
 @functools.cache

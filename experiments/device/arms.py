@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from diffusion_jax.parallel import devices
-from diffusion_jax.training.groups import OneByOne, Together
+from diffusion_jax.training.execution import InTurn, Together
 from experiments.device import library, memory
 from experiments.device.problems import problem
 from experiments.device.section import Figures
@@ -31,7 +31,7 @@ def _with_batch(name: str, dtype: str, batch: int, small: bool) -> Figures:
     weights = library.first_weights(training.network, chosen.shape)
     mesh = devices.data_mesh(jax.local_devices()[:1])
     groups = {
-        "in_turn": OneByOne(hypers, jax.jit(training.step, donate_argnums=0)),
+        "in_turn": InTurn(hypers, jax.jit(training.step, donate_argnums=0)),
         "together": Together(hypers, training.step, mesh),
     }
 
@@ -60,9 +60,8 @@ def _steps(training: library.Training, group: Any, states: Any) -> Callable[[int
         nonlocal joined, number
         start = time.perf_counter()
         for _ in range(count):
-            inputs = training.inputs(number)
-            targets = dict.fromkeys(group.names, inputs.targets)
-            joined, _ = group.update(joined, inputs.batch, inputs.draws, targets)
+            inputs = dict.fromkeys(group.names, training.inputs(number))
+            joined, _ = group.update(joined, inputs)
             number += 1
         jax.block_until_ready(joined)
         return time.perf_counter() - start

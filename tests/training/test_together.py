@@ -13,8 +13,8 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.parallel import devices
 from diffusion_jax.runs.metrics_log import read_metrics
 from diffusion_jax.sealed import unseal
-from diffusion_jax.training import arrange
-from diffusion_jax.training.arrange import FILE, bytes_needed
+from diffusion_jax.training import execution
+from diffusion_jax.training.execution import FILE, bytes_needed
 from diffusion_jax.training.loop import train
 from diffusion_jax.training.trained import TrainedArm, load_arms
 
@@ -82,7 +82,7 @@ def test_arms_that_do_not_fit_into_memory_are_split(
         needed.append(bytes_needed(*arguments))  # type: ignore[arg-type]
         return needed[-1]
 
-    monkeypatch.setattr(arrange, "bytes_needed", counted)
+    monkeypatch.setattr(execution, "bytes_needed", counted)
     trained(arms, tmp_path / "whole", **{"training.execution": "together"})
     monkeypatch.setattr(devices, "free_memory", lambda: int(needed[0] * 0.9))
     split = trained(arms, tmp_path / "split", **{"training.execution": "together"})
