@@ -1,6 +1,6 @@
 """How the processes of one job find each other.
 
-The first rule that fits the environment decides, and is told:
+The first rule that fits the environment decides, and is printed:
 
 1. `JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID`: they alone count, whatever
    scheduler is around them.

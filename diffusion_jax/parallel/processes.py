@@ -22,7 +22,7 @@ OWN_CALL = "joined by the caller"
 def start_processes() -> None:
     """Joins the other processes of this job, if there are any.
 
-    Call it before anything else touches JAX's devices. The first process tells what it waits for.
+    Call it before anything else touches JAX's devices. The first process prints what it waits for.
 
     Raises:
         UserError: as for `placement`, or the others do not come.

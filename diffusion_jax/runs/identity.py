@@ -1,4 +1,4 @@
-"""What a checkpoint is known by, so that one of another run is told apart."""
+"""What identifies a checkpoint, so that one of another run is refused."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

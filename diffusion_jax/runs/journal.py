@@ -71,10 +71,10 @@ class Journal:
         Raises:
             Diverged: a number of the step before is not finite, and no other arm can go on.
         """
-        self.settle()
+        self.read()
         self._unread = step, metrics
 
-    def settle(self) -> None:
+    def read(self) -> None:
         """Waits for the last step and reads its metrics.
 
         Raises:

@@ -21,7 +21,7 @@ class Trained(Protocol):
 
 
 def check_length(run: Run, asked: int, arms: Mapping[str, Trained]) -> None:
-    """Raises UserError if what a run folder holds is not on the way to what its config asks for.
+    """Raises UserError if what a run folder holds cannot go on to what its config asks for.
 
     Args:
         run: that is in the folder.

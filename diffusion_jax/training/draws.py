@@ -13,7 +13,7 @@ class Draws:
     Attributes:
         u: uniform in the open interval (0, 1), (B,); each arm turns it into its own noise level.
         eps: standard normal noise, (B, ...) like the pictures.
-        drop: whether the row is trained without its caption, (B,).
+        drop: whether the row is trained without its condition, (B,).
         key: for the network's own dropout, if it has any, (B,); a part of the batch that is
             computed by itself takes that of its first row.
     """
@@ -28,7 +28,7 @@ def draw(
     key: Key[Array, ""],
     rows: Int[Array, " batch"],
     shape: tuple[int, ...],
-    caption_dropout: float | Float[Array, ""],
+    condition_dropout: float | Float[Array, ""],
 ) -> Draws:
     """Draws the rows `rows` of a step's randomness.
 
@@ -39,7 +39,7 @@ def draw(
         key: the key of the step, `fold_in(training key, step)`.
         rows: indices into the global batch.
         shape: shape of one picture, without the batch axis.
-        caption_dropout: probability of `drop`.
+        condition_dropout: probability of `drop`.
 
     >>> import jax.numpy as jnp
     >>> draw(jax.random.key(0), jnp.arange(4), (2, 2, 3), 0.1).eps.shape
@@ -47,13 +47,13 @@ def draw(
     """
 
     def one(row: Int[Array, ""]) -> Draws:
-        time, noise, caption, dropout = jax.random.split(jax.random.fold_in(key, row), 4)
+        time, noise, condition, dropout = jax.random.split(jax.random.fold_in(key, row), 4)
         # float32 uniforms are multiples of 2^-23 in [0, 1): half a step up keeps 0 and 1 out.
         u = jax.random.uniform(time) + 2.0**-24
         return Draws(
             u=u,
             eps=jax.random.normal(noise, shape),
-            drop=jax.random.bernoulli(caption, caption_dropout),
+            drop=jax.random.bernoulli(condition, condition_dropout),
             key=dropout,
         )
 

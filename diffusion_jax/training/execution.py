@@ -179,9 +179,9 @@ def _mapped(step: TrainStep, arms: NamedSharding, rows: NamedSharding) -> Any:
         batch, draws = jax.lax.with_sharding_constraint((batch, draws), rows)
 
         def one(
-            state: TrainState, hyper: Hyper, own: TrainingTargets | None
+            state: TrainState, hyper: Hyper, levels: TrainingTargets | None
         ) -> tuple[TrainState, Metrics]:
-            return step(state, hyper, Inputs(batch, draws, own))
+            return step(state, hyper, Inputs(batch, draws, levels))
 
         return jax.vmap(one)(states, hypers, _stacked(targets))
 

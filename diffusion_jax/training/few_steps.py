@@ -28,7 +28,7 @@ class Teacher:
 
     Attributes:
         network: it, with its averaged parameters.
-        guidance: what steers it towards the captions that it is shown.
+        guidance: what steers it towards the condition.
     """
 
     network: NetworkDenoiser

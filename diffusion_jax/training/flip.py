@@ -10,7 +10,7 @@ from diffusion_jax.words import split_words
 
 
 def check_flip(config: ConfigDict, data: Dataset) -> None:
-    """Refuses to mirror pictures of which an arm is told what is left and what is right.
+    """Refuses to mirror pictures whose condition says what is left and what is right.
 
     Words are English, see `data.mirror`.
 

@@ -169,7 +169,7 @@ def fit(
     progress: Progress | None = None,
     watch: Watch | None = None,
 ) -> dict[str, TrainedArm]:
-    """The loop: from `begin` to the last step, saving on the way.
+    """The loop: from `begin` to the last step, saving as it goes.
 
     Args:
         program: the arms.
@@ -209,7 +209,7 @@ def fit(
 
             signum = signals.agreed()
             if signum or step == options.steps or step % options.checkpoint_every == 0:
-                journal.settle()
+                journal.read()
                 states = trainer.states()
                 journal.inspect(step, states)
                 trained = as_trained(program, states, step, journal.diverged)

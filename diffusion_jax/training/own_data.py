@@ -10,7 +10,7 @@ from diffusion_jax.data.example import Source, values_of
 from diffusion_jax.data.memory import ArraySource
 from diffusion_jax.errors import UserError
 
-# What an example tells besides its condition.
+# What an example holds besides its condition.
 ASIDE = {"image", "vector", "captions", "key"}
 WIDTHS = {"i": np.int32, "u": np.int32, "f": np.float32}
 

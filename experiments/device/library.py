@@ -79,12 +79,12 @@ def training(problem: Problem, dtype: str, settings: Sequence[str], batch: int) 
 
     random = np.random.default_rng(0)
     pictures = SIGMA_DATA * random.standard_normal((batch, *problem.shape), np.float32)
-    told = {
+    rows = {
         "x0": jnp.asarray(pictures),
         "condition": {"label": jnp.asarray(random.integers(CLASSES, size=batch, dtype=np.int32))},
     }
     step = make_train_step(score_losses(network))
-    return Training(network, objective, draw_step, jax.jit(objective.targets), step, told)
+    return Training(network, objective, draw_step, jax.jit(objective.targets), step, rows)
 
 
 def hyper(batch: int, learning_rate: float = LEARNING_RATE) -> Hyper:

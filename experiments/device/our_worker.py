@@ -37,10 +37,10 @@ def training(folder: Path, settings: Sequence[str]) -> tuple[float, Callable[[in
     from experiments.device import library
     from experiments.device.problems import problem
 
-    told = json.loads((folder / "problem.json").read_text())
+    asked = json.loads((folder / "problem.json").read_text())
     given = {name: jnp.asarray(x) for name, x in load(folder / "first.npz").items()}
     batch = len(given["time"])
-    own = library.training(problem(told["name"], told["small"]), told["dtype"], settings, batch)
+    own = library.training(problem(asked["name"], asked["small"]), asked["dtype"], settings, batch)
     hyper = library.hyper(batch)
     state = library.first_state(load(folder / "weights.npz"), hyper)
     keys = jax.random.split(jax.random.key(0), batch)

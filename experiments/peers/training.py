@@ -43,8 +43,8 @@ def ours(problem: Problem, weights: Weights) -> Train:
         nonlocal state
         pictures, noise, time = map(jnp.asarray, batch)
         draws = Draws(time, noise, kept, keys)
-        told: dict[str, Any] = {"x0": pictures, "condition": {}}
-        state, metrics = step(state, hyper, Inputs(told, draws, points(time)))
+        rows: dict[str, Any] = {"x0": pictures, "condition": {}}
+        state, metrics = step(state, hyper, Inputs(rows, draws, points(time)))
         return metrics["loss"]
 
     def train(batches: Sequence[Batch]) -> np.ndarray:
