@@ -75,6 +75,16 @@ class Arm:
                 f"An arm cannot be called {self.name!r}: its name must be of letters, digits, - "
                 "and _, 64 of them at most."
             )
+        if not isinstance(self.ema, str | Average):
+            raise UserError(
+                f"Arm {self.name!r}: ema must be a member of dj.ema, such as dj.ema.Decay(), or a "
+                f"spec such as 'decay(decay=0.999)' or 'none', not {self.ema!r}."
+            )
+        if self.few_steps is not None and not isinstance(self.few_steps, FewSteps):
+            raise UserError(
+                f"Arm {self.name!r}: give a few-step objective, such as dj.fewstep.Shortcut(), as "
+                "its objective, and leave few_steps unset."
+            )
         few = self.few_steps.objective if self.few_steps else None
         if isinstance(self.objective, FewStep):
             few = self.objective

@@ -63,6 +63,12 @@ def load_run(
     Raises:
         UserError: no such run, arm or checkpoint, a damaged one, or arms that are not the run's.
     """
+    if not isinstance(folder, str | Path):
+        raise UserError(f"folder must name a run folder, got {folder!r}.")
+    if type(names) not in (tuple, list):
+        raise UserError(f"names must be a tuple of arms' names, such as ('a',), got {names!r}.")
+    if step is not None and (isinstance(step, bool) or not isinstance(step, int)):
+        raise UserError(f"step must be that of a checkpoint, a whole number, got {step!r}.")
     run = Run.load(folder)
     if of_objects(run.config) and arms is not None:
         found = _of_objects(run, arms, names, step)

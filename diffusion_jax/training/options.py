@@ -1,11 +1,20 @@
 """The numbers of a training that its arms share."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError, one_of
 
+COUNTS = {
+    **dict.fromkeys(("steps", "batch_size", "microbatches", "log_every", "checkpoint_every"), 1),
+    "keep": 1,
+    "workers": 0,
+}
+"""What is counted, and the least that makes sense."""
 EXECUTIONS = ("auto", "together", "apart")
 LARGEST = 2**31  # more than counters on the device hold
 
@@ -49,27 +58,49 @@ class Options:
     keep_steps: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed < LARGEST:
-            raise UserError(f"seed must be from 0 to {LARGEST - 1}, got {self.seed}.")
-        counts = ("steps", "batch_size", "microbatches", "log_every", "checkpoint_every", "keep")
-        for name in counts:
-            if not 1 <= (number := getattr(self, name)) < LARGEST:
-                raise UserError(f"training.{name} must be at least 1 (and < 2^31), got {number}.")
-        one_of(self.execution, EXECUTIONS, "training.execution")
-        one_of(self.diverged, ("stop", "drop"), "training.diverged")
-        if not 0 <= self.condition_dropout <= 1:
-            raise UserError(
-                f"training.caption_dropout is a share from 0 to 1, got {self.condition_dropout}."
-            )
+        _check(vars(self))
 
     @staticmethod
     def of(config: ConfigDict) -> "Options":
         """Those of a config, see `configs/base.py`."""
         training = config.training
         same = {field.name for field in dataclasses.fields(Options)} & set(training)
-        return Options(
+        values = {
             **{name: training[name] for name in sorted(same)},
-            seed=config.seed,
-            flip=config.flip,
-            condition_dropout=training.caption_dropout,
-        )
+            "seed": config.seed,
+            "flip": config.flip,
+            "condition_dropout": training.caption_dropout,
+        }
+        _check(values, "training.", "caption_dropout")
+        return Options(**values)
+
+
+def _check(values: Mapping[str, Any], room: str = "", dropout: str = "condition_dropout") -> None:
+    """Raises UserError for what makes no sense, under the names that the user knows."""
+    seed = values["seed"]
+    if not _is_whole(seed):
+        raise UserError(f"seed must be a whole number, got {seed!r}.")
+    if not 0 <= seed < LARGEST:
+        raise UserError(f"seed must be from 0 to {LARGEST - 1}, got {seed}.")
+    for name, least in COUNTS.items():
+        if name in values:
+            number = values[name]
+            if not _is_whole(number):
+                raise UserError(f"{room}{name} must be a whole number, got {number!r}.")
+            if not least <= number < LARGEST:
+                raise UserError(
+                    f"{room}{name} must be at least {least} (and < 2^31), got {number}."
+                )
+    for name, choices in (("execution", EXECUTIONS), ("diverged", ("stop", "drop"))):
+        if name in values:
+            one_of(str(values[name]), choices, f"{room}{name}")
+    share = values["condition_dropout"]
+    if not isinstance(share, int | float | np.number) or not 0 <= share <= 1:
+        raise UserError(f"{room}{dropout} is a share from 0 to 1, got {share!r}.")
+    steps = values.get("keep_steps", ())
+    if not isinstance(steps, tuple | list) or not all(map(_is_whole, steps)):
+        raise UserError(f"{room}keep_steps must be a tuple of whole numbers, got {steps!r}.")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

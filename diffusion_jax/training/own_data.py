@@ -34,7 +34,7 @@ def as_dataset(data: Any) -> Dataset:
         return _of_arrays(data[0], data[1])
     if hasattr(data, "dtype"):
         return _of_arrays(data, {})
-    if isinstance(data, Source):
+    if isinstance(data, Source) and not isinstance(data, str | bytes | tuple | list | Mapping):
         if not len(data):
             raise UserError("The data set is empty.")
         return Dataset("own", data, values_of([data[0]]).shape[1:])
@@ -53,6 +53,13 @@ def _of_arrays(x0: Any, condition: Mapping[str, Any]) -> Dataset:
         )
     if values.dtype != np.uint8:
         values = values.astype(np.float32, copy=False)
+    if not len(values):
+        raise UserError("The data set is empty.")
+    for name, column in condition.items():
+        if not isinstance(name, str):
+            raise UserError(f"A condition is called by a word, not {name!r}.")
+        if np.asarray(column).dtype.kind not in "biuf" or not np.ndim(column):
+            raise UserError(f"Condition {name!r} must be an array of numbers, a row per example.")
     if taken := sorted(ASIDE & condition.keys()):
         raise UserError(f"A condition cannot be called {taken[0]!r}: examples have that already.")
     columns = {name: np.asarray(column) for name, column in condition.items()}

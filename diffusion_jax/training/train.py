@@ -95,6 +95,7 @@ def train(
     [1.0, 1.0]
     """
     processes.check_joined()
+    _check_arguments(run_dir, progress, watch)
     options = Options(
         steps=steps,
         batch_size=batch_size,
@@ -124,13 +125,22 @@ def train(
     return read_arms(run, bound, example=example)
 
 
+def _check_arguments(run_dir: Any, progress: Any, watch: Any) -> None:
+    if run_dir is not None and (not isinstance(run_dir, str | Path) or not str(run_dir)):
+        raise UserError(f"run_dir must name a folder, or be None to keep nothing, got {run_dir!r}.")
+    if progress is not None and not isinstance(progress, Progress):
+        raise UserError(f"progress must be a Progress() or None, got {progress!r}.")
+    if watch is not None and not callable(watch):
+        raise UserError(f"watch must be a function (step, trained arms), got {watch!r}.")
+
+
 def named(arms: Arms) -> list[Arm]:
     """The arms that users gave.
 
     Raises:
         UserError: none, or two of one name.
     """
-    listed = [arms] if isinstance(arms, Arm) else list(arms)
+    listed = [arms] if isinstance(arms, Arm) or not isinstance(arms, Iterable) else list(arms)
     if not listed or not all(isinstance(arm, Arm) for arm in listed):
         raise UserError("arms must be one or more of dj.Arm(name, objective, network).")
     names = [arm.name for arm in listed]
