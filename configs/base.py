@@ -72,7 +72,7 @@ def get_config() -> ConfigDict:
     config.sampling.posterior = "none"
     config.sampling.count = 64  # samples per arm, solver and step count
     # Samples where arms are judged: with the first solver and the most steps.
-    config.sampling.headline_count = 64
+    config.sampling.judged_count = 64
     config.sampling.batch_size = 64
     # What those are measured by, e.g. "frechet(features=random_convolutions)".
     config.sampling.metrics = ("exact_match", "frechet", "kernel", "neighbour_ratio", "copies")

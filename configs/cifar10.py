@@ -27,6 +27,6 @@ def get_config() -> ConfigDict:
     config.training.checkpoint_every = 1000
     config.sampling.steps = (8, 16, 32)
     config.sampling.count = 1000
-    config.sampling.headline_count = 2000
+    config.sampling.judged_count = 2000
     config.sampling.batch_size = 250
     return config

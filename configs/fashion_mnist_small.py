@@ -22,5 +22,5 @@ def get_config() -> ConfigDict:
     config.training.steps = 1000
     config.sampling.steps = (16,)
     config.sampling.count = 200
-    config.sampling.headline_count = 200
+    config.sampling.judged_count = 200
     return config

@@ -30,6 +30,6 @@ def get_config() -> ConfigDict:
     config.sampling.solvers = ("dpmpp_2m",)
     config.sampling.steps = (4, 8, 16)
     config.sampling.count = 120
-    config.sampling.headline_count = 300
+    config.sampling.judged_count = 300
     config.sampling.batch_size = 30
     return config

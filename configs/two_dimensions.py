@@ -33,7 +33,7 @@ def get_config() -> ConfigDict:
     config.sampling.steps = (8, 16)
     config.sampling.guidance = "none"
     config.sampling.count = 1000
-    config.sampling.headline_count = 4000
+    config.sampling.judged_count = 4000
     config.sampling.batch_size = 1000
     config.sampling.metrics = ("frechet", "kernel", "neighbour_ratio")
     return config

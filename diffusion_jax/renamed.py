@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-FIELDS = {"times": "time_sampler", "text": "conditioner"}
+FIELDS = {"times": "time_sampler", "text": "conditioner", "headline_count": "judged_count"}
 """Old name of a config field, without its section -> new name."""
 
 SETTINGS = {

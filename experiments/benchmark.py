@@ -24,7 +24,7 @@ UNUSED = {
     **COMPARING,
     **dict.fromkeys(
         (
-            *("run_dir", "flip", "sampling.steps", "sampling.count", "sampling.headline_count"),
+            *("run_dir", "flip", "sampling.steps", "sampling.count", "sampling.judged_count"),
             *("sampling.batch_size", "sampling.operator", "sampling.posterior"),
         ),
         "what is timed does not depend on it",
@@ -134,14 +134,14 @@ def _step_counts(config: ConfigDict) -> Pair:
     from diffusion_jax.data.dataset import datasets
     from diffusion_jax.inference.conditions import encode
     from diffusion_jax.inference.generate import generate
-    from diffusion_jax.inference.measure import Plan, Way
+    from diffusion_jax.inference.measure import Sampling, SamplingPlan
     from diffusion_jax.parallel import devices
     from diffusion_jax.sampling.grids import make
     from diffusion_jax.training.conditioning import data_facts
     from diffusion_jax.training.program import Program, first_states
     from diffusion_jax.training.trained import TrainedArm
 
-    data, plan = datasets.make(config.data), Plan.make(config)
+    data, plan = datasets.make(config.data), SamplingPlan.make(config)
     facts = data_facts(config, data)
     program = Program.build(config, facts, devices.data_mesh())
     name, state = next(iter(first_states(program)[1]().items()))
@@ -154,7 +154,7 @@ def _step_counts(config: ConfigDict) -> Pair:
         for steps in STEP_COUNTS:
             nodes = make(plan.grid, schedule, steps)
             generate(
-                plan.sampler(arm, Way(plan.headline.solver, steps), facts.shape),
+                plan.sampler(arm, Sampling(plan.judged_by.solver, steps), facts.shape),
                 arm.params,
                 arm.objective.prediction,
                 nodes.pad(longest) if longest else nodes,

@@ -1,4 +1,4 @@
-"""Trains the arms of a config together, samples each in many ways, and writes a report.
+"""Trains the arms of a config, samples each with several solvers and step counts, and reports.
 
     python -m experiments.compare --config=configs/quickstart.py
     python -m experiments.compare --config=configs/quickstart.py --config.training.steps=300 \\
@@ -44,7 +44,7 @@ def main(config: ConfigDict) -> None:
         sweep(config, SWEEP.value, overridden(), PILOT.value)
     else:
         if PILOT.value:
-            raise UserError("--pilot tells what the seeds of a sweep can show: give a --sweep.")
+            raise UserError("--pilot says what the seeds of a sweep can show: give a --sweep.")
         compare(config, overridden())
 
 
@@ -82,10 +82,10 @@ def sweep(config: ConfigDict, path: str, written: Collection[str] = (), pilot: s
 
 def _refuse_few(config: ConfigDict, written: Collection[str]) -> None:
     """Raises UserError if fewer samples are asked for where arms are judged than elsewhere."""
-    count, judged = config.sampling.count, config.sampling.headline_count
-    if "sampling.headline_count" in written and judged < count:
+    count, judged = config.sampling.count, config.sampling.judged_count
+    if "sampling.judged_count" in written and judged < count:
         raise UserError(
-            f"sampling.headline_count={judged} would change nothing: it is less than "
+            f"sampling.judged_count={judged} would change nothing: it is less than "
             f"sampling.count={count}."
         )
 
@@ -123,7 +123,7 @@ def compare(config: ConfigDict, written: Collection[str] = ()) -> None:
     arms = load_arms(run.folder, step=config.training.steps)
     guides = load_guides(run.folder, sound(arms), plan.guidance.guided_by)
     held_out = of_held_out(plan, arms, data, progress)
-    found = comparison.Comparison(
+    found = comparison.Findings(
         plan,
         data,
         arms,

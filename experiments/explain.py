@@ -30,7 +30,7 @@ UNUSED = {
     **COMPARING,
     **dict.fromkeys(
         (
-            *("sampling.count", "sampling.headline_count", "sampling.batch_size"),
+            *("sampling.count", "sampling.judged_count", "sampling.batch_size"),
             *("sampling.operator", "sampling.posterior"),
         ),
         "experiments.sample has a use for it",
@@ -84,7 +84,7 @@ def explain(config: ConfigDict) -> Any:
 
     from diffusion_jax.data.dataset import datasets
     from diffusion_jax.data.example import caption_of, to_unit
-    from diffusion_jax.inference.measure import Plan
+    from diffusion_jax.inference.measure import SamplingPlan
     from diffusion_jax.reports import walks
     from diffusion_jax.reports.lesson import Lesson
     from diffusion_jax.runs.run import is_run
@@ -95,7 +95,7 @@ def explain(config: ConfigDict) -> Any:
 
     refuse_unused(UNUSED)
     refuse_several(config)
-    plan, data = Plan.make(config), datasets.make(config.data)
+    plan, data = SamplingPlan.make(config), datasets.make(config.data)
     if not data.has_pictures:
         raise UserError(
             f"A lesson shows pictures, and data set {data.name!r} has {data.form}: "
@@ -104,7 +104,7 @@ def explain(config: ConfigDict) -> Any:
     example = test_picture(data.test)
     picture = jnp.asarray(to_unit(example["image"]))
     teller = _network(config) if is_run(config.run_dir) else _oracle(config, data)
-    schedule, solver = teller.schedule, plan.headline.solver
+    schedule, solver = teller.schedule, plan.judged_by.solver
     nodes = grids.make(plan.grid, schedule, STEPS.value)
     check_start(nodes, plan.solvers[solver], teller.prediction)
     keys = sample_keys(jax.random.key(config.seed), PICTURES)

@@ -41,7 +41,7 @@ MASK = flags.DEFINE_string(
 UNUSED = {
     **TRAINING,
     **COMPARING,
-    **dict.fromkeys(("sampling.count", "sampling.headline_count"), "use --count"),
+    **dict.fromkeys(("sampling.count", "sampling.judged_count"), "use --count"),
 }
 ROWS, SEARCHED = 4, 64  # test pictures whose captions are asked for, of so many
 SEED = flags.DEFINE_integer("seed", 0, "of the noise", lower_bound=0, upper_bound=2**31 - 1)
@@ -51,7 +51,7 @@ def main(config: ConfigDict) -> None:
     """Draws the sheet; the last line printed is its path."""
     from diffusion_jax.data.dataset import datasets
     from diffusion_jax.files import check_target
-    from diffusion_jax.inference.measure import Plan
+    from diffusion_jax.inference.measure import SamplingPlan
     from diffusion_jax.runs.progress import Progress
     from diffusion_jax.runs.run import Run
     from diffusion_jax.training.trained import load_arms, load_guides, sound
@@ -61,11 +61,11 @@ def main(config: ConfigDict) -> None:
     _refuse_two_masks(config)
     run = Run.of(config)
     path = check_target(OUT.value or run.folder / "samples.png")
-    plan = Plan.make(config)
+    plan = SamplingPlan.make(config)
     example = picture = None
     restoration = _restoration(config, run.facts.shape)
     if restoration:
-        restoration.check([plan.solvers[plan.headline.solver]])
+        restoration.check([plan.solvers[plan.judged_by.solver]])
         plan = dataclasses.replace(plan, restoration=restoration)
         example = test_picture(datasets.make(config.data).test)
         picture = example["image"]
@@ -157,14 +157,14 @@ def _draw(
     from diffusion_jax.data.example import to_values
     from diffusion_jax.inference.generate import check_finite, generate
 
-    (condition, count), way, given = wanted, plan.headline, None
+    (condition, count), sampling, given = wanted, plan.judged_by, None
     if plan.restoration:
         given = plan.restoration.given(picture[None], SEED.value).of(jnp.zeros(count, jnp.int32))
     samples, _ = generate(
-        plan.sampler(arm, way, shape, guide, given),
+        plan.sampler(arm, sampling, shape, guide, given),
         arm.params,
         arm.objective.prediction,
-        plan.nodes(arm.objective.schedule, way.steps),
+        plan.nodes(arm.objective.schedule, sampling.steps),
         condition,
         count,
         SEED.value,

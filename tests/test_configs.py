@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffusion_jax.inference.measure import Plan
+from diffusion_jax.inference.measure import SamplingPlan
 from diffusion_jax.networks.initialise import initialise
 from diffusion_jax.networks.tokenizers import Words
 from diffusion_jax.registry import parse
@@ -36,7 +36,7 @@ def test_config_can_be_built(path: Path) -> None:
     facts = DataFacts(SHAPES[spec.name] or (size, size, 3), states)
     Options.of(config)
     arms = make_arms(config, facts)
-    plan = Plan.make(config)
+    plan = SamplingPlan.make(config)
     plan.check({name: arm.objective for name, arm in arms.items()})
     first = next(iter(arms.values()))
     params = initialise(first.network, jax.random.key(0), facts.shape, first.network.nothing())
@@ -74,7 +74,7 @@ def test_sweep_can_be_planned_over_its_config(path: Path) -> None:
     for trial in trials:
         check_fields(trial.config, str(path))
         trial = at_equal_nfe(trial, sweep.nfe) if sweep.nfe else trial
-        Plan.make(trial.config).check(objectives(trial.config))
+        SamplingPlan.make(trial.config).check(objectives(trial.config))
     assert len({trial.seed for trial in trials}) > 2
     assert len({(trial.arm, trial.seed) for trial in trials}) == len(trials)
 

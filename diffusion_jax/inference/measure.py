@@ -1,4 +1,4 @@
-"""Samples of every arm in every way that a config asks for, on the same captions and noise."""
+"""Samples of every arm, solver and step count of a config, on the same captions and noise."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -42,19 +42,19 @@ from diffusion_jax.training.trained import TrainedArm, sound
 SAMPLING = 1_000_003
 LARGEST = 1_000_000  # samples, or steps, that fit into memory
 TRACED_VECTORS = 500
-TRACED = 6  # samples of each arm and way that are followed from noise to picture
+TRACED = 6  # samples of each arm and sampling that are followed from noise to picture
 
 
 @dataclasses.dataclass(frozen=True)
-class Way:
-    """A way to sample: a solver's spec and a number of steps."""
+class Sampling:
+    """How samples are drawn: a solver's spec and a number of steps."""
 
     solver: str
     steps: int
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class SamplingPlan:
     """All that sampling depends on, made from a config and checked before anything is trained.
 
     Attributes:
@@ -63,8 +63,8 @@ class Plan:
         grid: where the steps are.
         guidance: towards the caption.
         threshold: of the guided estimates.
-        count: samples per arm and way.
-        headline_count: samples per arm in the way that arms are judged by, at least `count`.
+        count: samples per arm and sampling.
+        judged_count: samples per arm with the sampling that arms are judged by, at least `count`.
         batch_size: samples drawn at once.
         seed: of the noise.
         metrics: spec -> a measure of the quality of the samples that arms are judged by.
@@ -77,14 +77,14 @@ class Plan:
     guidance: Guidance
     threshold: Threshold
     count: int
-    headline_count: int
+    judged_count: int
     batch_size: int
     seed: int
     metrics: Mapping[str, Metric] = dataclasses.field(default_factory=dict)
     restoration: Restoration | None = None
 
     @staticmethod
-    def make(config: ConfigDict, shape: tuple[int, ...] | None = None) -> "Plan":
+    def make(config: ConfigDict, shape: tuple[int, ...] | None = None) -> "SamplingPlan":
         """Reads `config.sampling`.
 
         Args:
@@ -100,7 +100,7 @@ class Plan:
         for field in ("solvers", "steps"):
             if not options[field]:
                 raise UserError(f"sampling.{field} is empty: name at least one.")
-        for field in ("count", "headline_count", "batch_size"):
+        for field in ("count", "judged_count", "batch_size"):
             _check_number(field, options[field])
         for steps in options.steps:
             _check_number("steps", steps)
@@ -111,14 +111,14 @@ class Plan:
         restoration = Restoration.make(config, shape) if shape else None
         if restoration:
             restoration.check(takers.values())
-        return Plan(
+        return SamplingPlan(
             takers,
             tuple(sorted(set(options.steps))),
             grids.make(options.grid),
             guide,
             thresholds.make(options.threshold),
             options.count,
-            max(options.count, options.headline_count),
+            max(options.count, options.judged_count),
             options.batch_size,
             config.seed + SAMPLING,
             {spec: metrics.make(spec) for spec in options.metrics},
@@ -126,28 +126,28 @@ class Plan:
         )
 
     @property
-    def ways(self) -> tuple[Way, ...]:
+    def samplings(self) -> tuple[Sampling, ...]:
         """Every solver with every step count."""
-        return tuple(Way(solver, steps) for solver in self.solvers for steps in self.steps)
+        return tuple(Sampling(solver, steps) for solver in self.solvers for steps in self.steps)
 
     @property
-    def headline(self) -> Way:
-        """The way that arms are judged by: the first solver with the most steps."""
-        return Way(next(iter(self.solvers)), self.steps[-1])
+    def judged_by(self) -> Sampling:
+        """The sampling that arms are judged by: the first solver with the most steps."""
+        return Sampling(next(iter(self.solvers)), self.steps[-1])
 
-    def evaluations(self, way: Way) -> int:
+    def evaluations(self, sampling: Sampling) -> int:
         """Denoiser evaluations per sample (NFE), each of `guidance.passes` network passes.
 
         The most that there may be, if the solver is adaptive.
         """
-        steps = way.steps - rises(self.grid)
+        steps = sampling.steps - rises(self.grid)
         if self.restoration:  # a posterior may go back, which costs nothing, and come again
             steps = self.restoration.steps(steps)
-        return self.solvers[way.solver].evaluations(steps)
+        return self.solvers[sampling.solver].evaluations(steps)
 
-    def samples(self, way: Way) -> int:
-        """Number of samples drawn in this way."""
-        return self.headline_count if way == self.headline else self.count
+    def samples(self, sampling: Sampling) -> int:
+        """Number of samples that are drawn so."""
+        return self.judged_count if sampling == self.judged_by else self.count
 
     def nodes(self, schedule: Schedule, steps: int) -> Nodes:
         """The grid, padded to the longest of all, so that all share a compiled program."""
@@ -175,7 +175,7 @@ class Plan:
     def sampler(
         self,
         arm: TrainedArm,
-        way: Way,
+        sampling: Sampling,
         shape: tuple[int, ...],
         guide: TrainedArm | None = None,
         given: Posterior | None = None,
@@ -183,7 +183,7 @@ class Plan:
         """What draws samples of an arm, maybe with a guide, maybe given an observation."""
         return Sampler(
             arm.arm.network,
-            self.solvers[way.solver],
+            self.solvers[sampling.solver],
             self.guidance,
             shape,
             arm.objective.sigma_data,
@@ -224,24 +224,24 @@ def _check_number(field: str, value: int) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Cell:
-    """Samples of one arm drawn in one way, and what the data set's checker says of them.
+class Drawn:
+    """Samples of one arm with one solver and step count, and what the data's checker finds right.
 
     Attributes:
         arm: its name.
-        way: solver and step count.
+        sampling: solver and step count.
         captions: what was asked for, n.
         pictures: as data sets keep them; grey, or zero, in the place of one that is not finite.
         finite: (n,) which samples are. Unless all are, nothing may be measured of them.
         right: attribute -> (n,) whether it is as the caption says, with "all"; empty where the
             data set has no checker, or some samples are not finite.
-        path: the way from noise to the first samples, see `traced`.
+        path: from noise to the first samples, see `traced`.
         evaluations: of the denoiser per sample; of an adaptive solver, their mean.
         truth: the pictures that samples restore, or None where they are drawn freely.
     """
 
     arm: str
-    way: Way
+    sampling: Sampling
     captions: tuple[str, ...]
     pictures: Values
     finite: Bool[np.ndarray, " n"]
@@ -262,13 +262,13 @@ def traced(shape: tuple[int, ...], count: int) -> int:
 
 
 def measure(
-    plan: Plan,
+    plan: SamplingPlan,
     arms: Mapping[str, TrainedArm],
     data: Dataset,
     progress: Progress,
     guides: Mapping[str, TrainedArm] = MappingProxyType({}),
-) -> Iterator[Cell]:
-    """Samples every arm in every way: sample i has the same caption and noise in all of them.
+) -> Iterator[Drawn]:
+    """Draws every sampling of every arm: sample i has the same caption and noise in all of them.
 
     Arms that diverged are left out.
 
@@ -280,21 +280,23 @@ def measure(
         guides: arm -> the network that guides it, for guidance that needs one.
     """
     arms = sound(arms)
-    examples = captioned_pictures(data, plan.headline_count)
+    examples = captioned_pictures(data, plan.judged_count)
     condition = encode([arm.arm.network for arm in arms.values()], examples)
     asked = [caption_of(example) for example in examples]
     truth = values_of(examples)
     given = plan.restoration.given(truth, plan.seed) if plan.restoration else None
-    work = [(way, name) for way in plan.ways for name in arms]
-    with progress.phase("Sampling", sum(_work(plan, way) for way, _ in work), unit="nfe") as done:
-        for way, name in work:
-            count, arm = plan.samples(way), arms[name]
+    work = [(sampling, name) for sampling in plan.samplings for name in arms]
+    with progress.phase(
+        "Sampling", sum(_work(plan, sampling) for sampling, _ in work), unit="nfe"
+    ) as done:
+        for sampling, name in work:
+            count, arm = plan.samples(sampling), arms[name]
             captions = tuple(asked[:count])
             samples, path = generate(
-                plan.sampler(arm, way, truth.shape[1:], guides.get(name), given),
+                plan.sampler(arm, sampling, truth.shape[1:], guides.get(name), given),
                 arm.params,
                 arm.objective.prediction,
-                plan.nodes(arm.objective.schedule, way.steps),
+                plan.nodes(arm.objective.schedule, sampling.steps),
                 {key: rows[:count] for key, rows in condition.items()},
                 count,
                 plan.seed,
@@ -304,11 +306,13 @@ def measure(
             finite = finite_rows(samples)
             pictures = _with_gaps(samples, finite)
             right = data.check(pictures, captions) if data.check and finite.all() else {}
-            done(f"{name}, {way.solver}, {way.steps} steps", _work(plan, way))
+            done(f"{name}, {sampling.solver}, {sampling.steps} steps", _work(plan, sampling))
             counted = path.evaluations
-            spent = plan.evaluations(way) if counted is None else counted.mean()
+            spent = plan.evaluations(sampling) if counted is None else counted.mean()
             restored = truth[:count] if given is not None else None
-            yield Cell(name, way, captions, pictures, finite, right, path, float(spent), restored)
+            yield Drawn(
+                name, sampling, captions, pictures, finite, right, path, float(spent), restored
+            )
 
 
 def _with_gaps(samples: Float[np.ndarray, "n *shape"], finite: Bool[np.ndarray, " n"]) -> Values:
@@ -318,5 +322,5 @@ def _with_gaps(samples: Float[np.ndarray, "n *shape"], finite: Bool[np.ndarray, 
     return to_values(clean)
 
 
-def _work(plan: Plan, way: Way) -> int:
-    return plan.samples(way) * plan.evaluations(way)
+def _work(plan: SamplingPlan, sampling: Sampling) -> int:
+    return plan.samples(sampling) * plan.evaluations(sampling)

@@ -19,7 +19,7 @@ from diffusion_jax.data.dataset import Dataset, check_readable, datasets
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import check_target, user_path
 from diffusion_jax.inference.conditions import nothing
-from diffusion_jax.inference.measure import Plan, traced
+from diffusion_jax.inference.measure import SamplingPlan, traced
 from diffusion_jax.metrics.memory import metric_memory
 from diffusion_jax.metrics.real import Real
 from diffusion_jax.networks.memory import pass_bytes
@@ -44,7 +44,7 @@ class Prepared:
     """
 
     data: Dataset
-    plan: Plan
+    plan: SamplingPlan
     notes: tuple[str, ...]
 
 
@@ -81,7 +81,7 @@ def check_data(data: Dataset) -> None:
     check_readable(data)
 
 
-def check_sampling(config: ConfigDict, facts: DataFacts) -> Plan:
+def check_sampling(config: ConfigDict, facts: DataFacts) -> SamplingPlan:
     """Checks that what is trained can be sampled as the config says, and makes the plan of it.
 
     Args:
@@ -92,7 +92,7 @@ def check_sampling(config: ConfigDict, facts: DataFacts) -> Plan:
         UserError: a spec is wrong; the grid, a solver, guidance or an arm's prediction cannot serve
             the others; a guide will not be there; or the samples do not fit into memory.
     """
-    plan = Plan.make(config, facts.shape)
+    plan = SamplingPlan.make(config, facts.shape)
     plan.check(objectives(config))
     networks = {name: arm.network for name, arm in make_arms(config, facts).items()}
     plan.check_networks(networks, facts)
@@ -100,7 +100,9 @@ def check_sampling(config: ConfigDict, facts: DataFacts) -> Plan:
     return plan
 
 
-def check_memory(plan: Plan, networks: Mapping[str, ScoreNetwork], facts: DataFacts) -> None:
+def check_memory(
+    plan: SamplingPlan, networks: Mapping[str, ScoreNetwork], facts: DataFacts
+) -> None:
     """Refuses samples that certainly do not fit into memory.
 
     Args:
@@ -120,22 +122,23 @@ def check_memory(plan: Plan, networks: Mapping[str, ScoreNetwork], facts: DataFa
                 f"{gigabytes(least)} of memory, and {gigabytes(room)} are there: take a smaller "
                 "sampling.batch_size."
             )
-    # All stay until they are measured, as bytes; of each arm and way, a few are followed.
+    # All stay until they are measured, as bytes; of each arm and sampling, a few are followed.
     values, room = math.prod(facts.shape), devices.host_memory()
-    drawn = sum(plan.samples(way) for way in plan.ways)
+    drawn = sum(plan.samples(sampling) for sampling in plan.samplings)
     followed = sum(
-        2 * FLOAT * traced(facts.shape, plan.samples(way)) * (way.steps + 1) for way in plan.ways
+        2 * FLOAT * traced(facts.shape, plan.samples(sampling)) * (sampling.steps + 1)
+        for sampling in plan.samplings
     )
     held = len(networks) * values * (drawn + followed)
     if held > room:
         raise UserError(
-            f"The samples of all arms and ways take {gigabytes(held)} of memory, and "
+            f"The samples of all arms, solvers and steps take {gigabytes(held)} of memory, and "
             f"{gigabytes(room)} are there: take a smaller sampling.count, or fewer "
             "sampling.solvers or sampling.steps."
         )
 
 
-def check_measuring(plan: Plan, data: Dataset) -> tuple[str, ...]:
+def check_measuring(plan: SamplingPlan, data: Dataset) -> tuple[str, ...]:
     """Checks that samples can be measured.
 
     Args:
@@ -148,13 +151,13 @@ def check_measuring(plan: Plan, data: Dataset) -> tuple[str, ...]:
     Raises:
         UserError: measuring takes more memory than there is.
     """
-    needed = metric_memory(data, plan.headline_count, plan.metrics.values())
+    needed = metric_memory(data, plan.judged_count, plan.metrics.values())
     room = devices.host_memory()
     if needed > room:
         raise UserError(
-            f"Measuring {plan.headline_count} samples takes {gigabytes(needed)} of memory, and "
-            f"{gigabytes(room)} are there: take a smaller sampling.headline_count."
+            f"Measuring {plan.judged_count} samples takes {gigabytes(needed)} of memory, and "
+            f"{gigabytes(room)} are there: take a smaller sampling.judged_count."
         )
-    real = Real(data, plan.headline_count)
-    missing = {spec: each.needs(plan.headline_count, real) for spec, each in plan.metrics.items()}
+    real = Real(data, plan.judged_count)
+    missing = {spec: each.needs(plan.judged_count, real) for spec, each in plan.metrics.items()}
     return tuple(f"{spec} will not be measured: {why}." for spec, why in missing.items() if why)

@@ -59,7 +59,7 @@ def nearest(points: Features, train: Iterable[Chunk]) -> Nearest:
     for features, pictures in train:
         if kept is None:
             kept = np.zeros((len(points), *pictures.shape[1:]), pictures.dtype)
-        theirs = _Rows.of(features, middle)
+        theirs = _Centred.of(features, middle)
         for rows in _blocks(len(points)):
             found, index = theirs.least(points[rows] - middle)
             closer = found < distance[rows]
@@ -84,7 +84,7 @@ def nearest_other(
     """
     middle, distance = points.mean(axis=0), np.full(len(points), np.inf)
     for features, pictures in train:
-        theirs = _Rows.of(features, middle)
+        theirs = _Centred.of(features, middle)
         for rows in _blocks(len(points)):
             alike = _alike(first.pictures[rows], pictures)
             found, _ = theirs.least(points[rows] - middle, alike)
@@ -107,7 +107,7 @@ def _blocks(count: int) -> Iterator[slice]:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Rows:
+class _Centred:
     """Features, moved to the middle of the points, and their squares.
 
     Squares of large numbers would lose the digits of small distances.
@@ -117,9 +117,9 @@ class _Rows:
     squares: Float[np.ndarray, "m"]
 
     @staticmethod
-    def of(features: Float[np.ndarray, "m dim"], middle: Float[np.ndarray, "dim"]) -> "_Rows":
+    def of(features: Float[np.ndarray, "m dim"], middle: Float[np.ndarray, "dim"]) -> "_Centred":
         moved = features - middle
-        return _Rows(moved, np.einsum("md,md->m", moved, moved))
+        return _Centred(moved, np.einsum("md,md->m", moved, moved))
 
     def least(
         self,

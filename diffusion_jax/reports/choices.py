@@ -1,18 +1,18 @@
-"""What the page shows for one choice of metric and way of sampling."""
+"""What the page shows for one choice of metric and sampling."""
 
 import math
 from collections.abc import Mapping
 from typing import Any
 
 from diffusion_jax.reports import formats, result_figures
-from diffusion_jax.reports.comparisons import by_way, estimate
-from diffusion_jax.reports.content import DONE, Comparison, Metric, Report, Setting
+from diffusion_jax.reports.comparisons import by_sampling, estimate
+from diffusion_jax.reports.content import DONE, Comparison, Report, ReportedSampling, ReportMetric
 from diffusion_jax.reports.tables import Cell, decimals_of, extent_of, span_of
-from diffusion_jax.reports.verdict import way_text
+from diffusion_jax.reports.verdict import sampling_text
 from diffusion_jax.statistics import many_to_one
 from diffusion_jax.statistics.estimate import Estimate
 
-Key = tuple[str, Setting | None]
+Key = tuple[str, ReportedSampling | None]
 COLUMNS = ("Mean", "Difference", "Finding", "p, adjusted", "Seeds")
 NOTHING = Cell(formats.UNKNOWN, "")
 
@@ -49,52 +49,55 @@ def cells(
 
 
 def choices(report: Report) -> dict[str, Any]:
-    """Everything that depends on the chosen metric and way, for the page's script.
+    """Everything that depends on the chosen metric and sampling, for the page's script.
 
     Returns:
-        "metrics": label, explanation and the figure against evaluations of each, and which ways
-        it has; "ways": their names; "shown": metric and way -> cells, forest plot, and the
-        figures against training cost; "chosen": the metric and way of the headline.
+        "metrics": label, explanation and the figure against evaluations of each, and its
+        samplings; "samplings": their names; "shown": metric and sampling -> cells, forest plot, and
+        the figures against training cost; "chosen": what the arms are judged by.
     """
-    tables = by_way(report.measurements)
+    tables = by_sampling(report.measurements)
     estimates = {
         key: {arm: estimate(row) for arm, row in table.items()} for key, table in tables.items()
     }
     pairs: dict[Key, dict[str, Comparison]] = {}
     for pair in report.comparisons:
-        pairs.setdefault((pair.metric, pair.way), {})[pair.arm] = pair
+        pairs.setdefault((pair.metric, pair.sampling), {})[pair.arm] = pair
     # A metric that nobody measured is shown all the same, empty.
-    of = {m.name: [way for name, way in tables if name == m.name] or [None] for m in report.metrics}
-    ways = list(dict.fromkeys(way for own in of.values() for way in own))
-    judged = report.headline
-    chosen = judged.way if judged.way in of[judged.metric] else of[judged.metric][0]
+    of = {
+        m.name: [sampling for name, sampling in tables if name == m.name] or [None]
+        for m in report.metrics
+    }
+    samplings = list(dict.fromkeys(sampling for own in of.values() for sampling in own))
+    judged = report.judged_by
+    chosen = judged.sampling if judged.sampling in of[judged.metric] else of[judged.metric][0]
     return {
         "columns": COLUMNS,
-        "ways": [way_text(way) for way in ways],
+        "samplings": [sampling_text(sampling) for sampling in samplings],
         "metrics": [
             {
                 "label": metric.label,
                 "note": _note(metric),
-                "ways": [ways.index(way) for way in of[metric.name]],
+                "samplings": [samplings.index(sampling) for sampling in of[metric.name]],
                 "evaluations": result_figures.against_evaluations(report, metric, estimates),
             }
             for metric in report.metrics
         ],
         "shown": {
-            f"{m} {ways.index(way)}": _shown(
+            f"{m} {samplings.index(sampling)}": _shown(
                 report, metric, estimates.get(key, {}), tables.get(key, {}), pairs.get(key, {})
             )
             for m, metric in enumerate(report.metrics)
-            for way in of[metric.name]
-            for key in [(metric.name, way)]
+            for sampling in of[metric.name]
+            for key in [(metric.name, sampling)]
         },
-        "chosen": [list(of).index(judged.metric), ways.index(chosen)],
+        "chosen": [list(of).index(judged.metric), samplings.index(chosen)],
     }
 
 
 def _shown(
     report: Report,
-    metric: Metric,
+    metric: ReportMetric,
     means: Mapping[str, Estimate | None],
     table: Mapping[str, Mapping[int, Any]],
     pairs: Mapping[str, Comparison],
@@ -116,7 +119,7 @@ def _packed(cell: Cell) -> list[str | float]:
     return packed
 
 
-def _note(metric: Metric) -> str:
+def _note(metric: ReportMetric) -> str:
     unit = f" In {metric.unit}." if metric.unit else ""
     floor = ""
     if metric.floor is not None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.errors import UserError, one_of
-from diffusion_jax.inference.measure import SAMPLING, Plan, measure
+from diffusion_jax.inference.measure import SAMPLING, SamplingPlan, measure
 from diffusion_jax.metrics import DEFAULT, Metric, metrics
 from diffusion_jax.metrics.base import check_metric
 from diffusion_jax.metrics.heldout import PICTURES, HeldOut, held_out
@@ -40,12 +40,12 @@ class Result:
 
     @property
     def table(self) -> tuple[Measurement, ...]:
-        """The long table: a row per arm, way of sampling and metric."""
+        """The long table: a row per arm, sampling and metric."""
         return self.report.measurements
 
     @property
     def differences(self) -> tuple[Comparison, ...]:
-        """Every other arm against the baseline, by every metric in every way."""
+        """Every other arm against the baseline, by every metric and sampling."""
         return self.report.comparisons
 
     @property
@@ -92,7 +92,7 @@ def compare(
         guidance: towards the condition, or its spec; one that needs no other network.
         threshold: of the estimates, or its spec.
         metrics: metrics or their specs, or name -> metric. The first that says anything judges.
-        count: samples of each arm in each way.
+        count: samples of each arm with each solver and step count.
         judged_count: samples where arms are judged, at least `count`; None is as many.
         batch_size: samples drawn at once.
         seed: of the training; that of the samples follows from it.
@@ -109,14 +109,14 @@ def compare(
         raise UserError("There are no arms to compare.")
     if baseline:
         one_of(baseline, arms, "baseline")
-    plan = Plan(
+    plan = SamplingPlan(
         solvers=_named(solvers, REGISTRIES["solvers"]),
         steps=(steps,) if isinstance(steps, int) else tuple(sorted(set(steps))),
         grid=_made(grid, REGISTRIES["grid"]),
         guidance=_made(guidance, REGISTRIES["guidance"]),
         threshold=_made(threshold, REGISTRIES["threshold"]),
         count=count,
-        headline_count=max(count, judged_count or count),
+        judged_count=max(count, judged_count or count),
         batch_size=batch_size,
         seed=seed + SAMPLING,
         metrics=_named(metrics, REGISTRIES["metrics"]),
@@ -126,11 +126,11 @@ def compare(
     plan.check({name: arm.objective for name, arm in arms.items()})
     asked = {
         "Sampling": f"{', '.join(plan.solvers)}; steps {', '.join(map(str, plan.steps))}; {count} "
-        f"samples per arm and way, {plan.headline_count} where arms are judged; sample i starts "
+        f"samples per arm and sampling, {plan.judged_count} where arms are judged; sample i starts "
         "from the same noise in every arm",
     }
     cells = tuple(measure(plan, arms, data, progress))
-    found = comparison.Comparison(
+    found = comparison.Findings(
         plan,
         data,
         arms,
@@ -146,7 +146,7 @@ def compare(
 
 
 def of_held_out(
-    plan: Plan, arms: Mapping[str, TrainedArm], data: Dataset, progress: Progress
+    plan: SamplingPlan, arms: Mapping[str, TrainedArm], data: Dataset, progress: Progress
 ) -> dict[str, HeldOut]:
     """What each arm makes of held-out pictures; consistency functions estimate no noise in them."""
     count, found = min(PICTURES, len(data.test)), {}

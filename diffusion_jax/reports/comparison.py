@@ -10,12 +10,12 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import Dataset
-from diffusion_jax.inference.measure import Cell, Plan
+from diffusion_jax.inference.measure import Drawn, SamplingPlan
 from diffusion_jax.metrics import NotMeasured, Real, measure
 from diffusion_jax.metrics.heldout import HeldOut
 from diffusion_jax.reports import content, sampled
 from diffusion_jax.reports.comparisons import compare
-from diffusion_jax.reports.content import Arm, BinLoss, Headline, Measurement, Report
+from diffusion_jax.reports.content import BinLoss, Criterion, Measurement, Report, ReportArm
 from diffusion_jax.reports.curves import Losses
 from diffusion_jax.reports.failures import baseline, status, warnings
 from diffusion_jax.reports.metric_list import BITS, ERROR, metric_list
@@ -28,14 +28,14 @@ from diffusion_jax.training.trained import TrainedArm, sound
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
+class Findings:
     """What was found, before it is put into words.
 
     Attributes:
         plan: how samples were drawn.
         data: the data set.
         arms: the trained arms, those that diverged too.
-        cells: samples, way by way and arm by arm.
+        cells: samples, sampling by sampling and arm by arm.
         provenance: how to run it again.
         protocol: what -> how.
         seed: of the training.
@@ -47,10 +47,10 @@ class Comparison:
         data_name: what the page calls the data; "" for the data set's own name.
     """
 
-    plan: Plan
+    plan: SamplingPlan
     data: Dataset
     arms: Mapping[str, TrainedArm]
-    cells: tuple[Cell, ...]
+    cells: tuple[Drawn, ...]
     provenance: content.Provenance
     protocol: Mapping[str, str]
     seed: int = 0
@@ -62,14 +62,14 @@ class Comparison:
     data_name: str = ""
 
 
-def report(found: Comparison) -> Report:
+def report(found: Findings) -> Report:
     """Measures the samples, compares the arms and fills in the page."""
     plan, data, cells = found.plan, found.data, found.cells
-    real = Real(data, plan.headline_count)
+    real = Real(data, plan.judged_count)
     base = baseline(found.baseline, found.arms)
     measured, not_measured = sampled.measure_all(plan, cells, real)
-    settings = {way: sampled.setting(cells, way) for way in plan.ways}
-    judged_way = settings[plan.headline]
+    settings = {sampling: sampled.setting(cells, sampling) for sampling in plan.samplings}
+    judged_sampling = settings[plan.judged_by]
     rows = [*sampled.rows(measured, settings, base, found.seed), *_of_held_out(found, base)]
     rows += _diverged(found, rows)
     metrics = metric_list(rows, plan.metrics, SEEDS, _floors(plan, real, rows))
@@ -82,7 +82,7 @@ def report(found: Comparison) -> Report:
         seeds=(found.seed,),
         budget="steps",
         metrics=metrics,
-        headline=_headline(plan, rows, metrics, judged_way),
+        judged_by=_criterion(plan, rows, metrics, judged_sampling),
         measurements=tuple(rows),
         comparisons=compare(rows, metrics, base),
         protocol=found.protocol,
@@ -100,28 +100,28 @@ def report(found: Comparison) -> Report:
         tests=tuple(sampled.tests(measured, settings, base)),
         warnings=warnings(found.baseline, found.arms, cells, found.held_out),
         not_measured=not_measured,
-        not_finite={(c.arm, settings[c.way]): c.lost for c in cells if c.lost},
-        judged_way=judged_way,
+        not_finite={(c.arm, settings[c.sampling]): c.lost for c in cells if c.lost},
+        judged_sampling=judged_sampling,
     )
 
 
 SEEDS = "those of the held-out pictures and of the sampling are the same in every arm"
 
 
-def _headline(
-    plan: Plan,
+def _criterion(
+    plan: SamplingPlan,
     rows: Sequence[Measurement],
-    metrics: Sequence[content.Metric],
-    way: content.Setting,
-) -> Headline:
+    metrics: Sequence[content.ReportMetric],
+    sampling: content.ReportedSampling,
+) -> Criterion:
     """The first metric of the config that says anything, where arms are judged."""
     names = [metric.name for metric in metrics]
     name = next((spec for spec in plan.metrics if spec in names), names[0])
-    sampled = any(row.metric == name and row.way for row in rows)
-    return Headline(name, way if sampled else None)
+    sampled = any(row.metric == name and row.sampling for row in rows)
+    return Criterion(name, sampling if sampled else None)
 
 
-def _of_held_out(found: Comparison, base: str) -> Iterator[Measurement]:
+def _of_held_out(found: Findings, base: str) -> Iterator[Measurement]:
     """Error in the noise, and bits per dimension, of held-out pictures."""
     for name, each in found.held_out.items():
         for metric, values in _by_picture(each).items():
@@ -147,18 +147,18 @@ def _error(values: np.ndarray) -> float | None:
     return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
-def _diverged(found: Comparison, rows: Sequence[Measurement]) -> list[Measurement]:
+def _diverged(found: Findings, rows: Sequence[Measurement]) -> list[Measurement]:
     """Of an arm that diverged the table has the rows of others, without numbers."""
     lost = [name for name, arm in found.arms.items() if arm.diverged is not None]
-    common = dict.fromkeys((row.way, row.metric) for row in rows)
+    common = dict.fromkeys((row.sampling, row.metric) for row in rows)
     return [
-        Measurement(name, found.seed, way, metric, math.nan, 0)
+        Measurement(name, found.seed, sampling, metric, math.nan, 0)
         for name in lost
-        for way, metric in common
+        for sampling, metric in common
     ]
 
 
-def _floors(plan: Plan, real: Real, rows: Sequence[Measurement]) -> dict[str, Estimate]:
+def _floors(plan: SamplingPlan, real: Real, rows: Sequence[Measurement]) -> dict[str, Estimate]:
     """What real pictures with the captions of the samples get."""
     floors = {}
     for spec, metric in plan.metrics.items():
@@ -175,13 +175,13 @@ def _edges(held_out: Mapping[str, HeldOut]) -> np.ndarray:
     return edges[0] if edges else np.zeros(0)
 
 
-def _arm(found: Comparison, name: str, axis: np.ndarray) -> Arm:
+def _arm(found: Findings, name: str, axis: np.ndarray) -> ReportArm:
     arm, first = found.arms[name], next(iter(found.arms.values()))
     differ = _differing(found)
     path = next(
-        (c.path for c in found.cells if (c.arm, c.way) == (name, found.plan.headline)), None
+        (c.path for c in found.cells if (c.arm, c.sampling) == (name, found.plan.judged_by)), None
     )
-    return Arm(
+    return ReportArm(
         name,
         {field: str(value) for field, value in arm.arm.settings.items() if field in differ},
         status(arm, [cell for cell in found.cells if cell.arm == name]),
@@ -195,14 +195,14 @@ def _arm(found: Comparison, name: str, axis: np.ndarray) -> Arm:
     )
 
 
-def _differing(found: Comparison) -> list[str]:
+def _differing(found: Findings) -> list[str]:
     """The fields in which arms differ."""
     settings = [arm.arm.settings for arm in found.arms.values()]
     names = dict.fromkeys(field for each in settings for field in each)
     return [f for f in names if len({str(each.get(f, "")) for each in settings}) > 1]
 
 
-def _question(found: Comparison) -> str:
+def _question(found: Findings) -> str:
     fields = sorted(_differing(found))
     differ = f"The arms differ in their {' and '.join(fields)} alone. " if fields else ""
     return f"{differ}Data: {found.data_name or found.data.name}."
@@ -217,7 +217,7 @@ def loss_curves(run_folder: Path) -> dict[str, Losses]:
 
 
 def protocol(
-    config: ConfigDict, plan: Plan, data: Dataset, arms: Mapping[str, TrainedArm]
+    config: ConfigDict, plan: SamplingPlan, data: Dataset, arms: Mapping[str, TrainedArm]
 ) -> dict[str, str]:
     """How arms of a config were trained and sampled, in words."""
     training, first = config.training, next(iter(arms.values()))
@@ -235,13 +235,13 @@ def protocol(
         f"the parameters {training.ema}",
         "Sampling": f"{asked}; grid {config.sampling.grid}, guidance {config.sampling.guidance}, "
         f"threshold {config.sampling.threshold}; "
-        f"{plan.count} samples per arm, solver and step count, {plan.headline_count} where arms "
+        f"{plan.count} samples per arm, solver and step count, {plan.judged_count} where arms "
         "are judged; sample i starts from the same noise in every arm",
         "NFE": f"denoiser evaluations per sample, each of {_passes(plan)}",
     } | _restoration(plan, config.sampling)
 
 
-def _passes(plan: Plan) -> str:
+def _passes(plan: SamplingPlan) -> str:
     """What an evaluation of the guided denoiser costs, in words."""
     guide = plan.guidance
     if guide.passes == 1:
@@ -251,7 +251,7 @@ def _passes(plan: Plan) -> str:
     return f"{guide.passes} network passes{whose}{off}"
 
 
-def _restoration(plan: Plan, asked: ConfigDict) -> dict[str, str]:
+def _restoration(plan: SamplingPlan, asked: ConfigDict) -> dict[str, str]:
     """How pictures are restored, in words; nothing where samples are drawn freely."""
     if plan.restoration is None:
         return {}

@@ -5,7 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from diffusion_jax.reports.content import Comparison, Measurement, Metric, Report, Setting
+from diffusion_jax.reports.content import (
+    Comparison,
+    Measurement,
+    Report,
+    ReportedSampling,
+    ReportMetric,
+)
 from diffusion_jax.statistics import many_to_one
 from diffusion_jax.statistics.estimate import Estimate
 
@@ -14,11 +20,11 @@ VALUES = ("value", "low", "high", "error", "difference_error")
 
 
 def compare(
-    measurements: Sequence[Measurement], metrics: Sequence[Metric], baseline: str
+    measurements: Sequence[Measurement], metrics: Sequence[ReportMetric], baseline: str
 ) -> tuple[Comparison, ...]:
-    """Every other arm against the baseline, by every metric in every way.
+    """Every other arm against the baseline, by every metric and sampling.
 
-    Each metric and way is a family of its own, see `statistics.many_to_one`.
+    Each metric and sampling is a family of its own, see `statistics.many_to_one`.
 
     Args:
         measurements: the long table.
@@ -28,13 +34,13 @@ def compare(
     >>> table = [Measurement(arm, seed, None, "loss", loss, 100)
     ...          for arm, losses in {"a": (1.0, 1.1, 1.2), "b": (1.0, 1.1, 1.2)}.items()
     ...          for seed, loss in enumerate(losses)]
-    >>> compare(table, [Metric("loss", "Loss", "lower")], "a")[0].verdict
+    >>> compare(table, [ReportMetric("loss", "Loss", "lower")], "a")[0].verdict
     'identical'
     """
-    tables = by_way(measurements)
+    tables = by_sampling(measurements)
     found = []
     for metric in metrics:
-        for (name, way), table in tables.items():
+        for (name, sampling), table in tables.items():
             if name == metric.name:
                 judged = many_to_one.compare(
                     {arm: {s: m.value for s, m in row.items()} for arm, row in table.items()},
@@ -47,7 +53,7 @@ def compare(
                     Comparison(
                         arm=arm,
                         against=baseline,
-                        way=way,
+                        sampling=sampling,
                         metric=name,
                         **{f.name: getattr(one, f.name) for f in dataclasses.fields(one)},
                     )
@@ -56,11 +62,13 @@ def compare(
     return tuple(found)
 
 
-def by_way(measurements: Sequence[Measurement]) -> dict[tuple[str, Setting | None], Table]:
-    """The long table taken apart: (metric, way) -> arm -> seed -> measurement."""
-    tables: dict[tuple[str, Setting | None], Table] = {}
+def by_sampling(
+    measurements: Sequence[Measurement],
+) -> dict[tuple[str, ReportedSampling | None], Table]:
+    """The long table taken apart: (metric, sampling) -> arm -> seed -> measurement."""
+    tables: dict[tuple[str, ReportedSampling | None], Table] = {}
     for measurement in measurements:
-        table = tables.setdefault((measurement.metric, measurement.way), {})
+        table = tables.setdefault((measurement.metric, measurement.sampling), {})
         table.setdefault(measurement.arm, {})[measurement.seed] = measurement
     return tables
 
@@ -116,7 +124,7 @@ def estimate(row: dict[int, Measurement]) -> Estimate | None:
 
 def judged(report: Report) -> list[Comparison]:
     """The comparisons that the arms are judged by, in their order."""
-    return [c for c in report.comparisons if (c.metric, c.way) == report.headline.key]
+    return [c for c in report.comparisons if (c.metric, c.sampling) == report.judged_by.key]
 
 
 def _hundredfold(row: Measurement) -> Measurement:

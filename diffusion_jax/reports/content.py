@@ -1,4 +1,4 @@
-"""What a report says, as plain data: arms × training seeds × ways of sampling.
+"""What a report says, as plain data: arms × training seeds × samplings.
 
 A `Report` knows nothing of networks, configs or files. Whoever ran the arms fills in one long
 table of `Measurement`s and what was noted beside them; means, intervals, comparisons and figures
@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from diffusion_jax.errors import one_of
-from diffusion_jax.reports.curves import Losses, Schedule, Trajectory
+from diffusion_jax.reports.curves import Losses, ScheduleCurve, Trajectory
 from diffusion_jax.statistics.estimate import Estimate
 from diffusion_jax.statistics.many_to_one import Compared
 
@@ -22,8 +22,8 @@ DONE = "done"
 
 
 @dataclasses.dataclass(frozen=True)
-class Arm:
-    """One arm: a way to train, trained with every seed.
+class ReportArm:
+    """One arm: a training, run with every seed.
 
     Attributes:
         name: short and unique; the other parts refer to it.
@@ -31,7 +31,7 @@ class Arm:
             e.g. {"schedule": "cosine", "learning_rate": "0.001"}. The page makes of each field
             a column to sort and a list to filter by.
         status: "done", "missing" (not run yet), "diverged at step 312", "failed: out of memory";
-            where only some seeds fared so, say which. All but "done" is told first on the page.
+            where only some seeds fared so, say which. All but "done" is said first on the page.
         parameters: of the network, None if unknown.
         flops_per_step: floating-point operations of one training step, None if unknown.
         seconds_per_step: wall time of one training step of this arm, compilation apart (its
@@ -46,7 +46,7 @@ class Arm:
         trajectory: its reverse process, or None; for the same captions and the same starting
             noise in every arm: those of the first N `Samples`.
 
-    >>> Arm("cosine", flops_per_step=2e9, steps=500).flops
+    >>> ReportArm("cosine", flops_per_step=2e9, steps=500).flops
     1000000000000.0
     """
 
@@ -60,7 +60,7 @@ class Arm:
     steps: int = 0
     group: str = ""
     execution: str = ""
-    schedule: Schedule | None = None
+    schedule: ScheduleCurve | None = None
     guidance: str = ""
     losses: Losses | None = None
     trajectory: Trajectory | None = None
@@ -77,7 +77,7 @@ class Arm:
 
 
 @dataclasses.dataclass(frozen=True)
-class Setting:
+class ReportedSampling:
     """How samples were drawn.
 
     Attributes:
@@ -93,7 +93,7 @@ class Setting:
 
 
 @dataclasses.dataclass(frozen=True)
-class Metric:
+class ReportMetric:
     """What was measured.
 
     Attributes:
@@ -122,7 +122,7 @@ class Measurement:
     Attributes:
         arm: name of an arm.
         seed: training seed.
-        way: how samples were drawn, the same for all arms (the evaluations of adaptive solvers
+        sampling: how samples were drawn, the same for all arms (the evaluations of adaptive solvers
             are the mean over arms); None for metrics that need no sampling.
         metric: name of a metric.
         value: the number; not finite where this seed of the arm diverged. Of seeds that were
@@ -130,7 +130,7 @@ class Measurement:
         count: samples or pictures that it was measured on.
         error: standard error of the value over samples, or None.
         difference_error: standard error, over samples, of the difference between this value and
-            the baseline's with the same seed, way and metric, paired sample by sample; None
+            the baseline's with the same seed, sampling and metric, paired sample by sample; None
             where unknown. With one seed it is all there is to judge by, with more it bounds
             the noise from below.
         low: lower end of the value's 95% interval over samples, or None.
@@ -139,7 +139,7 @@ class Measurement:
 
     arm: str
     seed: int
-    way: Setting | None
+    sampling: ReportedSampling | None
     metric: str
     value: float
     count: int
@@ -156,18 +156,18 @@ class Measurement:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison(Compared):
-    """One arm against the baseline by one metric in one way, over training seeds.
+    """One arm against the baseline by one metric with one sampling, over training seeds.
 
     Attributes:
         arm: name of the arm.
         against: name of the baseline.
-        way: how samples were drawn, or None.
+        sampling: how samples were drawn, or None.
         metric: name of the metric.
     """
 
     arm: str
     against: str
-    way: Setting | None
+    sampling: ReportedSampling | None
     metric: str
 
 
@@ -181,7 +181,7 @@ class SampleTest:
     Attributes:
         arm: name of the arm.
         baseline: name of the arm that it is compared to.
-        way: how both were sampled.
+        sampling: how both were sampled.
         metric: name of a metric.
         count: number of pairs.
         difference: the arm's value minus the baseline's, with its 95% interval.
@@ -190,7 +190,7 @@ class SampleTest:
 
     arm: str
     baseline: str
-    way: Setting
+    sampling: ReportedSampling
     metric: str
     count: int
     difference: Estimate
@@ -216,7 +216,7 @@ class BinLoss:
 
 
 @dataclasses.dataclass(frozen=True)
-class Curve:
+class LearningCurve:
     """Held-out loss during training, of one arm and seed, against every measure of its cost.
 
     Attributes:
@@ -239,21 +239,21 @@ class Curve:
 
 
 @dataclasses.dataclass(frozen=True)
-class Headline:
+class Criterion:
     """What the arms are judged by in the first paragraph, fixed before anything was trained.
 
     Attributes:
         metric: name of a metric.
-        way: one of the ways, or None for a metric without sampling.
+        sampling: one of the samplings, or None for a metric without sampling.
     """
 
     metric: str
-    way: Setting | None = None
+    sampling: ReportedSampling | None = None
 
     @property
-    def key(self) -> tuple[str, Setting | None]:
-        """Metric and way."""
-        return self.metric, self.way
+    def key(self) -> tuple[str, ReportedSampling | None]:
+        """Metric and sampling."""
+        return self.metric, self.sampling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -272,7 +272,7 @@ class Samples:
         missing: arm name -> indices of samples that were not finite, which have no picture.
     """
 
-    setting: Setting
+    setting: ReportedSampling
     captions: tuple[str, ...]
     pictures: Mapping[str, Pictures]
     right: Mapping[str, Mapping[str, Bool[np.ndarray, " n"]]] = dataclasses.field(
@@ -332,7 +332,7 @@ class Report:
         seeds: training seeds.
         budget: what is equal for all arms: "images", "steps", "flops" or "time".
         metrics: what was measured.
-        headline: what the arms are judged by.
+        judged_by: what the arms are judged by.
         measurements: the long table.
         comparisons: of every other arm with the baseline, see `comparisons.compare`.
         protocol: what -> how, in order; short lines.
@@ -349,8 +349,8 @@ class Report:
         tests: of samples, of one training seed.
         warnings: sentences that must be read before all else: what diverged or is not finite.
         not_measured: metric -> why it, or some of it, is missing, as part of a sentence.
-        not_finite: arm and way -> how many of its samples were not.
-        judged_way: the way of sampling that arms are judged in by any metric; None if nothing was
+        not_finite: arm and sampling -> how many of its samples were not.
+        judged_sampling: the one that arms are judged with by any metric; None if nothing was
             sampled.
 
     Raises:
@@ -359,12 +359,12 @@ class Report:
 
     title: str
     question: str
-    arms: tuple[Arm, ...]
+    arms: tuple[ReportArm, ...]
     baseline: str
     seeds: tuple[int, ...]
     budget: str
-    metrics: tuple[Metric, ...]
-    headline: Headline
+    metrics: tuple[ReportMetric, ...]
+    judged_by: Criterion
     measurements: tuple[Measurement, ...]
     comparisons: tuple[Comparison, ...]
     protocol: Mapping[str, str]
@@ -375,15 +375,15 @@ class Report:
     )
     bin_edges: Float[np.ndarray, " edges"] = dataclasses.field(default_factory=lambda: np.zeros(0))
     bin_losses: tuple[BinLoss, ...] = ()
-    curves: tuple[Curve, ...] = ()
+    curves: tuple[LearningCurve, ...] = ()
     curve_label: str = "held-out loss"
     samples: Samples | None = None
     real: RealPictures | None = None
     tests: tuple[SampleTest, ...] = ()
     warnings: tuple[str, ...] = ()
     not_measured: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    not_finite: Mapping[tuple[str, Setting], int] = dataclasses.field(default_factory=dict)
-    judged_way: Setting | None = None
+    not_finite: Mapping[tuple[str, ReportedSampling], int] = dataclasses.field(default_factory=dict)
+    judged_sampling: ReportedSampling | None = None
 
     def __post_init__(self) -> None:
         arms = [arm.name for arm in self.arms]
@@ -392,5 +392,5 @@ class Report:
         rows = (*self.measurements, *self.comparisons, *self.tests)
         for name in {self.baseline, *(row.arm for row in rows)}:
             one_of(name, arms, "arm")
-        for name in {self.headline.metric, *(row.metric for row in rows)}:
+        for name in {self.judged_by.metric, *(row.metric for row in rows)}:
             one_of(name, metrics, "metric")

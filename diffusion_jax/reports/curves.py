@@ -9,7 +9,7 @@ Film = UInt8[np.ndarray, "frames n height width channels"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Schedule:
+class ScheduleCurve:
     """How one arm spreads noise over its time, and training over noise.
 
     Attributes:

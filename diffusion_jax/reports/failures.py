@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from diffusion_jax.inference.measure import Cell
+from diffusion_jax.inference.measure import Drawn
 from diffusion_jax.metrics.heldout import HeldOut
 from diffusion_jax.reports.content import DONE
 from diffusion_jax.reports.formats import listed
@@ -21,7 +21,7 @@ def baseline(wanted: str, arms: Mapping[str, TrainedArm]) -> str:
 def warnings(
     wanted: str,
     arms: Mapping[str, TrainedArm],
-    cells: Sequence[Cell],
+    cells: Sequence[Drawn],
     held_out: Mapping[str, HeldOut],
 ) -> tuple[str, ...]:
     """A sentence or two for each arm that has no numbers, or not all.
@@ -45,16 +45,16 @@ def warnings(
     )
 
 
-def status(arm: TrainedArm, cells: Sequence[Cell]) -> str:
+def status(arm: TrainedArm, cells: Sequence[Drawn]) -> str:
     """What became of an arm: "done", or why it has no number somewhere."""
     if arm.diverged is not None:
         return f"diverged at step {arm.diverged:,}"
-    lost = [
-        f"{cell.lost:,} not finite with {cell.way.solver}, {cell.way.steps} steps"
-        for cell in cells
-        if cell.lost
-    ]
+    lost = [f"{cell.lost:,} not finite with {_text(cell)}" for cell in cells if cell.lost]
     return listed(lost) if lost else DONE
+
+
+def _text(cell: Drawn) -> str:
+    return f"{cell.sampling.solver}, {cell.sampling.steps} steps"
 
 
 def _diverged(arms: Mapping[str, TrainedArm], wanted: str, base: str) -> Iterator[str]:
@@ -67,15 +67,15 @@ def _diverged(arms: Mapping[str, TrainedArm], wanted: str, base: str) -> Iterato
             )
 
 
-def _without_samples(cells: Sequence[Cell], base: str) -> Iterator[str]:
+def _without_samples(cells: Sequence[Drawn], base: str) -> Iterator[str]:
     for name in dict.fromkeys(cell.arm for cell in cells if cell.lost):
-        told = [
-            f"{cell.lost} of {len(cell.pictures)} with {cell.way.solver}, {cell.way.steps} steps"
+        lost = [
+            f"{cell.lost} of {len(cell.pictures)} with {_text(cell)}"
             for cell in cells
             if cell.arm == name and cell.lost
         ]
         compared = "and nothing is compared with it" if name == base else "nor a comparison"
         yield (
-            f"Samples of arm {name} are not finite, {listed(told)}: it has no number there, "
+            f"Samples of arm {name} are not finite, {listed(lost)}: it has no number there, "
             f"{compared}."
         )

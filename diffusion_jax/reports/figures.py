@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from diffusion_jax.reports import axes, formats, plots
-from diffusion_jax.reports.content import Arm, Report
+from diffusion_jax.reports.content import Report, ReportArm
 
 LOG_SNR = "\N{LEFTWARDS ARROW} noise   \N{EM SPACE}log-SNR\N{EM SPACE}   data \N{RIGHTWARDS ARROW}"
 WEIGHTS = 1000.0  # the largest effective weight shown, relative to that at log-SNR 0
@@ -28,7 +28,7 @@ class Figure:
     note: str = ""
 
 
-def schedules(arms: Sequence[Arm], levels: Float[np.ndarray, " levels"]) -> list[Figure]:
+def schedules(arms: Sequence[ReportArm], levels: Float[np.ndarray, " levels"]) -> list[Figure]:
     """Schedule, training density and effective weight of every arm over one log-SNR axis.
 
     Args:

@@ -8,14 +8,14 @@ from typing import Any
 
 from diffusion_jax.files import save
 from diffusion_jax.reports import page, tables_as_csv
-from diffusion_jax.reports.content import Measurement, Report, Setting
+from diffusion_jax.reports.content import Measurement, Report, ReportedSampling
 from diffusion_jax.reports.metric_list import BITS, ERROR
 from diffusion_jax.reports.sampled import PSNR, RIGHT, RMSE
 from diffusion_jax.strict_json import to_json
 
 PAGE, JSON, CSV, FOLDER = "report.html", "results.json", "results.csv", "csv"
 NAMES = (PAGE, JSON, CSV)
-# What a row per arm and way calls the metrics that it has always had.
+# What a row per arm and sampling calls the metrics that it has always had.
 MEASURES = {"exact_match": "rate", "kernel": "distance"}
 
 
@@ -45,7 +45,7 @@ def as_json(report: Report) -> dict[str, Any]:
     """The long table of results, and what is said beside it.
 
     With one training seed, "results", "paired" and "quality" have the same numbers once more: a row
-    per arm and way, per test of samples, and per metric where arms are judged.
+    per arm and sampling, per test of samples, and per metric where arms are judged.
     """
     table = tables_as_csv.tables(report).get("measurements")
     rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows] if table else []
@@ -60,11 +60,11 @@ def as_json(report: Report) -> dict[str, Any]:
         return found
     known = [row for row in report.measurements if row.count]
     return found | {
-        "results": list(_by_way(known, report)),
+        "results": list(_by_sampling(known, report)),
         "paired": [
             {
                 **dataclasses.asdict(test),
-                "setting": dataclasses.asdict(test.way),
+                "setting": dataclasses.asdict(test.sampling),
                 "measure": MEASURES[test.metric],
             }
             for test in report.tests
@@ -74,29 +74,33 @@ def as_json(report: Report) -> dict[str, Any]:
     }
 
 
-def _by_way(rows: list[Measurement], report: Report) -> Iterator[dict[str, Any]]:
-    groups: dict[tuple[str, Setting], dict[str, Measurement]] = {}
+def _by_sampling(rows: list[Measurement], report: Report) -> Iterator[dict[str, Any]]:
+    groups: dict[tuple[str, ReportedSampling], dict[str, Measurement]] = {}
     for row in rows:
-        if row.way is not None:
-            groups.setdefault((row.arm, row.way), {})[row.metric] = row
-    for (arm, way), found in groups.items():
+        if row.sampling is not None:
+            groups.setdefault((row.arm, row.sampling), {})[row.metric] = row
+    for (arm, sampling), found in groups.items():
         values = {name: _finite(row) for name, row in found.items()}
         right = {n.removeprefix(RIGHT): e for n, e in values.items() if n.startswith(RIGHT)}
         yield {
             "arm": arm,
-            "setting": dataclasses.asdict(way),
+            "setting": dataclasses.asdict(sampling),
             "count": max(row.count for row in found.values()),
             **{short: values.get(name) for name, short in MEASURES.items()},
             "by_attribute": {name: each["value"] for name, each in right.items() if each},
             "psnr": values.get(PSNR),
             "rmse": values.get(RMSE),
-            "not_finite": report.not_finite.get((arm, way), 0),
+            "not_finite": report.not_finite.get((arm, sampling), 0),
         }
 
 
 def _by_metric(rows: list[Measurement], report: Report) -> Iterator[dict[str, Any]]:
     for metric in report.metrics:
-        own = [r for r in rows if r.metric == metric.name and r.way in (None, report.judged_way)]
+        own = [
+            r
+            for r in rows
+            if r.metric == metric.name and r.sampling in (None, report.judged_sampling)
+        ]
         found = {row.arm: each for row in own if (each := _finite(row)) is not None}
         if found and metric.name != ERROR and not metric.name.startswith(RIGHT):
             yield {

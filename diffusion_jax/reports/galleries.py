@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from diffusion_jax.reports import formats, pictures, style
-from diffusion_jax.reports.content import Arm, RealPictures, Report, Samples
+from diffusion_jax.reports.content import RealPictures, Report, ReportArm, Samples
 from diffusion_jax.reports.curves import Trajectory
 
 MOST_CARDS = 48
@@ -68,7 +68,7 @@ class Film:
     reel: dict[str, object]
 
 
-def cards(arms: Sequence[Arm], samples: Samples | None, most: int = MOST_CARDS) -> list[Card]:
+def cards(arms: Sequence[ReportArm], samples: Samples | None, most: int = MOST_CARDS) -> list[Card]:
     """One card per caption, at most so many."""
     if samples is None:
         return []
@@ -102,7 +102,7 @@ def film(index: int, name: str, trajectory: Trajectory, budget: int = FILM_BYTES
     return Film(index, style.css_class(index), name, _reel(_thinned(trajectory, budget)))
 
 
-def _card(arms: Sequence[Arm], samples: Samples, index: int) -> Card:
+def _card(arms: Sequence[ReportArm], samples: Samples, index: int) -> Card:
     caption = samples.captions[index]
     shown = [
         _shown(number, arm.name, caption, samples.pictures[arm.name][index], wrong)

@@ -4,21 +4,21 @@ import inspect
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from diffusion_jax.metrics import Metric as Measure
-from diffusion_jax.reports.content import Measurement, Metric
+from diffusion_jax.metrics import Metric
+from diffusion_jax.reports.content import Measurement, ReportMetric
 from diffusion_jax.reports.sampled import PSNR, RIGHT, RMSE
 from diffusion_jax.statistics.estimate import Estimate
 
 ERROR, BITS = "noise_error", "bits_per_dim"
-NOTHING = Metric("nothing", "Nothing measured", "lower")
+NOTHING = ReportMetric("nothing", "Nothing measured", "lower")
 
 
 def metric_list(
     rows: Sequence[Measurement],
-    made: Mapping[str, Measure],
+    made: Mapping[str, Metric],
     seeds: str,
     floors: Mapping[str, Estimate] = MappingProxyType({}),
-) -> tuple[Metric, ...]:
+) -> tuple[ReportMetric, ...]:
     """The metrics of a long table; of an empty one, that nothing was measured.
 
     Args:
@@ -34,33 +34,37 @@ def metric_list(
 def _metric(
     name: str,
     rows: Sequence[Measurement],
-    made: Mapping[str, Measure],
+    made: Mapping[str, Metric],
     seeds: str,
     floor: Estimate | None,
-) -> Metric:
+) -> ReportMetric:
     counts = sorted({row.count for row in rows if row.metric == name and row.count})
     of = " or ".join(f"{count:,}" for count in counts)
     if name in (ERROR, BITS):
         return _of_held_out(name, of)
     if name in (PSNR, RMSE):
         better, unit = ("higher", "dB") if name == PSNR else ("lower", "values of a byte")
-        return Metric(name, name.upper(), better, unit, f"To the true picture; {of} pictures.")
+        return ReportMetric(
+            name, name.upper(), better, unit, f"To the true picture; {of} pictures."
+        )
     if name.startswith(RIGHT):
         label = f"{name.removeprefix(RIGHT).capitalize()} right"
-        return Metric(name, label, "higher", "%", f"As the data's checker reads {of} samples.")
+        return ReportMetric(
+            name, label, "higher", "%", f"As the data's checker reads {of} samples."
+        )
     measure = made[name]
     plain, _, settings = name.partition("(")
     label = plain.replace("_", " ").capitalize() + (f" ({name})" if settings else "")
     better = "lower" if measure.lower_is_better else "higher"
     summary = (inspect.getdoc(type(measure)) or "").split("\n")[0].rstrip(".")
     explanation = f"{summary}. {of} samples; {seeds}."
-    return Metric(name, label, better, measure.unit, explanation, floor)
+    return ReportMetric(name, label, better, measure.unit, explanation, floor)
 
 
-def _of_held_out(name: str, count: str) -> Metric:
+def _of_held_out(name: str, count: str) -> ReportMetric:
     asked = f"{count} held-out pictures with their captions, noise and levels the same in all arms"
     if name == ERROR:
         what = "Mean square error in the noise over bins of the log-SNR that all arms share"
-        return Metric(name, "Held-out error", "lower", "", f"{what}; {asked}.")
+        return ReportMetric(name, "Held-out error", "lower", "", f"{what}; {asked}.")
     what = "Continuous-time variational bound over the log-SNR that all arms share"
-    return Metric(name, "Bits per dimension", "lower", "", f"{what}; {asked}.")
+    return ReportMetric(name, "Bits per dimension", "lower", "", f"{what}; {asked}.")

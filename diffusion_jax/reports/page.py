@@ -20,7 +20,7 @@ from diffusion_jax.reports import (
 )
 from diffusion_jax.reports.choices import choices
 from diffusion_jax.reports.comparisons import in_percent, judged
-from diffusion_jax.reports.content import Arm, Provenance, Report, Setting
+from diffusion_jax.reports.content import Provenance, Report, ReportArm, ReportedSampling
 from diffusion_jax.reports.tables import Cell
 from diffusion_jax.statistics import many_to_one
 
@@ -130,7 +130,7 @@ def legend(report: Report) -> list[dict[str, Any]]:
     ]
 
 
-def said(setting: Setting) -> str:
+def said(setting: ReportedSampling) -> str:
     """How samples were drawn, as a sentence; what arms do not share is 0 and left out."""
     steps = f", {setting.steps} steps" if setting.steps else ""
     evaluations = f", {setting.nfe} evaluations" if setting.nfe else ""
@@ -195,7 +195,7 @@ def _values(report: Report, axis: str) -> list[str]:
     return sorted(found, key=float) if numeric else list(found)
 
 
-def _setting(arm: Arm, axis: str) -> Cell:
+def _setting(arm: ReportArm, axis: str) -> Cell:
     value = arm.settings.get(axis, "")
     return Cell(value, _key(value), numeric=isinstance(_key(value), float))
 
@@ -215,9 +215,9 @@ def _packed(content: Any) -> str:
 
 def facts(made: Provenance) -> list[tuple[str, str]]:
     """How a report was made: what -> how."""
-    told = [("Created", made.created), ("Hardware", made.hardware), ("Revision", made.revision)]
+    rows = [("Created", made.created), ("Hardware", made.hardware), ("Revision", made.revision)]
     if made.duration is not None:
-        told.append(("Duration", formats.duration(made.duration)))
-    told += [(f"Seed, {what}", str(seed)) for what, seed in made.seeds.items()]
-    told.append(("Versions", ", ".join(f"{k} {v}" for k, v in made.versions.items())))
-    return told
+        rows.append(("Duration", formats.duration(made.duration)))
+    rows += [(f"Seed, {what}", str(seed)) for what, seed in made.seeds.items()]
+    rows.append(("Versions", ", ".join(f"{k} {v}" for k, v in made.versions.items())))
+    return rows

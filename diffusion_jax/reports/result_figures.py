@@ -6,15 +6,22 @@ import numpy as np
 from jaxtyping import Float
 
 from diffusion_jax.reports import axes, forest, formats, plots
-from diffusion_jax.reports.content import BinLoss, Comparison, Curve, Metric, Report, Setting
+from diffusion_jax.reports.content import (
+    BinLoss,
+    Comparison,
+    LearningCurve,
+    Report,
+    ReportedSampling,
+    ReportMetric,
+)
 from diffusion_jax.reports.figures import LOG_SNR, Figure, apart
 from diffusion_jax.reports.tables import decimals_of
-from diffusion_jax.reports.verdict import way_text
+from diffusion_jax.reports.verdict import sampling_text
 from diffusion_jax.statistics import many_to_one
 from diffusion_jax.statistics.estimate import Estimate
 from diffusion_jax.statistics.paired import Z95
 
-Estimates = Mapping[tuple[str, Setting | None], Mapping[str, Estimate | None]]
+Estimates = Mapping[tuple[str, ReportedSampling | None], Mapping[str, Estimate | None]]
 POINTS = 2400  # of all learning curves on one axis; a curve has at least `LEAST_POINTS`
 LEAST_POINTS = 40
 WIDE = 20.0  # an axis whose values span more than this ratio is logarithmic
@@ -24,8 +31,8 @@ SPANS = ((3600.0, "hours"), (60.0, "minutes"))
 Named = Mapping[str, int]
 
 
-def differences(report: Report, metric: Metric, pairs: Sequence[Comparison]) -> str:
-    """A forest plot of the paired differences of one metric in one way; "" without any."""
+def differences(report: Report, metric: ReportMetric, pairs: Sequence[Comparison]) -> str:
+    """A forest plot of the paired differences of one metric with one sampling; "" without any."""
     index = _index(report)
     rows = [
         forest.ForestRow(
@@ -48,26 +55,26 @@ def differences(report: Report, metric: Metric, pairs: Sequence[Comparison]) -> 
     return forest.forest(f"Paired differences, {label}", label, sides, rows, decimals)
 
 
-def against_evaluations(report: Report, metric: Metric, estimates: Estimates) -> str:
-    """Quality against denoiser evaluations: every arm in every way; "" without ways."""
+def against_evaluations(report: Report, metric: ReportMetric, estimates: Estimates) -> str:
+    """Quality against denoiser evaluations: every arm with every sampling; "" without samples."""
     index = _index(report)
     found: dict[tuple[int, str], list[tuple[float, Estimate, str]]] = {}
-    for (name, way), table in estimates.items():
-        if name == metric.name and way is not None and way.nfe:
+    for (name, sampling), table in estimates.items():
+        if name == metric.name and sampling is not None and sampling.nfe:
             for arm, estimate in table.items():
                 if estimate is not None:
-                    tip = f"{arm}, {way_text(way)}"
-                    points = found.setdefault((index[arm], way.solver), [])
-                    points.append((float(way.nfe), estimate, tip))
+                    tip = f"{arm}, {sampling_text(sampling)}"
+                    points = found.setdefault((index[arm], sampling.solver), [])
+                    points.append((float(sampling.nfe), estimate, tip))
     spent = sorted({int(cost) for points in found.values() for cost, _, _ in points})
     x = axes.logarithmic("denoiser evaluations a picture", spent, ticks=apart(spent))
     return _scatter(metric, x, [(arm, points) for (arm, _), points in found.items()])
 
 
 def against_training(
-    report: Report, metric: Metric, table: Mapping[str, Estimate | None], cost: str
+    report: Report, metric: ReportMetric, table: Mapping[str, Estimate | None], cost: str
 ) -> str:
-    """Quality in one way against what training cost; "" where that is unknown.
+    """Quality with one sampling against what training cost; "" where that is unknown.
 
     Args:
         report: names the arms.
@@ -180,7 +187,7 @@ def learning(report: Report) -> dict[str, str]:
 
 def _learning(report: Report, cost: str, top: float) -> str:
     scale, unit = _scale(cost, top)
-    by_arm: dict[str, list[Curve]] = {}
+    by_arm: dict[str, list[LearningCurve]] = {}
     for curve in report.curves:
         by_arm.setdefault(curve.arm, []).append(curve)
     index, most = _index(report), max(LEAST_POINTS, POINTS // len(by_arm))
@@ -193,7 +200,9 @@ def _learning(report: Report, cost: str, top: float) -> str:
     return plots.chart(f"{report.curve_label} during training", "", lines, x, y)
 
 
-def _mean_curve(arm: int, curves: list[Curve], cost: str, scale: float, most: int) -> plots.Line:
+def _mean_curve(
+    arm: int, curves: list[LearningCurve], cost: str, scale: float, most: int
+) -> plots.Line:
     """The mean over seeds at the steps that all of them have."""
     steps = sorted(set.intersection(*(set(curve.steps.tolist()) for curve in curves)))
     keep = np.unique(np.linspace(0, len(steps) - 1, min(most, len(steps))).round().astype(int))
@@ -220,7 +229,9 @@ def _over_seeds(
 
 
 def _scatter(
-    metric: Metric, x: axes.Axis, series: Sequence[tuple[int, list[tuple[float, Estimate, str]]]]
+    metric: ReportMetric,
+    x: axes.Axis,
+    series: Sequence[tuple[int, list[tuple[float, Estimate, str]]]],
 ) -> str:
     """Points with intervals, joined within a series, and the non-dominated ones marked."""
     every = [point for _, points in series for point in points]
@@ -242,7 +253,7 @@ def _scatter(
 
 
 def _points(
-    arm: int | None, points: list[tuple[float, Estimate, str]], metric: Metric
+    arm: int | None, points: list[tuple[float, Estimate, str]], metric: ReportMetric
 ) -> plots.Line:
     tips = [f"{tip}: {metric.label} {formats.number(mean.value)}" for _, mean, tip in points]
     means = [mean for _, mean, _ in points]
@@ -322,5 +333,5 @@ def _index(report: Report) -> Named:
     return {arm.name: index for index, arm in enumerate(report.arms)}
 
 
-def _unit(metric: Metric) -> str:
+def _unit(metric: ReportMetric) -> str:
     return f", {metric.unit}" if metric.unit else ""

@@ -9,13 +9,13 @@ import numpy as np
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.example import caption_of, take, to_bytes, values_of
 from diffusion_jax.inference.generate import Path as ReversePath
-from diffusion_jax.inference.measure import Cell, Plan, Way
+from diffusion_jax.inference.measure import Drawn, Sampling, SamplingPlan
 from diffusion_jax.inference.restoration import Fidelity, interval
 from diffusion_jax.metrics import Measured, Metric, NotMeasured, Real, measure
 from diffusion_jax.metrics.measurement import share
 from diffusion_jax.metrics.real import reference_count
 from diffusion_jax.reports import content
-from diffusion_jax.reports.content import Measurement, SampleTest, Setting
+from diffusion_jax.reports.content import Measurement, ReportedSampling, SampleTest
 from diffusion_jax.reports.curves import Trajectory
 from diffusion_jax.reports.pictures import from_noisy
 from diffusion_jax.reports.scatter import as_film, as_pictures
@@ -28,17 +28,19 @@ MEMORISATION = ("neighbour_ratio", "copies")
 PSNR, RMSE = "psnr", "rmse"
 RIGHT = "right: "  # before an attribute that the data set's checker looks at
 
-Found = dict[tuple[str, Way, str], Measured]  # of an arm in a way by a metric
+Found = dict[tuple[str, Sampling, str], Measured]  # of an arm and sampling, by a metric
 
 
-def setting(cells: Sequence[Cell], way: Way) -> Setting:
+def setting(cells: Sequence[Drawn], sampling: Sampling) -> ReportedSampling:
     """With the evaluations that it took; where solvers are adaptive, their mean over all arms."""
-    spent = [cell.evaluations for cell in cells if cell.way == way]
-    return Setting(way.solver, way.steps, round(float(np.mean(spent))))
+    spent = [cell.evaluations for cell in cells if cell.sampling == sampling]
+    return ReportedSampling(sampling.solver, sampling.steps, round(float(np.mean(spent))))
 
 
-def measure_all(plan: Plan, cells: Sequence[Cell], real: Real) -> tuple[Found, dict[str, str]]:
-    """Every arm in every way by every metric that the config names.
+def measure_all(
+    plan: SamplingPlan, cells: Sequence[Drawn], real: Real
+) -> tuple[Found, dict[str, str]]:
+    """Every arm and sampling by every metric that the config names.
 
     Returns:
         The numbers, of which those of samples that are not all finite are NaN, and for metrics
@@ -48,20 +50,20 @@ def measure_all(plan: Plan, cells: Sequence[Cell], real: Real) -> tuple[Found, d
     reasons: dict[str, dict[str, str]] = {}
     for cell in cells:
         for spec, metric in plan.metrics.items():
-            judged = cell.way == plan.headline
+            judged = cell.sampling == plan.judged_by
             if not judged and spec.split("(")[0] in MEMORISATION:
                 continue
             try:
-                found[cell.arm, cell.way, spec] = _of(metric, cell, real)
+                found[cell.arm, cell.sampling, spec] = _of(metric, cell, real)
             except NotMeasured as error:
                 if judged:
                     reasons.setdefault(spec, {})[cell.arm] = str(error)
-        found |= {(cell.arm, cell.way, name): one for name, one in _beside(cell)}
+        found |= {(cell.arm, cell.sampling, name): one for name, one in _beside(cell)}
     arms = len({cell.arm for cell in cells})
     return found, {spec: _in_words(each, arms) for spec, each in reasons.items()}
 
 
-def _of(metric: Metric, cell: Cell, real: Real) -> Measured:
+def _of(metric: Metric, cell: Drawn, real: Real) -> Measured:
     if not cell.lost:
         return measure(metric, cell.pictures, cell.captions, real)
     if missing := metric.needs(len(cell.pictures), real):
@@ -69,7 +71,7 @@ def _of(metric: Metric, cell: Cell, real: Real) -> Measured:
     return Measured(math.nan, count=len(cell.pictures))
 
 
-def _beside(cell: Cell) -> Iterator[tuple[str, Measured]]:
+def _beside(cell: Drawn) -> Iterator[tuple[str, Measured]]:
     """What is known of samples besides the metrics of the config."""
     for name, right in cell.right.items():
         if name != "all":
@@ -95,45 +97,47 @@ def _in_words(reasons: Mapping[str, str], arms: int) -> str:
 
 
 def rows(
-    found: Found, settings: Mapping[Way, Setting], baseline: str, seed: int
+    found: Found, settings: Mapping[Sampling, ReportedSampling], baseline: str, seed: int
 ) -> Iterator[Measurement]:
     """The long table of samples."""
-    for (arm, way, metric), one in found.items():
-        base = found.get((baseline, way, metric))
+    for (arm, sampling, metric), one in found.items():
+        base = found.get((baseline, sampling, metric))
         error = None
         if base and one.pairing and base.pairing:
             gap = one.pairing.minus(base.pairing)
             error = (gap.high - gap.low) / (2 * Z95)
         yield Measurement(
-            *(arm, seed, settings[way], metric, one.value, one.count or 0, one.error, error),
+            *(arm, seed, settings[sampling], metric, one.value, one.count or 0, one.error, error),
             low=one.low,
             high=one.high,
         )
 
 
-def tests(found: Found, settings: Mapping[Way, Setting], baseline: str) -> Iterator[SampleTest]:
-    """Every other arm against the baseline, in every way, by every metric that can be paired.
+def tests(
+    found: Found, settings: Mapping[Sampling, ReportedSampling], baseline: str
+) -> Iterator[SampleTest]:
+    """Every other arm against the baseline by each sampling and metric that can be paired.
 
     Where some samples of either are not finite there is no difference.
     """
-    for (arm, way, metric), one in found.items():
-        base = found.get((baseline, way, metric))
+    for (arm, sampling, metric), one in found.items():
+        base = found.get((baseline, sampling, metric))
         if arm == baseline or not base or not one.pairing or not base.pairing:
             continue
         gap = one.pairing.minus(base.pairing)
         difference = Estimate.of(gap.value, gap.low, gap.high, one.count)
-        setting = settings[way]
+        setting = settings[sampling]
         yield SampleTest(arm, baseline, setting, metric, one.count or 0, difference, gap.p_value)
 
 
-def samples(plan: Plan, data: Dataset, cells: Sequence[Cell]) -> content.Samples:
+def samples(plan: SamplingPlan, data: Dataset, cells: Sequence[Drawn]) -> content.Samples:
     """The first samples of every arm, where arms are judged; of vectors, a plot of all."""
-    judged = [cell for cell in cells if cell.way == plan.headline]
-    how = setting(cells, plan.headline)
+    judged = [cell for cell in cells if cell.sampling == plan.judged_by]
+    how = setting(cells, plan.judged_by)
     if not data.has_pictures:
         return content.Samples(
             how,
-            (f"all {plan.headline_count:,} samples",),
+            (f"all {plan.judged_count:,} samples",),
             {cell.arm: as_pictures(cell.pictures) for cell in judged},
         )
     return content.Samples(
@@ -149,7 +153,7 @@ def samples(plan: Plan, data: Dataset, cells: Sequence[Cell]) -> content.Samples
     )
 
 
-def _restored(plan: Plan, cell: Cell) -> dict[str, content.Pictures]:
+def _restored(plan: SamplingPlan, cell: Drawn) -> dict[str, content.Pictures]:
     """What was seen of the pictures that samples restore, and the pictures themselves."""
     if plan.restoration is None or cell.truth is None:
         return {}

@@ -9,17 +9,17 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.fewstep.denoiser import FewStepPrediction
 from diffusion_jax.process.objective import Objective
-from diffusion_jax.process.schedules import Schedule as Process
+from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.process.time_samplers import at_quantile
 from diffusion_jax.process.weightings import effective_weight
-from diffusion_jax.reports.curves import Schedule
+from diffusion_jax.reports.curves import ScheduleCurve
 
 Curve = Float[np.ndarray, " levels"]
 CURVE = 256  # points of a schedule's curve
 QUANTILES = 4096  # of a training distribution, enough for a smooth density
 
 
-def schedule_curves(objective: Objective, axis: Curve) -> Schedule:
+def schedule_curves(objective: Objective, axis: Curve) -> ScheduleCurve:
     """A schedule over time, and its training density and effective weight over log-SNR.
 
     Args:
@@ -31,7 +31,7 @@ def schedule_curves(objective: Objective, axis: Curve) -> Schedule:
     schedule = objective.schedule
     time, there = np.stack(_over_time(schedule)).astype(np.float64)
     if isinstance(objective.prediction, FewStepPrediction):
-        return Schedule(time, there, *np.full((2, len(axis)), np.nan))
+        return ScheduleCurve(time, there, *np.full((2, len(axis)), np.nan))
     found = np.stack(_over_training(objective)).astype(np.float64)
     # Quantiles that are clipped to the end of the schedule share one level, of no width.
     found = found[:, found[1] > 0]
@@ -40,11 +40,11 @@ def schedule_curves(objective: Objective, axis: Curve) -> Schedule:
     def on_axis(values: Float[np.ndarray, " quantiles"]) -> Curve:
         return np.interp(axis, log_snr, values, left=0, right=0)
 
-    return Schedule(time, there, on_axis(1 / slope), on_axis(effective))
+    return ScheduleCurve(time, there, on_axis(1 / slope), on_axis(effective))
 
 
 @jax.jit
-def _over_time(schedule: Process) -> tuple[Array, Array]:
+def _over_time(schedule: Schedule) -> tuple[Array, Array]:
     """Parts of the time, and the log-SNR there."""
     time = jnp.linspace(schedule.t_min, schedule.t_max, CURVE)
     relative = (time - schedule.t_min) / (schedule.t_max - schedule.t_min)

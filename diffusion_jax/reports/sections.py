@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from diffusion_jax.reports import formats, style
-from diffusion_jax.reports.comparisons import by_way, estimate
+from diffusion_jax.reports.comparisons import by_sampling, estimate
 from diffusion_jax.reports.content import Report, SampleTest
 from diffusion_jax.reports.tables import Cell, decimals_of, ends_of, span_of
 from diffusion_jax.reports.verdict import metric_of
@@ -22,7 +22,7 @@ TESTS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class HtmlRow:
     """One row: the arm's index and CSS class, and the cells after its name."""
 
     arm: int
@@ -33,19 +33,19 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
+class HtmlTable:
     """A table: headings (the first is the arm's) and rows."""
 
     headings: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[HtmlRow, ...]
 
 
-def by_metric(report: Report) -> Table:
+def by_metric(report: Report) -> HtmlTable:
     """Every arm by every metric, where arms are judged; no rows where that is one metric."""
-    tables = by_way(report.measurements)
+    tables = by_sampling(report.measurements)
     columns = {}
     for metric in report.metrics:
-        table = tables.get((metric.name, report.judged_way)) or tables.get((metric.name, None))
+        table = tables.get((metric.name, report.judged_sampling)) or tables.get((metric.name, None))
         if table:
             columns[metric] = {arm: estimate(row) for arm, row in table.items()}
     headings = ["Arm"]
@@ -54,18 +54,18 @@ def by_metric(report: Report) -> Table:
     for arm in report.arms if len(columns) > 1 else ():
         cells = [_value(found.get(arm.name), [*found.values()]) for found in columns.values()]
         rows.append(_row(report, arm.name, cells, arm.name == report.baseline))
-    return Table(tuple(headings), tuple(rows))
+    return HtmlTable(tuple(headings), tuple(rows))
 
 
-def tests(report: Report) -> Table:
+def tests(report: Report) -> HtmlTable:
     """Tests of samples: differences with their intervals, and whether they stand out."""
     headings = ("Arm", "Metric", "Solver", "Steps", "NFE", "Pairs", "Difference", "p", "Finding")
     groups: dict[tuple[object, ...], list[SampleTest]] = {}
     for test in report.tests:
-        groups.setdefault((test.metric, test.way), []).append(test)
+        groups.setdefault((test.metric, test.sampling), []).append(test)
     rows = []
     # A stable sort: where arms are judged comes first, the others stay in order.
-    for key, group in sorted(groups.items(), key=lambda item: item[0] != report.headline.key):
+    for key, group in sorted(groups.items(), key=lambda item: item[0] != report.judged_by.key):
         widest = max(max(map(abs, ends_of(t.difference))) for t in group) or 1.0
         metric = metric_of(report, group[0].metric)
         for test, apart in zip(group, separated(group), strict=True):
@@ -74,16 +74,16 @@ def tests(report: Report) -> Table:
             finding = said if apart else "not separable"
             cells = [
                 Cell(metric.label, metric.label, numeric=False),
-                Cell(test.way.solver, test.way.solver, numeric=False),
-                Cell(str(test.way.steps), test.way.steps),
-                Cell(str(test.way.nfe), test.way.nfe),
+                Cell(test.sampling.solver, test.sampling.solver, numeric=False),
+                Cell(str(test.sampling.steps), test.sampling.steps),
+                Cell(str(test.sampling.nfe), test.sampling.nfe),
                 Cell(f"{test.count:,}", test.count),
                 _difference(test.difference, widest),
                 Cell(formats.p_value(test.p_value), test.p_value),
                 Cell(finding, finding, numeric=False),
             ]
-            rows.append(_row(report, test.arm, cells, key == report.headline.key))
-    return Table(headings, tuple(rows))
+            rows.append(_row(report, test.arm, cells, key == report.judged_by.key))
+    return HtmlTable(headings, tuple(rows))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -107,9 +107,9 @@ def separated(tests: Sequence[SampleTest]) -> list[bool]:
     return [p < LEVEL for p in holm([test.p_value for test in tests])]
 
 
-def _row(report: Report, name: str, cells: list[Cell], strong: bool) -> Row:
+def _row(report: Report, name: str, cells: list[Cell], strong: bool) -> HtmlRow:
     index = [arm.name for arm in report.arms].index(name)
-    return Row(index, style.css_class(index), name, tuple(cells), strong)
+    return HtmlRow(index, style.css_class(index), name, tuple(cells), strong)
 
 
 def _value(found: Estimate | None, column: list[Estimate | None]) -> Cell:

@@ -8,14 +8,21 @@ from ml_collections import ConfigDict
 from diffusion_jax.data.example import caption_of
 from diffusion_jax.errors import UserError
 from diffusion_jax.inference.measure import SAMPLING
-from diffusion_jax.metrics import Metric as Measure
-from diffusion_jax.metrics import metrics
+from diffusion_jax.metrics import Metric, metrics
 from diffusion_jax.metrics.real import Real, captioned_pictures
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.reports import content
 from diffusion_jax.reports.comparisons import compare
-from diffusion_jax.reports.content import Arm, BinLoss, Curve, Headline, Measurement, Metric, Report
-from diffusion_jax.reports.curves import Schedule
+from diffusion_jax.reports.content import (
+    BinLoss,
+    Criterion,
+    LearningCurve,
+    Measurement,
+    Report,
+    ReportArm,
+    ReportMetric,
+)
+from diffusion_jax.reports.curves import ScheduleCurve
 from diffusion_jax.reports.formats import listed
 from diffusion_jax.reports.metric_list import metric_list
 from diffusion_jax.reports.sampled import real_pictures
@@ -23,12 +30,12 @@ from diffusion_jax.reports.scatter import as_pictures
 from diffusion_jax.reports.schedule_curves import common_axis, schedule_curves
 from diffusion_jax.reports.sweep_table import (
     Found,
-    headline_way,
+    judged_sampling,
     measurements,
     read,
 )
 from diffusion_jax.sweeps import outcomes
-from diffusion_jax.sweeps.plan import Plan
+from diffusion_jax.sweeps.plan import SweepPlan
 from diffusion_jax.sweeps.sweep import fields_of
 from diffusion_jax.sweeps.trials import Trial
 from diffusion_jax.sweeps.unit import HELD_OUT_PICTURES, SEED, SHOWN, WATCHED
@@ -36,10 +43,10 @@ from diffusion_jax.sweeps.work import Failure
 from diffusion_jax.training.arms import objectives
 from diffusion_jax.training.execution import chosen
 
-MOST_TOLD = 6  # arms without a number
+MOST_NAMED = 6  # arms without a number
 
 
-def report(plan: Plan, failures: Sequence[Failure], provenance: content.Provenance) -> Report:
+def report(plan: SweepPlan, failures: Sequence[Failure], provenance: content.Provenance) -> Report:
     """Reads what came of a sweep, compares the arms, and fills in the page.
 
     Raises:
@@ -52,22 +59,22 @@ def report(plan: Plan, failures: Sequence[Failure], provenance: content.Provenan
     )
     if not rows:
         raise UserError(_nothing(found, failures))
-    aims = {f.trial.arm: _objective(f.trial) for f in reversed(found)}
-    axis = common_axis(list(aims.values()))
+    objective_of = {f.trial.arm: _objective(f.trial) for f in reversed(found)}
+    axis = common_axis(list(objective_of.values()))
     whole = [f for f in found if f.outcome and f.outcome.diverged is None]
     asked = [f for f in whole if f.outcome and len(f.outcome.bins)]
     return Report(
         title=plan.sweep.title,
         question=plan.sweep.question or _question(plan),
         arms=tuple(
-            _arm(plan, found, failures, name, schedule_curves(aims[name], axis))
+            _arm(plan, found, failures, name, schedule_curves(objective_of[name], axis))
             for name in plan.sweep.arms
         ),
         baseline=plan.sweep.baseline,
         seeds=tuple(sorted({f.trial.seed for f in found})),
         budget=plan.sweep.budget,
         metrics=measured_by,
-        headline=_headline(plan, measured_by, rows),
+        judged_by=_criterion(plan, measured_by, rows),
         measurements=rows,
         comparisons=compare(rows, measured_by, plan.sweep.baseline),
         protocol=_protocol(plan),
@@ -83,12 +90,12 @@ def report(plan: Plan, failures: Sequence[Failure], provenance: content.Provenan
         curve_label=f"error in the noise of {WATCHED} held-out pictures",
         samples=_samples(plan, whole),
         not_measured=_not_measured(plan),
-        judged_way=headline_way(plan, rows),
+        judged_sampling=judged_sampling(plan, rows),
         real=real_pictures(*plan.data.values()) if len(plan.data) == 1 else None,
     )
 
 
-def _metrics(plan: Plan) -> dict[str, Measure]:
+def _metrics(plan: SweepPlan) -> dict[str, Metric]:
     """The metrics of samples of all arms."""
     asked = dict.fromkeys(spec for trial in plan.trials for spec in trial.config.sampling.metrics)
     return {spec: metrics.make(spec) for spec in asked}
@@ -99,8 +106,8 @@ def _nothing(found: Sequence[Found], failures: Sequence[Failure]) -> str:
     arms: dict[str, list[Found]] = {}
     for f in found:
         arms.setdefault(f.trial.arm, []).append(f)
-    told = [f"{name} ({_status(own, failures)})" for name, own in arms.items()]
-    shown = "; ".join(told[:MOST_TOLD]) + ("; …" if len(told) > MOST_TOLD else "")
+    states = [f"{name} ({_status(own, failures)})" for name, own in arms.items()]
+    shown = "; ".join(states[:MOST_NAMED]) + ("; …" if len(states) > MOST_NAMED else "")
     return f"No arm of the sweep has a number, so there is no report: {shown}."
 
 
@@ -109,25 +116,25 @@ def _objective(trial: Trial) -> Objective:
     return objective
 
 
-def _question(plan: Plan) -> str:
+def _question(plan: SweepPlan) -> str:
     fields = fields_of(plan.sweep.choices)
     differ = f"The arms differ in {' and '.join(fields)}. " if fields else ""
     return f"{differ}Data: {', '.join(plan.data)}."
 
 
 def _arm(
-    plan: Plan,
+    plan: SweepPlan,
     found: Sequence[Found],
     failures: Sequence[Failure],
     name: str,
-    curves: Schedule,
-) -> Arm:
+    curves: ScheduleCurve,
+) -> ReportArm:
     own = [f for f in found if f.trial.arm == name]
     first, config = own[0], own[0].trial.config
     unit = plan.unit_of(first.trial)
     inner = unit.keys[first.trial.training_key]
     together = any(inner in e.arms and e.at_once > 1 for e in chosen(unit.run_folder))
-    return Arm(
+    return ReportArm(
         name,
         {field: _text(_value(config, field)) for field in fields_of(plan.sweep.choices)},
         _status(own, failures),
@@ -179,22 +186,24 @@ def _not_finite(lost: Mapping[str, int]) -> str:
     >>> _not_finite({"ddim, 4": 3, "held-out pictures": 1})
     'not finite: 3 samples with ddim, 4 steps and 1 of held-out pictures'
     """
-    told = [
+    states = [
         f"{count} of {what}" if what == HELD_OUT_PICTURES else f"{count} samples with {what} steps"
         for what, count in lost.items()
     ]
-    return f"not finite: {listed(told)}"
+    return f"not finite: {listed(states)}"
 
 
-def _headline(plan: Plan, measured_by: Sequence[Metric], rows: Sequence[Measurement]) -> Headline:
+def _criterion(
+    plan: SweepPlan, measured_by: Sequence[ReportMetric], rows: Sequence[Measurement]
+) -> Criterion:
     names = [metric.name for metric in measured_by]
     wanted = (plan.sweep.judged_by, *plan.trials[0].config.sampling.metrics, *names)
     name = next(each for each in wanted if each in names)
-    sampled = any(row.metric == name and row.way for row in rows)
-    return Headline(name, headline_way(plan, rows) if sampled else None)
+    sampled = any(row.metric == name and row.sampling for row in rows)
+    return Criterion(name, judged_sampling(plan, rows) if sampled else None)
 
 
-def _protocol(plan: Plan) -> dict[str, str]:
+def _protocol(plan: SweepPlan) -> dict[str, str]:
     trials = plan.trials
     config = trials[0].config
 
@@ -213,7 +222,7 @@ def _protocol(plan: Plan) -> dict[str, str]:
         "uniform times, and start from the same parameters where their networks are the same",
         "Sampling": f"solvers {same('sampling.solvers')}; steps {how}; grid "
         f"{same('sampling.grid')}, guidance {same('sampling.guidance')}; {sampling.count} samples, "
-        f"{sampling.headline_count} where arms are judged; sample i of a seed has the same caption "
+        f"{sampling.judged_count} where arms are judged; sample i of a seed has the same caption "
         "and starts from the same noise in every arm",
         **_restoration(plan),
         "Held-out pictures": f"picture, noise and levels of seed {SEED} are the same in every arm",
@@ -221,19 +230,19 @@ def _protocol(plan: Plan) -> dict[str, str]:
     }
 
 
-def _not_measured(plan: Plan) -> dict[str, str]:
+def _not_measured(plan: SweepPlan) -> dict[str, str]:
     """Which metrics so few samples or pictures do not allow, and why."""
     reasons: dict[str, str | None] = {}
     for trial in plan.trials:
         options = trial.config.sampling
-        real = Real(plan.data[trial.config.data], max(options.count, options.headline_count))
+        real = Real(plan.data[trial.config.data], max(options.count, options.judged_count))
         for spec in options.metrics:
             if spec not in reasons:
                 reasons[spec] = metrics.make(spec).needs(real.count, real)
     return {spec: reason for spec, reason in reasons.items() if reason}
 
 
-def _restoration(plan: Plan) -> dict[str, str]:
+def _restoration(plan: SweepPlan) -> dict[str, str]:
     asked = {(t.config.sampling.operator, t.config.sampling.posterior) for t in plan.trials}
     if asked == {("none", "none")}:
         return {}
@@ -241,19 +250,19 @@ def _restoration(plan: Plan) -> dict[str, str]:
     return {"Restoration": f"each sample restores a test picture of its own: {'; '.join(said)}"}
 
 
-def _executions(plan: Plan) -> Iterator[str]:
+def _executions(plan: SweepPlan) -> Iterator[str]:
     for unit in plan.units:
         for each in chosen(unit.run_folder):
             how = f"{each.at_once} at once" if each.at_once > 1 else "one by one"
             yield f"{unit.folder.name}: {', '.join(each.arms)} trained {how} ({each.why})"
 
 
-def _curves(plan: Plan, found: Sequence[Found]) -> Iterator[Curve]:
+def _curves(plan: SweepPlan, found: Sequence[Found]) -> Iterator[LearningCurve]:
     for f in found:
         unit = plan.unit_of(f.trial)
         curve = outcomes.curve(unit.folder, unit.keys[f.trial.training_key])
         if len(curve.steps):
-            yield Curve(
+            yield LearningCurve(
                 f.trial.arm,
                 f.trial.seed,
                 curve.steps,
@@ -264,7 +273,7 @@ def _curves(plan: Plan, found: Sequence[Found]) -> Iterator[Curve]:
             )
 
 
-def _samples(plan: Plan, whole: Sequence[Found]) -> content.Samples | None:
+def _samples(plan: SweepPlan, whole: Sequence[Found]) -> content.Samples | None:
     """Of the first seed; None if the arms are of different data."""
     seed = min(trial.seed for trial in plan.trials)
     shown = [f for f in whole if f.trial.seed == seed and f.outcome and len(f.outcome.pictures)]
@@ -274,8 +283,8 @@ def _samples(plan: Plan, whole: Sequence[Found]) -> content.Samples | None:
     first = shown[0].trial.config.sampling
     count = min(SHOWN, *(len(f.outcome.pictures) for f in shown))  # type: ignore[union-attr]
     captions = tuple(caption_of(example) for example in captioned_pictures(data, count))
-    way = headline_way(plan, measurements(plan, shown))
-    setting = way or content.Setting(first.solvers[0], max(first.steps), 0)
+    sampling = judged_sampling(plan, measurements(plan, shown))
+    setting = sampling or content.ReportedSampling(first.solvers[0], max(first.steps), 0)
     if not data.has_pictures:
         drawn = {f.trial.arm: f.outcome.pictures for f in shown}  # type: ignore[union-attr]
         captions = (f"all {min(map(len, drawn.values())):,} samples",)

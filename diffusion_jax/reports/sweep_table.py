@@ -1,4 +1,4 @@
-"""The long table of a sweep: every number of every trial, under a way that arms share."""
+"""The long table of a sweep: every number of every trial, under a sampling that arms share."""
 
 import dataclasses
 import math
@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Shaped
 
 from diffusion_jax.registry import parse
-from diffusion_jax.reports.content import Measurement, Setting
+from diffusion_jax.reports.content import Measurement, ReportedSampling
 from diffusion_jax.sweeps import outcomes
 from diffusion_jax.sweeps.costs import Cost
-from diffusion_jax.sweeps.outcomes import Number, Outcome, way_key
-from diffusion_jax.sweeps.plan import Plan
+from diffusion_jax.sweeps.outcomes import Number, Outcome, sampling_key
+from diffusion_jax.sweeps.plan import SweepPlan
 from diffusion_jax.sweeps.trials import Trial
 from diffusion_jax.sweeps.unit import BITS, ERROR
 
@@ -38,7 +38,7 @@ class Found:
     folder: str
 
 
-def read(plan: Plan) -> tuple[Found, ...]:
+def read(plan: SweepPlan) -> tuple[Found, ...]:
     """Reads what came of every trial.
 
     Raises:
@@ -51,74 +51,81 @@ def read(plan: Plan) -> tuple[Found, ...]:
     return tuple(found)
 
 
-def measurements(plan: Plan, found: Sequence[Found]) -> tuple[Measurement, ...]:
+def measurements(plan: SweepPlan, found: Sequence[Found]) -> tuple[Measurement, ...]:
     """The long table. Of a trial that diverged it has the rows of others, without numbers."""
     numbers = [(f, number) for f in found if f.outcome for number in f.outcome.numbers]
     spent = _mean_evaluations([number for _, number in numbers])
     base = {f.trial.seed: f for f in found if f.trial.arm == plan.sweep.baseline}
     rows = [
-        _row(f, number, way, base.get(f.trial.seed))
+        _row(f, number, sampling, base.get(f.trial.seed))
         for f, number in numbers
-        for way in ways(plan, f.trial, number.solver, number.steps, spent)
+        for sampling in samplings(plan, f.trial, number.solver, number.steps, spent)
     ]
-    common = dict.fromkeys((row.way, row.metric) for row in rows)
+    common = dict.fromkeys((row.sampling, row.metric) for row in rows)
     for f in found:
         if f.outcome and f.outcome.diverged is not None:
             rows += [
-                Measurement(f.trial.arm, f.trial.seed, way, metric, math.nan, 0)
-                for way, metric in common
-                if way is None or way.solver == EACH_OWN or _alike(plan)
+                Measurement(f.trial.arm, f.trial.seed, sampling, metric, math.nan, 0)
+                for sampling, metric in common
+                if sampling is None or sampling.solver == EACH_OWN or _alike(plan)
             ]
     return tuple(rows)
 
 
-def headline(trial: Trial) -> tuple[str, int]:
+def judged_by(trial: Trial) -> tuple[str, int]:
     """Solver and steps that a trial is judged by."""
     options = trial.config.sampling
     return options.solvers[0], max(options.steps)
 
 
-def headline_way(plan: Plan, rows: Sequence[Measurement]) -> Setting | None:
-    """The way that all arms are judged by; None if nothing was sampled."""
+def judged_sampling(plan: SweepPlan, rows: Sequence[Measurement]) -> ReportedSampling | None:
+    """The sampling that all arms are judged by; None if nothing was sampled."""
     if plan.sweep.nfe:
-        return Setting(EACH_OWN, 0, max(plan.sweep.nfe))
+        return ReportedSampling(EACH_OWN, 0, max(plan.sweep.nfe))
     if not _alike(plan):
-        return Setting(EACH_OWN, 0, 0)
-    solver, steps = headline(plan.trials[0])
-    taken = (row.way for row in rows if row.way)
-    return next((way for way in taken if (way.solver, way.steps) == (solver, steps)), None)
+        return ReportedSampling(EACH_OWN, 0, 0)
+    solver, steps = judged_by(plan.trials[0])
+    taken = (row.sampling for row in rows if row.sampling)
+    return next(
+        (sampling for sampling in taken if (sampling.solver, sampling.steps) == (solver, steps)),
+        None,
+    )
 
 
-def ways(plan: Plan, trial: Trial, solver: str, steps: int, spent: Spent) -> list[Setting | None]:
-    """The ways under which a number of a trial stands in the table."""
+def samplings(
+    plan: SweepPlan, trial: Trial, solver: str, steps: int, spent: Spent
+) -> list[ReportedSampling | None]:
+    """The samplings under which a number of a trial stands in the table."""
     if not solver:
         return [None]
     if plan.sweep.nfe:
         taken = zip(plan.sweep.nfe, trial.config.sampling.steps, strict=True)
-        return [Setting(EACH_OWN, 0, nfe) for nfe, own in taken if own == steps]
-    setting = Setting(solver, steps, round(spent[solver, steps]))
-    if _alike(plan) or (solver, steps) != headline(trial):
+        return [ReportedSampling(EACH_OWN, 0, nfe) for nfe, own in taken if own == steps]
+    setting = ReportedSampling(solver, steps, round(spent[solver, steps]))
+    if _alike(plan) or (solver, steps) != judged_by(trial):
         return [setting]
-    return [setting, Setting(EACH_OWN, 0, 0)]
+    return [setting, ReportedSampling(EACH_OWN, 0, 0)]
 
 
-def _alike(plan: Plan) -> bool:
+def _alike(plan: SweepPlan) -> bool:
     """Whether all arms are sampled with the same solvers and steps."""
     options = [trial.config.sampling for trial in plan.trials]
     return len({(each.solvers, each.steps) for each in options}) == 1
 
 
 def _mean_evaluations(numbers: Sequence[Number]) -> Spent:
-    """Of each way; adaptive solvers take another number for every arm."""
+    """Of each sampling; adaptive solvers take another number for every arm."""
     taken: dict[tuple[str, int], list[float]] = {}
     for number in numbers:
         taken.setdefault((number.solver, number.steps), []).append(number.nfe)
-    return {way: float(np.mean(each)) for way, each in taken.items()}
+    return {sampling: float(np.mean(each)) for sampling, each in taken.items()}
 
 
-def _row(f: Found, number: Number, way: Setting | None, base: Found | None) -> Measurement:
+def _row(
+    f: Found, number: Number, sampling: ReportedSampling | None, base: Found | None
+) -> Measurement:
     gap = _paired_error(f, base, number) if base else None
-    own = f.trial.arm, f.trial.seed, way, number.metric
+    own = f.trial.arm, f.trial.seed, sampling, number.metric
     one = number.estimate
     return Measurement(*own, one.value, number.count, one.error, gap, low=one.low, high=one.high)
 
@@ -136,7 +143,7 @@ def _paired_error(f: Found, base: Found, number: Number) -> float | None:
 
 
 def _by_sample(each: Found, number: Number, asked: Found) -> Shaped[np.ndarray, "n"] | None:
-    """What a number is the mean of; of the baseline in its own way, if the arms do not share it."""
+    """What a number is the mean of; of the baseline as it is sampled, if arms do not share that."""
     outcome = each.outcome
     if outcome is None or outcome.diverged is not None:
         return None
@@ -150,4 +157,4 @@ def _by_sample(each: Found, number: Number, asked: Found) -> Shaped[np.ndarray, 
     own = each.trial.config.sampling
     steps = own.steps[min(place, len(own.steps) - 1)]
     solver = number.solver if number.solver in own.solvers else own.solvers[0]
-    return outcome.right.get(way_key(solver, steps))
+    return outcome.right.get(sampling_key(solver, steps))

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from diffusion_jax.reports.comparisons import by_way, estimate
-from diffusion_jax.reports.content import Report, Setting
+from diffusion_jax.reports.comparisons import by_sampling, estimate
+from diffusion_jax.reports.content import Report, ReportedSampling
 from diffusion_jax.statistics.estimate import Estimate
 
 Value = str | int | float | None
@@ -103,14 +103,31 @@ def _arms(report: Report) -> Data:
 
 
 def _measurements(report: Report) -> Data:
-    """The long table of results: a row per arm, seed, way of sampling and metric."""
+    """The long table of results: a row per arm, seed, sampling and metric."""
     guidance = {arm.name: arm.guidance for arm in report.arms}
-    names = ("arm", "seed", *WAY, "guidance", "metric", "value", "low", "high", "count", "error")
+    names = (
+        "arm",
+        "seed",
+        *SAMPLED,
+        "guidance",
+        "metric",
+        "value",
+        "low",
+        "high",
+        "count",
+        "error",
+    )
     return _data(
         (*names, "difference_error"),
         (
             (
-                *(m.arm, m.seed, *_way(m.way), guidance[m.arm] if m.way else None, m.metric),
+                *(
+                    m.arm,
+                    m.seed,
+                    *_sampling(m.sampling),
+                    guidance[m.arm] if m.sampling else None,
+                    m.metric,
+                ),
                 *(m.value, m.low, m.high, m.count, m.error, m.difference_error),
             )
             for m in report.measurements
@@ -119,21 +136,21 @@ def _measurements(report: Report) -> Data:
 
 
 def _results(report: Report) -> Data:
-    """A row per arm, metric and way, the baseline's too."""
-    judged = {(c.metric, c.way, c.arm): c for c in report.comparisons}
+    """A row per arm, metric and sampling, the baseline's too."""
+    judged = {(c.metric, c.sampling, c.arm): c for c in report.comparisons}
     compared = ("difference", "diff_low", "diff_high", "p_value", "p_adjusted", "verdict")
     rows = []
-    for (metric, way), table in by_way(report.measurements).items():
+    for (metric, sampling), table in by_sampling(report.measurements).items():
         for arm, row in table.items():
             found = estimate(row) or Estimate(math.nan)
-            one = judged.get((metric, way, arm))
+            one = judged.get((metric, sampling, arm))
             more: tuple[Value, ...] = (None,) * len(compared)
             if one:
                 gap = one.difference
                 more = (gap.value, gap.low, gap.high, one.p_value, one.p_adjusted, one.verdict)
             ends = (found.value, found.low, found.high)
-            rows.append((arm, metric, *_way(way), len(row), *ends, *more))
-    return _data(("arm", "metric", *WAY, "seeds", "mean", "low", "high", *compared), rows)
+            rows.append((arm, metric, *_sampling(sampling), len(row), *ends, *more))
+    return _data(("arm", "metric", *SAMPLED, "seeds", "mean", "low", "high", *compared), rows)
 
 
 def _bin_losses(report: Report) -> Data:
@@ -184,11 +201,13 @@ def _weights(report: Report) -> Data:
     )
 
 
-WAY = ("solver", "solver_steps", "nfe")
+SAMPLED = ("solver", "solver_steps", "nfe")
 
 
-def _way(way: Setting | None) -> tuple[Value, ...]:
-    return (None, None, None) if way is None else (way.solver, way.steps, way.nfe)
+def _sampling(sampling: ReportedSampling | None) -> tuple[Value, ...]:
+    return (
+        (None, None, None) if sampling is None else (sampling.solver, sampling.steps, sampling.nfe)
+    )
 
 
 def _data(names: tuple[str, ...], rows: Iterable[Sequence[Any]]) -> Data:

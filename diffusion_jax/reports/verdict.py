@@ -8,8 +8,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from diffusion_jax.reports import formats
-from diffusion_jax.reports.comparisons import by_way, estimate, judged
-from diffusion_jax.reports.content import DONE, Comparison, Metric, Report, Setting
+from diffusion_jax.reports.comparisons import by_sampling, estimate, judged
+from diffusion_jax.reports.content import DONE, Comparison, Report, ReportedSampling, ReportMetric
 from diffusion_jax.reports.tables import decimals_of
 from diffusion_jax.statistics import many_to_one
 
@@ -33,7 +33,7 @@ class Verdict:
 
 
 def judge(report: Report) -> Verdict:
-    """Which arms separate from the baseline at the headline, and which do not.
+    """Which arms separate from the baseline where they are judged, and which do not.
 
     Arms that failed or diverged come first. Differences are those of `report.comparisons`; shares
     should be in percent, see `comparisons.in_percent`.
@@ -44,21 +44,23 @@ def judge(report: Report) -> Verdict:
     return Verdict(lead, tuple(_details(report, pairs)), warning)
 
 
-def metric_of(report: Report, name: str) -> Metric:
+def metric_of(report: Report, name: str) -> ReportMetric:
     """The metric of that name."""
     return next(metric for metric in report.metrics if metric.name == name)
 
 
-def way_text(way: Setting | None) -> str:
+def sampling_text(sampling: ReportedSampling | None) -> str:
     """How samples were drawn, in a few words; steps or evaluations that arms do not share are 0.
 
-    >>> way_text(Setting("heun", 16, 31)), way_text(Setting("each arm's own", 0, 8)), way_text(None)
-    ('heun, 16 steps, NFE 31', "each arm's own, NFE 8", 'no sampling')
+    >>> sampling_text(ReportedSampling("heun", 16, 31)), sampling_text(None)
+    ('heun, 16 steps, NFE 31', 'no sampling')
+    >>> sampling_text(ReportedSampling("each arm's own", 0, 8))
+    "each arm's own, NFE 8"
     """
-    if way is None:
+    if sampling is None:
         return "no sampling"
-    steps = f", {way.steps} steps" if way.steps else ""
-    return f"{way.solver}{steps}" + (f", NFE {way.nfe}" if way.nfe else "")
+    steps = f", {sampling.steps} steps" if sampling.steps else ""
+    return f"{sampling.solver}{steps}" + (f", NFE {sampling.nfe}" if sampling.nfe else "")
 
 
 def _trouble(report: Report) -> str:
@@ -100,15 +102,15 @@ def _separated(report: Report, pairs: Sequence[Comparison]) -> str:
         base = "it"
     if said[many_to_one.IDENTICAL]:
         parts.append(f"Identical to {base}, number by number: {_all(said[many_to_one.IDENTICAL])}.")
-    told = {arm.name for arm in report.arms if arm.status != DONE}
-    lost = [pair for pair in said[many_to_one.NO_NUMBER] if pair.arm not in told]
+    named = {arm.name for arm in report.arms if arm.status != DONE}
+    lost = [pair for pair in said[many_to_one.NO_NUMBER] if pair.arm not in named]
     if lost:
         parts.append(f"Without a number: {_names(lost)}.")
     return " ".join(parts)
 
 
 def _none_left(report: Report) -> str:
-    rows = by_way(report.measurements).get(report.headline.key, {})
+    rows = by_sampling(report.measurements).get(report.judged_by.key, {})
     left = [arm for arm, row in rows.items() if estimate(row)]
     if not left:
         return "No arm has a number where arms are judged."
@@ -133,18 +135,18 @@ def _are(beyond: Sequence[Comparison]) -> str:
 
 
 def _details(report: Report, pairs: Sequence[Comparison]) -> list[str]:
-    metric = metric_of(report, report.headline.metric)
-    how = f", {way_text(report.headline.way)}" if report.headline.way else ""
+    metric = metric_of(report, report.judged_by.metric)
+    how = f", {sampling_text(report.judged_by.sampling)}" if report.judged_by.sampling else ""
     seeds = "1 training seed" if len(report.seeds) == 1 else f"{len(report.seeds)} training seeds"
     details = [
         f"Judged by {metric.label} ({metric.better} is better){how}, over {seeds}, at equal "
-        f"{'wall time' if report.budget == 'time' else report.budget}. Metric and way were fixed "
-        "before anything was trained."
+        f"{'wall time' if report.budget == 'time' else report.budget}. Metric and sampling were "
+        "fixed before anything was trained."
     ]
     return details + _perfect(metric) + _correction(report, pairs) + _elsewhere(report)
 
 
-def _perfect(metric: Metric) -> list[str]:
+def _perfect(metric: ReportMetric) -> list[str]:
     if metric.floor is None:
         return []
     share = "%" if metric.unit == "%" else ""
@@ -181,14 +183,14 @@ def _elsewhere(report: Report) -> list[str]:
     others = [
         pair
         for pair in report.comparisons
-        if (pair.metric, pair.way) != report.headline.key and pair.verdict not in silent
+        if (pair.metric, pair.sampling) != report.judged_by.key and pair.verdict not in silent
     ]
-    families = len({(c.metric, c.way) for c in others})
+    families = len({(c.metric, c.sampling) for c in others})
     if not families:
         return []
     called = [c for c in others if c.verdict in (many_to_one.BETTER, many_to_one.WORSE)]
     return [
-        f"{families} more combination{'s' * (families > 1)} of metric and way "
+        f"{families} more combination{'s' * (families > 1)} of metric and sampling "
         f"{'were' if families > 1 else 'was'} measured, each adjusted for its own arms only: "
         f"{len(called)} of {len(others)} differences stand out there. They are leads to follow, "
         "not findings."

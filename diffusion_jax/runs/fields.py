@@ -29,7 +29,7 @@ TYPES: dict[str, Any] = {
     "sampling.steps": tuple[int, ...],
     **dict.fromkeys(("sampling.grid", "sampling.guidance", "sampling.threshold"), str),
     **dict.fromkeys(("sampling.operator", "sampling.posterior"), str),
-    **dict.fromkeys(("sampling.count", "sampling.headline_count", "sampling.batch_size"), int),
+    **dict.fromkeys(("sampling.count", "sampling.judged_count", "sampling.batch_size"), int),
 }
 SECTIONS = ("training", "sampling")
 MOST_ARMS = 1000

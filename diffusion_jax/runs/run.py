@@ -61,7 +61,7 @@ BEFORE: dict[str, Any] = {
     "start_from": "",
     "training": {"execution": "apart", "diverged": "stop", "keep_steps": (), "workers": 0},
     "sampling": {
-        "headline_count": 64,
+        "judged_count": 64,
         **dict.fromkeys(("threshold", "operator", "posterior"), "none"),
         "metrics": ("exact_match", "frechet", "kernel", "neighbour_ratio", "copies"),
     },

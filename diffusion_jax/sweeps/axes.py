@@ -47,7 +47,7 @@ def choice(name: str, changes: Mapping[str, Any] | None = None, **fields: Any) -
         fields: further fields.
 
     Raises:
-        UserError: the name cannot be a folder's, or what it changes is not told by fields.
+        UserError: the name cannot be a folder's, or what it changes is not said by fields.
 
     >>> choice("edm", {"training.ema": "none"}, schedule="edm")[0].changes
     {'training.ema': 'none', 'schedule': 'edm'}

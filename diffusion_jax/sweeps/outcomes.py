@@ -59,14 +59,14 @@ class Outcome:
 
     Attributes:
         diverged: the step at which it was dropped; there are no numbers then.
-        numbers: one for each metric in each way.
+        numbers: one for each metric and sampling.
         edges: of the bins of log-SNR, rising.
         bins: error in the noise of each held-out picture in each bin.
         bits: bound on the bits per dimension of each held-out picture.
-        right: way and attribute -> whether each sample is as its caption says.
-        pictures: the first samples in the way that arms are judged by; none where some samples
+        right: sampling and attribute -> whether each sample is as its caption says.
+        pictures: the first samples where arms are judged; none where some samples
             were not finite.
-        not_finite: way, or "held-out pictures" -> how many of them were not finite.
+        not_finite: sampling, or "held-out pictures" -> how many of them were not finite.
     """
 
     diverged: int | None
@@ -96,8 +96,8 @@ class Curve:
     loss: Float[np.ndarray, "points"]
 
 
-def way_key(solver: str, steps: int) -> str:
-    """How a way is called in `Outcome.right`."""
+def sampling_key(solver: str, steps: int) -> str:
+    """How a sampling is called in `Outcome.right`."""
     return f"{solver}, {steps}"
 
 

@@ -1,4 +1,4 @@
-"""What an earlier sweep tells of the seeds' scatter, and so of what a new one can show."""
+"""What an earlier sweep says of the seeds' scatter, and so of what a new one can show."""
 
 import csv
 import dataclasses
@@ -40,7 +40,7 @@ def read_pilot(folder: Path, metrics: Sequence[str], sampled: tuple[str, int]) -
         folder: of the sweep, in which its report was written.
         metrics: by which arms may be judged; the first that was measured is taken.
         sampled: solver and steps by which arms are judged; where the earlier sweep sampled
-            otherwise, its last way of sampling stands for it.
+            otherwise, its last sampling stands for it.
 
     Returns:
         None without two arms that share two seeds, or with a scatter of zero.
@@ -50,8 +50,8 @@ def read_pilot(folder: Path, metrics: Sequence[str], sampled: tuple[str, int]) -
     """
     tables = _tables(folder / RESULTS)
     for metric in metrics:
-        ways = tables.get(metric, {})
-        for table in (ways.get((sampled[0], str(sampled[1]))), *reversed(ways.values())):
+        samplings = tables.get(metric, {})
+        for table in (samplings.get((sampled[0], str(sampled[1]))), *reversed(samplings.values())):
             found = _scatter(table) if table else None
             if found:
                 return Pilot(*found, metric, folder)
@@ -64,8 +64,8 @@ def _tables(path: Path) -> dict[str, dict[tuple[str, str], dict[str, dict[int, f
     try:
         with path.open(newline="") as file:
             for row in csv.DictReader(file):
-                ways = tables.setdefault(row["metric"], {})
-                table = ways.setdefault((row["solver"], row["solver_steps"]), {})
+                samplings = tables.setdefault(row["metric"], {})
+                table = samplings.setdefault((row["solver"], row["solver_steps"]), {})
                 value = float(row["value"]) if row["value"] else math.nan
                 table.setdefault(row["arm"], {})[int(row["seed"])] = value
     except FileNotFoundError:
@@ -113,7 +113,7 @@ def power_line(arms: int, seeds: int, pilot: Pilot | None) -> str:
     if pilot is None:
         return (
             f"{shown} the baseline of {least:.2g} seed standard deviations or more. How large one "
-            "is, an earlier sweep tells: --pilot=FOLDER."
+            "is, an earlier sweep says: --pilot=FOLDER."
         )
     return (
         f"{shown} the baseline of {least * pilot.deviation:.2g} or more by {pilot.metric}: "

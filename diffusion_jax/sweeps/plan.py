@@ -15,8 +15,7 @@ from ml_collections import ConfigDict
 from diffusion_jax.data.dataset import Dataset, datasets
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.files import user_path
-from diffusion_jax.inference.measure import Plan as SamplingPlan
-from diffusion_jax.inference.measure import Way
+from diffusion_jax.inference.measure import Sampling, SamplingPlan
 from diffusion_jax.inference.preflight import check_data, check_measuring, check_sampling
 from diffusion_jax.parallel import devices
 from diffusion_jax.registry import canonical
@@ -60,7 +59,7 @@ class Unit:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class SweepPlan:
     """What a sweep has to do.
 
     Attributes:
@@ -111,7 +110,7 @@ class Plan:
         return (*lines, *self.notes, *([self.shows] if self.shows else ()))
 
 
-def unit_seconds(plan: Plan, unit: Unit) -> float:
+def unit_seconds(plan: SweepPlan, unit: Unit) -> float:
     """How long a unit trains, by the time that a step took alone."""
     seconds = {
         trial.training_key: cost.seconds * trial.config.training.steps
@@ -133,15 +132,15 @@ def _duration(seconds: float) -> str:
 
 def make_plan(
     config: ConfigDict, sweep: Sweep, written: Collection[str] = (), pilot: str = ""
-) -> Plan:
+) -> SweepPlan:
     """Plans a sweep, and makes the folders of units that there are not yet.
 
     Args:
         config: the base of all arms; its `run_dir` is the folder of the sweep.
         sweep: what differs.
         written: fields that were given for this sweep, so that none may be without effect.
-        pilot: folder of an earlier sweep that tells how much seeds scatter; if empty, what this
-            folder's own earlier report tells.
+        pilot: folder of an earlier sweep that shows how much seeds scatter; if empty, what this
+            folder's own earlier report shows.
 
     Raises:
         UserError: the pilot has no results; a field would have no effect; an arm cannot work, its
@@ -180,11 +179,11 @@ def make_plan(
         trials = _with_budget(whole, sampled, costs, data)
         measured = tuple(costs.of(trial, data[trial.config.data]) for trial in trials)
         units = _units(folder, trials, data, execution)
-    for unit in units:  # which may write the spec of its data in another way
+    for unit in units:  # which may spell the spec of its data differently
         own = next(trial for trial in trials if trial.training_key in unit.keys)
         data.setdefault(unit.config.data, data[own.config.data])
     trials = tuple(_as_kept(trial, units) for trial in trials)
-    return Plan(whole, folder, trials, measured, units, data, tuple(notes), shows)
+    return SweepPlan(whole, folder, trials, measured, units, data, tuple(notes), shows)
 
 
 def _as_kept(trial: Trial, units: Sequence[Unit]) -> Trial:
@@ -278,7 +277,7 @@ def at_equal_nfe(trial: Trial, nfe: Sequence[int]) -> Trial:
 
 def _most_steps(sampling: SamplingPlan, solver: str, nfe: int) -> int:
     """The most steps that take no more evaluations than allowed."""
-    fitting = [n for n in range(1, nfe + 2) if sampling.evaluations(Way(solver, n)) <= nfe]
+    fitting = [n for n in range(1, nfe + 2) if sampling.evaluations(Sampling(solver, n)) <= nfe]
     if not fitting:
         raise UserError(f"One step of {solver!r} takes more than {nfe} evaluations.")
     return fitting[-1]

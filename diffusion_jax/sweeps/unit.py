@@ -7,8 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 import numpy as np
 
 from diffusion_jax.data.dataset import Dataset
-from diffusion_jax.inference.measure import Cell, measure
-from diffusion_jax.inference.measure import Plan as SamplingPlan
+from diffusion_jax.inference.measure import Drawn, SamplingPlan, measure
 from diffusion_jax.inference.restoration import Fidelity
 from diffusion_jax.metrics import metrics as quality_metrics
 from diffusion_jax.metrics import quality
@@ -18,8 +17,15 @@ from diffusion_jax.parallel.devices import is_primary
 from diffusion_jax.registry import parse
 from diffusion_jax.runs.journal import Diverged
 from diffusion_jax.runs.progress import Progress
-from diffusion_jax.sweeps.outcomes import Number, Outcome, add_to_curve, is_measured, store, way_key
-from diffusion_jax.sweeps.plan import Plan, Unit
+from diffusion_jax.sweeps.outcomes import (
+    Number,
+    Outcome,
+    add_to_curve,
+    is_measured,
+    sampling_key,
+    store,
+)
+from diffusion_jax.sweeps.plan import SweepPlan, Unit
 from diffusion_jax.training.loop import Watch, train
 from diffusion_jax.training.trained import TrainedArm, load_arms, load_guides
 
@@ -34,12 +40,12 @@ PSNR, RMSE = "psnr", "rmse"  # where samples restore pictures
 MEMORISATION = ("neighbour_ratio", "copies")
 
 
-def is_done(plan: Plan, unit: Unit) -> bool:
+def is_done(plan: SweepPlan, unit: Unit) -> bool:
     """Whether all trials of a unit are measured."""
     return all(is_measured(unit.folder, trial.key) for trial in plan.trials_of(unit))
 
 
-def do(plan: Plan, unit: Unit, progress: Progress, reals: dict[Hashable, Real]) -> None:
+def do(plan: SweepPlan, unit: Unit, progress: Progress, reals: dict[Hashable, Real]) -> None:
     """Trains and measures, from where the folder says it is.
 
     Args:
@@ -65,12 +71,12 @@ def do(plan: Plan, unit: Unit, progress: Progress, reals: dict[Hashable, Real]) 
         return
     arms = load_arms(run.folder)
     for trial in left:
-        sampling = SamplingPlan.make(trial.config, run.facts.shape)
+        drawing = SamplingPlan.make(trial.config, run.facts.shape)
         real = reals.setdefault(
-            (unit.config.data, sampling.headline_count), Real(data, sampling.headline_count)
+            (unit.config.data, drawing.judged_count), Real(data, drawing.judged_count)
         )
         arm = arms[unit.keys[trial.training_key]]
-        store(_measure(unit, arm, sampling, real, progress), unit.folder, trial.key)
+        store(_measure(unit, arm, drawing, real, progress), unit.folder, trial.key)
 
 
 def _watch(unit: Unit, data: Dataset) -> Watch:
@@ -88,34 +94,34 @@ def _watch(unit: Unit, data: Dataset) -> Watch:
 
 
 def _measure(
-    unit: Unit, arm: TrainedArm, sampling: SamplingPlan, real: Real, progress: Progress
+    unit: Unit, arm: TrainedArm, drawing: SamplingPlan, real: Real, progress: Progress
 ) -> Outcome:
     if arm.diverged is not None:
         return Outcome(arm.diverged)
     data = real.data
-    asked = _held_out(arm, data, sampling.batch_size)
+    asked = _held_out(arm, data, drawing.batch_size)
     numbers, right, pictures = list(asked.numbers), {}, None
     lost = dict(asked.not_finite)
     arms = {arm.arm.name: arm}  # as the run calls it, where its guides are sought
-    guides = load_guides(unit.run_folder, arms, sampling.guidance.guided_by)
-    for cell in measure(sampling, arms, data, progress, guides):
-        numbers += of_samples(cell, real, _metrics(sampling, cell.way == sampling.headline))
+    guides = load_guides(unit.run_folder, arms, drawing.guidance.guided_by)
+    for cell in measure(drawing, arms, data, progress, guides):
+        numbers += of_samples(cell, real, _metrics(drawing, cell.sampling == drawing.judged_by))
         if cell.right:
-            right[way_key(cell.way.solver, cell.way.steps)] = cell.right["all"]
+            right[sampling_key(cell.sampling.solver, cell.sampling.steps)] = cell.right["all"]
         if cell.lost:
-            lost[way_key(cell.way.solver, cell.way.steps)] = cell.lost
-        if cell.way == sampling.headline:
+            lost[sampling_key(cell.sampling.solver, cell.sampling.steps)] = cell.lost
+        if cell.sampling == drawing.judged_by:
             most = SHOWN if data.has_pictures else len(cell.pictures)
             pictures = cell.pictures[: 0 if cell.lost else most]
             right |= {f"shown, {name}": each[:SHOWN] for name, each in cell.right.items()}
-    assert pictures is not None, "the headline is one of the ways"
+    assert pictures is not None, "arms are judged by one of the samplings"
     return dataclasses.replace(
         asked, numbers=tuple(numbers), right=right, pictures=pictures, not_finite=lost
     )
 
 
-def _metrics(sampling: SamplingPlan, judged: bool) -> tuple[str, ...]:
-    specs = tuple(sampling.metrics)
+def _metrics(drawing: SamplingPlan, judged: bool) -> tuple[str, ...]:
+    specs = tuple(drawing.metrics)
     return tuple(spec for spec in specs if judged or parse(spec).name not in MEMORISATION)
 
 
@@ -141,24 +147,26 @@ def _error(values: np.ndarray) -> float | None:
     return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
-def of_samples(cell: Cell, real: Real, metrics: Sequence[str]) -> list[Number]:
-    """What samples drawn in one way are like, by each metric that so many allow.
+def of_samples(cell: Drawn, real: Real, metrics: Sequence[str]) -> list[Number]:
+    """What samples of one solver and step count are like, by each metric that so many allow.
 
     The numbers are NaN, rather than left out, where some samples are not finite: a mean over the
     other seeds would be one of survivors.
     """
-    way = (cell.way.solver, cell.way.steps, cell.evaluations)
+    sampling = (cell.sampling.solver, cell.sampling.steps, cell.evaluations)
     if cell.lost:
         count = len(cell.pictures)
         asked = [spec for spec in metrics if not quality_metrics.make(spec).needs(count, real)]
         asked += [PSNR, RMSE] if cell.truth is not None else []
-        return [Number(*way, metric, math.nan, count, None) for metric in asked]
+        return [Number(*sampling, metric, math.nan, count, None) for metric in asked]
     found = [
-        Number(*way, metric, each.value, each.count or 0, each.error, each.low, each.high)
+        Number(*sampling, metric, each.value, each.count or 0, each.error, each.low, each.high)
         for metric, each in quality(cell.pictures, cell.captions, real, metrics).items()
     ]
     if cell.truth is not None:
         fidelity = Fidelity.of(cell.pictures, cell.truth)
         for metric, values in ((PSNR, fidelity.psnr), (RMSE, fidelity.rmse)):
-            found.append(Number(*way, metric, float(values.mean()), len(values), _error(values)))
+            found.append(
+                Number(*sampling, metric, float(values.mean()), len(values), _error(values))
+            )
     return found

@@ -10,7 +10,7 @@ from diffusion_jax.metrics.real import Real
 from diffusion_jax.parallel import devices
 from diffusion_jax.runs.lock import Locked, locked
 from diffusion_jax.runs.progress import Progress
-from diffusion_jax.sweeps.plan import Plan, Unit
+from diffusion_jax.sweeps.plan import SweepPlan, Unit
 from diffusion_jax.sweeps.unit import do, is_done
 
 PAUSE = 2.0  # seconds between looks at what other processes do
@@ -29,10 +29,10 @@ class Failure:
     reason: str
 
 
-def work(plan: Plan, progress: Progress) -> tuple[Failure, ...]:
+def work(plan: SweepPlan, progress: Progress) -> tuple[Failure, ...]:
     """Does all units that are not done, and waits for those that other processes do.
 
-    A unit that fails is told in the end and does not stop the others; the same command tries it
+    A unit that fails is reported in the end and does not stop the others; the same command tries it
     again.
 
     Args:
@@ -65,8 +65,8 @@ def work(plan: Plan, progress: Progress) -> tuple[Failure, ...]:
             time.sleep(PAUSE)
 
 
-def _done(plan: Plan, unit: Unit) -> bool:
-    return bool(devices.from_primary(is_done(plan, unit))[0])
+def _done(plan: SweepPlan, unit: Unit) -> bool:
+    return bool(agreed(is_done(plan, unit))[0])
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ def tiny(folder: Path) -> ConfigDict:
     config.sampling.solvers = ("dpmpp_2m", "ddim(eta=1.0)", "dpm_solver_adaptive")
     config.sampling.steps = (2, 3)
     config.sampling.count = 4
-    config.sampling.headline_count = 8
+    config.sampling.judged_count = 8
     return config
 
 
@@ -119,7 +119,7 @@ def test_held_out_pictures_are_restored(tmp_path: Path) -> None:
         ("operator", "half", "needs sampling.posterior"),
         ("posterior", "dps", "needs sampling.operator"),
         ("count", 0, "sampling.count must be at least 1"),
-        ("headline_count", 10**12, "at most 1,000,000"),
+        ("judged_count", 10**12, "at most 1,000,000"),
     ],
 )
 def test_sampling_that_cannot_work_is_refused_before_training(

@@ -127,7 +127,7 @@ def test_an_overfit_check_ends_with_a_report(
     config.arms = {"calm": {}, "flow": {"schedule": "rectified_flow"}}
     config.training.steps, config.training.batch_size = 1, 1
     config.sampling.steps = (1,)
-    config.sampling.count = config.sampling.headline_count = count
+    config.sampling.count = config.sampling.judged_count = count
     rows, page = found(config)
     missing = rows["not_measured"]
     assert missing["copies"] == "two different training pictures are needed"

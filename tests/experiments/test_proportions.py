@@ -40,7 +40,7 @@ def test_a_picture_may_be_wider_than_high(tmp_path: Path) -> None:
     config.conditioner = "none"
     config.network = "dit(patch=4, width=16, depth=1, heads=2)"
     config.training.steps, config.training.batch_size = 2, 4
-    config.sampling.steps, config.sampling.count, config.sampling.headline_count = (2,), 4, 4
+    config.sampling.steps, config.sampling.count, config.sampling.judged_count = (2,), 4, 4
     config.sampling.guidance = "none"
     config.sampling.metrics = ("kernel", "copies", "kernel(features=random_convolutions)")
     compare.compare(config)

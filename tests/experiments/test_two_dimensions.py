@@ -20,7 +20,7 @@ def test_points_in_the_plane_from_a_config_to_a_report(tmp_path: Path) -> None:
     config.network, config.conditioner = "mlp(width=8, depth=1)", "label(width=8)"
     config.arms = {"v": {"prediction": "v"}, "edm": {"prediction": "edm"}}
     config.training.steps = 2
-    config.sampling.steps, config.sampling.count, config.sampling.headline_count = (2,), 20, 20
+    config.sampling.steps, config.sampling.count, config.sampling.judged_count = (2,), 20, 20
     config.sampling.metrics += ("copies", "exact_match", "kernel(features=random_convolutions)")
     compare.compare(config)
     found = json.loads((tmp_path / "results.json").read_text())

@@ -89,7 +89,7 @@ def test_samples_are_asked_for_with_the_labels_of_the_test_pictures(tmp_path, mo
     config = base.get_config()
     config.data = f"folder(path={str(tmp_path)!r}, size=8, channels=1, held_out=0.5)"
     config.network, config.conditioner = "mlp(width=8, depth=1)", "label(width=8)"
-    config.sampling.count = config.sampling.headline_count = 16
+    config.sampling.count = config.sampling.judged_count = 16
     data = datasets.make(config.data)
     told = []
 

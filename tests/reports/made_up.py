@@ -5,19 +5,19 @@ import numpy as np
 from diffusion_jax.reports import pictures
 from diffusion_jax.reports.comparisons import compare
 from diffusion_jax.reports.content import (
-    Arm,
     BinLoss,
-    Headline,
+    Criterion,
     Measurement,
-    Metric,
     Provenance,
     RealPictures,
     Report,
+    ReportArm,
+    ReportedSampling,
+    ReportMetric,
     Samples,
     SampleTest,
-    Setting,
 )
-from diffusion_jax.reports.curves import Losses, Schedule, Trajectory
+from diffusion_jax.reports.curves import Losses, ScheduleCurve, Trajectory
 from diffusion_jax.statistics.estimate import Estimate
 
 COLOURS = {"red": (230, 60, 50), "green": (50, 180, 90), "blue": (60, 110, 230)}
@@ -28,16 +28,16 @@ CAPTIONS = tuple(
     for place in ("top left", "centre")
 )
 SETTINGS = tuple(
-    Setting(solver, steps, steps * per_step)
+    ReportedSampling(solver, steps, steps * per_step)
     for solver, per_step in (("ddim", 1), ("heun", 2), ("dpm++2m", 1))
     for steps in (4, 8, 16, 32)
 )
-JUDGED = Setting("heun", 16, 32)
+JUDGED = ReportedSampling("heun", 16, 32)
 EDGES = np.linspace(-4.0, 4.0, 5)
-RATE = Metric(
+RATE = ReportMetric(
     "exact_match", "Exact match", "higher", "%", "500 captions.", Estimate(0.972, 0.955, 0.984)
 )
-DISTANCE = Metric(
+DISTANCE = ReportMetric(
     "kernel", "Kernel distance", "lower", "", "Pixels.", Estimate(0.0041, 0.0032, 0.005)
 )
 LEVELS = np.linspace(-12.0, 12.0, 121)
@@ -69,7 +69,7 @@ def report(arms: int = 3, channels: int = 3, checker: bool = True, real: bool = 
         seeds=(0,),
         budget="steps",
         metrics=metrics,
-        headline=Headline(metrics[0].name, JUDGED),
+        judged_by=Criterion(metrics[0].name, JUDGED),
         measurements=rows,
         comparisons=compare(rows, metrics, names[0]),
         plan=(),
@@ -88,7 +88,7 @@ def report(arms: int = 3, channels: int = 3, checker: bool = True, real: bool = 
             for i, name in enumerate(names)
             if i
         ),
-        judged_way=JUDGED,
+        judged_sampling=JUDGED,
         provenance=Provenance(
             command="python -m experiments.compare --config=configs/quickstart.py",
             revision="5e8b086",
@@ -115,17 +115,17 @@ def drawings(channels: int, rng: np.random.Generator) -> np.ndarray:
     return noisy if channels == 3 else noisy.mean(-1, keepdims=True).astype(np.uint8)
 
 
-def _arm(index: int, name: str, channels: int, rng: np.random.Generator) -> Arm:
+def _arm(index: int, name: str, channels: int, rng: np.random.Generator) -> ReportArm:
     time = np.linspace(0, 1, 101)
     log_snr = 2 * np.log(1 / np.tan(np.pi / 2 * np.clip(time, 1e-4, 1 - 1e-4))) - index / 2
     log_snr[0] = np.inf
     density = np.exp(-(((LEVELS - index / 2 + 1) / (3 + index / 3)) ** 2) / 2) / 8
     step = np.arange(0, 2000, 10)
     loss = (1 + index / 5) * (0.05 + 1 / (1 + step / 60)) * np.exp(rng.normal(0, 0.15, len(step)))
-    return Arm(
+    return ReportArm(
         name,
         {"schedule": name, "prediction": "v" if index % 2 else "epsilon"},
-        schedule=Schedule(time, log_snr, density, density / (1 + np.exp(LEVELS / 2))),
+        schedule=ScheduleCurve(time, log_snr, density, density / (1 + np.exp(LEVELS / 2))),
         steps=2000,
         losses=Losses(step, loss),
         trajectory=_trajectory(channels, rng),
@@ -143,16 +143,16 @@ def _trajectory(channels: int, rng: np.random.Generator) -> Trajectory:
     return Trajectory(log_snr, np.stack(noisy), np.stack(denoised))
 
 
-def _row(index: int, name: str, way: Setting, metric: str) -> Measurement:
-    rate = 0.86 - 0.04 * abs(index - 1.2) - 1.2 / way.nfe
-    distance = 0.008 + 0.003 * abs(index - 1.3) + 0.2 / way.nfe**1.5
+def _row(index: int, name: str, sampling: ReportedSampling, metric: str) -> Measurement:
+    rate = 0.86 - 0.04 * abs(index - 1.2) - 1.2 / sampling.nfe
+    distance = 0.008 + 0.003 * abs(index - 1.3) + 0.2 / sampling.nfe**1.5
     found = {
         "exact_match": Estimate(rate, rate - 0.033, rate + 0.029, 500, 0.016),
         "kernel": Estimate(distance, distance * 0.9, distance * 1.12, 500, distance / 20),
     }[metric]
     gap = (found.error or 0) / 2 if index else None
     values = (found.value, 500, found.error, gap)
-    return Measurement(name, 0, way, metric, *values, low=found.low, high=found.high)
+    return Measurement(name, 0, sampling, metric, *values, low=found.low, high=found.high)
 
 
 def _gap(index: int, checker: bool) -> tuple[Estimate, float]:

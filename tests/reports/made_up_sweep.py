@@ -6,35 +6,37 @@ import numpy as np
 
 from diffusion_jax.reports.comparisons import compare
 from diffusion_jax.reports.content import (
-    Arm,
     BinLoss,
-    Curve,
-    Headline,
+    Criterion,
+    LearningCurve,
     Measurement,
-    Metric,
     Provenance,
     RealPictures,
     Report,
+    ReportArm,
+    ReportedSampling,
+    ReportMetric,
     Samples,
-    Schedule,
-    Setting,
+    ScheduleCurve,
 )
 from tests.reports import made_up
 
 SCHEDULES = ("cosine", "edm", "rectified_flow(shift=0.5)", "sigmoid", "laplace", "vp_linear")
 WEIGHTINGS = ("elbo", "min_snr(gamma=5.0)", "simple", "sigmoid(bias=-2.0)", "edm")
 RATES = ("0.0003", "0.001")
-WAYS = tuple(
-    Setting(solver, steps, steps * cost - cost + 1)
+SAMPLINGS = tuple(
+    ReportedSampling(solver, steps, steps * cost - cost + 1)
     for solver, cost in (("ddim", 1), ("heun", 2), ("dpmpp_2m", 1))
     for steps in (4, 8, 16)
 )
 METRICS = (
-    Metric("distance", "Kernel distance", "lower", "", "512 samples, 512 test pictures, pixels."),
-    Metric("rate", "Exact match", "higher", "%", "512 captions, the checker of shapes."),
-    Metric("bits", "Bits per dimension", "lower", "bits", "ELBO on 1,024 test pictures."),
+    ReportMetric(
+        "distance", "Kernel distance", "lower", "", "512 samples, 512 test pictures, pixels."
+    ),
+    ReportMetric("rate", "Exact match", "higher", "%", "512 captions, the checker of shapes."),
+    ReportMetric("bits", "Bits per dimension", "lower", "bits", "ELBO on 1,024 test pictures."),
 )
-HEADLINE = Headline("distance", WAYS[-1])
+CRITERION = Criterion("distance", SAMPLINGS[-1])
 LEVELS = np.linspace(-12.0, 12.0, 241)
 EDGES = np.linspace(-10.0, 10.0, 11)
 STEPS = np.arange(0, 3001, 100)[1:]
@@ -66,7 +68,7 @@ def report(arms: int = 3, seeds: int = 3, pictures: bool = True) -> Report:
         seeds=tuple(range(seeds)),
         budget="images",
         metrics=METRICS,
-        headline=HEADLINE,
+        judged_by=CRITERION,
         measurements=measurements,
         comparisons=compare(measurements, METRICS, names[0]),
         protocol={
@@ -97,14 +99,14 @@ def report(arms: int = 3, seeds: int = 3, pictures: bool = True) -> Report:
     )
 
 
-def _arm(index: int, found: dict[str, str], rng: np.random.Generator) -> Arm:
+def _arm(index: int, found: dict[str, str], rng: np.random.Generator) -> ReportArm:
     time = np.linspace(0, 1, 101)
     shift = index % 6 - 2.5
     log_snr = 2 * np.log(1 / np.tan(np.pi / 2 * np.clip(time, 1e-4, 1 - 1e-4))) - shift
     log_snr[0] = np.inf
     density = np.exp(-(((LEVELS - shift) / (2.5 + shift / 3)) ** 2) / 2) / 8
     weight = density / (1 + np.exp(LEVELS * (index // 6 % 5) / 6))
-    return Arm(
+    return ReportArm(
         " ".join(value.split("(")[0] for value in found.values()),
         found,
         parameters=840_000,
@@ -114,15 +116,15 @@ def _arm(index: int, found: dict[str, str], rng: np.random.Generator) -> Arm:
         steps=3000,
         group="A",
         execution="together",
-        schedule=Schedule(time, log_snr, density, weight),
+        schedule=ScheduleCurve(time, log_snr, density, weight),
     )
 
 
-def _with_status(arm: Arm, status: str) -> Arm:
-    return Arm(arm.name, arm.settings, status, group="A", execution="together")
+def _with_status(arm: ReportArm, status: str) -> ReportArm:
+    return ReportArm(arm.name, arm.settings, status, group="A", execution="together")
 
 
-def _measurements(arms: list[Arm], seeds: int, rng: np.random.Generator) -> list[Measurement]:
+def _measurements(arms: list[ReportArm], seeds: int, rng: np.random.Generator) -> list[Measurement]:
     found = []
     of_seed = rng.normal(size=seeds)
     for index, arm in enumerate(arms):
@@ -130,8 +132,8 @@ def _measurements(arms: list[Arm], seeds: int, rng: np.random.Generator) -> list
             continue
         quality = 1 + 0.06 * abs(index % 6 - 1.3) + 0.015 * (index // 6 % 5)
         for metric in METRICS:
-            for way in (None,) if metric.name == "bits" else WAYS:
-                cost = 1.0 if way is None else 1 + 3 / way.nfe**1.3
+            for sampling in (None,) if metric.name == "bits" else SAMPLINGS:
+                cost = 1.0 if sampling is None else 1 + 3 / sampling.nfe**1.3
                 for seed in range(seeds):
                     value = 0.03 * quality * cost * np.exp(0.1 * of_seed[seed])
                     value *= np.exp(rng.normal(0, 0.012))
@@ -140,12 +142,12 @@ def _measurements(arms: list[Arm], seeds: int, rng: np.random.Generator) -> list
                     ]
                     value = np.nan if arm.status.startswith("diverged") else float(value)
                     error = 0.0002 if metric.name != "bits" else None
-                    one = (arm.name, seed, way, metric.name, value, 512, error)
+                    one = (arm.name, seed, sampling, metric.name, value, 512, error)
                     found.append(Measurement(*one, error if index else None))
     return found
 
 
-def _bin_losses(arms: list[Arm], seeds: int, rng: np.random.Generator) -> list[BinLoss]:
+def _bin_losses(arms: list[ReportArm], seeds: int, rng: np.random.Generator) -> list[BinLoss]:
     centres = (EDGES[:-1] + EDGES[1:]) / 2
     return [
         BinLoss(
@@ -160,7 +162,7 @@ def _bin_losses(arms: list[Arm], seeds: int, rng: np.random.Generator) -> list[B
     ]
 
 
-def _curves(arms: list[Arm], seeds: int, rng: np.random.Generator) -> list[Curve]:
+def _curves(arms: list[ReportArm], seeds: int, rng: np.random.Generator) -> list[LearningCurve]:
     found = []
     for index, arm in enumerate(arms):
         for seed in range(seeds if arm.status != "failed: out of memory" else 0):
@@ -170,7 +172,7 @@ def _curves(arms: list[Arm], seeds: int, rng: np.random.Generator) -> list[Curve
                 loss = np.where(STEPS > 312, np.nan, loss * 4)
             flops = STEPS * (arm.flops_per_step or 4.1e9)
             seconds = STEPS * (arm.seconds_per_step or 0.02)
-            found.append(Curve(arm.name, seed, STEPS, STEPS * 32, flops, seconds, loss))
+            found.append(LearningCurve(arm.name, seed, STEPS, STEPS * 32, flops, seconds, loss))
     return found
 
 
@@ -179,6 +181,6 @@ def _samples(names: list[str], rng: np.random.Generator) -> Samples:
     right = {
         name: {"colour": rng.random(12) < 0.97, "shape": rng.random(12) < 0.8} for name in names
     }
-    setting = HEADLINE.way
+    setting = CRITERION.sampling
     assert setting is not None
     return Samples(setting, made_up.CAPTIONS, shown, right)

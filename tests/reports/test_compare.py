@@ -61,7 +61,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config.data, config.network = "two_moons(count=64, test_count=64)", "mlp(width=8, depth=1)"
     config.training.steps, config.training.batch_size = 2, 8
     config.sampling.steps, config.sampling.metrics = (2,), ("kernel",)
-    config.sampling.count = config.sampling.headline_count = config.sampling.batch_size = 16
+    config.sampling.count = config.sampling.judged_count = config.sampling.batch_size = 16
     command.compare(config)
     return Path(config.run_dir)
 
@@ -94,7 +94,7 @@ def test_the_numbers_are_those_of_the_command(done: Path, tmp_path: Path) -> Non
 @pytest.mark.usefixtures("one_device")
 def test_a_metric_of_ones_own_judges_and_its_interval_survives(done: Path) -> None:
     found = compared(done, metrics=(Spread(), "kernel"), baseline="v")
-    assert found.report.headline.metric == "Spread" and found.report.baseline == "v"
+    assert found.report.judged_by.metric == "Spread" and found.report.baseline == "v"
     rows = [row for row in found.table if row.metric == "Spread"]
     assert {row.arm for row in rows} == {"epsilon", "v", "edm"}
     for row in rows:

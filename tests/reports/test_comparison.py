@@ -7,14 +7,14 @@ import pytest
 
 from diffusion_jax.fewstep.denoiser import FewStepPrediction
 from diffusion_jax.fewstep.shortcut import Shortcut
-from diffusion_jax.inference.measure import Way
+from diffusion_jax.inference.measure import Sampling
 from diffusion_jax.metrics.distance import distance_difference, features, kernel_distance
 from diffusion_jax.metrics.measurement import of_distance
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.time_samplers.uniform import Uniform
 from diffusion_jax.process.weightings.plain import Simple
 from diffusion_jax.reports import figures, sampled
-from diffusion_jax.reports.content import Arm, Setting
+from diffusion_jax.reports.content import ReportArm, ReportedSampling
 from diffusion_jax.reports.failures import baseline
 from diffusion_jax.reports.schedule_curves import common_axis, schedule_curves
 from tests.annotations import unchecked
@@ -65,12 +65,12 @@ def test_axis_holds_nearly_all_levels_of_all() -> None:
 
 def test_a_few_step_objective_has_a_path_and_no_density() -> None:
     objective = Shortcut()
-    aim = Objective(objective.schedule, FewStepPrediction(objective), Uniform(), Simple())
-    curves = schedule_curves(aim, AXIS)
+    wrapped = Objective(objective.schedule, FewStepPrediction(objective), Uniform(), Simple())
+    curves = schedule_curves(wrapped, AXIS)
     assert np.isnan(curves.density).all() and np.isnan(curves.weight).all()
     assert (np.diff(curves.log_snr) < 0).all()
     other = schedule_curves(Objective.make("cosine", "v", "uniform", "simple"), AXIS)
-    few, plain = Arm("few", schedule=curves), Arm("plain", schedule=other)
+    few, plain = ReportArm("few", schedule=curves), ReportArm("plain", schedule=other)
     alone, beside = (figures.schedules(arms, AXIS) for arms in ([few], [few, plain]))
     assert [figure.title for figure in alone] == ["Schedule"]
     assert [figure.title for figure in beside][1:] == ["Training density", "Effective weight"]
@@ -79,7 +79,7 @@ def test_a_few_step_objective_has_a_path_and_no_density() -> None:
 
 @pytest.mark.parametrize(("named", "base"), [("", "zero"), ("also", "also")])
 def test_the_first_arm_written_or_the_one_named_is_the_baseline(named: str, base: str) -> None:
-    way, setting = Way("ddim", 2), Setting("ddim", 2, 2)
+    sampling, setting = Sampling("ddim", 2), ReportedSampling("ddim", 2, 2)
     arms = {name: SimpleNamespace(diverged=None) for name in ("zero", "more", "also")}
     with unchecked():
         chosen = baseline(named, arms)  # type: ignore[arg-type]
@@ -90,8 +90,8 @@ def test_the_first_arm_written_or_the_one_named_is_the_baseline(named: str, base
     distances = {
         name: kernel_distance(features(each), reference) for name, each in pictures.items()
     }
-    found = {(name, way, "kernel"): of_distance(each, 8) for name, each in distances.items()}
-    made = list(sampled.tests(found, {way: setting}, chosen))
+    found = {(name, sampling, "kernel"): of_distance(each, 8) for name, each in distances.items()}
+    made = list(sampled.tests(found, {sampling: setting}, chosen))
     assert {(test.arm, test.baseline) for test in made} == {
         (name, base) for name in arms if name != base
     }
@@ -101,6 +101,6 @@ def test_the_first_arm_written_or_the_one_named_is_the_baseline(named: str, base
         paired = distance_difference(distances[test.arm], distances[base])
         assert (test.difference.low, test.p_value) == (paired.low, paired.p_value)
     # The long table has the same errors of the differences.
-    (row,) = (r for r in sampled.rows(found, {way: setting}, chosen, 0) if r.arm == "more")
+    (row,) = (r for r in sampled.rows(found, {sampling: setting}, chosen, 0) if r.arm == "more")
     paired = distance_difference(distances["more"], distances[base])
     assert row.difference_error == pytest.approx((paired.high - paired.low) / (2 * 1.959964))

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from diffusion_jax.reports.comparisons import compare
-from diffusion_jax.reports.content import Measurement, Metric, Setting
+from diffusion_jax.reports.content import Measurement, ReportedSampling, ReportMetric
 from diffusion_jax.statistics.many_to_one import BETTER, WORSE
 
 SWEEPS = 300
-METRIC = Metric("kernel", "Kernel distance", "lower")
-HOW = Setting("heun", 8, 15)
+METRIC = ReportMetric("kernel", "Kernel distance", "lower")
+HOW = ReportedSampling("heun", 8, 15)
 
 
 def called(values: np.ndarray) -> set[str]:

@@ -169,7 +169,7 @@ def test_every_metric_losses_by_level_and_what_was_seen_are_shown() -> None:
     (judged,) = (
         row
         for row in made.measurements
-        if (row.arm, row.metric, row.way) == ("linear", "exact_match", made_up.JUDGED)
+        if (row.arm, row.metric, row.sampling) == ("linear", "exact_match", made_up.JUDGED)
     )
     assert judged.low is not None and judged.high is not None
     assert f"{100 * judged.low:.1f} to {100 * judged.high:.1f}" in text
@@ -188,7 +188,7 @@ def test_tests_of_samples_are_adjusted_for_the_number_of_arms() -> None:
     tests = tuple(
         dataclasses.replace(test, p_value=p_values[test.arm])
         for test in made.tests
-        if test.way == made_up.JUDGED
+        if test.sampling == made_up.JUDGED
     )
     text = page.render(dataclasses.replace(made, tests=tests))
     assert 'data-key="not separable"' in text.split('id="tests"')[1]

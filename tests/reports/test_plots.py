@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffusion_jax.reports import axes, figures, plots, style
-from diffusion_jax.reports.content import Arm
+from diffusion_jax.reports.content import ReportArm
 from tests.reports import made_up
 
 numbers = st.floats(-1e6, 1e6).map(lambda value: round(value, 6))
@@ -93,6 +93,6 @@ def test_effective_weights_keep_their_ratios_and_lose_what_cannot_be_drawn() -> 
 
 def test_an_arm_without_curves_is_left_out() -> None:
     made = made_up.report(arms=1)
-    made = dataclasses.replace(made, arms=(*made.arms, Arm("published")))
+    made = dataclasses.replace(made, arms=(*made.arms, ReportArm("published")))
     assert 'data-arm="1"' not in figures.schedules(made.arms, made.log_snr_axis)[0].svg
     assert 'data-arm="1"' not in figures.losses(made)[0].svg

@@ -65,8 +65,8 @@ def test_table_sorts_and_filters_and_the_figures_follow(tmp_path: Path, twelve: 
     assert console == []
     seen = told(document)
     index = {arm.name: str(i) for i, arm in enumerate(twelve.arms)}
-    way = twelve.headline.way
-    pairs = [c for c in twelve.comparisons if (c.metric, c.way) == ("distance", way)]
+    sampling = twelve.judged_by.sampling
+    pairs = [c for c in twelve.comparisons if (c.metric, c.sampling) == ("distance", sampling)]
     known = [c for c in pairs if c.verdict != "no number"]
     order = [index[c.arm] for c in sorted(known, key=lambda c: c.difference.value)]
     rows, forest = seen["sorted"]
@@ -80,18 +80,18 @@ def test_table_sorts_and_filters_and_the_figures_follow(tmp_path: Path, twelve: 
     assert seen["none"] == []
 
 
-def test_another_metric_and_way_show_their_numbers(tmp_path: Path, twelve: Report) -> None:
+def test_another_metric_and_sampling_show_their_numbers(tmp_path: Path, twelve: Report) -> None:
     script = f"""{TELL}{LOOK}
       const keys = () => [...table.tBodies[0].rows].map((row) =>
         [row.dataset.arm, row.cells[1].dataset.key, row.cells[2].dataset.key,
          row.cells[3].textContent.trim()]);
       const seen = {{}};
       choose(document.getElementById('metric'), '1');
-      choose(document.getElementById('way'), '4');
+      choose(document.getElementById('sampling'), '4');
       seen.rate = keys();
       choose(document.getElementById('metric'), '2');
       seen.bits = keys();
-      seen.way = document.getElementById('way').selectedOptions[0].textContent;
+      seen.sampling = document.getElementById('sampling').selectedOptions[0].textContent;
       seen.hidden = document.getElementById('evaluations').closest('figure').hidden;
       document.querySelectorAll('[data-shows]')[2].click();
       seen.learning = [...document.querySelectorAll('[data-learning]')].map((one) => one.hidden);
@@ -99,8 +99,10 @@ def test_another_metric_and_way_show_their_numbers(tmp_path: Path, twelve: Repor
     document, console = dom(page.render(twelve), tmp_path, script)
     assert console == []
     seen = told(document)
-    for metric, way, scale in (("rate", made_up_sweep.WAYS[4], 100), ("bits", None, 1)):
-        pairs = {c.arm: c for c in twelve.comparisons if (c.metric, c.way) == (metric, way)}
+    for metric, sampling, scale in (("rate", made_up_sweep.SAMPLINGS[4], 100), ("bits", None, 1)):
+        pairs = {
+            c.arm: c for c in twelve.comparisons if (c.metric, c.sampling) == (metric, sampling)
+        }
         shown = {twelve.arms[int(arm)].name: rest for arm, *rest in seen[metric]}
         assert len(pairs) == 10  # one failed; the baseline is no pair
         for name, pair in pairs.items():
@@ -111,7 +113,7 @@ def test_another_metric_and_way_show_their_numbers(tmp_path: Path, twelve: Repor
                 assert float(mean) == pytest.approx(scale * pair.mean.value, rel=1e-8)
                 assert float(difference) == pytest.approx(scale * pair.difference.value, rel=1e-8)
                 assert finding == pair.verdict
-    assert (seen["way"], seen["hidden"]) == ("no sampling", True)
+    assert (seen["sampling"], seen["hidden"]) == ("no sampling", True)
     assert seen["learning"] == [True, True, False, True]
 
 

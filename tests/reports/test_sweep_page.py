@@ -12,7 +12,13 @@ import pytest
 from diffusion_jax.errors import UserError
 from diffusion_jax.reports import forest, page, result_figures, tables_as_csv
 from diffusion_jax.reports.comparisons import compare, estimate
-from diffusion_jax.reports.content import Headline, Measurement, Metric, Report, Setting
+from diffusion_jax.reports.content import (
+    Criterion,
+    Measurement,
+    Report,
+    ReportedSampling,
+    ReportMetric,
+)
 from tests.reports import made_up_sweep
 from tests.reports.markup import outline
 
@@ -132,14 +138,14 @@ def test_csv_files_hold_every_number(twelve: Report) -> None:
         assert (row["arm"], int(row["seed"]), row["metric"]) == (one.arm, one.seed, one.metric)
         assert float(row["value"] or "nan") == pytest.approx(one.value, rel=1e-8, nan_ok=True)
         assert "nan" not in row.values()
-        assert row["solver"] == (one.way.solver if one.way else "")
+        assert row["solver"] == (one.sampling.solver if one.sampling else "")
     results = {
         (r["arm"], r["metric"], r["solver"], r["solver_steps"]): r
         for r in read(files["results.csv"])
     }
     for pair in twelve.comparisons:
-        way = (pair.way.solver, str(pair.way.steps)) if pair.way else ("", "")
-        row = results[pair.arm, pair.metric, *way]
+        sampling = (pair.sampling.solver, str(pair.sampling.steps)) if pair.sampling else ("", "")
+        row = results[pair.arm, pair.metric, *sampling]
         assert row["verdict"] == pair.verdict
         gap = pair.difference
         told_of = {"difference": gap.value, "diff_low": gap.low, "p_adjusted": pair.p_adjusted}
@@ -157,11 +163,11 @@ def test_csv_files_hold_every_number(twelve: Report) -> None:
     np.testing.assert_allclose([float(row["loss"]) for row in found], curve.loss, rtol=1e-8)
 
 
-def test_comparisons_are_made_within_one_metric_and_way(twelve: Report) -> None:
-    """Leaving all other metrics and ways out changes nothing."""
-    way = twelve.headline.way
-    alone = [m for m in twelve.measurements if (m.metric, m.way) == ("distance", way)]
-    expected = [c for c in twelve.comparisons if (c.metric, c.way) == ("distance", way)]
+def test_comparisons_are_made_within_one_metric_and_sampling(twelve: Report) -> None:
+    """Leaving all other metrics and samplings out changes nothing."""
+    sampling = twelve.judged_by.sampling
+    alone = [m for m in twelve.measurements if (m.metric, m.sampling) == ("distance", sampling)]
+    expected = [c for c in twelve.comparisons if (c.metric, c.sampling) == ("distance", sampling)]
     assert [c.arm for c in expected] == [
         arm.name for arm in twelve.arms[1:] if "failed" not in arm.status
     ]
@@ -194,18 +200,18 @@ def test_non_dominated_points_are_those_that_nothing_beats() -> None:
 
 
 def test_pareto_marks_the_points_that_it_names(twelve: Report) -> None:
-    way = Setting("heun", 4, 7)
+    sampling = ReportedSampling("heun", 4, 7)
     values = {"cheap": (1.0, 3.0), "good": (2.0, 1.0), "dominated": (3.0, 2.0)}
     arms = tuple(
         dataclasses.replace(twelve.arms[0], name=name, flops_per_step=cost, steps=1000)
         for name, (cost, _) in values.items()
     )
     table = {
-        name: estimate({s: Measurement(name, s, way, "m", v + s / 100, 9) for s in range(3)})
+        name: estimate({s: Measurement(name, s, sampling, "m", v + s / 100, 9) for s in range(3)})
         for name, (_, v) in values.items()
     }
     made = dataclasses.replace(twelve, arms=arms, baseline="cheap", measurements=(), comparisons=())
-    svg = result_figures.against_training(made, Metric("m", "M", "lower"), table, "flops")
+    svg = result_figures.against_training(made, ReportMetric("m", "M", "lower"), table, "flops")
     assert "Not dominated: cheap, good." in svg
     assert svg.split('class="series reference"')[-1].count("<circle") == 2
     assert "training, kFLOPs" in svg
@@ -241,4 +247,4 @@ def test_a_baseline_that_is_no_arm_is_refused(twelve: Report) -> None:
     with pytest.raises(UserError, match="cosine elbo"):
         dataclasses.replace(twelve, baseline="cosine elbow")
     with pytest.raises(UserError, match="kid"):
-        dataclasses.replace(twelve, headline=Headline("kid"))
+        dataclasses.replace(twelve, judged_by=Criterion("kid"))

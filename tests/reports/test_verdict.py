@@ -6,11 +6,11 @@ import pytest
 
 from diffusion_jax.reports import verdict
 from diffusion_jax.reports.comparisons import compare, in_percent
-from diffusion_jax.reports.content import Arm, Headline, Measurement, Metric, Report
+from diffusion_jax.reports.content import Criterion, Measurement, Report, ReportArm, ReportMetric
 from diffusion_jax.statistics.estimate import Estimate
 from tests.reports import made_up_sweep
 
-LOSS = Metric("loss", "Loss", "lower", "nats")
+LOSS = ReportMetric("loss", "Loss", "lower", "nats")
 
 
 def judged(values: dict[str, tuple[float, ...]], error: float | None = None) -> Report:
@@ -23,11 +23,11 @@ def judged(values: dict[str, tuple[float, ...]], error: float | None = None) -> 
     )
     return dataclasses.replace(
         made_up_sweep.report(arms=1),
-        arms=tuple(Arm(name) for name in names),
+        arms=tuple(ReportArm(name) for name in names),
         baseline=names[0],
         seeds=tuple(range(len(values[names[0]]))),
         metrics=(LOSS,),
-        headline=Headline("loss"),
+        judged_by=Criterion("loss"),
         measurements=table,
         comparisons=compare(table, (LOSS,), names[0]),
         bin_losses=(),

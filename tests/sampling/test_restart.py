@@ -10,7 +10,7 @@ from jax.tree_util import Partial
 from jaxtyping import Array
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.inference.measure import Plan, Way
+from diffusion_jax.inference.measure import Sampling, SamplingPlan
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.checks import check_start
@@ -166,10 +166,10 @@ class TestTheSolver:
         np.testing.assert_allclose(at_low[1:] / at_low[:-1], shrinks, rtol=0.01)
 
 
-def plan(solver: str) -> Plan:
+def plan(solver: str) -> SamplingPlan:
     """The plan of a config that samples so."""
     takers = {"it": solvers.make(solver)}
-    return Plan(
+    return SamplingPlan(
         takers, (STEPS,), grids.make(GRID), guidance.make("none"), NoThreshold(), 1, 1, 1, 0
     )
 
@@ -186,7 +186,7 @@ def test_it_costs_what_its_steps_down_cost(inner: str) -> None:
     solve(f"restart(solver={inner})", nodes, start_of(nodes), denoise)
     jax.effects_barrier()
     assert len(calls) == solver.evaluations(STEPS - rises(grids.make(GRID)))
-    assert len(calls) == plan(f"restart(solver={inner})").evaluations(Way("it", STEPS))
+    assert len(calls) == plan(f"restart(solver={inner})").evaluations(Sampling("it", STEPS))
     assert solver.evaluations(DOWN) == solvers.make(inner).evaluations(DOWN)
     assert min(calls) > 0
 

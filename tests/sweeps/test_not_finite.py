@@ -1,4 +1,4 @@
-"""Samples of a sweep that are not finite leave their metrics without a number, and are told."""
+"""Samples of a sweep that are not finite leave their metrics without a number."""
 
 import math
 
@@ -8,7 +8,7 @@ import pytest
 
 from diffusion_jax.data.dataset import datasets
 from diffusion_jax.inference.generate import Path
-from diffusion_jax.inference.measure import Cell, Way
+from diffusion_jax.inference.measure import Drawn, Sampling
 from diffusion_jax.metrics.real import Real
 from diffusion_jax.process.level import Level
 from diffusion_jax.statistics.many_to_one import NO_NUMBER, compare
@@ -22,13 +22,15 @@ def real() -> Real:
     return Real(datasets.make("shapes(size=12, count=32, test_count=32)"), COUNT)
 
 
-def cell(real: Real, lost: int) -> Cell:
+def cell(real: Real, lost: int) -> Drawn:
     finite = np.arange(COUNT) >= lost
     right = {"all": np.ones(COUNT, bool)} if finite.all() else {}
     frame = np.zeros((1, 1, 12, 12, 3))
     path = Path(Level(jnp.ones(1), jnp.zeros(1)), frame, frame)
-    way = Way("ddim", 4)
-    return Cell("a", way, real.captions, real.pictures, finite, right, path, 4.0, real.pictures)
+    sampling = Sampling("ddim", 4)
+    return Drawn(
+        "a", sampling, real.captions, real.pictures, finite, right, path, 4.0, real.pictures
+    )
 
 
 def test_metrics_have_no_number_and_are_not_left_out(real: Real) -> None:

@@ -10,7 +10,7 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.runs.run import BEFORE
 from diffusion_jax.sealed import read_sealed, save_sealed
 from diffusion_jax.sweeps import Sweep, axis, choice, listed, outcomes, product, trials
-from diffusion_jax.sweeps.plan import Plan, execution_of, make_plan
+from diffusion_jax.sweeps.plan import SweepPlan, execution_of, make_plan
 from diffusion_jax.sweeps.trials import make_trials, training_settings
 from tests.sweeps import tiny
 
@@ -24,7 +24,7 @@ def config(tmp_path: Path) -> ConfigDict:
     return config
 
 
-def arms_of(plan: Plan) -> list[tuple[int, list[str]]]:
+def arms_of(plan: SweepPlan) -> list[tuple[int, list[str]]]:
     return sorted((unit.config.seed, sorted(unit.keys.values())) for unit in plan.units)
 
 

@@ -20,7 +20,7 @@ from diffusion_jax.reports.content import Report
 from diffusion_jax.runs.lock import locked
 from diffusion_jax.runs.progress import Progress
 from diffusion_jax.sweeps import Sweep, axis, choice, listed, outcomes, product, unit
-from diffusion_jax.sweeps.plan import Plan, make_plan
+from diffusion_jax.sweeps.plan import SweepPlan, make_plan
 from diffusion_jax.sweeps.work import work
 from experiments import compare
 from tests.sweeps import tiny
@@ -43,14 +43,14 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def plan(done: Path) -> Plan:
+def plan(done: Path) -> SweepPlan:
     """Read back; planning changes nothing."""
     config = tiny.get_config()
     config.run_dir = str(done)
     return make_plan(config, tiny.get_sweep())
 
 
-def report(plan: Plan) -> Report:
+def report(plan: SweepPlan) -> Report:
     return sweep_results.report(plan, (), PROVENANCE)
 
 
@@ -64,15 +64,15 @@ def numbers(folder: Path) -> dict[str, list[dict[str, object]]]:
     return found
 
 
-def test_the_same_arm_under_two_names_is_the_same(plan: Plan) -> None:
+def test_the_same_arm_under_two_names_is_the_same(plan: SweepPlan) -> None:
     pairs = [pair for pair in report(plan).comparisons if pair.arm == "again"]
-    # Held-out error, bits, exact match and kernel distance, the latter two in two ways.
+    # Held-out error, bits, exact match and kernel distance, the latter two with two step counts.
     assert len(pairs) == 6
     assert all(pair.verdict == "identical" and pair.difference.value == 0 for pair in pairs)
     assert all(pair.seeds == 2 for pair in pairs)
 
 
-def test_a_diverged_arm_is_told_and_has_no_number(plan: Plan) -> None:
+def test_a_diverged_arm_is_told_and_has_no_number(plan: SweepPlan) -> None:
     found = report(plan)
     status = {arm.name: arm.status for arm in found.arms}
     assert "diverged at step" in status.pop("boom")
@@ -84,7 +84,7 @@ def test_a_diverged_arm_is_told_and_has_no_number(plan: Plan) -> None:
 
 
 def test_samples_that_are_not_finite_are_told_and_have_no_number(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch
+    plan: SweepPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if three samples of one seed of one arm had not been, where arms are judged."""
     broken = next(t for t in plan.trials if t.arm == "flow" and t.seed == 0)
@@ -98,7 +98,7 @@ def test_samples_that_are_not_finite_are_told_and_have_no_number(
             dataclasses.replace(row, value=math.nan) if row.steps == 3 else row
             for row in found.numbers
         )
-        lost = {outcomes.way_key(solver, 3): 3}
+        lost = {outcomes.sampling_key(solver, 3): 3}
         return dataclasses.replace(
             found, numbers=rows, not_finite=lost, pictures=found.pictures[:0]
         )
@@ -108,9 +108,11 @@ def test_samples_that_are_not_finite_are_told_and_have_no_number(
     status = {arm.name: arm.status for arm in found.arms}
     assert status["flow"] == f"seed 0 not finite: 3 samples with {solver}, 3 steps"
     told = {
-        (p.metric, p.way.steps if p.way else 0): p for p in found.comparisons if p.arm == "flow"
+        (p.metric, p.sampling.steps if p.sampling else 0): p
+        for p in found.comparisons
+        if p.arm == "flow"
     }
-    assert {way for way, pair in told.items() if pair.verdict == "no number"} == {
+    assert {sampling for sampling, pair in told.items() if pair.verdict == "no number"} == {
         ("exact_match", 3),
         ("kernel", 3),
     }
@@ -119,21 +121,21 @@ def test_samples_that_are_not_finite_are_told_and_have_no_number(
 
 
 def test_a_sweep_without_a_number_says_what_became_of_its_arms(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch
+    plan: SweepPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outcomes, "load", lambda *_: outcomes.Outcome(diverged=3))
     with pytest.raises(UserError, match=r"No arm .* cosine \(diverged at step 3\); again"):
         report(plan)
 
 
-def test_arms_that_differ_in_sampling_alone_share_the_training(plan: Plan) -> None:
-    found = {(p.arm, p.metric): p for p in report(plan).comparisons if p.way is None}
+def test_arms_that_differ_in_sampling_alone_share_the_training(plan: SweepPlan) -> None:
+    found = {(p.arm, p.metric): p for p in report(plan).comparisons if p.sampling is None}
     assert found["free", "noise_error"].verdict == "identical"
     sampled = [p for p in report(plan).comparisons if p.arm == "free" and p.metric == "kernel"]
     assert all(pair.difference.value != 0 for pair in sampled)
 
 
-def test_the_page_and_the_files_hold_what_was_measured(done: Path, plan: Plan) -> None:
+def test_the_page_and_the_files_hold_what_was_measured(done: Path, plan: SweepPlan) -> None:
     text = (done / "report.html").read_text(encoding="utf-8")
     assert "boom" in text and "identical" in text
     with (done / "csv" / "measurements.csv").open() as file:
@@ -143,7 +145,7 @@ def test_the_page_and_the_files_hold_what_was_measured(done: Path, plan: Plan) -
     np.testing.assert_allclose([float(value) for value in values], told, rtol=1e-6)
 
 
-def test_curves_end_with_what_is_measured_in_the_end(plan: Plan) -> None:
+def test_curves_end_with_what_is_measured_in_the_end(plan: SweepPlan) -> None:
     curves = {(c.arm, c.seed): c for c in report(plan).curves}
     assert curves["flow", 1].steps.tolist() == [4, 8, 12]
     assert curves["flow", 1].images.tolist() == [32, 64, 96]
@@ -221,7 +223,7 @@ def test_only_what_is_new_is_done(
         ("cosine", "strong", "new", "few"), "done"
     )
     # A consistency function has samples and no error in the noise.
-    few = {(row.metric, row.way is None) for row in found.measurements if row.arm == "few"}
+    few = {(row.metric, row.sampling is None) for row in found.measurements if row.arm == "few"}
     assert few == {("exact_match", False), ("kernel", False)}
     assert {row.arm for row in found.bin_losses} == {"cosine", "strong", "new"}
 

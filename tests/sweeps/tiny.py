@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     config.training.checkpoint_every = 4
     config.sampling.steps = (2, 3)
     config.sampling.count = 8
-    config.sampling.headline_count = 8
+    config.sampling.judged_count = 8
     config.sampling.batch_size = 32
     config.sampling.metrics = ("exact_match", "kernel")
     return config

@@ -15,7 +15,7 @@ from diffusion_jax.data.dataset import datasets
 from diffusion_jax.errors import UserError
 from diffusion_jax.fewstep import fewstep
 from diffusion_jax.inference.generate import Sampler, generate
-from diffusion_jax.inference.measure import Plan
+from diffusion_jax.inference.measure import SamplingPlan
 from diffusion_jax.metrics.heldout import LogSNRBins, held_out
 from diffusion_jax.runs.stopped import Stopped
 from diffusion_jax.sampling.grids import UniformGrid
@@ -253,6 +253,6 @@ class TestRefusals:
     def test_of_solvers_before_training(self, tmp_path: Path) -> None:
         asked = config(tmp_path / "run", few={"fewstep": "consistency_training"})
         with pytest.raises(UserError, match="a consistency function: use the solver 'jump'"):
-            Plan.make(asked).check(objectives(asked))
+            SamplingPlan.make(asked).check(objectives(asked))
         asked.sampling.solvers = ("jump", "consistency")
-        Plan.make(asked).check(objectives(asked))
+        SamplingPlan.make(asked).check(objectives(asked))

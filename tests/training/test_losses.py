@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.inference.generate import Sampler, generate
-from diffusion_jax.inference.measure import Plan
+from diffusion_jax.inference.measure import SamplingPlan
 from diffusion_jax.networks.initialise import initialise
 from diffusion_jax.networks.score_network import build
 from diffusion_jax.runs.run import BEFORE, Run
@@ -78,7 +78,7 @@ def test_what_learned_no_variance_is_refused_before_training(
     asked = config(tmp_path / "run", plain={})
     asked.sampling.solvers = ("ancestral(variance=learned)",)
     with pytest.raises(UserError, match="learned variance"):
-        Plan.make(asked).check(objectives(asked))
+        SamplingPlan.make(asked).check(objectives(asked))
 
 
 def test_an_uncertainty_is_learned_beside(arms: dict[str, TrainedArm]) -> None:

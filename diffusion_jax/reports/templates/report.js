@@ -1,4 +1,4 @@
-/* One choice of metric, way and arms, shown by the table and every figure. */
+/* One choice of metric, sampling and arms, shown by the table and every figure. */
 const many = document.body.classList.contains("many");
 const table = document.getElementById("table");
 let sweep; // what depends on the choice, once unpacked
@@ -132,7 +132,7 @@ function put(id, svg) {
 }
 
 function show() {
-  const [m, w] = [document.getElementById("metric").value, document.getElementById("way").value];
+  const [m, w] = [document.getElementById("metric").value, document.getElementById("sampling").value];
   const metric = sweep.metrics[m];
   const shown = sweep.shown[`${m} ${w}`];
   for (const row of table.tBodies[0].rows) {
@@ -140,7 +140,7 @@ function show() {
   }
   document.getElementById("note").textContent = metric.note;
   each(".chosen-metric", (place) => { place.textContent = metric.label; });
-  each(".chosen-way", (place) => { place.textContent = sweep.ways[w]; });
+  each(".chosen-sampling", (place) => { place.textContent = sweep.samplings[w]; });
   put("forest", shown.forest);
   put("evaluations", metric.evaluations);
   put("flops", shown.flops);
@@ -151,10 +151,10 @@ function show() {
   filter();
 }
 
-/* Of the ways, those that the metric was measured in. */
+/* Of the samplings, those that the metric was measured in. */
 function offerWays() {
-  const select = document.getElementById("way");
-  const there = sweep.metrics[document.getElementById("metric").value].ways;
+  const select = document.getElementById("sampling");
+  const there = sweep.metrics[document.getElementById("metric").value].samplings;
   for (const option of select.options) option.hidden = option.disabled = !there.includes(Number(option.value));
   if (!there.includes(Number(select.value))) select.value = there[0];
 }
@@ -172,9 +172,9 @@ async function start() {
   sweep = await unpack("state");
   if (many) slots = sweep.picked.map(String);
   document.getElementById("metric").value = sweep.chosen[0];
-  document.getElementById("way").value = sweep.chosen[1];
+  document.getElementById("sampling").value = sweep.chosen[1];
   document.getElementById("metric").addEventListener("change", () => { offerWays(); show(); });
-  document.getElementById("way").addEventListener("change", show);
+  document.getElementById("sampling").addEventListener("change", show);
   document.getElementById("find").addEventListener("input", filter);
   each("[data-axis]", (select) => select.addEventListener("change", filter));
   table.tHead.addEventListener("click", filter);
