@@ -41,6 +41,8 @@ from diffusion_jax.training.trained import TrainedArm, sound
 # Offset of the sampling seed, so that no sample starts from a noise that training has used.
 SAMPLING = 1_000_003
 LARGEST = 1_000_000  # samples, or steps, that fit into memory
+# Metrics that search all training pictures, so they are taken only where arms are judged.
+COSTLY = ("neighbour_ratio", "copies")
 TRACED_VECTORS = 500
 TRACED = 6  # samples of each arm and sampling that are followed from noise to picture
 
@@ -148,6 +150,11 @@ class SamplingPlan:
     def samples(self, sampling: Sampling) -> int:
         """Number of samples that are drawn so."""
         return self.judged_count if sampling == self.judged_by else self.count
+
+    def metrics_of(self, sampling: Sampling) -> dict[str, Metric]:
+        """What its samples are measured by: spec -> metric."""
+        judged = sampling == self.judged_by
+        return {n: m for n, m in self.metrics.items() if judged or n.split("(")[0] not in COSTLY}
 
     def nodes(self, schedule: Schedule, steps: int) -> Nodes:
         """The grid, padded to the longest of all, so that all share a compiled program."""

@@ -90,6 +90,7 @@ class LogSNRBins:
 
 
 DEFAULT = LogSNRBins()
+NOISE_ERROR, BITS_PER_DIM = "noise_error", "bits_per_dim"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +117,12 @@ class HeldOut:
     def has_bits(self) -> bool:
         """Whether a bound on bits is known: of pictures."""
         return not np.isnan(self.ends).any()
+
+    @property
+    def by_picture(self) -> dict[str, Float[np.ndarray, "count"]]:
+        """What is measured of each picture: its error, and its bits where they are known."""
+        errors = {NOISE_ERROR: self.per_picture.mean(axis=1, dtype=np.float64)}
+        return errors | ({BITS_PER_DIM: self.bits} if self.has_bits else {})
 
     @property
     def lost(self) -> int:

@@ -8,9 +8,8 @@ from jaxtyping import Bool, Float
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.metrics.distance import Distance, distance_difference
-from diffusion_jax.statistics.estimate import Estimate
+from diffusion_jax.statistics.estimate import Z95, Estimate
 from diffusion_jax.statistics.paired import (
-    Z95,
     Difference,
     rate_difference,
     reach,

@@ -14,16 +14,15 @@ from diffusion_jax.inference.measure import Drawn, SamplingPlan
 from diffusion_jax.metrics import NotMeasured, Real, measure
 from diffusion_jax.metrics.heldout import HeldOut
 from diffusion_jax.reports import content, sampled
-from diffusion_jax.reports.comparisons import compare
-from diffusion_jax.reports.content import BinLoss, Criterion, Measurement, Report, ReportArm
+from diffusion_jax.reports.comparisons import compare, criterion
+from diffusion_jax.reports.content import BinLoss, Measurement, Report, ReportArm
 from diffusion_jax.reports.curves import Losses
 from diffusion_jax.reports.failures import baseline, status, warnings
-from diffusion_jax.reports.metric_list import BITS, ERROR, metric_list
+from diffusion_jax.reports.metric_list import metric_list
 from diffusion_jax.reports.schedule_curves import common_axis, schedule_curves
 from diffusion_jax.runs.metrics_log import read_metrics
 from diffusion_jax.sampling.guidance import Contrast
-from diffusion_jax.statistics.estimate import Estimate
-from diffusion_jax.statistics.paired import Z95
+from diffusion_jax.statistics.estimate import Estimate, mean_of
 from diffusion_jax.training.trained import TrainedArm, sound
 
 
@@ -82,7 +81,7 @@ def report(found: Findings) -> Report:
         seeds=(found.seed,),
         budget="steps",
         metrics=metrics,
-        judged_by=_criterion(plan, rows, metrics, judged_sampling),
+        judged_by=criterion(plan.metrics, metrics, rows, judged_sampling),
         measurements=tuple(rows),
         comparisons=compare(rows, metrics, base),
         protocol=found.protocol,
@@ -108,43 +107,13 @@ def report(found: Findings) -> Report:
 SEEDS = "those of the held-out pictures and of the sampling are the same in every arm"
 
 
-def _criterion(
-    plan: SamplingPlan,
-    rows: Sequence[Measurement],
-    metrics: Sequence[content.ReportMetric],
-    sampling: content.ReportedSampling,
-) -> Criterion:
-    """The first metric of the config that says anything, where arms are judged."""
-    names = [metric.name for metric in metrics]
-    name = next((spec for spec in plan.metrics if spec in names), names[0])
-    sampled = any(row.metric == name and row.sampling for row in rows)
-    return Criterion(name, sampling if sampled else None)
-
-
 def _of_held_out(found: Findings, base: str) -> Iterator[Measurement]:
     """Error in the noise, and bits per dimension, of held-out pictures."""
+    of_base = found.held_out[base].by_picture if base in found.held_out else {}
     for name, each in found.held_out.items():
-        for metric, values in _by_picture(each).items():
-            of_base = _by_picture(found.held_out[base]) if base in found.held_out else {}
-            mean, error = float(values.mean()), _error(values)
-            gap = _error(values - of_base[metric]) if metric in of_base else None
-            low, high = (mean - Z95 * error, mean + Z95 * error) if error else (None, None)
-            count = len(values)
-            yield Measurement(
-                name, found.seed, None, metric, mean, count, error, gap, low=low, high=high
-            )
-
-
-def _by_picture(found: HeldOut) -> dict[str, np.ndarray]:
-    errors = {ERROR: found.per_picture.astype(np.float64).mean(axis=1)}
-    return errors | ({BITS: found.bits} if found.has_bits else {})
-
-
-def _error(values: np.ndarray) -> float | None:
-    """Standard error of a mean; None where there is none."""
-    if len(values) < 2 or not np.isfinite(values).all():
-        return None
-    return float(values.std(ddof=1) / np.sqrt(len(values)))
+        for metric, values in each.by_picture.items():
+            gap = mean_of(values - of_base[metric]).error if metric in of_base else None
+            yield Measurement.of(name, found.seed, None, metric, mean_of(values), gap)
 
 
 def _diverged(found: Findings, rows: Sequence[Measurement]) -> list[Measurement]:

@@ -1,12 +1,13 @@
 """From the long table of measurements to means, intervals and comparisons."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from diffusion_jax.reports.content import (
     Comparison,
+    Criterion,
     Measurement,
     Report,
     ReportedSampling,
@@ -60,6 +61,26 @@ def compare(
                     for arm, one in judged.items()
                 ]
     return tuple(found)
+
+
+def criterion(
+    wanted: Iterable[str],
+    metrics: Sequence[ReportMetric],
+    rows: Sequence[Measurement],
+    sampling: ReportedSampling | None,
+) -> Criterion:
+    """What arms are judged by: the first wanted metric of which there are numbers, else the first.
+
+    Args:
+        wanted: names of metrics, the most wanted first.
+        metrics: those that were measured.
+        rows: the long table.
+        sampling: of the samples that arms are judged by.
+    """
+    names = [metric.name for metric in metrics]
+    name = next(each for each in (*wanted, *names) if each in names)
+    sampled = any(row.metric == name and row.sampling for row in rows)
+    return Criterion(name, sampling if sampled else None)
 
 
 def by_sampling(

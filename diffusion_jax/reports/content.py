@@ -148,6 +148,19 @@ class Measurement:
     low: float | None = None
     high: float | None = None
 
+    @staticmethod
+    def of(
+        arm: str,
+        seed: int,
+        sampling: "ReportedSampling | None",
+        metric: str,
+        one: Estimate,
+        difference_error: float | None = None,
+    ) -> "Measurement":
+        """A row with a number and its interval."""
+        ends = (one.error, difference_error, one.low, one.high)
+        return Measurement(arm, seed, sampling, metric, one.value, one.count or 0, *ends)
+
     @property
     def estimate(self) -> Estimate:
         """The number with its interval over samples."""

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from diffusion_jax.files import save
+from diffusion_jax.inference.numbers import PSNR, RIGHT, RMSE
+from diffusion_jax.metrics.heldout import BITS_PER_DIM, NOISE_ERROR
 from diffusion_jax.reports import page, tables_as_csv
 from diffusion_jax.reports.content import Measurement, Report, ReportedSampling
-from diffusion_jax.reports.metric_list import BITS, ERROR
-from diffusion_jax.reports.sampled import PSNR, RIGHT, RMSE
 from diffusion_jax.strict_json import to_json
 
 PAGE, JSON, CSV, FOLDER = "report.html", "results.json", "results.csv", "csv"
@@ -102,9 +102,9 @@ def _by_metric(rows: list[Measurement], report: Report) -> Iterator[dict[str, An
             if r.metric == metric.name and r.sampling in (None, report.judged_sampling)
         ]
         found = {row.arm: each for row in own if (each := _finite(row)) is not None}
-        if found and metric.name != ERROR and not metric.name.startswith(RIGHT):
+        if found and metric.name != NOISE_ERROR and not metric.name.startswith(RIGHT):
             yield {
-                "metric": "bits per dimension" if metric.name == BITS else metric.name,
+                "metric": "bits per dimension" if metric.name == BITS_PER_DIM else metric.name,
                 "unit": metric.unit,
                 "better": metric.better,
                 "explanation": metric.explanation,

@@ -4,12 +4,12 @@ import inspect
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from diffusion_jax.inference.numbers import PSNR, RIGHT, RMSE
 from diffusion_jax.metrics import Metric
+from diffusion_jax.metrics.heldout import BITS_PER_DIM, NOISE_ERROR
 from diffusion_jax.reports.content import Measurement, ReportMetric
-from diffusion_jax.reports.sampled import PSNR, RIGHT, RMSE
 from diffusion_jax.statistics.estimate import Estimate
 
-ERROR, BITS = "noise_error", "bits_per_dim"
 NOTHING = ReportMetric("nothing", "Nothing measured", "lower")
 
 
@@ -40,7 +40,7 @@ def _metric(
 ) -> ReportMetric:
     counts = sorted({row.count for row in rows if row.metric == name and row.count})
     of = " or ".join(f"{count:,}" for count in counts)
-    if name in (ERROR, BITS):
+    if name in (NOISE_ERROR, BITS_PER_DIM):
         return _of_held_out(name, of)
     if name in (PSNR, RMSE):
         better, unit = ("higher", "dB") if name == PSNR else ("lower", "values of a byte")
@@ -63,7 +63,7 @@ def _metric(
 
 def _of_held_out(name: str, count: str) -> ReportMetric:
     asked = f"{count} held-out pictures with their captions, noise and levels the same in all arms"
-    if name == ERROR:
+    if name == NOISE_ERROR:
         what = "Mean square error in the noise over bins of the log-SNR that all arms share"
         return ReportMetric(name, "Held-out error", "lower", "", f"{what}; {asked}.")
     what = "Continuous-time variational bound over the log-SNR that all arms share"

@@ -18,8 +18,7 @@ from diffusion_jax.reports.figures import LOG_SNR, Figure, apart
 from diffusion_jax.reports.tables import decimals_of
 from diffusion_jax.reports.verdict import sampling_text
 from diffusion_jax.statistics import many_to_one
-from diffusion_jax.statistics.estimate import Estimate
-from diffusion_jax.statistics.paired import Z95
+from diffusion_jax.statistics.estimate import Z95, Estimate
 
 Estimates = Mapping[tuple[str, ReportedSampling | None], Mapping[str, Estimate | None]]
 POINTS = 2400  # of all learning curves on one axis; a curve has at least `LEAST_POINTS`

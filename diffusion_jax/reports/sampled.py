@@ -1,6 +1,5 @@
 """What a report says of samples: numbers of the long table, tests, pictures and films."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import jax.numpy as jnp
@@ -10,23 +9,17 @@ from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.example import caption_of, take, to_bytes, values_of
 from diffusion_jax.inference.generate import Path as ReversePath
 from diffusion_jax.inference.measure import Drawn, Sampling, SamplingPlan
-from diffusion_jax.inference.restoration import Fidelity, interval
-from diffusion_jax.metrics import Measured, Metric, NotMeasured, Real, measure
-from diffusion_jax.metrics.measurement import share
+from diffusion_jax.inference.numbers import numbers_of
+from diffusion_jax.metrics import Measured, Real
 from diffusion_jax.metrics.real import reference_count
 from diffusion_jax.reports import content
 from diffusion_jax.reports.content import Measurement, ReportedSampling, SampleTest
 from diffusion_jax.reports.curves import Trajectory
 from diffusion_jax.reports.pictures import from_noisy
 from diffusion_jax.reports.scatter import as_film, as_pictures
-from diffusion_jax.statistics.estimate import Estimate
-from diffusion_jax.statistics.paired import Z95
+from diffusion_jax.statistics.estimate import Z95, Estimate
 
 SHOWN = 24  # samples of each arm on the page
-# They search all training pictures, so they are taken only where arms are judged.
-MEMORISATION = ("neighbour_ratio", "copies")
-PSNR, RMSE = "psnr", "rmse"
-RIGHT = "right: "  # before an attribute that the data set's checker looks at
 
 Found = dict[tuple[str, Sampling, str], Measured]  # of an arm and sampling, by a metric
 
@@ -49,44 +42,13 @@ def measure_all(
     found: Found = {}
     reasons: dict[str, dict[str, str]] = {}
     for cell in cells:
-        for spec, metric in plan.metrics.items():
-            judged = cell.sampling == plan.judged_by
-            if not judged and spec.split("(")[0] in MEMORISATION:
-                continue
-            try:
-                found[cell.arm, cell.sampling, spec] = _of(metric, cell, real)
-            except NotMeasured as error:
-                if judged:
-                    reasons.setdefault(spec, {})[cell.arm] = str(error)
-        found |= {(cell.arm, cell.sampling, name): one for name, one in _beside(cell)}
+        own, missing = numbers_of(plan.metrics_of(cell.sampling), cell, real)
+        found |= {(cell.arm, cell.sampling, name): one for name, one in own.items()}
+        if cell.sampling == plan.judged_by:
+            for spec, reason in missing.items():
+                reasons.setdefault(spec, {})[cell.arm] = reason
     arms = len({cell.arm for cell in cells})
     return found, {spec: _in_words(each, arms) for spec, each in reasons.items()}
-
-
-def _of(metric: Metric, cell: Drawn, real: Real) -> Measured:
-    if not cell.lost:
-        return measure(metric, cell.pictures, cell.captions, real)
-    if missing := metric.needs(len(cell.pictures), real):
-        raise NotMeasured(missing)
-    return Measured(math.nan, count=len(cell.pictures))
-
-
-def _beside(cell: Drawn) -> Iterator[tuple[str, Measured]]:
-    """What is known of samples besides the metrics of the config."""
-    for name, right in cell.right.items():
-        if name != "all":
-            yield f"{RIGHT}{name}", share(right)
-    if cell.truth is None:
-        return
-    count = len(cell.pictures)
-    if cell.lost:
-        yield from ((name, Measured(math.nan, count=count)) for name in (PSNR, RMSE))
-        return
-    fidelity = Fidelity.of(cell.pictures, cell.truth)
-    for name, values in ((PSNR, fidelity.psnr), (RMSE, fidelity.rmse)):
-        mean, low, high = interval(values)
-        known = (low, high, count, (high - low) / (2 * Z95)) if count > 1 else (None, None, count)
-        yield name, Measured(mean, *known)
 
 
 def _in_words(reasons: Mapping[str, str], arms: int) -> str:
@@ -106,11 +68,7 @@ def rows(
         if base and one.pairing and base.pairing:
             gap = one.pairing.minus(base.pairing)
             error = (gap.high - gap.low) / (2 * Z95)
-        yield Measurement(
-            *(arm, seed, settings[sampling], metric, one.value, one.count or 0, one.error, error),
-            low=one.low,
-            high=one.high,
-        )
+        yield Measurement.of(arm, seed, settings[sampling], metric, one, error)
 
 
 def tests(

@@ -12,15 +12,12 @@ from diffusion_jax.metrics import Metric, metrics
 from diffusion_jax.metrics.real import Real, captioned_pictures
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.reports import content
-from diffusion_jax.reports.comparisons import compare
+from diffusion_jax.reports.comparisons import compare, criterion
 from diffusion_jax.reports.content import (
     BinLoss,
-    Criterion,
     LearningCurve,
-    Measurement,
     Report,
     ReportArm,
-    ReportMetric,
 )
 from diffusion_jax.reports.curves import ScheduleCurve
 from diffusion_jax.reports.formats import listed
@@ -74,7 +71,12 @@ def report(plan: SweepPlan, failures: Sequence[Failure], provenance: content.Pro
         seeds=tuple(sorted({f.trial.seed for f in found})),
         budget=plan.sweep.budget,
         metrics=measured_by,
-        judged_by=_criterion(plan, measured_by, rows),
+        judged_by=criterion(
+            (plan.sweep.judged_by, *plan.trials[0].config.sampling.metrics),
+            measured_by,
+            rows,
+            judged_sampling(plan, rows),
+        ),
         measurements=rows,
         comparisons=compare(rows, measured_by, plan.sweep.baseline),
         protocol=_protocol(plan),
@@ -191,16 +193,6 @@ def _not_finite(lost: Mapping[str, int]) -> str:
         for what, count in lost.items()
     ]
     return f"not finite: {listed(states)}"
-
-
-def _criterion(
-    plan: SweepPlan, measured_by: Sequence[ReportMetric], rows: Sequence[Measurement]
-) -> Criterion:
-    names = [metric.name for metric in measured_by]
-    wanted = (plan.sweep.judged_by, *plan.trials[0].config.sampling.metrics, *names)
-    name = next(each for each in wanted if each in names)
-    sampled = any(row.metric == name and row.sampling for row in rows)
-    return Criterion(name, judged_sampling(plan, rows) if sampled else None)
 
 
 def _protocol(plan: SweepPlan) -> dict[str, str]:

@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Shaped
 
+from diffusion_jax.metrics.heldout import BITS_PER_DIM, NOISE_ERROR
 from diffusion_jax.registry import parse
 from diffusion_jax.reports.content import Measurement, ReportedSampling
+from diffusion_jax.statistics.estimate import mean_of
 from diffusion_jax.sweeps import outcomes
 from diffusion_jax.sweeps.costs import Cost
 from diffusion_jax.sweeps.outcomes import Number, Outcome, sampling_key
 from diffusion_jax.sweeps.plan import SweepPlan
 from diffusion_jax.sweeps.trials import Trial
-from diffusion_jax.sweeps.unit import BITS, ERROR
 
 EACH_OWN = "each arm's own"  # in the place of a solver that arms do not share
 
@@ -125,9 +126,7 @@ def _row(
     f: Found, number: Number, sampling: ReportedSampling | None, base: Found | None
 ) -> Measurement:
     gap = _paired_error(f, base, number) if base else None
-    own = f.trial.arm, f.trial.seed, sampling, number.metric
-    one = number.estimate
-    return Measurement(*own, one.value, number.count, one.error, gap, low=one.low, high=one.high)
+    return Measurement.of(f.trial.arm, f.trial.seed, sampling, number.metric, number.estimate, gap)
 
 
 def _paired_error(f: Found, base: Found, number: Number) -> float | None:
@@ -136,10 +135,8 @@ def _paired_error(f: Found, base: Found, number: Number) -> float | None:
     lengths = {0 if each is None else len(each) for each in pair}
     if len(lengths) > 1 or max(lengths) < 2:
         return None
-    difference = np.subtract(*(np.asarray(each, np.float64) for each in pair))
-    if not np.isfinite(difference).all():
-        return None
-    return float(difference.std(ddof=1) / np.sqrt(len(difference)))
+    own, of_base = (np.asarray(each, np.float64) for each in pair)
+    return mean_of(own - of_base).error
 
 
 def _by_sample(each: Found, number: Number, asked: Found) -> Shaped[np.ndarray, "n"] | None:
@@ -147,9 +144,9 @@ def _by_sample(each: Found, number: Number, asked: Found) -> Shaped[np.ndarray, 
     outcome = each.outcome
     if outcome is None or outcome.diverged is not None:
         return None
-    if number.metric == ERROR:
+    if number.metric == NOISE_ERROR:
         return np.asarray(outcome.bins.mean(axis=1))
-    if number.metric == BITS:
+    if number.metric == BITS_PER_DIM:
         return outcome.bits
     if parse(number.metric).name != "exact_match":
         return None

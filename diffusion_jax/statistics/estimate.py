@@ -3,6 +3,11 @@
 import dataclasses
 import math
 
+import numpy as np
+from jaxtyping import Float
+
+Z95 = 1.959964  # two-sided 95% quantile of the standard normal distribution
+
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
@@ -57,6 +62,21 @@ class Estimate:
         return Estimate(
             factor * self.value, times(self.low), times(self.high), self.count, times(self.error)
         )
+
+
+def mean_of(values: Float[np.ndarray, "n"]) -> Estimate:
+    """The mean of independent values with its normal 95% interval.
+
+    There is no interval of one value, nor where some are not finite.
+
+    >>> mean_of(np.array([1.0, 2.0, 3.0])).error
+    0.577...
+    """
+    mean, count = float(values.mean(dtype=np.float64)), len(values)
+    if count < 2 or not np.isfinite(values).all():
+        return Estimate(mean, count=count)
+    error = float(values.std(ddof=1) / math.sqrt(count))
+    return Estimate(mean, mean - Z95 * error, mean + Z95 * error, count, error)
 
 
 def _finite(number: float | None) -> float | None:

@@ -8,8 +8,7 @@ from jaxtyping import Bool
 from scipy import special
 
 from diffusion_jax.errors import UserError
-
-Z95 = 1.959964  # two-sided 95% quantile of the standard normal distribution
+from diffusion_jax.statistics.estimate import Z95
 
 
 @dataclasses.dataclass(frozen=True)

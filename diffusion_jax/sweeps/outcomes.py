@@ -47,6 +47,12 @@ class Number:
     low: float | None = None
     high: float | None = None
 
+    @staticmethod
+    def of(solver: str, steps: int, nfe: float, metric: str, one: Estimate) -> "Number":
+        """A number with its interval."""
+        ends = (one.error, one.low, one.high)
+        return Number(solver, steps, nfe, metric, one.value, one.count or 0, *ends)
+
     @property
     def estimate(self) -> Estimate:
         """The number with its interval."""

@@ -1,22 +1,20 @@
 """Does one unit of a sweep: trains its arms, and measures what is to be measured of them."""
 
 import dataclasses
-import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 
 import numpy as np
 
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.inference.measure import Drawn, SamplingPlan, measure
-from diffusion_jax.inference.restoration import Fidelity
-from diffusion_jax.metrics import metrics as quality_metrics
-from diffusion_jax.metrics import quality
+from diffusion_jax.inference.numbers import RIGHT, numbers_of
+from diffusion_jax.metrics import Metric
 from diffusion_jax.metrics.heldout import denoises, held_out
 from diffusion_jax.metrics.real import Real
 from diffusion_jax.parallel.devices import is_primary
-from diffusion_jax.registry import parse
 from diffusion_jax.runs.journal import Diverged
 from diffusion_jax.runs.progress import Progress
+from diffusion_jax.statistics.estimate import mean_of
 from diffusion_jax.sweeps.outcomes import (
     Number,
     Outcome,
@@ -33,11 +31,7 @@ HELD_OUT = 512  # pictures
 WATCHED = 64  # of them during training
 SEED = 0  # of held-out noise and levels
 SHOWN = 12  # samples that are kept as pictures
-ERROR, BITS = "noise_error", "bits_per_dim"
 HELD_OUT_PICTURES = "held-out pictures"
-PSNR, RMSE = "psnr", "rmse"  # where samples restore pictures
-# They search all training pictures, so they are taken only where arms are judged.
-MEMORISATION = ("neighbour_ratio", "copies")
 
 
 def is_done(plan: SweepPlan, unit: Unit) -> bool:
@@ -105,7 +99,7 @@ def _measure(
     arms = {arm.arm.name: arm}  # as the run calls it, where its guides are sought
     guides = load_guides(unit.run_folder, arms, drawing.guidance.guided_by)
     for cell in measure(drawing, arms, data, progress, guides):
-        numbers += of_samples(cell, real, _metrics(drawing, cell.sampling == drawing.judged_by))
+        numbers += of_samples(drawing.metrics_of(cell.sampling), cell, real)
         if cell.right:
             right[sampling_key(cell.sampling.solver, cell.sampling.steps)] = cell.right["all"]
         if cell.lost:
@@ -120,53 +114,20 @@ def _measure(
     )
 
 
-def _metrics(drawing: SamplingPlan, judged: bool) -> tuple[str, ...]:
-    specs = tuple(drawing.metrics)
-    return tuple(spec for spec in specs if judged or parse(spec).name not in MEMORISATION)
-
-
 def _held_out(arm: TrainedArm, data: Dataset, batch_size: int) -> Outcome:
     """What the arm makes of held-out pictures; nothing for those that estimate no noise."""
     if not denoises(arm.objective):
         return Outcome(None)
     found = held_out(arm, data, min(HELD_OUT, len(data.test)), SEED, batch_size)
     bins = found.per_picture.astype(np.float64)
-    error, count = bins.mean(axis=1), found.count
-    numbers = [Number("", 0, 0.0, ERROR, float(error.mean()), count, _error(error))]
-    if found.has_bits:
-        bits = Number("", 0, 0.0, BITS, float(found.bits.mean()), count, _error(found.bits))
-        numbers.append(bits)
+    numbers = [Number.of("", 0, 0.0, name, mean_of(v)) for name, v in found.by_picture.items()]
     lost = {HELD_OUT_PICTURES: found.lost} if found.lost else {}
     return Outcome(None, tuple(numbers), found.bins.edges, bins, found.bits, not_finite=lost)
 
 
-def _error(values: np.ndarray) -> float | None:
-    """Standard error of a mean; None where there is none."""
-    if len(values) < 2 or not np.isfinite(values).all():
-        return None
-    return float(values.std(ddof=1) / np.sqrt(len(values)))
-
-
-def of_samples(cell: Drawn, real: Real, metrics: Sequence[str]) -> list[Number]:
-    """What samples of one solver and step count are like, by each metric that so many allow.
-
-    The numbers are NaN, rather than left out, where some samples are not finite: a mean over the
-    other seeds would be one of survivors.
-    """
+def of_samples(metrics: Mapping[str, Metric], cell: Drawn, real: Real) -> list[Number]:
+    """What samples of one solver and step count are like, by each metric that so many allow."""
     sampling = (cell.sampling.solver, cell.sampling.steps, cell.evaluations)
-    if cell.lost:
-        count = len(cell.pictures)
-        asked = [spec for spec in metrics if not quality_metrics.make(spec).needs(count, real)]
-        asked += [PSNR, RMSE] if cell.truth is not None else []
-        return [Number(*sampling, metric, math.nan, count, None) for metric in asked]
-    found = [
-        Number(*sampling, metric, each.value, each.count or 0, each.error, each.low, each.high)
-        for metric, each in quality(cell.pictures, cell.captions, real, metrics).items()
-    ]
-    if cell.truth is not None:
-        fidelity = Fidelity.of(cell.pictures, cell.truth)
-        for metric, values in ((PSNR, fidelity.psnr), (RMSE, fidelity.rmse)):
-            found.append(
-                Number(*sampling, metric, float(values.mean()), len(values), _error(values))
-            )
-    return found
+    found, _ = numbers_of(metrics, cell, real)
+    # Of an attribute, the arrays say of each sample whether it is right.
+    return [Number.of(*sampling, n, one) for n, one in found.items() if not n.startswith(RIGHT)]

@@ -66,7 +66,7 @@ def work(plan: SweepPlan, progress: Progress) -> tuple[Failure, ...]:
 
 
 def _done(plan: SweepPlan, unit: Unit) -> bool:
-    return bool(agreed(is_done(plan, unit))[0])
+    return bool(devices.from_primary(is_done(plan, unit))[0])
 
 
 @contextlib.contextmanager

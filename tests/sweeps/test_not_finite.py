@@ -9,6 +9,7 @@ import pytest
 from diffusion_jax.data.dataset import datasets
 from diffusion_jax.inference.generate import Path
 from diffusion_jax.inference.measure import Drawn, Sampling
+from diffusion_jax.metrics import metrics
 from diffusion_jax.metrics.real import Real
 from diffusion_jax.process.level import Level
 from diffusion_jax.statistics.many_to_one import NO_NUMBER, compare
@@ -34,8 +35,8 @@ def cell(real: Real, lost: int) -> Drawn:
 
 
 def test_metrics_have_no_number_and_are_not_left_out(real: Real) -> None:
-    specs = ("kernel", "exact_match", "frechet")
-    whole, broken = (of_samples(cell(real, lost), real, specs) for lost in (0, 3))
+    asked = {spec: metrics.make(spec) for spec in ("kernel", "exact_match", "frechet")}
+    whole, broken = (of_samples(asked, cell(real, lost), real) for lost in (0, 3))
     # Eight samples are too few for a Fréchet distance, finite or not.
     names = ["kernel", "exact_match", "psnr", "rmse"]
     assert [row.metric for row in whole] == [row.metric for row in broken] == names
