@@ -40,7 +40,11 @@ def cells(
         (
             _mean(means.get(arm.name), decimals, extent),
             _difference(pairs.get(arm.name), widest, digits),
-            _finding(arm.name == report.baseline, arm.status, pairs.get(arm.name)),
+            _finding(
+                arm.name == report.baseline and len(report.arms) > 1,
+                arm.status,
+                pairs.get(arm.name),
+            ),
             _p_value(pairs.get(arm.name)),
             Cell(str(seeds[arm.name]), seeds[arm.name]) if arm.name in seeds else NOTHING,
         )

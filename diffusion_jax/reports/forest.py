@@ -26,7 +26,7 @@ class ForestRow:
         low: lower end of the interval, or None.
         high: upper end.
         finding: what may be said of it, in a word or two.
-        apart: whether it is told apart from the baseline; its dot is filled.
+        apart: whether it is called better or worse than the baseline; its dot is filled.
     """
 
     arm: int
@@ -122,7 +122,7 @@ def _row(row: ForestRow, axis: axes.Axis, top: float, decimals: int) -> str:
 
 
 def _short(name: str) -> str:
-    """Long names keep both ends, of which either may tell them apart."""
+    """Long names keep both ends, of which either may be what differs."""
     if len(name) <= MOST_LETTERS:
         return name
     half = MOST_LETTERS // 2

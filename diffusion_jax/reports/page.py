@@ -63,6 +63,7 @@ def render(report: Report) -> str:
         "cards": cards,
         "real": galleries.real(report.real),
         "plan": report.plan,
+        "compared": bool(report.comparisons),
     }
     axes = tables_as_csv.fields(report)
     return fill(
@@ -143,7 +144,7 @@ def _film_captions(report: Report) -> tuple[str, ...]:
 
 
 def _picked(report: Report) -> list[int]:
-    """Arms that are brought forward at first: the baseline, those told apart, then the others."""
+    """Arms brought forward at first: the baseline, better and worse ones, then the others."""
     index = {arm.name: i for i, arm in enumerate(report.arms)}
     if len(report.arms) <= FEW:
         return []
@@ -173,7 +174,7 @@ def _sections(parts: Mapping[str, Any]) -> list[tuple[str, str]]:
         "samples": ("Samples", parts["cards"]),
         "arms": ("All arms", True),
         "metrics": ("By every metric", parts["by_metric"].rows),
-        "differences": ("Differences", True),
+        "differences": ("Differences", parts["compared"]),
         "tests": ("Tests of samples", parts["tests"].rows),
         "schedules": ("Schedules", parts["schedules"]),
         "levels": ("Loss by noise level", parts["levels"]),

@@ -71,7 +71,7 @@ def tests(report: Report) -> HtmlTable:
         for test, apart in zip(group, separated(group), strict=True):
             lower = test.difference.value < 0
             said = "better" if lower == (metric.better == "lower") else "worse"
-            finding = said if apart else "not separable"
+            finding = f"{said}, this seed" if apart else "not separable"
             cells = [
                 Cell(metric.label, metric.label, numeric=False),
                 Cell(test.sampling.solver, test.sampling.solver, numeric=False),
@@ -80,7 +80,7 @@ def tests(report: Report) -> HtmlTable:
                 Cell(f"{test.count:,}", test.count),
                 _difference(test.difference, widest),
                 Cell(formats.p_value(test.p_value), test.p_value),
-                Cell(finding, finding, numeric=False),
+                Cell(finding, said if apart else finding, numeric=False),
             ]
             rows.append(_row(report, test.arm, cells, key == report.judged_by.key))
     return HtmlTable(headings, tuple(rows))
