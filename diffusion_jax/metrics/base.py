@@ -103,7 +103,7 @@ def quality(
     pictures: Pictures,
     captions: Sequence[str],
     real: Real,
-    specs: Iterable[str] = DEFAULT,
+    asked: Iterable[str] | Mapping[str, Metric] = DEFAULT,
 ) -> Mapping[str, Measured]:
     """Measures samples by each metric that the pictures allow; the others are left out.
 
@@ -111,7 +111,7 @@ def quality(
         pictures: the samples.
         captions: what each was asked for.
         real: what they are held against.
-        specs: of metrics, e.g. "frechet(features=random_convolutions)".
+        asked: specs of metrics, e.g. "frechet(features=random_convolutions)", or name -> metric.
 
     Raises:
         UserError: a spec is wrong.
@@ -123,16 +123,19 @@ def quality(
     >>> [(name, each.value, each.count) for name, each in found.items()]
     [('exact_match', 1.0, 16), ('copies', 0.0, 16)]
     """
+    made = asked if isinstance(asked, Mapping) else {spec: metrics.make(spec) for spec in asked}
     found = {}
-    for spec in specs:
+    for name, metric in made.items():
         with contextlib.suppress(NotMeasured):
-            found[spec] = measure(metrics.make(spec), pictures, captions, real)
+            found[name] = measure(metric, pictures, captions, real)
     return found
 
 
-def floor(real: Real, specs: Iterable[str] = DEFAULT) -> Mapping[str, Measured]:
+def floor(
+    real: Real, asked: Iterable[str] | Mapping[str, Metric] = DEFAULT
+) -> Mapping[str, Measured]:
     """What real pictures with the captions of the samples get, as a perfect model would."""
-    return quality(real.pictures, real.captions, real, specs)
+    return quality(real.pictures, real.captions, real, asked)
 
 
 def too_few(count: int, real: Real, least: int, features: FeatureMap) -> str | None:

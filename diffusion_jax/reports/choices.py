@@ -136,22 +136,17 @@ def _note(metric: ReportMetric) -> str:
 def _mean(mean: Estimate | None, decimals: int, extent: tuple[float, float]) -> Cell:
     if mean is None:
         return NOTHING
-    ends = ""
-    if mean.low is not None and mean.high is not None:
-        ends = f"{formats.fixed(mean.low, decimals)} to {formats.fixed(mean.high, decimals)}"
-    text = formats.fixed(mean.value, decimals)
-    return Cell(text, mean.value, ends, span_of(mean, *extent))
+    ends = formats.fixed_interval(mean, decimals)
+    return Cell(formats.fixed(mean.value, decimals), mean.value, ends, span_of(mean, *extent))
 
 
 def _difference(pair: Comparison | None, widest: float, decimals: int) -> Cell:
     if pair is None or not math.isfinite(pair.difference.value):
         return NOTHING
     gap = pair.difference
-    ends = ""
-    if gap.low is not None and gap.high is not None:
-        ends = f"{formats.fixed(gap.low, decimals)} to {formats.fixed(gap.high, decimals)}"
     span = span_of(_within(gap, widest), -1.04 * widest, 1.04 * widest)
-    return Cell(formats.signed(gap.value, decimals), gap.value, ends, span)
+    text, ends = formats.signed(gap.value, decimals), formats.fixed_interval(gap, decimals)
+    return Cell(text, gap.value, ends, span)
 
 
 def _p_value(pair: Comparison | None) -> Cell:

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.inference.measure import Drawn, SamplingPlan
-from diffusion_jax.metrics import NotMeasured, Real, measure
+from diffusion_jax.metrics import Real, floor
 from diffusion_jax.metrics.heldout import HeldOut
 from diffusion_jax.reports import content, sampled
 from diffusion_jax.reports.comparisons import compare, criterion
@@ -22,7 +22,7 @@ from diffusion_jax.reports.metric_list import metric_list
 from diffusion_jax.reports.schedule_curves import common_axis, schedule_curves
 from diffusion_jax.runs.metrics_log import read_metrics
 from diffusion_jax.sampling.guidance import Contrast
-from diffusion_jax.statistics.estimate import Estimate, mean_of
+from diffusion_jax.statistics.estimate import mean_of
 from diffusion_jax.training.trained import TrainedArm, sound
 
 
@@ -71,7 +71,10 @@ def report(found: Findings) -> Report:
     judged_sampling = settings[plan.judged_by]
     rows = [*sampled.rows(measured, settings, base, found.seed), *_of_held_out(found, base)]
     rows += _diverged(found, rows)
-    metrics = metric_list(rows, plan.metrics, SEEDS, _floors(plan, real, rows))
+    of_real = floor(real, {row.metric: m for row in rows if (m := plan.metrics.get(row.metric))})
+    metrics = metric_list(
+        rows, plan.metrics, SEEDS, {n: one.estimate for n, one in of_real.items()}
+    )
     axis = common_axis([arm.objective for arm in sound(found.arms).values()])
     return Report(
         title="Which arm paints better?" if len(found.arms) > 1 else "How well does it paint?",
@@ -125,18 +128,6 @@ def _diverged(found: Findings, rows: Sequence[Measurement]) -> list[Measurement]
         for name in lost
         for sampling, metric in common
     ]
-
-
-def _floors(plan: SamplingPlan, real: Real, rows: Sequence[Measurement]) -> dict[str, Estimate]:
-    """What real pictures with the captions of the samples get."""
-    floors = {}
-    for spec, metric in plan.metrics.items():
-        if any(row.metric == spec for row in rows):
-            try:
-                floors[spec] = measure(metric, real.pictures, real.captions, real).estimate
-            except NotMeasured:
-                continue
-    return floors
 
 
 def _edges(held_out: Mapping[str, HeldOut]) -> np.ndarray:

@@ -5,7 +5,6 @@ import math
 from diffusion_jax.statistics.estimate import Estimate
 
 MINUS = "\N{MINUS SIGN}"
-TO = "\N{EN DASH}"
 UNKNOWN = "\N{EM DASH}"
 
 
@@ -35,24 +34,6 @@ def fixed(value: float, decimals: int) -> str:
     return f"{value:,.{decimals}f}".replace("-", MINUS)
 
 
-def percent(rate: float) -> str:
-    """A fraction as a percentage with one decimal.
-
-    >>> percent(0.8342)
-    '83.4%'
-    """
-    return f"{100 * rate:.1f}%"
-
-
-def points(difference: float) -> str:
-    """A difference of fractions as signed percentage points.
-
-    >>> points(-0.042)
-    '−4.2'
-    """
-    return signed(100 * difference, 1)
-
-
 def signed(value: float, decimals: int) -> str:
     """A number with its sign; what rounds to zero has none.
 
@@ -74,26 +55,15 @@ def signed_number(value: float, digits: int = 3) -> str:
     return ("+" if value > 0 else "") + number(value, digits)
 
 
-def percent_interval(estimate: Estimate) -> str:
-    """The 95% interval of a fraction, or an empty string.
+def fixed_interval(estimate: Estimate, decimals: int) -> str:
+    """The 95% interval of a number with so many decimals, or an empty string.
 
-    >>> percent_interval(Estimate(0.8, 0.76, 0.84))
-    '76.0–84.0%'
+    >>> fixed_interval(Estimate(1.0, -0.5, 2.5), decimals=1)
+    '−0.5 to 2.5'
     """
     if estimate.low is None or estimate.high is None:
         return ""
-    return f"{100 * estimate.low:.1f}{TO}{percent(estimate.high)}"
-
-
-def points_interval(estimate: Estimate) -> str:
-    """The 95% interval of a difference of fractions in points, or an empty string.
-
-    >>> points_interval(Estimate(0.04, -0.01, 0.09))
-    '−1.0 to +9.0'
-    """
-    if estimate.low is None or estimate.high is None:
-        return ""
-    return f"{points(estimate.low)} to {points(estimate.high)}"
+    return f"{fixed(estimate.low, decimals)} to {fixed(estimate.high, decimals)}"
 
 
 def interval(estimate: Estimate, digits: int = 3) -> str:

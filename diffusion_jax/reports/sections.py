@@ -116,9 +116,8 @@ def _value(found: Estimate | None, column: list[Estimate | None]) -> Cell:
     if found is None:
         return Cell(formats.UNKNOWN, "")
     decimals = decimals_of([each.value for each in column if each is not None])
-    low, high = (formats.fixed(end, decimals) for end in ends_of(found))
-    aside = "" if found.low is None else f"{low} to {high}"
-    return Cell(formats.fixed(found.value, decimals), found.value, aside)
+    text, ends = formats.fixed(found.value, decimals), formats.fixed_interval(found, decimals)
+    return Cell(text, found.value, ends)
 
 
 def _difference(difference: Estimate, widest: float) -> Cell:

@@ -210,17 +210,11 @@ def _amounts(pairs: Sequence[Comparison]) -> str:
     sizes = [formats.signed(pair.difference.value, decimals) for pair in ordered]
     if len(ordered) > MOST_AMOUNTS:
         return f"{_names(ordered)}, by {sizes[0]} to {sizes[-1]}"
+    ends = [formats.fixed_interval(pair.difference, decimals) for pair in ordered]
     return "; ".join(
-        f"{pair.arm}, {size}{_interval(pair, decimals)}"
-        for pair, size in zip(ordered, sizes, strict=True)
+        f"{pair.arm}, {size}" + (f" ({between})" if between else "")
+        for pair, size, between in zip(ordered, sizes, ends, strict=True)
     )
-
-
-def _interval(pair: Comparison, decimals: int) -> str:
-    low, high = pair.difference.low, pair.difference.high
-    if low is None or high is None:
-        return ""
-    return f" ({formats.fixed(low, decimals)} to {formats.fixed(high, decimals)})"
 
 
 def _all(pairs: Sequence[Comparison]) -> str:
