@@ -30,12 +30,13 @@ def test_every_new_name_is_one_of_today() -> None:
 
 
 def test_an_old_config_is_read_with_the_names_of_today() -> None:
-    plain = completed({"training": {}, "sampling": {}, **OLD})
+    plain = completed({"training": {}, "sampling": {"headline_count": 8}, **OLD})
     assert plain["time_sampler"] == "low_discrepancy(time_sampler=log_normal(mean=-0.3, std=1.3))"
     assert plain["arms"]["edm"] == {
         "time_sampler": "loss_aware(labels=4, time_sampler=antithetic(time_sampler=uniform))"
     }
     assert "times" not in plain
+    assert plain["sampling"]["judged_count"] == 8 and "headline_count" not in plain["sampling"]
 
 
 def test_results_are_filed_under_the_names_that_fields_had_first() -> None:

@@ -63,12 +63,11 @@ def as_json(report: Report) -> dict[str, Any]:
         "results": list(_by_sampling(known, report)),
         "paired": [
             {
-                **dataclasses.asdict(test),
-                "setting": dataclasses.asdict(test.sampling),
-                "measure": MEASURES[test.metric],
+                **{"setting" if k == "sampling" else k: v for k, v in one.items()},
+                "measure": MEASURES[one["metric"]],
             }
-            for test in report.tests
-            if test.metric in MEASURES
+            for one in map(dataclasses.asdict, report.tests)
+            if one["metric"] in MEASURES
         ],
         "quality": list(_by_metric(known, report)),
     }
