@@ -7,7 +7,7 @@ from typing import Any
 from diffusion_jax.reports import formats, result_figures
 from diffusion_jax.reports.comparisons import by_sampling, estimate
 from diffusion_jax.reports.content import DONE, Comparison, Report, ReportedSampling, ReportMetric
-from diffusion_jax.reports.tables import Cell, decimals_of, extent_of, span_of
+from diffusion_jax.reports.tables import Cell, decimals_of, difference_cell, extent_of, span_of
 from diffusion_jax.reports.verdict import sampling_text
 from diffusion_jax.statistics import many_to_one
 from diffusion_jax.statistics.estimate import Estimate
@@ -143,10 +143,7 @@ def _mean(mean: Estimate | None, decimals: int, extent: tuple[float, float]) -> 
 def _difference(pair: Comparison | None, widest: float, decimals: int) -> Cell:
     if pair is None or not math.isfinite(pair.difference.value):
         return NOTHING
-    gap = pair.difference
-    span = span_of(_within(gap, widest), -1.04 * widest, 1.04 * widest)
-    text, ends = formats.signed(gap.value, decimals), formats.fixed_interval(gap, decimals)
-    return Cell(text, gap.value, ends, span)
+    return difference_cell(pair.difference, widest, decimals)
 
 
 def _p_value(pair: Comparison | None) -> Cell:
@@ -166,13 +163,6 @@ def _finding(baseline: bool, status: str, pair: Comparison | None) -> Cell:
     else:
         said = formats.UNKNOWN if pair is None else pair.verdict
     return Cell(said, said, numeric=False)
-
-
-def _within(gap: Estimate, widest: float) -> Estimate:
-    """The interval as far as the small drawing reaches."""
-    if gap.low is None or gap.high is None:
-        return gap
-    return Estimate(gap.value, max(gap.low, -widest), min(gap.high, widest))
 
 
 def _reach(pair: Comparison) -> float:

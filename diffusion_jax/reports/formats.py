@@ -46,15 +46,6 @@ def signed(value: float, decimals: int) -> str:
     return text[1:] if float(text) == 0 else text.replace("-", MINUS)
 
 
-def signed_number(value: float, digits: int = 3) -> str:
-    """A number to so many significant digits, with its sign.
-
-    >>> signed_number(0.0042), signed_number(-0.0042), signed_number(0.0)
-    ('+0.00420', '−0.00420', '0.00')
-    """
-    return ("+" if value > 0 else "") + number(value, digits)
-
-
 def fixed_interval(estimate: Estimate, decimals: int) -> str:
     """The 95% interval of a number with so many decimals, or an empty string.
 
@@ -64,17 +55,6 @@ def fixed_interval(estimate: Estimate, decimals: int) -> str:
     if estimate.low is None or estimate.high is None:
         return ""
     return f"{fixed(estimate.low, decimals)} to {fixed(estimate.high, decimals)}"
-
-
-def interval(estimate: Estimate, digits: int = 3) -> str:
-    """The 95% interval of a number, or an empty string.
-
-    >>> interval(Estimate(1.0, -0.5, 2.5), digits=2)
-    '−0.50 to 2.5'
-    """
-    if estimate.low is None or estimate.high is None:
-        return ""
-    return f"{number(estimate.low, digits)} to {number(estimate.high, digits)}"
 
 
 def p_value(p: float) -> str:

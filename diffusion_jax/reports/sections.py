@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from diffusion_jax.reports import formats, style
 from diffusion_jax.reports.comparisons import by_sampling, estimate
 from diffusion_jax.reports.content import Report, SampleTest
-from diffusion_jax.reports.tables import Cell, decimals_of, ends_of, span_of
+from diffusion_jax.reports.tables import Cell, decimals_of, difference_cell, ends_of
 from diffusion_jax.reports.verdict import metric_of
 from diffusion_jax.statistics.estimate import Estimate
 
@@ -68,6 +68,7 @@ def tests(report: Report) -> HtmlTable:
     for key, group in sorted(groups.items(), key=lambda item: item[0] != report.judged_by.key):
         widest = max(max(map(abs, ends_of(t.difference))) for t in group) or 1.0
         metric = metric_of(report, group[0].metric)
+        decimals = decimals_of([max(abs(t.difference.value) for t in group)])
         for test, apart in zip(group, separated(group), strict=True):
             lower = test.difference.value < 0
             said = "better" if lower == (metric.better == "lower") else "worse"
@@ -78,7 +79,7 @@ def tests(report: Report) -> HtmlTable:
                 Cell(str(test.sampling.steps), test.sampling.steps),
                 Cell(str(test.sampling.nfe), test.sampling.nfe),
                 Cell(f"{test.count:,}", test.count),
-                _difference(test.difference, widest),
+                difference_cell(test.difference, widest, decimals),
                 Cell(formats.p_value(test.p_value), test.p_value),
                 Cell(finding, said if apart else finding, numeric=False),
             ]
@@ -118,9 +119,3 @@ def _value(found: Estimate | None, column: list[Estimate | None]) -> Cell:
     decimals = decimals_of([each.value for each in column if each is not None])
     text, ends = formats.fixed(found.value, decimals), formats.fixed_interval(found, decimals)
     return Cell(text, found.value, ends)
-
-
-def _difference(difference: Estimate, widest: float) -> Cell:
-    span = span_of(difference, -1.04 * widest, 1.04 * widest)
-    text = formats.signed_number(difference.value)
-    return Cell(text, difference.value, formats.interval(difference), span)

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+from diffusion_jax.reports import formats
 from diffusion_jax.statistics.estimate import Estimate
 
 
@@ -68,3 +69,13 @@ def decimals_of(values: list[float]) -> int:
         return 2
     largest, smallest = math.floor(math.log10(max(sizes))), math.floor(math.log10(min(sizes)))
     return max(2 - largest, min(1 - smallest, 3 - largest), 0)
+
+
+def difference_cell(gap: Estimate, widest: float, decimals: int) -> Cell:
+    """A difference with its interval, drawn about zero as far as `widest`."""
+    drawn = gap
+    if gap.low is not None and gap.high is not None:
+        drawn = Estimate(gap.value, max(gap.low, -widest), min(gap.high, widest))
+    span = span_of(drawn, -1.04 * widest, 1.04 * widest)
+    text, ends = formats.signed(gap.value, decimals), formats.fixed_interval(gap, decimals)
+    return Cell(text, gap.value, ends, span)

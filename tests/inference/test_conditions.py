@@ -102,6 +102,6 @@ def test_samples_are_asked_for_with_the_labels_of_the_test_pictures(tmp_path, mo
     arms = {
         n: TrainedArm(arm, {}, 0) for n, arm in make_arms(config, data_facts(config, data)).items()
     }
-    list(measure.measure(measure.Plan.make(config), arms, data, Progress(quiet=True)))
+    list(measure.measure(measure.SamplingPlan.make(config), arms, data, Progress(quiet=True)))
     assert told == [[example["label"] for example in captioned_pictures(data, 16)]]
     assert set(told[0]) == {0, 1}

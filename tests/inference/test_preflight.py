@@ -34,7 +34,7 @@ def refusal(config: ConfigDict, writes: tuple[str, ...] = ()) -> str:
 def test_what_is_in_order_is_prepared_and_what_is_missing_told(config: ConfigDict) -> None:
     config.sampling.metrics = ("exact_match", "frechet", "kernel")
     found = prepare(config, ("report.html",))
-    assert found.plan.headline.steps == 16 and len(found.data.test) == 6
+    assert found.plan.judged_by.steps == 16 and len(found.data.test) == 6
     # 16 components want four samples and four pictures each; only half of the 6 are a reference.
     assert [note.split(" ")[0] for note in found.notes] == ["frechet"]
     assert "test pictures" in found.notes[0] or "samples" in found.notes[0]
@@ -66,7 +66,7 @@ def test_samples_that_fit_nowhere_are_refused(
     assert "64 samples of arm 'cosine' at once needs at least" in refusal(config)
     monkeypatch.setattr(devices, "free_memory", lambda: 10**12)
     monkeypatch.setattr(devices, "host_memory", lambda: 64 * 12 * 12 * 3 - 1)
-    assert "samples of all arms and ways take" in refusal(config)
+    assert "samples of all arms, solvers and steps take" in refusal(config)
     monkeypatch.setattr(devices, "host_memory", lambda: 10**6)
     assert "Measuring 64 samples takes" in refusal(config)
 
