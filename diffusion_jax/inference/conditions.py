@@ -7,10 +7,10 @@ import jax.numpy as jnp
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks import conditioners
 from diffusion_jax.networks.conditioners.base import Condition, Conditioner, Example, Rows
-from diffusion_jax.networks.score_network import ScoreNetwork
+from diffusion_jax.networks.functions import AnyNetwork
 
 
-def encode(networks: Collection[ScoreNetwork], examples: Sequence[Example]) -> Condition:
+def encode(networks: Collection[AnyNetwork], examples: Sequence[Example]) -> Condition:
     """The condition under which samples are to be like examples.
 
     Args:
@@ -20,16 +20,16 @@ def encode(networks: Collection[ScoreNetwork], examples: Sequence[Example]) -> C
     Returns:
         Key -> (n, ...), for all keys that the networks read.
     """
-    return _on_device(conditioners.base.encode(_parts(networks), examples))
+    return on_device(conditioners.base.encode(_parts(networks), examples))
 
 
-def nothing(networks: Collection[ScoreNetwork]) -> Condition:
+def nothing(networks: Collection[AnyNetwork]) -> Condition:
     """The condition, of one row, that asks for nothing in particular."""
-    return _on_device(conditioners.base.ask(_parts(networks), [""]))
+    return on_device(conditioners.base.ask(_parts(networks), [""]))
 
 
 def asked(
-    networks: Collection[ScoreNetwork], prompts: Sequence[str], class_name: str = ""
+    networks: Collection[AnyNetwork], prompts: Sequence[str], class_name: str = ""
 ) -> Condition:
     """The condition that a user's prompts are to networks.
 
@@ -59,12 +59,13 @@ def asked(
             f"Nothing can be asked for ({prompts[0]!r}): these networks were trained with "
             "conditioner='none', so leave out the prompt."
         )
-    return _on_device(conditioners.base.ask(parts, prompts, class_name))
+    return on_device(conditioners.base.ask(parts, prompts, class_name))
 
 
-def _parts(networks: Collection[ScoreNetwork]) -> list[Conditioner]:
+def _parts(networks: Collection[AnyNetwork]) -> list[Conditioner]:
     return [network.conditioner for network in networks if network.conditioner is not None]
 
 
-def _on_device(rows: Rows) -> Condition:
+def on_device(rows: Rows) -> Condition:
+    """Rows as JAX's arrays."""
     return {key: jnp.asarray(values) for key, values in rows.items()}

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.denoiser import NetworkDenoiser
 from diffusion_jax.networks.functions import AnyNetwork
-from diffusion_jax.networks.score_network import Condition, ScoreNetwork
+from diffusion_jax.networks.score_network import Condition
 from diffusion_jax.process.denoiser import Denoiser
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.predictions import Prediction
@@ -60,7 +60,7 @@ class Sampler:
         posterior: of an observation, a row per sample, that they are to agree with.
     """
 
-    network: ScoreNetwork = static()
+    network: AnyNetwork = static()
     solver: Solver
     guidance: Guidance
     shape: tuple[int, ...] = static()

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.example import Values, caption_of, to_values, values_of
 from diffusion_jax.errors import UserError, one_of
-from diffusion_jax.inference.conditions import encode
+from diffusion_jax.inference.conditions import on_device
 from diffusion_jax.inference.generate import (
     Path,
     Sampler,
@@ -22,7 +22,7 @@ from diffusion_jax.inference.generate import (
 from diffusion_jax.inference.restoration import Restoration
 from diffusion_jax.metrics import Metric, metrics
 from diffusion_jax.metrics.real import captioned_pictures
-from diffusion_jax.networks.score_network import ScoreNetwork
+from diffusion_jax.networks.functions import AnyNetwork
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.runs.fields import check_fields
@@ -36,6 +36,7 @@ from diffusion_jax.sampling.inverse import Posterior
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.thresholds import Threshold, thresholds
 from diffusion_jax.training.arms import arm_settings
+from diffusion_jax.training.own_data import shown
 from diffusion_jax.training.trained import TrainedArm, sound
 
 # Offset of the sampling seed, so that no sample starts from a noise that training has used.
@@ -174,7 +175,7 @@ class SamplingPlan:
                 for each in (objective, guide or objective):
                     check_start(nodes, solver, each.prediction)
 
-    def check_networks(self, networks: Mapping[str, ScoreNetwork], facts: DataFacts) -> None:
+    def check_networks(self, networks: Mapping[str, AnyNetwork], facts: DataFacts) -> None:
         """Raises UserError if guidance needs what the network of an arm does not have."""
         for network in networks.values():
             check_attention(self.guidance, network)
@@ -288,7 +289,7 @@ def measure(
     """
     arms = sound(arms)
     examples = captioned_pictures(data, plan.judged_count)
-    condition = encode([arm.arm.network for arm in arms.values()], examples)
+    condition = on_device(shown([arm.arm.network for arm in arms.values()], data, examples))
     asked = [caption_of(example) for example in examples]
     truth = values_of(examples)
     given = plan.restoration.given(truth, plan.seed) if plan.restoration else None

@@ -24,7 +24,8 @@ from diffusion_jax.data.example import Values, take, to_unit, values_of
 from diffusion_jax.data.indexed_random import uniforms
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.denoiser import NetworkDenoiser
-from diffusion_jax.networks.score_network import Condition, ScoreNetwork
+from diffusion_jax.networks.functions import AnyNetwork
+from diffusion_jax.networks.score_network import Condition
 from diffusion_jax.process.bound_terms import BITS
 from diffusion_jax.process.denoiser import OwnDenoiser, from_network
 from diffusion_jax.process.denoiser import denoises as prediction_denoises
@@ -35,6 +36,7 @@ from diffusion_jax.process.schedules import log_snr_range
 from diffusion_jax.sampling.continuous_time_bound import draw_noise, end_terms, noise_error
 from diffusion_jax.sampling.loop import sample_keys
 from diffusion_jax.struct import Scalar, pytree
+from diffusion_jax.training.own_data import shown
 from diffusion_jax.training.trained import TrainedArm
 
 PICTURES = 256  # that a comparison looks at, if there are as many
@@ -218,8 +220,7 @@ def held_out(
         )
     examples = take(data.test, range(count))
     pictures = values_of(examples)
-    reader = arm.arm.network.conditioner
-    condition: Condition = {} if reader is None else {**reader.encode(examples)}
+    condition: Condition = {**shown([arm.arm.network], data, examples)}
 
     def errors(x0: Array, condition: Condition, keys: Array, log_snr: Array) -> Array:
         if isinstance(arm.objective.prediction, OwnDenoiser):
@@ -313,7 +314,7 @@ class _Told:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _errors(
-    network: ScoreNetwork,
+    network: AnyNetwork,
     params: PyTree,
     coefficients: Coefficients,
     sigma_data: Scalar,

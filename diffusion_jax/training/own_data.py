@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 
 from diffusion_jax.data.dataset import Dataset
-from diffusion_jax.data.example import Source, values_of
+from diffusion_jax.data.example import Example, Source, values_of
 from diffusion_jax.data.memory import ArraySource
 from diffusion_jax.errors import UserError
+from diffusion_jax.networks.conditioners.base import encode
+from diffusion_jax.networks.functions import AnyNetwork, FunctionNetwork
 
 # What an example holds besides its condition.
 ASIDE = {"image", "vector", "captions", "key"}
@@ -76,6 +78,20 @@ def own_keys(data: Dataset) -> tuple[str, ...]:
     unlabelled = not data.class_names and np.array_equal(first.get("label", -1), -1)
     aside = ASIDE | ({"label"} if unlabelled else set())
     return tuple(name for name in names if name not in aside)
+
+
+def shown(
+    networks: Iterable[AnyNetwork], data: Dataset, examples: Sequence[Example]
+) -> dict[str, np.ndarray]:
+    """The condition that examples of a data set are to networks, a row for each.
+
+    Those without a conditioner are shown the examples' own numbers, as in training.
+    """
+    listed = list(networks)
+    rows = encode([part for each in listed if (part := each.conditioner)], examples)
+    if any(isinstance(each, FunctionNetwork) for each in listed):
+        return own_condition(examples, own_keys(data)) | dict(rows)
+    return dict(rows)
 
 
 def own_condition(

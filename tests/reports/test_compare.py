@@ -6,18 +6,24 @@ import math
 from pathlib import Path
 from typing import ClassVar
 
+import jax
 import numpy as np
+import optax
 import pytest
 
 from configs import two_dimensions
+from diffusion_jax.data.arrays import arrays
 from diffusion_jax.data.dataset import datasets
 from diffusion_jax.errors import UserError
-from diffusion_jax.metrics import Measured, Real
+from diffusion_jax.metrics import Measured, Real, mean
 from diffusion_jax.metrics.base import check_metric
+from diffusion_jax.process.objective import Objective
 from diffusion_jax.reports.compare import Result, compare
 from diffusion_jax.sampling.checks import check_solver
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers import Denoise, Noise, OneStep, State
+from diffusion_jax.training.arm import Arm
+from diffusion_jax.training.train import train
 from diffusion_jax.training.trained import TrainedArm, load_arms
 from experiments import compare as command
 
@@ -37,6 +43,13 @@ class Spread:
         mean, error = float(lengths.mean()), float(lengths.std() / len(lengths) ** 0.5)
         # Not symmetric, so that both ends must come through.
         return Measured(mean, mean - 3 * error, mean + error, len(lengths), error)
+
+
+class Wind(Spread):
+    """How far samples are from the real examples whose condition they have."""
+
+    def __call__(self, pictures: np.ndarray, captions: tuple[str, ...], real: Real) -> Measured:
+        return mean(np.linalg.norm(pictures - real.pictures, axis=1))
 
 
 class Plain:
@@ -102,6 +115,21 @@ def test_a_metric_of_ones_own_judges_and_its_interval_survives(done: Path) -> No
         assert row.value - row.low == pytest.approx(3 * (row.high - row.value))
     (mean,) = (c.mean for c in found.differences if (c.arm, c.metric) == ("edm", "Spread"))
     assert math.isfinite(mean.value)
+
+
+def test_a_network_of_ones_own_is_compared_under_its_condition() -> None:
+    """A function that says its condition draws samples that are the test examples' conditions."""
+    wind = np.random.default_rng(0).normal(size=(80, 2)).astype(np.float32)
+    functions = (
+        lambda key, x0, condition: jax.numpy.zeros(()),
+        lambda params, x, c_noise, condition, key: condition["wind"] + 0 * params,
+    )
+    arm = Arm("says", Objective.make("cosine", "x0"), functions, optimizer=optax.sgd(0.1))
+    data = arrays(wind, wind=wind, held_out=0.5)
+    trained = train(arm, data, steps=1, batch_size=8)
+    found = compare(trained, data, steps=2, metrics=(Wind(),), count=8, batch_size=8)
+    (row,) = (row for row in found.table if row.metric == "Wind")
+    assert row.value == pytest.approx(0.0, abs=1e-5)
 
 
 def test_what_cannot_be_compared_is_refused(done: Path) -> None:
