@@ -153,6 +153,11 @@ def as_denoiser(function: DenoiserLike) -> Denoiser:
     """
     if isinstance(function, Denoiser):
         return function
+    if not callable(function):
+        raise UserError(
+            "A denoiser is a function (x, level, condition), such as Objective.denoiser(network), "
+            f"not a {type(function).__name__}."
+        )
     return Denoiser(lambda x, level, condition, end: function(x, level, condition))
 
 
@@ -203,6 +208,8 @@ def from_network(
     >>> denoise(jnp.ones((2, 3)), Level(jnp.array(0.6), jnp.array(0.8))).shape
     (2, 3)
     """
+    if not callable(network):
+        raise UserError(f"The network must be a function, not a {type(network).__name__}.")
     if isinstance(sigma_data, (int, float)) and not 0 < sigma_data < math.inf:
         raise UserError(f"sigma_data must be positive and finite, not {sigma_data}.")
     if isinstance(prediction, OwnDenoiser):

@@ -160,7 +160,11 @@ class Objective:
                 does not know.
         """
         check_spread(self)
+        if not callable(network):
+            raise UserError(f"The network must be a function, not a {type(network).__name__}.")
         _check_data(x0, condition or {})
+        if not jnp.issubdtype(getattr(key, "dtype", int), jax.dtypes.prng_key):
+            raise UserError(f"key must be one of jax.random.key(…), not {key!r}.")
         x0 = jnp.asarray(x0)
         if isinstance(self.time_sampler, LossAware):
             raise UserError(
@@ -195,6 +199,9 @@ class Objective:
         >>> denoise(jnp.ones((1, 1)), Level(jnp.array(0.5), jnp.array(0.8))).tolist()
         [[2.0]]
         """
+
+        if not callable(network):
+            raise UserError(f"The network must be a function, not a {type(network).__name__}.")
 
         def predict(x: Any, c_noise: Any, condition: Any) -> Any:
             output = network(x, c_noise, condition)
@@ -254,8 +261,17 @@ def check_spread(objective: Objective) -> None:
         )
 
 
+KINDS: dict[str, type] = {
+    "schedule": Schedule,
+    "prediction": Prediction,
+    "time_sampler": TimeSampler,
+    "weighting": Weighting,
+    "loss_function": Loss,
+}
+
+
 def _check_parts(objective: Objective) -> None:
-    for field in ("schedule", "prediction", "time_sampler", "weighting", "loss_function"):
+    for field, kind in KINDS.items():
         part = getattr(objective, field)
         if isinstance(part, str):
             raise UserError(
@@ -264,9 +280,19 @@ def _check_parts(objective: Objective) -> None:
         if isinstance(part, type):
             name = part.__name__
             raise UserError(f"Objective: {field} is the class {name}; write {name}().")
+        if not isinstance(part, kind):
+            raise UserError(
+                f"Objective: {field} must be a {kind.__name__}, not {type(part).__name__}: its "
+                f"parts are {', '.join(KINDS)}, in this order, with sigma_data before the last."
+            )
+    sigma_data = getattr(objective, "sigma_data")  # noqa: B009, as users may give anything
+    if isinstance(sigma_data, (str, type(None))):
+        raise UserError(f"Objective: sigma_data must be a number, not {sigma_data!r}.")
 
 
 def _check_data(x0: Num[Any, "batch ..."], condition: Condition) -> None:
+    if not hasattr(x0, "dtype"):
+        raise UserError(f"x0 must be an array of shape (batch, ...), not a {type(x0).__name__}.")
     if not jnp.issubdtype(x0.dtype, jnp.floating) or x0.ndim < 2:
         raise UserError(
             f"x0 must be floats of shape (batch, ...), such as pictures in [-1, 1], not "

@@ -1,5 +1,8 @@
 """An objective made of objects: what it holds once, and what it checks itself."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -139,3 +142,19 @@ def test_specs_and_classes_are_not_taken_for_objects(parts: tuple, message: str)
 def test_a_mistake_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="Unknown schedule"):
         schedules.make("cosin")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Objective(V(), COSINE), "schedule must be a Schedule, not V"),
+        (lambda: Objective(COSINE, None), "prediction must be a Prediction, not NoneType"),
+        (lambda: Objective(COSINE, V(), weighting=1.0), "weighting must be a Weighting, not float"),
+        (lambda: Objective(COSINE, V(), sigma_data="1"), "sigma_data must be a number"),
+        (lambda: Objective(COSINE, V()).loss(None, jnp.ones((2, 2)), KEY), "must be a function"),
+        (lambda: Objective(COSINE, V()).denoiser("network"), "must be a function, not a str"),
+    ],
+)
+def test_parts_in_the_wrong_place_are_told_apart(call: Callable[[], Any], message: str) -> None:
+    with unchecked(), pytest.raises(UserError, match=message):
+        call()

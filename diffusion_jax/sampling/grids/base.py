@@ -94,6 +94,22 @@ class Rises(Protocol):
 grids: Registry[Grid] = Registry("grid")
 
 
+def check_call(grid: Grid, schedule: Schedule, steps: int) -> None:
+    """Refuses what a grid cannot be made of.
+
+    Raises:
+        UserError: something that is no schedule, or a number of steps that is none.
+    """
+    name = type(grid).__name__
+    if not isinstance(schedule, Schedule) or isinstance(schedule, type):
+        raise UserError(
+            f"{name}() takes a schedule and a number of steps, such as (Cosine(), 20), and was "
+            f"given {schedule!r} first."
+        )
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise UserError(f"{name}() takes a whole number of steps, 1 or more, not {steps!r}.")
+
+
 def rises(grid: Grid) -> int:
     """How many steps of a grid lead back to more noise, and need no evaluations."""
     return grid.rises if isinstance(grid, Rises) else 0

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from diffusion_jax.errors import UserError, within
 from diffusion_jax.process.schedules import Schedule
-from diffusion_jax.sampling.grids.base import Nodes, append_clean, at_times, grids
+from diffusion_jax.sampling.grids.base import Nodes, append_clean, at_times, check_call, grids
 from diffusion_jax.struct import pytree, static
 
 
@@ -36,6 +36,7 @@ class AtLabels(ABC):
         """The labels of `steps` steps, noisiest first."""
 
     def __call__(self, schedule: Schedule, steps: int) -> Nodes:
+        check_call(self, schedule, steps)
         name, count = type(self).__name__, self.train_steps
         if steps > count:
             raise UserError(f"grid {name} has only {count} times, too few for {steps} steps.")

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from diffusion_jax.errors import ordered, positive
 from diffusion_jax.process.schedules import Schedule
-from diffusion_jax.sampling.grids.base import Nodes, at_log_snr, grids, log_snr_ends
+from diffusion_jax.sampling.grids.base import Nodes, at_log_snr, check_call, grids, log_snr_ends
 from diffusion_jax.struct import Scalar, pytree
 
 
@@ -40,6 +40,7 @@ class LogSnr:
         ordered(self, "sigma_min", "sigma_max")
 
     def __call__(self, schedule: Schedule, steps: int) -> Nodes:
+        check_call(self, schedule, steps)
         lowest, highest = log_snr_ends(schedule, self.sigma_min, self.sigma_max)
         return at_log_snr(schedule, jnp.linspace(lowest, highest, steps))
 
@@ -78,6 +79,7 @@ class Polyexponential:
         ordered(self, "sigma_min", "sigma_max")
 
     def __call__(self, schedule: Schedule, steps: int) -> Nodes:
+        check_call(self, schedule, steps)
         lowest, highest = log_snr_ends(schedule, self.sigma_min, self.sigma_max)
         left = jnp.linspace(1.0, 0.0, steps) ** self.rho
         return at_log_snr(schedule, highest - left * (highest - lowest))
@@ -117,6 +119,7 @@ class Karras:
         ordered(self, "sigma_min", "sigma_max")
 
     def __call__(self, schedule: Schedule, steps: int) -> Nodes:
+        check_call(self, schedule, steps)
         lowest, highest = log_snr_ends(schedule, self.sigma_min, self.sigma_max)
         roots = jnp.linspace(
             jnp.exp(-lowest / 2) ** (1 / self.rho), jnp.exp(-highest / 2) ** (1 / self.rho), steps

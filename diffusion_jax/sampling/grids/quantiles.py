@@ -12,6 +12,7 @@ from diffusion_jax.sampling.grids.base import (
     append_clean,
     at_log_snr,
     at_times,
+    check_call,
     grids,
     log_snr_ends,
 )
@@ -62,6 +63,7 @@ class BetaGrid:
         ordered(self, "sigma_min", "sigma_max")
 
     def __call__(self, schedule: Schedule, steps: int) -> Nodes:
+        check_call(self, schedule, steps)
         if self.along == "time":
             low, high = schedule.t_min, schedule.t_max
             part = beta_quantile(jnp.linspace(1.0, 0.0, steps + 1)[:-1], self.a, self.b)

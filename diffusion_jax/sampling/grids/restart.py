@@ -11,6 +11,7 @@ from diffusion_jax.sampling.grids.base import (
     Grid,
     Nodes,
     at_times,
+    check_call,
     check_falls,
     grids,
     log_snr_ends,
@@ -74,6 +75,7 @@ class RestartGrid:
         return rises(self.grid) + self.times
 
     def __call__(self, schedule: Schedule, steps: int) -> Nodes:
+        check_call(self, schedule, steps)
         added = self.times * (self.steps + 1)
         if steps < added + 2:
             raise UserError(

@@ -11,6 +11,7 @@ from diffusion_jax.sampling.grids.base import (
     Nodes,
     append_clean,
     at_times,
+    check_call,
     check_falls,
     grids,
     rises,
@@ -47,6 +48,7 @@ class UntilNoisy:
         return rises(self.grid)
 
     def __call__(self, schedule: Schedule, steps: int) -> Nodes:
+        check_call(self, schedule, steps)
         return self.grid(schedule, steps + 1)[:-1]
 
 
@@ -91,6 +93,7 @@ class Shifted:
         positive(self, "shift")
 
     def __call__(self, schedule: Schedule, steps: int) -> Nodes:
+        check_call(self, schedule, steps)
         return _shifted(self.grid, schedule, steps, jnp.log(self.shift))
 
 
@@ -140,4 +143,5 @@ class DynamicShift:
         return self.base_shift + part * (self.max_shift - self.base_shift)
 
     def __call__(self, schedule: Schedule, steps: int) -> Nodes:
+        check_call(self, schedule, steps)
         return _shifted(self.grid, schedule, steps, self.mu)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.process.schedules import Schedule, log_snr_range
-from diffusion_jax.sampling.grids.base import Nodes, at_log_snr, grids, log_snr_ends
+from diffusion_jax.sampling.grids.base import Nodes, at_log_snr, check_call, grids, log_snr_ends
 from diffusion_jax.struct import pytree, static
 
 # Align Your Steps: sigma/alpha at eleven nodes, of which the last is where ten steps end.
@@ -71,6 +71,7 @@ class AlignYourSteps:
         one_of(self.model, _ALIGNED, "model")
 
     def __call__(self, schedule: Schedule, steps: int) -> Nodes:
+        check_call(self, schedule, steps)
         first, last = (700.0, 0.002) if self.model == "svd" else _STABLE_DIFFUSION_ENDS
         sigmas = jnp.array([first, *_ALIGNED[self.model], last])
         return at_log_snr(schedule, _resampled(schedule, sigmas, steps))
@@ -128,6 +129,7 @@ class NoiseTable:
         return self.sigmas[-1:] == (0,)
 
     def __call__(self, schedule: Schedule, steps: int) -> Nodes:
+        check_call(self, schedule, steps)
         levels = jnp.array(self._noisy, float)
         given = steps == len(levels) or (steps == len(levels) - 1 and not self._ends)
         if given:

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.errors import UserError, positive
 from diffusion_jax.process.schedules import Schedule
-from diffusion_jax.sampling.grids.base import Nodes, append_clean, at_times, grids
+from diffusion_jax.sampling.grids.base import Nodes, append_clean, at_times, check_call, grids
 from diffusion_jax.struct import Scalar, pytree
 
 
@@ -54,6 +54,7 @@ class UniformGrid:
     t_end: float | None = None
 
     def __call__(self, schedule: Schedule, steps: int) -> Nodes:
+        check_call(self, schedule, steps)
         return append_clean(at_times(schedule, _roots(schedule, steps, 1, self.t_end)))
 
 
@@ -88,4 +89,5 @@ class Power:
         positive(self, "power")
 
     def __call__(self, schedule: Schedule, steps: int) -> Nodes:
+        check_call(self, schedule, steps)
         return append_clean(at_times(schedule, _roots(schedule, steps, self.power, self.t_end)))
