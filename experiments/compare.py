@@ -30,7 +30,7 @@ from experiments import cli
 from experiments.command_line import overridden
 
 if TYPE_CHECKING:
-    from diffusion_jax.reports.content import Provenance
+    from diffusion_jax.reports.provenance import Provenance
 
 PILOT = flags.DEFINE_string(
     "pilot", "", "folder of an earlier sweep, by which the plan says what its seeds can show"

@@ -18,7 +18,8 @@ from diffusion_jax.metrics.heldout import PICTURES, HeldOut, held_out
 from diffusion_jax.registry import Registry
 from diffusion_jax.reports import comparison, files, verdict
 from diffusion_jax.reports.comparisons import in_percent
-from diffusion_jax.reports.content import Comparison, Measurement, Provenance, Report
+from diffusion_jax.reports.content import Comparison, Measurement, Report
+from diffusion_jax.reports.provenance import Provenance
 from diffusion_jax.runs import environment
 from diffusion_jax.runs.progress import Progress
 from diffusion_jax.sampling import grids, guidance, solvers, thresholds

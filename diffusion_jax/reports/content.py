@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from diffusion_jax.errors import one_of
 from diffusion_jax.reports.curves import Losses, ScheduleCurve, Trajectory
+from diffusion_jax.reports.provenance import Provenance
 from diffusion_jax.statistics.estimate import Estimate
 from diffusion_jax.statistics.many_to_one import Compared
 
@@ -306,31 +307,6 @@ class RealPictures:
 
     pictures: Pictures
     captions: tuple[str, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Provenance:
-    """All that is needed to run it again.
-
-    Attributes:
-        command: the command line that makes this report anew.
-        revision: git revision, with a mark if the tree was changed.
-        hardware: one line, e.g. "2 CPU cores (x86_64)".
-        duration: wall-clock seconds of the whole run, None if unknown.
-        seeds: what -> seed, e.g. {"training": 0, "sampling": 1}.
-        versions: package -> version.
-        config: the whole config as text.
-        created: date and time, as text.
-    """
-
-    command: str
-    revision: str
-    hardware: str
-    duration: float | None
-    seeds: Mapping[str, int]
-    versions: Mapping[str, str]
-    config: str
-    created: str
 
 
 @dataclasses.dataclass(frozen=True)

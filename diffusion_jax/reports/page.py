@@ -20,7 +20,8 @@ from diffusion_jax.reports import (
 )
 from diffusion_jax.reports.choices import choices
 from diffusion_jax.reports.comparisons import in_percent, judged
-from diffusion_jax.reports.content import Provenance, Report, ReportArm, ReportedSampling
+from diffusion_jax.reports.content import Report, ReportArm, ReportedSampling
+from diffusion_jax.reports.provenance import Provenance
 from diffusion_jax.reports.tables import Cell
 from diffusion_jax.statistics import many_to_one
 
