@@ -11,7 +11,7 @@ SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Source|Yields): |>>>")
 
 
 @dataclasses.dataclass(frozen=True)
-class Entry:
+class CatalogEntry:
     """A member of a family as a catalog lists it.
 
     Attributes:
@@ -29,7 +29,7 @@ class Entry:
     source: str
 
 
-def describe(registry: Registry[Any]) -> list[Entry]:
+def describe(registry: Registry[Any]) -> list[CatalogEntry]:
     """The entries of all members of a family, by name.
 
     >>> from diffusion_jax.process.schedules import schedules
@@ -39,11 +39,11 @@ def describe(registry: Registry[Any]) -> list[Entry]:
     return [_entry(name, registry) for name in registry]
 
 
-def _entry(name: str, registry: Registry[Any]) -> Entry:
+def _entry(name: str, registry: Registry[Any]) -> CatalogEntry:
     factory = registry[name]
     paragraphs = _paragraphs(inspect.getdoc(factory) or "")
     source = next((text for text in paragraphs if text.startswith("Source: ")), "")
-    return Entry(
+    return CatalogEntry(
         name,
         ", ".join(_written(*setting) for setting in settings_of(factory).items()),
         next((text for text in paragraphs if not SECTION.match(text)), "").rstrip("."),

@@ -11,7 +11,7 @@ from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.networks.base import check_field, networks
 from diffusion_jax.networks.conditioners import Conditioner, conditioners
 from diffusion_jax.networks.conditioners.base import Condition
-from diffusion_jax.networks.uncertainty import Uncertainty
+from diffusion_jax.networks.uncertainty import UncertaintyHead
 
 
 class ScoreNetwork(nn.Module):
@@ -195,5 +195,5 @@ def build(
     encoder = conditioner if isinstance(conditioner, Conditioner) else None
     if isinstance(conditioner, str) and conditioner != "none":
         encoder = make_conditioner(conditioner, **context)
-    head = Uncertainty() if uncertain else None
+    head = UncertaintyHead() if uncertain else None
     return ScoreNetwork(networks.make(network, **context), encoder, variance, head, noise_inputs)

@@ -7,7 +7,7 @@ from diffusion_jax.networks.embeddings import noise_features
 from diffusion_jax.networks.initializers import Dense
 
 
-class Uncertainty(nn.Module):
+class UncertaintyHead(nn.Module):
     """u(c_noise), linear in sines and cosines of c_noise; 0 before training.
 
     Source: Karras et al. 2024 (EDM2), appendix B.
@@ -17,7 +17,8 @@ class Uncertainty(nn.Module):
 
     >>> import jax
     >>> import jax.numpy as jnp
-    >>> jax.eval_shape(Uncertainty().init_with_output, jax.random.key(0), jnp.zeros(5))[0].shape
+    >>> head = UncertaintyHead()
+    >>> jax.eval_shape(head.init_with_output, jax.random.key(0), jnp.zeros(5))[0].shape
     (5,)
     """
 

@@ -25,7 +25,7 @@ LEARNED = ("learned", "learned_range")
 
 
 @pytree
-class Posterior:
+class StepPosterior:
     """q(x_s | x_t, x_0): mean = of_x x_t + of_x0 x_0, and the logarithms of two variances.
 
     Attributes:
@@ -47,7 +47,7 @@ class Posterior:
         return wide(self.of_x, x) * x + wide(self.of_x0, x) * x0
 
 
-def posterior(here: Level, there: Level) -> Posterior:
+def posterior(here: Level, there: Level) -> StepPosterior:
     """The posterior of the step from level `here`, noisy, to the less noisy or clean `there`.
 
     >>> here = Level(jnp.float32(0.6), jnp.float32(0.8))
@@ -56,7 +56,7 @@ def posterior(here: Level, there: Level) -> Posterior:
     """
     log_fresh = jnp.log(-jnp.expm1(here.log_snr - there.log_snr))
     kept = (there.sigma / here.sigma) ** 2
-    return Posterior(
+    return StepPosterior(
         of_x=here.alpha / there.alpha * kept,
         of_x0=there.alpha * jnp.exp(log_fresh),
         log_small=2 * jnp.log(there.sigma) + log_fresh,
@@ -65,7 +65,7 @@ def posterior(here: Level, there: Level) -> Posterior:
 
 
 def log_variance(
-    kind: str, learned: Float[Array, "..."] | None, step: Posterior
+    kind: str, learned: Float[Array, "..."] | None, step: StepPosterior
 ) -> Float[Array, "..."]:
     """The logarithm of the variance that a model gives to a step.
 
@@ -108,7 +108,7 @@ class ChainStep:
     """
 
     there: Level
-    posterior: Posterior
+    posterior: StepPosterior
 
     @property
     def decodes(self) -> Bool[Array, "..."]:
@@ -150,4 +150,4 @@ def chain_step(schedule: Schedule, time: Float[Array, "*batch"], steps: int) -> 
     here, there = schedule.level(time), level(time - length)
     step, before = posterior(here, there), posterior(level(time + length), here)
     log_small = jnp.where(there.sigma > 0, step.log_small, before.log_small)
-    return ChainStep(there, Posterior(step.of_x, step.of_x0, log_small, step.log_large))
+    return ChainStep(there, StepPosterior(step.of_x, step.of_x0, log_small, step.log_large))

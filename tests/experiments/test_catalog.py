@@ -2,7 +2,7 @@
 
 import pytest
 
-from diffusion_jax.describe import Entry, describe
+from diffusion_jax.describe import CatalogEntry, describe
 from diffusion_jax.errors import UserError
 from diffusion_jax.registry import Registry
 from experiments import catalog
@@ -52,7 +52,9 @@ def test_an_entry_is_read_from_docstring_and_signature() -> None:
         raise NotImplementedError
 
     assert describe(things) == [
-        Entry("lever", "arm=…, fulcrum=2", "Lifts the world", "F₁ l₁ = F₂ l₂", "Archimedes, p. 3")
+        CatalogEntry(
+            "lever", "arm=…, fulcrum=2", "Lifts the world", "F₁ l₁ = F₂ l₂", "Archimedes, p. 3"
+        )
     ]
 
 
