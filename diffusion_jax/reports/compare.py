@@ -106,8 +106,18 @@ def compare(
             metric, or a solver that cannot serve an arm.
     """
     start, progress = time.monotonic(), progress or Progress(quiet=True)
+    if not isinstance(arms, Mapping) or not all(isinstance(a, TrainedArm) for a in arms.values()):
+        raise UserError(
+            "dj.compare takes trained arms, name -> arm, as dj.train(…) returns them and "
+            "dj.load_run(folder).arms holds them."
+        )
     if not arms:
         raise UserError("There are no arms to compare.")
+    if not isinstance(data, Dataset):
+        raise UserError(
+            f"dj.compare needs a Dataset, whose test examples samples are held against, not a "
+            f"{type(data).__name__}: see dj.data.arrays."
+        )
     if baseline:
         one_of(baseline, arms, "baseline")
     plan = SamplingPlan(

@@ -88,6 +88,9 @@ def sample(
     return steered_from(denoiser, solver, nodes, start, keys, condition, steer, save)
 
 
+HOMES = {"guidance": "guidance", "posterior": "inverse", "threshold": "thresholds"}
+
+
 @dataclasses.dataclass(frozen=True)
 class Steering:
     """What is put around a denoiser for one run; the arguments of `sample` under these names."""
@@ -97,6 +100,15 @@ class Steering:
     guide: DenoiserLike | None = None
     posterior: Posterior | None = None
     threshold: Threshold | None = None
+
+    def __post_init__(self) -> None:
+        kinds = {"guidance": Guidance, "posterior": Posterior, "threshold": Threshold}
+        for name, kind in kinds.items():
+            part = getattr(self, name)
+            if part is not None and (isinstance(part, type) or not isinstance(part, kind)):
+                raise UserError(
+                    f"{name} must be an object, such as one of dj.{HOMES[name]}, not {part!r}."
+                )
 
 
 def steered_from(

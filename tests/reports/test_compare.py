@@ -26,6 +26,7 @@ from diffusion_jax.training.arm import Arm
 from diffusion_jax.training.train import train
 from diffusion_jax.training.trained import TrainedArm, load_arms
 from experiments import compare as command
+from tests.annotations import unchecked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +136,10 @@ def test_a_network_of_ones_own_is_compared_under_its_condition() -> None:
 def test_what_cannot_be_compared_is_refused(done: Path) -> None:
     with pytest.raises(UserError, match="no arms"):
         compare({}, datasets.make("two_moons"))
+    with unchecked(), pytest.raises(UserError, match="takes trained arms"):
+        compare("edm", datasets.make("two_moons"))
+    with unchecked(), pytest.raises(UserError, match="needs a Dataset.* not a ndarray"):
+        compare(load_arms(done), np.zeros((4, 2), np.float32))
     with pytest.raises(UserError, match="Did you mean 'edm'"):
         compared(done, baseline="edn")
     with pytest.raises(UserError, match="one name"):

@@ -22,6 +22,7 @@ from diffusion_jax.sampling.sample import sample
 from diffusion_jax.sampling.solvers import solvers
 from diffusion_jax.sampling.thresholds import Clip
 from diffusion_jax.verification.oracles import Gaussian, GaussianMixture
+from tests.annotations import unchecked
 
 KEY = jax.random.key(3)
 COSINE, FLOW = schedules.make("cosine"), schedules.make("rectified_flow")
@@ -139,3 +140,12 @@ def test_a_network_of_another_shape_is_refused() -> None:
     denoise = Objective(COSINE, V()).denoiser(lambda x, c_noise, condition: x[:, :1])
     with pytest.raises(UserError, match=r"output must be of shape \(2, 2\)"):
         sample(denoise, DDIM, NODES, KEY, (2, 2))
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [("guidance", "apg"), ("guidance", 2.0), ("threshold", Clip), ("posterior", "dps")],
+)
+def test_what_steers_is_an_object(part: str, value: object) -> None:
+    with unchecked(), pytest.raises(UserError, match=f"{part} must be an object"):
+        sample(DATA.denoise, DDIM, NODES, KEY, (2, 2), **{part: value})
