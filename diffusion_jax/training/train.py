@@ -21,6 +21,7 @@ from diffusion_jax.training.loop import Watch, fit, open_stream, train_in_folder
 from diffusion_jax.training.memory import check_sizes
 from diffusion_jax.training.options import Options
 from diffusion_jax.training.own_data import as_dataset, own_condition, own_keys
+from diffusion_jax.training.own_networks import check_networks
 from diffusion_jax.training.program import Program, first_states
 from diffusion_jax.training.record import record
 from diffusion_jax.training.trained import TrainedArm, read_arms
@@ -113,6 +114,7 @@ def train(
     )
     dataset = as_dataset(data)
     bound, facts, example = bind(arms, dataset, options)
+    check_networks(bound, facts, example)
     program = Program.of(bound, options, facts, devices.data_mesh(), example)
     if run_dir is None:
         check_sizes(program)

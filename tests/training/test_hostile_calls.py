@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -26,6 +27,10 @@ def arm(**parts: Any) -> Any:
 def train(**options: Any) -> Any:
     given = {"arms": arm(), "data": np.ones((32, 2), np.float32), "steps": 1, "batch_size": 8}
     return dj.train(**{**given, **options})
+
+
+def own(apply: Any) -> Any:
+    return train(arms=arm(network=(NETWORK[0], apply)))
 
 
 CALLS: dict[str, tuple[Callable[[], Any], str]] = {
@@ -57,6 +62,22 @@ CALLS: dict[str, tuple[Callable[[], Any], str]] = {
         "Condition 'word' must be an array of numbers",
     ),
     "one number for all": (lambda: train(data=(np.ones((8, 2)), {"a": 3.0})), "a row per example"),
+    "an apply without key": (
+        lambda: own(lambda params, x, c_noise, condition: params + 0 * x),
+        r"^The network of arm 'a' cannot be called with x \(1, 2\), c_noise \(1,\) and a cond",
+    ),
+    "a condition that is not there": (
+        lambda: own(lambda params, x, c_noise, condition, key: params + condition["wind"]),
+        "a condition of nothing: KeyError: 'wind'",
+    ),
+    "no parameters": (
+        lambda: train(arms=arm(network=(lambda key, x0, condition: None, NETWORK[1]))),
+        "^The network of arm 'a' has no parameters to train",
+    ),
+    "a module of one input": (
+        lambda: train(arms=arm(network=nn.Dense(2))),
+        "^The network of arm 'a' cannot be called with x",
+    ),
     "a run as number": (lambda: dj.load_run(3), "^folder must name a run folder"),
     "names as text": (lambda: dj.load_run("x", "edm"), r"^names must be a tuple"),
     "a step as text": (lambda: dj.load_run("x", step="last"), "^step must be that of"),
