@@ -44,7 +44,7 @@ def arrays(
 
     >>> data = arrays(np.random.default_rng(0).normal(size=(100, 2)), labels=[0, 1] * 50)
     >>> len(data.train), len(data.test), data.shape, data.class_names
-    (85, 15, (2,), ('0', '1'))
+    (94, 6, (2,), ('0', '1'))
     """
     values = _values(np.asarray(x0))
     if not 0 <= held_out < 1:

@@ -201,7 +201,7 @@ class TestRePaint:
         assert isinstance(posterior.solver(solvers.make("ddim")), Solver)
 
     def test_other_operators_than_masks_are_refused(self) -> None:
-        with pytest.raises(UserError, match="masks alone, not Matrix"):
+        with pytest.raises(UserError, match="masks only, not Matrix"):
             posteriors.make("repaint", operator=Matrix(jnp.eye(2)), observation=jnp.zeros((1, 2)))
 
 

@@ -31,7 +31,7 @@ class BytePairs:
 
     >>> tokenizer = BytePairs(size=300).fit(["a red circle", "a blue circle"])
     >>> tokenizer.encode("a red circle").shape, bool(tokenizer.encode("").any())
-    ((5,), False)
+    ((3,), False)
     """
 
     size: int = 8192

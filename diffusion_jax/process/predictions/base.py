@@ -51,6 +51,7 @@ def split(
     Returns:
         x_0 = (b x - sigma y)/det and eps = (alpha y - a x)/det.
 
+    >>> import jax.numpy as jnp
     >>> from diffusion_jax.process.predictions import Epsilon
     >>> level = Level(jnp.float32(0.6), jnp.float32(0.8))
     >>> x0, eps = split(jnp.array([1.0]), jnp.array([1.4]), level, Epsilon())
@@ -79,6 +80,7 @@ def convert(
 ) -> Float[Array, "..."]:
     """Turns a prediction of kind `source` into the one of kind `target` at the same x.
 
+    >>> import jax.numpy as jnp
     >>> from diffusion_jax.process.predictions import Epsilon, V
     >>> level = Level(jnp.float32(0.6), jnp.float32(0.8))
     >>> v = convert(jnp.array([1.0]), jnp.array([1.4]), level, Epsilon(), V())

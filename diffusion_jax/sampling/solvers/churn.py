@@ -36,7 +36,8 @@ class Churned(Solver):
 
     Source: Karras et al. 2022 (EDM), algorithm 2, lines 4 to 6.
 
-    >>> Churned(churn=20.0).churn
+    >>> from diffusion_jax.sampling.solvers.edm import EDMSampler
+    >>> EDMSampler(churn=20.0).churn
     20.0
     """
 
