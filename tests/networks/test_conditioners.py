@@ -198,3 +198,9 @@ def test_first_values_have_the_moments_of_the_modules_own():
         assert isinstance(value, np.ndarray) and value.dtype == theirs.dtype
         # Five standard errors of a standard deviation, where there is one to compare.
         assert abs(value.std() - theirs.std()) <= 5 * theirs.std() / np.sqrt(value.size)
+
+
+def test_a_picture_of_integers_that_are_no_bytes_is_refused() -> None:
+    whole = conditioners.make("image(key=low)").restored({"low": [2, 2, 1]})
+    with pytest.raises(UserError, match="'low' must be uint8, or floats in"):
+        whole.encode([{"low": np.full((2, 2, 1), 200, np.int64)}])

@@ -113,6 +113,11 @@ class ImageChannels(Conditioner):
             )
         if found.dtype == np.uint8:
             return found.astype(np.float32) / np.float32(127.5) - np.float32(1)
+        if not np.issubdtype(found.dtype, np.floating):
+            raise UserError(
+                f"conditioner 'image': {self.key!r} must be uint8, or floats in [-1, 1], not "
+                f"{found.dtype}."
+            )
         return found.astype(np.float32)
 
     @nn.nowrap
