@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int32
 
-from diffusion_jax.errors import UserError
+from diffusion_jax.errors import UserError, shown
 from diffusion_jax.registry import Registry
 
 PADDING = 0
@@ -66,3 +66,15 @@ def padded(ids: list[int], length: int, caption: str) -> Int32[np.ndarray, " tok
     found = np.full(length, PADDING, np.int32)
     found[: len(ids)] = ids
     return found
+
+
+def saved_model(state: Any) -> dict[str, Any]:
+    """The fields of a tokenizer of the `tokenizers` library, from what was saved of it.
+
+    Raises:
+        UserError: it is something else.
+    """
+    try:
+        return {"model": str(state["model"]), "max_tokens": int(state["max_tokens"])}
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"This is not a saved tokenizer: {shown(state)}.") from None

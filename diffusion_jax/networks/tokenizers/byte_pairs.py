@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int32
 
-from diffusion_jax.errors import UserError, shown, within
-from diffusion_jax.networks.tokenizers.base import padded, tokenizers
+from diffusion_jax.errors import UserError, within
+from diffusion_jax.networks.tokenizers.base import padded, saved_model, tokenizers
 
 PAD = "<pad>"
 
@@ -75,12 +75,7 @@ class BytePairs:
         Raises:
             UserError: it is something else.
         """
-        try:
-            return dataclasses.replace(
-                self, model=str(state["model"]), max_tokens=int(state["max_tokens"])
-            )
-        except (ValueError, KeyError, TypeError):
-            raise UserError(f"This is not a saved tokenizer: {shown(state)}.") from None
+        return dataclasses.replace(self, **saved_model(state))
 
 
 @functools.lru_cache(maxsize=8)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int32
 
-from diffusion_jax.errors import UserError, shown, within
+from diffusion_jax.errors import UserError, within
 from diffusion_jax.files import user_path
-from diffusion_jax.networks.tokenizers.base import padded, tokenizers
+from diffusion_jax.networks.tokenizers.base import padded, saved_model, tokenizers
 from diffusion_jax.networks.tokenizers.byte_pairs import opened
 
 
@@ -78,12 +78,7 @@ class Released:
         Raises:
             UserError: it is something else.
         """
-        try:
-            return dataclasses.replace(
-                self, model=str(state["model"]), max_tokens=int(state["max_tokens"])
-            )
-        except (ValueError, KeyError, TypeError):
-            raise UserError(f"This is not a saved tokenizer: {shown(state)}.") from None
+        return dataclasses.replace(self, **saved_model(state))
 
 
 def _text(path: str) -> str:
