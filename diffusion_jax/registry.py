@@ -117,19 +117,19 @@ def canonical(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return _written(parse(value))
+        return spec_text(parse(value))
     except UserError:
         return value
 
 
-def _written(value: Any) -> str:
+def spec_text(value: Any) -> str:
     """A parsed value in its shortest form, which `parse` reads as its equal."""
     if isinstance(value, Spec):
         settings = sorted(value.settings.items())
-        inner = ", ".join(f"{name}={_written(item)}" for name, item in settings)
+        inner = ", ".join(f"{name}={spec_text(item)}" for name, item in settings)
         return f"{value.name}({inner})" if inner else value.name
     if isinstance(value, tuple):
-        return f"({', '.join(map(_written, value))}{',' * (len(value) == 1)})"
+        return f"({', '.join(map(spec_text, value))}{',' * (len(value) == 1)})"
     if isinstance(value, str) and value.isidentifier() and value != "inf":
         return repr(value) if keyword.iskeyword(value) else value
     if isinstance(value, float) and value.is_integer() and abs(value) < MOST_WHOLE:

@@ -22,6 +22,7 @@ from diffusion_jax.inference.conditions import nothing
 from diffusion_jax.inference.measure import SamplingPlan, traced
 from diffusion_jax.metrics.memory import metric_memory
 from diffusion_jax.metrics.real import Real
+from diffusion_jax.networks.functions import AnyNetwork
 from diffusion_jax.networks.memory import pass_bytes
 from diffusion_jax.networks.score_network import ScoreNetwork
 from diffusion_jax.parallel import devices
@@ -96,26 +97,31 @@ def check_sampling(config: ConfigDict, facts: DataFacts) -> SamplingPlan:
     plan.check(objectives(config))
     networks = {name: arm.network for name, arm in make_arms(config, facts).items()}
     plan.check_networks(networks, facts)
-    check_memory(plan, networks, facts)
+    check_memory(plan, networks, facts.shape)
     return plan
 
 
 def check_memory(
-    plan: SamplingPlan, networks: Mapping[str, ScoreNetwork], facts: DataFacts
+    plan: SamplingPlan, networks: Mapping[str, AnyNetwork], shape: tuple[int, ...]
 ) -> None:
     """Refuses samples that certainly do not fit into memory.
+
+    What a pass takes is asked of score networks alone: a network of one's own may read a condition
+    that nothing here knows how to make.
 
     Args:
         plan: how they are drawn.
         networks: arm -> its network.
-        facts: of the data set.
+        shape: of a sample.
 
     Raises:
         UserError: those drawn at once are too large for a device, or all of them for the machine.
     """
     rows, room = min(plan.batch_size, plan.count), devices.free_memory()
     for name, network in networks.items():
-        least = rows * pass_bytes(network, facts.shape, nothing([network]))
+        if not isinstance(network, ScoreNetwork):
+            continue
+        least = rows * pass_bytes(network, shape, nothing([network]))
         if least > room:
             raise UserError(
                 f"Drawing {rows} samples of arm {name!r} at once needs at least "
@@ -123,10 +129,10 @@ def check_memory(
                 "sampling.batch_size."
             )
     # All stay until they are measured, as bytes; of each arm and sampling, a few are followed.
-    values, room = math.prod(facts.shape), devices.host_memory()
+    values, room = math.prod(shape), devices.host_memory()
     drawn = sum(plan.samples(sampling) for sampling in plan.samplings)
     followed = sum(
-        2 * FLOAT * traced(facts.shape, plan.samples(sampling)) * (sampling.steps + 1)
+        2 * FLOAT * traced(shape, plan.samples(sampling)) * (sampling.steps + 1)
         for sampling in plan.samplings
     )
     held = len(networks) * values * (drawn + followed)

@@ -30,9 +30,9 @@ from diffusion_jax.networks.conditioners import ClassLabel, Conditioner
 from diffusion_jax.networks.conditioners.base import states
 from diffusion_jax.networks.tokenizers import Words
 from diffusion_jax.parallel.devices import is_primary
-from diffusion_jax.registry import canonical, parse
 from diffusion_jax.renamed import translated
 from diffusion_jax.runs import environment
+from diffusion_jax.runs.data_spec import memory_advice, same, with_split
 from diffusion_jax.runs.fields import check_fields
 from diffusion_jax.runs.lock import LOCK
 from diffusion_jax.runs.written import as_dict
@@ -217,20 +217,6 @@ def completed(plain: dict[str, Any]) -> dict[str, Any]:
     return {**BEFORE, **plain, **sections}
 
 
-def with_split(data: str, split: str) -> str:
-    """The spec of a data set which says how a folder is split, where it did not say.
-
-    Folders were split by captions in runs that have no fingerprint of their data.
-
-    >>> with_split("folder(path='a')", "captions"), with_split("mnist()", "captions")
-    ("folder(path='a', split='captions')", 'mnist()')
-    """
-    spec = parse(data, "data set")
-    if spec.name != "folder" or "split" in spec.settings:
-        return data
-    return f"{data.rstrip().removesuffix(')').rstrip().removesuffix(',')}, split={split!r})"
-
-
 def _read_facts(folder: Path) -> DataFacts:
     data = read_sealed(folder / DATA, REMEDY)
     try:
@@ -351,12 +337,12 @@ def _refuse_other(folder: Path, plain: dict[str, Any], facts: DataFacts) -> None
     advice = "Choose another --config.run_dir, or delete the folder to start over."
     for key in sorted(there.keys() | here.keys()):
         old, new = there.get(key), here.get(key)
-        if canonical(old) != canonical(new):
+        if not same(key, old, new):
             raise UserError(f"{folder} holds a run with {key} = {old!r}, not {new!r}. {advice}")
     if not facts.fits(Run.load(folder).facts):
         raise UserError(
             f"{folder} holds a run on other training pictures, or captions or classes with other "
-            f"words: the data set has changed. {advice}"
+            f"words: the data set has changed.{memory_advice(plain['data'])} {advice}"
         )
 
 
@@ -366,12 +352,12 @@ def _as_written_first(there: dict[str, Any], here: dict[str, Any]) -> dict[str, 
     Checkpoints are known by how it is written.
     """
 
-    def kept(old: Any, new: Any) -> Any:
+    def kept(field: str, old: Any, new: Any) -> Any:
         if isinstance(old, dict) and isinstance(new, dict):
-            return {key: kept(old.get(key), value) for key, value in new.items()}
-        return old if canonical(old) == canonical(new) else new
+            return {key: kept(key, old.get(key), value) for key, value in new.items()}
+        return old if same(field, old, new) else new
 
-    return {k: kept(there.get(k), v) if k in DECISIVE else v for k, v in here.items()}
+    return {k: kept(k, there.get(k), v) if k in DECISIVE else v for k, v in here.items()}
 
 
 def decisive(plain: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -11,8 +11,9 @@ from ml_collections import ConfigDict
 from diffusion_jax.errors import UserError, shown
 from diffusion_jax.registry import canonical, parse
 from diffusion_jax.renamed import first_names
+from diffusion_jax.runs.data_spec import with_split
 from diffusion_jax.runs.fields import SECTIONS, nearest_field
-from diffusion_jax.runs.run import BEFORE, CHANGEABLE, as_plain, decisive, flat, with_split
+from diffusion_jax.runs.run import BEFORE, CHANGEABLE, as_plain, decisive, flat
 from diffusion_jax.sweeps.sweep import Sweep
 from diffusion_jax.training.arms import arm_changes
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
+from PIL import Image
 
 from diffusion_jax import files
 from diffusion_jax.data.dataset import datasets
+from diffusion_jax.data.sets.folder import dataset as folder_set
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.conditioners import ClassLabel, TextTransformer
 from diffusion_jax.runs.run import DataFacts, Run, is_run
@@ -197,6 +199,33 @@ def test_other_training_pictures_are_refused(config: ConfigDict, facts: DataFact
     assert Run.create(config, seen).facts == Run.load(folder).facts == seen
     with pytest.raises(UserError, match="other training pictures.*the data set has changed"):
         Run.create(config, dataclasses.replace(facts, fingerprint="abd"))
+
+
+def test_a_folder_that_is_no_longer_kept_in_memory_goes_on_where_the_line_says(
+    tmp_path: Path, config: ConfigDict, facts: DataFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng, lines = np.random.default_rng(0), []
+    for k in range(12):
+        Image.fromarray(rng.integers(0, 256, (4, 4, 3), np.uint8)).save(tmp_path / f"{k}.png")
+        lines.append(json.dumps({"file_name": f"{k}.png", "text": "noise"}))
+    (tmp_path / "metadata.jsonl").write_text("\n".join(lines))
+
+    def opened(data: str) -> tuple[ConfigDict, DataFacts]:
+        config.data = data
+        made = datasets.make(data)
+        own = getattr(made.train, "fingerprint")  # noqa: B009
+        return config, dataclasses.replace(facts, fingerprint=own)
+
+    spec = f"folder(path={str(tmp_path)!r}, size=4, held_out=0.4"
+    folder = Run.create(*opened(f"{spec})")).folder
+    monkeypatch.setattr(folder_set, "KEPT", 0)  # as if there were more than 4 GiB
+    with pytest.raises(UserError, match=r"folder keeps .* go on with memory=True") as refused:
+        Run.create(*opened(f"{spec})"))
+    assert "\n" not in str(refused.value)
+    Run.create(*opened(f"{spec}, memory=True)"))
+    assert Run.load(folder).config.data == f"{spec})"  # as checkpoints know it
+    with pytest.raises(UserError, match="memory=True in config.data: go on with that"):
+        Run.create(*opened(f"{spec}, memory=False)"))
 
 
 def test_runs_that_are_older_than_the_split_by_pictures_keep_theirs(
