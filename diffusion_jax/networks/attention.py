@@ -56,29 +56,54 @@ class Attention(nn.Module):
         # The same vector added to every key changes no softmax, so keys need no bias.
         key = project(context, "key", False)
         allowed = None if mask is None else mask[:, None, None, :]
-        mixed = value if self.perturbed else self._mix(query, key, value, allowed)
+        mixed = value
+        if not self.perturbed:
+            mixed = attend(query, key, value, allowed, self.implementation)
         mixed = mixed.reshape(x.shape)
         if self.zero:
             zeros = nn.initializers.zeros_init()
             return Dense(width, kernel_init=zeros, dtype=self.dtype, name="zero_out")(mixed)
         return Dense(width, dtype=self.dtype, name="out")(mixed)
 
-    def _mix(
-        self,
-        query: Float[Array, "batch queries heads head"],
-        key: Float[Array, "batch keys heads head"],
-        value: Float[Array, "batch keys heads head"],
-        mask: Bool[Array, "batch 1 1 keys"] | None,
-    ) -> Float[Array, "batch queries heads head"]:
-        implementation: Any = self.implementation
-        if implementation == "cudnn":
-            check_no_forward_mode()
-            check_gpu()
-            if mask is not None:  # it takes none that is to be broadcast over the queries
-                mask = jnp.broadcast_to(mask, (*mask.shape[:2], query.shape[1], mask.shape[3]))
-        return jax.nn.dot_product_attention(
-            query, key, value, mask=mask, implementation=implementation
-        )
+
+def attend(
+    query: Float[Array, "batch queries heads head"],
+    key: Float[Array, "batch keys heads head"],
+    value: Float[Array, "batch keys heads head"],
+    mask: Bool[Array, "..."] | None = None,
+    implementation: str = "xla",
+    bias: Float[Array, "..."] | None = None,
+    scale: float | None = None,
+) -> Float[Array, "batch queries heads head"]:
+    """softmax(scale q kᵀ + bias) v over the keys where mask is true.
+
+    All attention of all networks goes through here. The softmax is at least in float32.
+
+    Args:
+        query, key, value: (batch, rows, heads, features of a head).
+        mask: bool, broadcast to (batch, heads, queries, keys); None is all true.
+        implementation: "xla", or "cudnn" for the fused attention of NVIDIA GPUs, which keeps no
+            map of all rows by all rows in memory.
+        bias: added to the logits, broadcast to (batch, heads, queries, keys).
+        scale: of the logits; None is 1/sqrt(features of a head).
+
+    Raises:
+        UserError: "cudnn" on another device, or where forward derivatives are asked for.
+
+    Source: Vaswani et al. 2017, Attention Is All You Need, eq. 1.
+
+    >>> attend(jnp.ones((1, 2, 1, 4)), jnp.ones((1, 3, 1, 4)), jnp.ones((1, 3, 1, 4))).shape
+    (1, 2, 1, 4)
+    """
+    how: Any = implementation
+    if implementation == "cudnn":
+        check_no_forward_mode()
+        check_gpu()
+        if mask is not None:  # it takes none that is to be broadcast over the queries
+            mask = jnp.broadcast_to(mask, (*mask.shape[:2], query.shape[1], mask.shape[3]))
+    return jax.nn.dot_product_attention(
+        query, key, value, bias, mask, scale=scale, implementation=how
+    )
 
 
 def check_gpu() -> None:

@@ -56,12 +56,15 @@ class Context:
         pooled: (batch, width) float, the whole condition in one vector.
         channels: (batch, ..., channels) float, set beside those of x by `ScoreNetwork`; None for
             none.
+        numbers: (batch, count) float, which networks embed themselves, such as the size of the
+            original picture or a guidance scale; None for none.
     """
 
     tokens: Float[Array, "batch length width"]
     mask: Bool[Array, "batch length"]
     pooled: Float[Array, "batch width"]
     channels: Float[Array, "batch ..."] | None = None
+    numbers: Float[Array, "batch count"] | None = None
 
 
 class Conditioner(nn.Module):

@@ -77,11 +77,13 @@ class Several(Conditioner):
         tokens = [mapped(each.tokens, f"tokens_{i}") for i, each in enumerate(contexts)]
         pooled = [mapped(each.pooled, f"pooled_{i}") for i, each in enumerate(contexts)]
         channels = [each.channels for each in contexts if each.channels is not None]
+        numbers = [each.numbers for each in contexts if each.numbers is not None]
         return Context(
             jnp.concatenate(tokens, axis=1),
             jnp.concatenate([each.mask for each in contexts], axis=1),
             jnp.stack(pooled).sum(axis=0),
             jnp.concatenate(channels, axis=-1) if channels else None,
+            jnp.concatenate(numbers, axis=-1) if numbers else None,
         )
 
     @nn.nowrap
