@@ -5,7 +5,7 @@
         --config.schedule="edm(sigma_max=50.0)" --config.run_dir=runs/short
 
 Everything goes to the run folder: config, versions, metrics, checkpoints. Several processes
-train together under `python -m launch.local --processes=2 -m experiments.train ...`.
+train together under `python -m launch "local(processes=2)" -- -m experiments.train ...`.
 """
 
 from ml_collections import ConfigDict

@@ -1,1 +1,1 @@
-"""Where an experiment runs: this machine, and behind the same protocol whatever comes later."""
+"""Where an experiment runs: `python -m launch WHERE -- -m experiments.train --config=FILE`."""

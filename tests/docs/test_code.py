@@ -11,6 +11,7 @@ import jax
 import pytest
 
 import diffusion_jax
+import launch
 from diffusion_jax.registry import Registry
 
 ROOT = Path(__file__).parents[2]
@@ -36,10 +37,11 @@ def as_before() -> Iterator[None]:
     """Takes back what a page changes for others: members of families, and JAX's precision."""
     precise = jax.config.jax_enable_x64
     families = {}
-    for found in pkgutil.walk_packages(diffusion_jax.__path__, "diffusion_jax."):
-        for value in vars(importlib.import_module(found.name)).values():
-            if isinstance(value, Registry):
-                families[id(value)] = (value, dict(value._members))
+    for package in (diffusion_jax, launch):
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            for value in vars(importlib.import_module(found.name)).values():
+                if isinstance(value, Registry):
+                    families[id(value)] = (value, dict(value._members))
     yield
     for family, before in families.values():
         family._members.clear()

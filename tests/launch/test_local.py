@@ -1,5 +1,6 @@
 """The local launcher as a user meets it: a command line, real processes, exit statuses."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from diffusion_jax.errors import UserError
-from launch import local
-from launch.launcher import launchers
+from launch.__main__ import main
+from launch.launchers import Job, launchers
+from launch.local import translated
 
 SUM_OVER_PROCESSES = """
 import os
@@ -148,13 +150,13 @@ def test_a_killed_launcher_leaves_no_process_behind(tmp_path: Path) -> None:
     [
         (["--processes=2"], "A job needs a command"),
         (["--processes=0", "-m", "experiments.train"], "at least 1 process, not 0"),
-        (["--processes=two", "-m", "experiments.train"], "invalid int value: 'two'"),
+        (["--processes=two", "-m", "experiments.train"], "processes must be a whole number"),
         (["--proceses=2", "-m", "experiments.train"], "unrecognized arguments: --proceses=2"),
     ],
 )
 def test_bad_usage_is_one_clear_line(words: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message) as raised:
-        local.main(words)
+        main(translated(words))
     assert "\n" not in str(raised.value)
 
 
@@ -173,19 +175,22 @@ def test_bad_usage_ends_the_program_with_status_1() -> None:
     assert errors.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", list(launchers))
-@pytest.mark.parametrize("status", [0, 3])
-def test_every_launcher_is_made_from_its_name_and_reports_the_status(name, status) -> None:
-    code = (
-        "from launch.launcher import Job, launchers; import launch.this_machine\n"
-        f"job = Job(('-c', 'raise SystemExit({status})'))\n"
-        f"raise SystemExit(launchers.make({name!r}).run(job))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == status
-
-
 def test_the_environment_of_a_child_adds_to_ours(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("FROM_OUTSIDE", "kept")
     text = "import os; print(os.environ['FROM_OUTSIDE'])"
     output, _ = launcher("--processes=1", script(tmp_path, text)).communicate(timeout=30)
     assert output == "kept\n"
+
+
+def test_the_script_of_a_dry_run_does_the_same(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("XLA_FLAGS", "")
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    job = Job((script(tmp_path, SUM_OVER_PROCESSES),))
+    text = launchers.make("local(processes=2)").text(job)
+    command = ["sh", "-c", text]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "processes 2 total 11.0" in done.stdout
+    assert "processes 2 total 11.0" in (tmp_path / "process_1.log").read_text()
+    failing = launchers.make("local(processes=3)").text(Job(("-c", "raise SystemExit(7)")))
+    assert subprocess.run(["sh", "-c", failing], cwd=tmp_path, timeout=60).returncode == 7

@@ -13,7 +13,7 @@ import pytest
 from diffusion_jax.errors import UserError
 from diffusion_jax.parallel.placement import placement
 from diffusion_jax.parallel.processes import check_joined, start_processes
-from launch.this_machine import environments, free_port
+from launch.launchers.local import environments, free_port
 from tests.training.commands import ROOT
 
 THREE = {
@@ -191,7 +191,7 @@ def test_a_process_that_waits_for_others_can_be_ended() -> None:
     waiting = subprocess.Popen(
         [sys.executable, "-c", deaf + JOIN],
         cwd=ROOT,
-        env=os.environ | environments(2)[0],
+        env=os.environ | environments(2, str(free_port()))[0],
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -206,7 +206,7 @@ def test_a_process_that_waits_in_vain_says_so_in_one_line() -> None:
     done = subprocess.run(
         [sys.executable, "-c", patch + JOIN],
         cwd=ROOT,
-        env=os.environ | environments(2)[1],
+        env=os.environ | environments(2, str(free_port()))[1],
         capture_output=True,
         text=True,
         timeout=60,
@@ -238,7 +238,7 @@ def test_real_processes_find_each_other(by: str) -> None:
     else:
         rule = "JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES, JAX_PROCESS_ID"
         step = {"SLURM_NTASKS": "4", "SLURM_PROCID": "3", "SLURM_LOCALID": "3"}
-        tasks = [step | environment for environment in environments(2)]
+        tasks = [step | environment for environment in environments(2, str(free_port()))]
     started = [
         subprocess.Popen(
             [sys.executable, "-c", JOIN],
