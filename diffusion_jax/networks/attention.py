@@ -1,5 +1,6 @@
 """Attention over cells of a picture and words of a caption."""
 
+import math
 from typing import Any
 
 import flax.linen as nn
@@ -77,7 +78,8 @@ def attend(
 ) -> Float[Array, "batch queries heads head"]:
     """softmax(scale q kᵀ + bias) v over the keys where mask is true.
 
-    All attention of all networks goes through here. The softmax is at least in float32.
+    All attention of all networks goes through here. The softmax is in float32, or in float64
+    where the query is; then the implementation is always "xla".
 
     Args:
         query, key, value: (batch, rows, heads, features of a head).
@@ -96,6 +98,8 @@ def attend(
     (1, 2, 1, 4)
     """
     how: Any = implementation
+    if query.dtype == jnp.float64:
+        return _in_double(query, key, value, mask, bias, scale)
     if implementation == "cudnn":
         check_no_forward_mode()
         check_gpu()
@@ -104,6 +108,24 @@ def attend(
     return jax.nn.dot_product_attention(
         query, key, value, bias, mask, scale=scale, implementation=how
     )
+
+
+def _in_double(
+    query: Float[Array, "batch queries heads head"],
+    key: Float[Array, "batch keys heads head"],
+    value: Float[Array, "batch keys heads head"],
+    mask: Bool[Array, "..."] | None,
+    bias: Float[Array, "..."] | None,
+    scale: float | None,
+) -> Float[Array, "batch queries heads head"]:
+    """As `attend`, where JAX's own would take the softmax in single precision."""
+    logits = jnp.einsum("bqhd,bkhd->bhqk", query, key)
+    logits *= 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    if bias is not None:
+        logits += bias
+    if mask is not None:
+        logits = jnp.where(mask, logits, jnp.finfo(logits.dtype).min)
+    return jnp.einsum("bhqk,bkhd->bqhd", jax.nn.softmax(logits, axis=-1), value)
 
 
 def check_gpu() -> None:

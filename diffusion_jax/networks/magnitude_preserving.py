@@ -5,7 +5,6 @@ uncorrelated), so have those of the result. Pictures are (batch, height, width, 
 """
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -13,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from diffusion_jax.errors import UserError, one_of
+from diffusion_jax.errors import UserError
 
 # The root mean square of silu(z) for z of N(0, 1).
 SILU_MAGNITUDE = 0.596
@@ -135,52 +134,6 @@ def mp_fourier(
     Array([[1.]], dtype=float32)
     """
     return math.sqrt(2) * jnp.cos(c_noise[:, None] * frequencies + phases)
-
-
-def resample(
-    x: Float[Array, "batch height width channels"],
-    mode: str,
-    taps: Sequence[float] = (1.0, 1.0),
-) -> Float[Array, "batch new_height new_width channels"]:
-    """Pictures of half ('down') or double ('up') the size, or as they are ('keep').
-
-    Args:
-        x: pictures.
-        mode: 'keep', 'down' or 'up'.
-        taps: an even number of weights of the filter along a side, scaled to a sum of 1.
-
-    Raises:
-        UserError: an unknown mode, or an odd number of taps.
-
-    Source: Karras et al. 2022 (EDM), appendix F.2, as in EDM2.
-
-    >>> resample(jnp.ones((1, 4, 4, 1)), "down").shape
-    (1, 2, 2, 1)
-    """
-    one_of(mode, ("keep", "down", "up"), "resampling")
-    if len(taps) == 0 or len(taps) % 2:
-        raise UserError(f"resample needs an even number of taps, not {len(taps)}.")
-    if mode == "keep":
-        return x
-    side = jnp.asarray(taps, x.dtype) / sum(taps)
-    before = (len(taps) - 1) // 2
-    if mode == "up":
-        # Three quarters of the pixels in between are zeros, which the filter makes up for. It
-        # lies the other way round, so that this is the transpose of going down.
-        side, before = 2 * side[::-1], len(taps) - 1 - before
-    channels = x.shape[-1]
-    kernel = jnp.broadcast_to(
-        jnp.outer(side, side)[:, :, None, None], (*2 * side.shape, 1, channels)
-    )
-    return jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(2, 2) if mode == "down" else (1, 1),
-        padding=[(before, before)] * 2,
-        lhs_dilation=(2, 2) if mode == "up" else (1, 1),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=channels,
-    )
 
 
 def mp_conv(

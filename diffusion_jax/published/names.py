@@ -85,8 +85,9 @@ class Names:
 
 
 def names_of(network: Any) -> Names:
-    """The names of a network: its attribute `names`, or what the rule alone gives."""
-    return getattr(network, "names", Names())
+    """The names of a network, which may have `renamed` and `unused` as attributes of its class."""
+    kind = type(network)
+    return Names(getattr(kind, "renamed", ()), getattr(kind, "unused", ()))
 
 
 def to_params(

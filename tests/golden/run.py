@@ -9,9 +9,6 @@ from tests.golden import references
 from tests.golden.check import Outcome, outcome
 from tests.golden.load import Case, read
 
-# Networks have numbers of their own, which are held against networks elsewhere.
-NETWORKS = "net_"
-
 import_members(references.__name__, references.__path__)
 
 
@@ -22,10 +19,6 @@ def run(folder: Path, only: str = "") -> Iterator[tuple[str, dict[Case, Outcome]
         folder: has a folder per reference.
         only: runs the cases whose "reference/family/name" starts with it.
     """
-    found = [
-        case
-        for case in read(folder)
-        if not case.family.startswith(NETWORKS) and repr(case).startswith(only)
-    ]
+    found = [case for case in read(folder) if repr(case).startswith(only)]
     for reference, group in itertools.groupby(found, key=lambda case: case.reference):
         yield reference, {case: outcome(case) for case in group}

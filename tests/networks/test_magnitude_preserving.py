@@ -9,6 +9,7 @@ import pytest
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks import magnitude_preserving as mp
+from diffusion_jax.networks.resample import resample
 
 
 def unit(seed: int, *shape: int) -> jax.Array:
@@ -49,7 +50,7 @@ def test_both_inputs_of_a_concatenation_weigh_their_share() -> None:
 @pytest.mark.parametrize("mode", ["keep", "down", "up"])
 def test_resampling_keeps_a_ramp(mode: str, taps: tuple[float, ...]) -> None:
     ramp = jnp.broadcast_to(jnp.arange(16.0)[None, :, None, None], (1, 16, 16, 2))
-    found = mp.resample(ramp, mode, taps)
+    found = resample(ramp, mode, taps)
     size = {"keep": 16, "down": 8, "up": 32}[mode]
     assert found.shape == (1, size, size, 2)
     # Pixels are where their centres are; two taps repeat pixels upwards, four interpolate.
@@ -63,8 +64,8 @@ def test_resampling_keeps_a_ramp(mode: str, taps: tuple[float, ...]) -> None:
 def test_upwards_is_the_transpose_of_downwards_times_four() -> None:
     taps = (1.0, 2.0, 5.0, 3.0)
     x, y = unit(7, 1, 8, 8, 2), unit(8, 1, 16, 16, 2)
-    up = jnp.sum(mp.resample(x, "up", taps) * y)
-    down = jnp.sum(x * mp.resample(y, "down", taps))
+    up = jnp.sum(resample(x, "up", taps) * y)
+    down = jnp.sum(x * resample(y, "down", taps))
     assert float(up) == pytest.approx(4 * float(down), rel=1e-4)
 
 
@@ -95,8 +96,8 @@ def test_the_gradient_is_perpendicular_to_each_filter() -> None:
 
 def test_parts_that_cannot_be_are_refused() -> None:
     with pytest.raises(UserError, match="Did you mean 'down'"):
-        mp.resample(A, "dwn")
+        resample(A, "dwn")
     with pytest.raises(UserError, match="even number of taps"):
-        mp.resample(A, "up", (1.0, 2.0, 1.0))
+        resample(A, "up", (1.0, 2.0, 1.0))
     with pytest.raises(UserError, match="two odd sides or none"):
         mp.MPConv(features=2, kernel=(2, 2)).init(jax.random.key(0), A)

@@ -1,5 +1,7 @@
 """Parameters are found in files by the original's names, and nothing is passed over."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,7 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.published.names import Names, to_params, to_tensors
+from diffusion_jax.published.names import Names, names_of, to_params, to_tensors
 
 
 class Block(nn.Module):
@@ -72,6 +74,15 @@ def test_names_that_differ_are_translated(params) -> None:
     tensors["text.position_ids"] = np.arange(3)
     found = to_params(jax.eval_shape(lambda: params), tensors, names)
     jax.tree.map(np.testing.assert_array_equal, found, params)
+
+
+def test_a_network_says_itself_what_differs() -> None:
+    class Own(Block):
+        renamed: ClassVar[tuple[tuple[str, str], ...]] = ((r"^blocks[.]0", "block"),)
+        unused: ClassVar[tuple[str, ...]] = (r"freqs",)
+
+    assert names_of(Own()) == Names(Own.renamed, Own.unused)
+    assert names_of(Block()) == Names()
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffusion_jax.networks import magnitude_preserving as mp
+from diffusion_jax.networks.resample import resample
 from tests.golden.check import Comparisons, checks, same
 from tests.golden.load import Case
+from tests.golden.networks import channels_last
 
 CLOSE = 1e-12
 
@@ -25,12 +27,8 @@ def mp_ops(case: Case) -> Comparisons:
         found = jax.jit(mp.mp_fourier)(*(case[name] for name in ("x", "freqs", "phases")))
         yield same("features", found, case["out"], atol=CLOSE)
     else:
-        x = _channels_last(case["x"])
-        yield same("out", jax.jit(_part(case))(x), _channels_last(case["out"]), atol=CLOSE)
-
-
-def _channels_last(x: np.ndarray) -> jnp.ndarray:
-    return jnp.asarray(np.moveaxis(x, 1, -1))
+        x = channels_last(case["x"])
+        yield same("out", jax.jit(_part(case))(x), channels_last(case["out"]), atol=CLOSE)
 
 
 def _part(case: Case) -> Callable[[jnp.ndarray], jnp.ndarray]:
@@ -38,12 +36,12 @@ def _part(case: Case) -> Callable[[jnp.ndarray], jnp.ndarray]:
     kwargs = case.kwargs
     if "mode" in kwargs:
         taps = tuple(map(float, kwargs.get("f", (1, 1))))
-        return functools.partial(mp.resample, mode=kwargs["mode"], taps=taps)
+        return functools.partial(resample, mode=kwargs["mode"], taps=taps)
     if "b" in case:
         # Only a concatenation has as many channels as both of its inputs.
         joins = case["out"].shape[1] == case["x"].shape[1] + case["b"].shape[1]
         part = mp.mp_cat if joins else mp.mp_sum
-        return lambda x: part(x, _channels_last(case["b"]), kwargs.get("t", 0.5))
+        return lambda x: part(x, channels_last(case["b"]), kwargs.get("t", 0.5))
     if "dim" in kwargs or _only_scales(case):
         axes = _axes(kwargs.get("dim"), case["x"].ndim)
         return lambda x: mp.normalize(x, axes, kwargs.get("eps", 1e-4))
@@ -67,8 +65,8 @@ def _axes(dim: int | list[int] | None, ndim: int) -> tuple[int, ...] | None:
 def _convolution(case: Case) -> Comparisons:
     # (outputs, inputs, …) to (…, inputs, outputs)
     filters = jnp.asarray(np.moveaxis(case["weight"], (0, 1), (-1, -2)))
-    found = jax.jit(mp.mp_conv)(_channels_last(case["x"]), filters, case.kwargs.get("gain", 1))
-    yield same("out", found, _channels_last(case["out"]), atol=CLOSE)
+    found = jax.jit(mp.mp_conv)(channels_last(case["x"]), filters, case.kwargs.get("gain", 1))
+    yield same("out", found, channels_last(case["out"]), atol=CLOSE)
     after = np.moveaxis(case["weight_after"], (0, 1), (-1, -2))
     forced = jax.jit(mp.forced)({mp.FILTERS: filters})[mp.FILTERS]
     yield same("forced weights", forced, after, atol=CLOSE)
