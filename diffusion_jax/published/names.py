@@ -15,7 +15,7 @@ differently is translated here:
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax
 import numpy as np
@@ -24,28 +24,10 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, PyTree
 
 from diffusion_jax.errors import UserError, nearest
+from diffusion_jax.published.place import Source, place
 
 WEIGHT = ("kernel", "scale", "embedding")
 SHOWN = 5  # names in a message
-
-
-@runtime_checkable
-class Tensor(Protocol):
-    """A tensor of a file, or an array in memory: what is asked for is read."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Lengths of its axes."""
-        ...
-
-    @property
-    def dtype(self) -> Any:
-        """A dtype of NumPy."""
-        ...
-
-    def __getitem__(self, index: Any, /) -> Any:
-        """That part of it, as an array of NumPy."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +74,7 @@ def names_of(network: Any) -> Names:
 
 def to_params(
     shapes: PyTree,
-    tensors: Mapping[str, Tensor],
+    tensors: Mapping[str, Source],
     names: Names = Names(),
     dtype: DTypeLike | None = None,
     sharding: Sharding | None = None,
@@ -159,7 +141,7 @@ def _placed(
     name: str,
     path: tuple[str, ...],
     shape: tuple[int, ...],
-    tensor: Tensor,
+    tensor: Source,
     dtype: DTypeLike | None,
     sharding: Sharding | None,
 ) -> Array:
@@ -170,19 +152,14 @@ def _placed(
             f"Tensor {name!r} has shape {tuple(tensor.shape)}, and the network needs {expected}: "
             "this is another size of the network, or another network."
         )
-    back = tuple(np.argsort(axes))
-
-    def part(index: Any) -> np.ndarray:
-        read = np.asarray(tensor[tuple(index[axis] for axis in axes)])
-        return read.astype(read.dtype if dtype is None else dtype, copy=False).transpose(back)
-
-    if sharding is None:
-        return jax.numpy.asarray(part((slice(None),) * len(shape)))
-    return jax.make_array_from_callback(shape, sharding, part)
+    turned = tensor.transpose(tuple(np.argsort(axes).tolist()))
+    wanted = jax.dtypes.canonicalize_dtype(tensor.dtype if dtype is None else dtype)
+    like = jax.ShapeDtypeStruct(shape, wanted, sharding=sharding)
+    return place(turned, like)
 
 
 def _check_names(
-    wanted: Mapping[str, tuple[str, ...]], tensors: Mapping[str, Tensor], names: Names
+    wanted: Mapping[str, tuple[str, ...]], tensors: Mapping[str, Source], names: Names
 ) -> None:
     missing = [name for name in wanted if name not in tensors]
     left = [name for name in tensors if name not in wanted and not names.is_unused(name)]
