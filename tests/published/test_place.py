@@ -116,7 +116,7 @@ def test_the_peak_is_the_model_and_little_more(tmp_path: Path) -> None:
         [sys.executable, "-c", PROGRAM, str(path)], capture_output=True, text=True, check=True
     )
     peak, model = map(int, done.stdout.split())
-    one = 4 * shape[0] * shape[1]
-    assert model == count * one
+    assert model == count * 4 * shape[0] * shape[1]
     # Besides the model there is a tensor as it is stored, mapped, and once or twice converted.
-    assert peak <= 1.1 * model, f"{peak / model:.2f} times the model"
+    # The libraries take some megabytes the first time; all of the file would be 67.
+    assert peak <= 1.1 * model + 2**24, f"{peak / model:.2f} times the model"
