@@ -24,6 +24,7 @@ CONDITION = {"label": jnp.array([0, 2])}
 NETWORKS = {
     "dit(patch=2, width=8, depth=2, heads=2)": 2,
     "unet(channels=(8, 8), blocks=1, attention=(1,))": 3,
+    "original_dit(hidden_size=8, depth=2, num_heads=2)": 2,
 }
 
 

@@ -13,10 +13,13 @@ from diffusion_jax.networks.initialise import init, initialise
 from diffusion_jax.networks.score_network import build
 from tests.networks.random_parameters import quick_jit
 
+LABEL = "label(width=16)"
 CASES = {
     "unet": ("unet(channels=(8,), blocks=1, attention=(0,))", "transformer(width=16)", (8, 8, 3)),
     "dit": ("dit(width=16, depth=1)", "transformer(width=16)", (8, 8, 3)),
-    "mlp": ("mlp(width=16, depth=1)", "label(width=16)", (5,)),
+    "mlp": ("mlp(width=16, depth=1)", LABEL, (5,)),
+    "original_dit": ("original_dit(hidden_size=16, depth=1, num_heads=2)", LABEL, (8, 8, 3)),
+    "sit": ("sit(hidden_size=16, depth=1, num_heads=2)", LABEL, (8, 8, 3)),
 }
 CONDITION = {"tokens": np.ones((2, 4), np.int32), "label": np.ones(2, np.int32)}
 

@@ -18,16 +18,19 @@ SPECS = {
     "dit": "dit(patch=2, width=16, depth=2, heads=2, {})",
     "unet": "unet(channels=(8, 16), blocks=1, head_width=8, {})",
 }
+RELEASED = {
+    "original_dit": "original_dit(hidden_size=16, depth=2, num_heads=2, {})",
+}
 TEXT = "transformer(width=8, layers=1, heads=2)"
 CAPTIONS = {"tokens": jnp.array([[3, 5, 0], [1, 0, 0]])}
 X, LABEL = jax.random.normal(jax.random.key(0), (2, 4, 8, 3)), jnp.array([-1.0, 2.0])
 
 
 def small(name, settings):
-    return build(SPECS[name].format(settings), TEXT, vocabulary_size=7)
+    return build((SPECS | RELEASED)[name].format(settings), TEXT, vocabulary_size=7)
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", SPECS | RELEASED)
 def test_rematerialised_blocks_have_the_same_parameters_loss_and_gradient(name):
     found = []
     for remat in (False, True):

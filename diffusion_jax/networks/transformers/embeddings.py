@@ -1,0 +1,120 @@
+"""Numbers and classes as vectors, as released transformers make them."""
+
+import math
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from diffusion_jax.errors import UserError
+
+LONGEST_PERIOD = 1e4
+FEATURES = 256  # sines and cosines of a number, in all released transformers
+
+
+def wide(dtype: DTypeLike) -> np.dtype:
+    """The dtype in which sums and sines are taken: at least float32."""
+    return np.promote_types(np.float32, jnp.dtype(dtype))
+
+
+def one_number(owner: str, c_noise: Float[Array, "batch *numbers"]) -> None:
+    """Raises UserError unless c_noise is (batch,): a released network embeds one number.
+
+    Args:
+        owner: the network, as the user wrote it.
+        c_noise: labels of the noise level.
+    """
+    if c_noise.ndim != 1:
+        raise UserError(
+            f"{owner} takes one number for the noise level, as the original does, not "
+            f"{c_noise.shape[1]}: objectives that tell two need 'unet', 'dit' or 'mlp'."
+        )
+
+
+def frequencies(width: int, dtype: DTypeLike, shift: float = 0.0) -> Float[np.ndarray, " half"]:
+    """w_k = 10000^(-k/(n - shift)), k = 0 … n-1, n = width / 2.
+
+    In float32 the exponent is rounded as in the original, whose sines of large timesteps depend on
+    that.
+
+    >>> frequencies(4, "float32").round(6).tolist()
+    [1.0, 0.009999999776482582]
+    """
+    kind = jnp.dtype(dtype).type
+    half = width // 2
+    exponent = np.arange(half, dtype=kind) * kind(-math.log(LONGEST_PERIOD)) / kind(half - shift)
+    return np.exp(exponent.astype(np.float64)).astype(kind)
+
+
+def timestep_features(
+    numbers: Float[Array, " batch"],
+    width: int = FEATURES,
+    dtype: DTypeLike = "float32",
+    angles: DTypeLike | None = None,
+    shift: float = 0.0,
+) -> Float[Array, "batch {width}"]:
+    """[cos(w_1 t), …, cos(w_n t), sin(w_1 t), …, sin(w_n t)], see `frequencies`.
+
+    Args:
+        numbers: (batch,) t, such as timesteps of 0 to 999.
+        width: even number of features.
+        dtype: of the result, at least float32.
+        angles: dtype in which w t is taken, where the original always takes it in that; None is
+            the result's.
+        shift: of the exponent's denominator.
+
+    >>> timestep_features(jnp.zeros(1), 4).tolist()
+    [[1.0, 1.0, 0.0, 0.0]]
+    """
+    result = wide(dtype)
+    kind = result if angles is None else jnp.dtype(angles)
+    angle = numbers.astype(kind)[:, None] * frequencies(width, kind, shift)
+    angle = angle.astype(result)
+    return jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], axis=-1)
+
+
+class TimestepEmbedding(nn.Module):
+    """Dense(silu(Dense(features))).
+
+    Attributes:
+        width: of the result.
+        names: of the two layers.
+        dtype: of the computation.
+    """
+
+    width: int
+    names: tuple[str, str]
+    dtype: str
+
+    @nn.compact
+    def __call__(
+        self, features: Float[Array, "batch features"]
+    ) -> Float[Array, "batch {self.width}"]:
+        """The vector for some features of numbers."""
+        first, second = (
+            nn.Dense(self.width, kernel_init=nn.initializers.normal(0.02), dtype=self.dtype, name=n)
+            for n in self.names
+        )
+        result: Array = second(nn.silu(first(features)))
+        return result
+
+
+class Table(nn.Module):
+    """A vector for each class: those of a one-hot vector, or their sum for any vector.
+
+    Attributes:
+        width: of the vectors.
+        dtype: of the computation.
+    """
+
+    width: int
+    dtype: str
+
+    @nn.compact
+    def __call__(self, chosen: Float[Array, "batch classes"]) -> Float[Array, "batch {self.width}"]:
+        """The vectors of the chosen classes."""
+        shape = (chosen.shape[-1], self.width)
+        table = self.param("embedding", nn.initializers.normal(0.02), shape)
+        return chosen.astype(self.dtype) @ table.astype(self.dtype)
