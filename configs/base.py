@@ -28,6 +28,8 @@ def get_config() -> ConfigDict:
     config.sigma_data = 0.5
     # How an error becomes a number; "hybrid()" learns a variance, "uncertainty" a weight.
     config.loss = "squared"
+    # What the network sees of x and of the noise level, such as "time(scale=1000)".
+    config.preconditioning = "edm"
     # Training for few steps, such as "shortcut()", which brings its own path, times and losses.
     # Those that learn from a teacher, or start as one, are told a run's folder and arm, such as
     # "runs/quickstart:edm".

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from diffusion_jax import data, fewstep, metrics, networks, statistics, verification
     from diffusion_jax.errors import UserError
     from diffusion_jax.networks import conditioners, tokenizers
-    from diffusion_jax.process import losses, predictions, schedules, time_samplers, weightings
+    from diffusion_jax.process import (
+        losses,
+        preconditionings,
+        predictions,
+        schedules,
+        time_samplers,
+        weightings,
+    )
     from diffusion_jax.process.denoiser import Denoiser
     from diffusion_jax.process.level import Level
     from diffusion_jax.process.objective import Objective
@@ -60,6 +67,7 @@ _LAZY = {
     "networks": "diffusion_jax.networks",
     "operators": "diffusion_jax.sampling.inverse.operators",
     "optimizers": "diffusion_jax.training.optimizers",
+    "preconditionings": "diffusion_jax.process.preconditionings",
     "predictions": "diffusion_jax.process.predictions",
     "sample": "diffusion_jax.sampling.sample:sample",
     "schedules": "diffusion_jax.process.schedules",
@@ -97,6 +105,7 @@ __all__ = [
     "networks",
     "operators",
     "optimizers",
+    "preconditionings",
     "predictions",
     "sample",
     "schedules",

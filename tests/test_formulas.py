@@ -6,6 +6,7 @@ from diffusion_jax.fewstep import fewstep
 from diffusion_jax.metrics import metrics
 from diffusion_jax.metrics.features import feature_maps
 from diffusion_jax.process.losses import losses
+from diffusion_jax.process.preconditionings import preconditionings
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.process.time_samplers import time_samplers
@@ -20,7 +21,7 @@ from diffusion_jax.training.ema import averages
 from diffusion_jax.training.optimizers import optimizers
 
 FAMILIES = (
-    *(schedules, predictions, time_samplers, weightings, losses, fewstep),
+    *(schedules, predictions, time_samplers, weightings, losses, preconditionings, fewstep),
     *(grids, solvers, guidance, thresholds, posteriors, operators, averages, optimizers),
     *(metrics, feature_maps),
 )

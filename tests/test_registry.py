@@ -10,6 +10,7 @@ from diffusion_jax.errors import UserError, finite, nearest, one_of, ordered, po
 from diffusion_jax.fewstep import fewstep
 from diffusion_jax.process.losses import losses
 from diffusion_jax.process.objective import Objective
+from diffusion_jax.process.preconditionings import preconditionings
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.process.time_samplers import time_samplers
@@ -25,6 +26,7 @@ from tests.annotations import unchecked
 FAMILIES = (
     schedules,
     predictions,
+    preconditionings,
     time_samplers,
     losses,
     weightings,

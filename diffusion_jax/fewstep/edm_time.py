@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.fewstep.base import Network
 from diffusion_jax.process.per_sample import wide
-from diffusion_jax.process.preconditioning import c_noise, input_scale
+from diffusion_jax.process.preconditionings import c_noise, input_scale
 from diffusion_jax.process.schedules.exploding import EDM
 from diffusion_jax.sampling.consistency_function import consistency_scalings
 from diffusion_jax.struct import Scalar

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from diffusion_jax.errors import positive, within
 from diffusion_jax.fewstep.base import Network, Networks, ddim, fewstep
 from diffusion_jax.process.per_sample import mean_square, wide
-from diffusion_jax.process.preconditioning import c_noise, input_scale
+from diffusion_jax.process.preconditionings import c_noise, input_scale
 from diffusion_jax.process.predictions import EDMPrediction, to_x0
 from diffusion_jax.process.schedules.trigonometric import TrigFlow
 from diffusion_jax.struct import Scalar, pytree

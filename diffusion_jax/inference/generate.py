@@ -14,6 +14,7 @@ from diffusion_jax.networks.functions import AnyNetwork
 from diffusion_jax.networks.score_network import Condition
 from diffusion_jax.process.denoiser import Denoiser
 from diffusion_jax.process.level import Level
+from diffusion_jax.process.preconditionings import EDMPreconditioning, Preconditioning
 from diffusion_jax.process.predictions import Prediction
 from diffusion_jax.sampling.checks import check_start, check_variance
 from diffusion_jax.sampling.grids import Nodes
@@ -58,6 +59,7 @@ class Sampler:
         threshold: keeps the guided estimates within the range of data.
         guide: the weaker network, for guidance that needs one.
         posterior: of an observation, a row per sample, that they are to agree with.
+        preconditioning: what the network sees of x and of the noise level.
     """
 
     network: AnyNetwork = static()
@@ -68,12 +70,19 @@ class Sampler:
     threshold: Threshold = NoThreshold()
     guide: NetworkDenoiser | None = None
     posterior: Posterior | None = None
+    preconditioning: Preconditioning = EDMPreconditioning()
 
     def denoiser(
         self, params: PyTree, prediction: Prediction, condition: Condition, run: SamplingRun
     ) -> Denoiser:
         """The guided denoiser that parameters trained with `prediction` are, for one run."""
-        network = NetworkDenoiser(self.network, params, prediction, self.sigma_data)
+        network = NetworkDenoiser(
+            self.network,
+            params,
+            prediction,
+            self.sigma_data,
+            preconditioning=self.preconditioning,
+        )
         denoise = network.denoiser()
         guide = self.guide.denoiser() if self.guide else None
         without = self.guidance.perturbs

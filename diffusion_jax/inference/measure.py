@@ -198,6 +198,7 @@ class SamplingPlan:
             self.threshold,
             guide.network_denoiser if guide else None,
             given,
+            arm.objective.preconditioning,
         )
 
 

@@ -31,6 +31,7 @@ from diffusion_jax.process.denoiser import OwnDenoiser, from_network
 from diffusion_jax.process.denoiser import denoises as prediction_denoises
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.objective import Objective
+from diffusion_jax.process.preconditionings import Preconditioning
 from diffusion_jax.process.predictions import Coefficients
 from diffusion_jax.process.schedules import log_snr_range
 from diffusion_jax.sampling.continuous_time_bound import draw_noise, end_terms, noise_error
@@ -231,6 +232,7 @@ def held_out(
             arm.params,
             told,
             arm.objective.sigma_data,
+            arm.objective.preconditioning,
             x0,
             condition,
             keys,
@@ -295,7 +297,8 @@ def own_coefficients(objective: Objective, log_snr: Float[Array, "batch"]) -> Co
     there = objective.schedule.level(objective.schedule.time(jnp.clip(log_snr, low, high)))
     scale = jnp.hypot(there.alpha, there.sigma)
     level = Level.from_log_snr(log_snr)
-    return objective.prediction.coefficients(Level(scale * level.alpha, scale * level.sigma))
+    own = objective.preconditioning.own_level(Level(scale * level.alpha, scale * level.sigma))
+    return objective.prediction.coefficients(own)
 
 
 _own_coefficients = jax.jit(own_coefficients)
@@ -318,6 +321,7 @@ def _errors(
     params: PyTree,
     coefficients: Coefficients,
     sigma_data: Scalar,
+    preconditioning: Preconditioning,
     x0: Float[Array, "batch ..."],
     condition: Condition,
     keys: Key[Array, "batch"],
@@ -326,7 +330,9 @@ def _errors(
     def predict(x: Array, c_noise: Array, condition: Condition) -> Any:
         return network.for_sampling().apply({"params": params}, x, c_noise, condition)
 
-    denoise = from_network(predict, _Told(coefficients), sigma_data, network.variance)
+    denoise = from_network(
+        predict, _Told(coefficients), sigma_data, network.variance, preconditioning
+    )
     return noise_error(denoise, x0, condition, draw_noise(keys, x0), log_snr)
 
 

@@ -7,6 +7,7 @@ from jaxtyping import Array, PyTree
 from diffusion_jax.networks.functions import AnyNetwork
 from diffusion_jax.networks.score_network import Condition
 from diffusion_jax.process.denoiser import Denoiser, from_network
+from diffusion_jax.process.preconditionings import EDMPreconditioning, Preconditioning
 from diffusion_jax.process.predictions import Prediction
 from diffusion_jax.struct import Scalar, pytree, static
 
@@ -22,6 +23,7 @@ class NetworkDenoiser:
         sigma_data: standard deviation of the data, as in its training.
         without: self-attentions that are left out (`ScoreNetwork.perturbed`); None is none of
             them.
+        preconditioning: what it sees of x and of the noise level.
 
     >>> import jax
     >>> import jax.numpy as jnp
@@ -41,6 +43,7 @@ class NetworkDenoiser:
     prediction: Prediction
     sigma_data: Scalar
     without: tuple[int, ...] | None = static(default=None)
+    preconditioning: Preconditioning = EDMPreconditioning()
 
     def denoiser(self) -> Denoiser:
         """(x, level, condition) → E[x_0 | x], and what else the network tells."""
@@ -52,4 +55,10 @@ class NetworkDenoiser:
         def predict(x: Array, c_noise: Array, condition: Condition | None) -> Any:
             return network.apply({"params": self.params}, x, c_noise, condition or {})
 
-        return from_network(predict, self.prediction, self.sigma_data, self.network.variance)
+        return from_network(
+            predict,
+            self.prediction,
+            self.sigma_data,
+            self.network.variance,
+            self.preconditioning,
+        )

@@ -15,9 +15,12 @@ from jaxtyping import Array, Float, PyTree
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.per_sample import wide
-from diffusion_jax.process.preconditioning import c_noise, input_scale
+from diffusion_jax.process.preconditionings import EDMPreconditioning, Preconditioning
+from diffusion_jax.process.preconditionings.base import scale_between
 from diffusion_jax.process.predictions import Prediction, to_x0
 from diffusion_jax.struct import Scalar
+
+EDM_PRECONDITIONING = EDMPreconditioning()
 
 # (x (batch, ...), level of shape () or (batch,), condition, end or None) → x_0 (batch, ...)
 Estimate = Callable[
@@ -186,7 +189,11 @@ def denoises(prediction: Prediction) -> bool:
 
 
 def from_network(
-    network: Network, prediction: Prediction, sigma_data: Scalar, variance: str | None = None
+    network: Network,
+    prediction: Prediction,
+    sigma_data: Scalar,
+    variance: str | None = None,
+    preconditioning: Preconditioning = EDM_PRECONDITIONING,
 ) -> Denoiser:
     """The denoiser that a trained network is.
 
@@ -198,6 +205,7 @@ def from_network(
         sigma_data: standard deviation of the data, as in training.
         variance: how to read the variance that the network tells in the second half of its
             channels, see `Denoiser`; None if it tells none.
+        preconditioning: what it sees of x and of the noise level, as it was trained.
 
     Raises:
         UserError: a sigma_data that is not positive; when the denoiser is called, an output of the
@@ -220,19 +228,26 @@ def from_network(
     ) -> tuple[Array, Level]:
         batch = (x.shape[0],)
         level = Level(jnp.broadcast_to(level.alpha, batch), jnp.broadcast_to(level.sigma, batch))
-        scaled = wide(input_scale(level, sigma_data), x) * x
-        output = network(scaled, c_noise(level), {} if condition is None else condition)
+        scaled = wide(preconditioning.input_scale(level, sigma_data), x) * x
+        c_noise = preconditioning.c_noise(level)
+        output = network(scaled, c_noise, {} if condition is None else condition)
         _check_output(output, x.shape, variance)
         return output, level
 
+    def data_of(value: Array, x: Array, level: Level) -> Array:
+        own = preconditioning.own_level(level)
+        if own is not level:
+            x, level = wide(scale_between(level, own), x) * x, own
+        return to_x0(value, x, level, prediction)
+
     def estimate(x: Array, level: Level, condition: PyTree, end: Level | None) -> Array:
         value, level = predict(x, level, condition)
-        return to_x0(value, x, level, prediction)
+        return data_of(value, x, level)
 
     def moments(x: Array, level: Level, condition: PyTree) -> tuple[Array, Array]:
         output, level = predict(x, level, condition)
         value, values = jnp.split(output, 2, axis=-1)
-        return to_x0(value, x, level, prediction), values
+        return data_of(value, x, level), values
 
     if variance is None:
         return Denoiser(estimate, prediction=prediction)

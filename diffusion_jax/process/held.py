@@ -2,7 +2,8 @@
 
 A prediction or a weighting that depends on the schedule, or on the standard deviation of the data,
 need not be given them: the objective that it is put into fills them in. One that has others than
-its objective is refused, since the two would not mean the same noise or the same data.
+its objective is refused, since the two would not mean the same noise or the same data. A clock is
+the schedule whose time a network is told: the objective's, unless it is given another.
 """
 
 import dataclasses
@@ -59,10 +60,12 @@ def filled(member: T, schedule: Schedule, sigma_data: Scalar) -> T:
     if not dataclasses.is_dataclass(member) or isinstance(member, (type, Schedule)):
         return member
     given: dict[str, Any] = {"schedule": schedule, "sigma_data": sigma_data}
-    changes = {}
+    changes: dict[str, Any] = {}
     for field in dataclasses.fields(member):
         own = getattr(member, field.name)
-        if field.name not in given:
+        if field.name == "clock":
+            changes |= {"clock": schedule} if own is None else {}
+        elif field.name not in given:
             inner = filled(own, schedule, sigma_data)
             if inner is not own:
                 changes[field.name] = inner

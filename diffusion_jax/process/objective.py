@@ -13,7 +13,11 @@ from diffusion_jax.process.held import SIGMA_DATA, filled
 from diffusion_jax.process.losses import Loss, Squared, losses
 from diffusion_jax.process.per_sample import wide
 from diffusion_jax.process.posterior import chain_step
-from diffusion_jax.process.preconditioning import c_noise, input_scale
+from diffusion_jax.process.preconditionings import (
+    EDMPreconditioning,
+    Preconditioning,
+    preconditionings,
+)
 from diffusion_jax.process.predictions import Prediction, predictions
 from diffusion_jax.process.schedules import Schedule, schedules
 from diffusion_jax.process.targets import TrainingTargets
@@ -51,6 +55,7 @@ class Objective:
         weighting: how much each level counts.
         sigma_data: standard deviation of the data; pictures in [-1, 1] have about 0.5.
         loss_function: how an error becomes a number.
+        preconditioning: what the network sees of x and of the noise level.
 
     Raises:
         UserError: parts with another schedule or sigma_data, a sigma_data that is not positive, or
@@ -71,11 +76,12 @@ class Objective:
     weighting: Weighting = Simple()
     sigma_data: Scalar = SIGMA_DATA
     loss_function: Loss = Squared()
+    preconditioning: Preconditioning = EDMPreconditioning()
 
     def __post_init__(self) -> None:
         _check_parts(self)
         positive(self, "sigma_data")
-        for name in ("prediction", "weighting"):
+        for name in ("prediction", "weighting", "preconditioning"):
             own = filled(getattr(self, name), self.schedule, self.sigma_data)
             object.__setattr__(self, name, own)
 
@@ -87,6 +93,7 @@ class Objective:
         weighting: str = "simple",
         sigma_data: float = SIGMA_DATA,
         loss: str = "squared",
+        preconditioning: str = "edm",
     ) -> "Objective":
         """Makes an objective from specs.
 
@@ -105,6 +112,7 @@ class Objective:
             weightings.make(weighting, schedule=process, sigma_data=sigma_data),
             sigma_data,
             losses.make(loss),
+            preconditionings.make(preconditioning),
         )
 
     def targets(self, u: Float[Array, "batch"]) -> TrainingTargets:
@@ -114,15 +122,16 @@ class Objective:
     def at(self, u: Float[Array, "batch"]) -> TrainingTargets:
         """What a training step needs at the quantiles u of the training times, each by itself."""
         time, level, slope = at_quantile(self.time_sampler, self.schedule, u)
-        a, b = self.prediction.coefficients(level)
+        own = self.preconditioning.own_level(level)
+        a, b = self.prediction.coefficients(own)
         chain = self.loss_function.chain
         return TrainingTargets(
             level=level,
-            input_scale=input_scale(level, self.sigma_data),
-            c_noise=c_noise(level),
+            input_scale=self.preconditioning.input_scale(level, self.sigma_data),
+            c_noise=self.preconditioning.c_noise(level),
             a=a,
             b=b,
-            weight=self.weighting.weight(level, self.prediction, slope),
+            weight=self.weighting.weight(own, self.prediction, slope),
             step=None if chain is None else chain_step(self.schedule, time, chain),
         )
 
@@ -208,7 +217,7 @@ class Objective:
             return output[0] if isinstance(output, tuple) else output
 
         known = self.loss_function.variance if variance is None else variance
-        return from_network(predict, self.prediction, self.sigma_data, known)
+        return from_network(predict, self.prediction, self.sigma_data, known, self.preconditioning)
 
 
 SQUARED = Squared()
@@ -267,6 +276,7 @@ KINDS: dict[str, type] = {
     "time_sampler": TimeSampler,
     "weighting": Weighting,
     "loss_function": Loss,
+    "preconditioning": Preconditioning,
 }
 
 
@@ -283,7 +293,8 @@ def _check_parts(objective: Objective) -> None:
         if not isinstance(part, kind):
             raise UserError(
                 f"Objective: {field} must be a {kind.__name__}, not {type(part).__name__}: its "
-                f"parts are {', '.join(KINDS)}, in this order, with sigma_data before the last."
+                f"parts are {', '.join(KINDS)}, in this order, with sigma_data before the "
+                "loss_function."
             )
     sigma_data = getattr(objective, "sigma_data")  # noqa: B009, as users may give anything
     if isinstance(sigma_data, (str, type(None))):

@@ -14,7 +14,7 @@ TYPES: dict[str, Any] = {
     **dict.fromkeys(
         ("time_sampler", "weighting", "loss", "fewstep", "teacher", "teacher_guidance"), str
     ),
-    **dict.fromkeys(("start_from", "optimizer", "baseline"), str),
+    **dict.fromkeys(("start_from", "optimizer", "baseline", "preconditioning"), str),
     "seed": int,
     "flip": bool,
     "sigma_data": float,

@@ -48,13 +48,14 @@ REMEDY = "put a copy of it back, or delete the run folder to start over"
 # What training depends on. Other settings (how to sample, how to report) may change at any time.
 DECISIVE = (
     *("seed", "data", "flip", "network", "conditioner", "schedule", "prediction", "time_sampler"),
-    *("weighting", "sigma_data", "loss", "arms", "optimizer", "training"),
+    *("weighting", "sigma_data", "loss", "preconditioning", "arms", "optimizer", "training"),
     *("fewstep", "teacher", "teacher_guidance", "start_from"),
 )
 # What older runs were trained with, and are sampled with, whose configs do not say it.
 BEFORE: dict[str, Any] = {
     "baseline": "",
     "loss": "squared",
+    "preconditioning": "edm",
     "fewstep": "none",
     "teacher": "",
     "teacher_guidance": "none",

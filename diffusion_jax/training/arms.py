@@ -21,12 +21,15 @@ from diffusion_jax.training.few_steps import FewSteps, Teacher
 from diffusion_jax.training.learned_schedule import check_learned
 from diffusion_jax.training.optimizers import optimizers
 
-OBJECTIVE = ("schedule", "prediction", "time_sampler", "weighting", "sigma_data", "loss")
+OBJECTIVE = (
+    *("schedule", "prediction", "time_sampler", "weighting", "sigma_data", "loss"),
+    "preconditioning",
+)
 NETWORK = ("network", "conditioner")
 FEW_STEPS = ("fewstep", "teacher", "teacher_guidance")
 FIELDS = (*OBJECTIVE, *NETWORK, *FEW_STEPS, "start_from", "optimizer", "training.ema")
 # What a few-step objective brings itself.
-BROUGHT = ("schedule", "prediction", "time_sampler", "weighting", "loss")
+BROUGHT = ("schedule", "prediction", "time_sampler", "weighting", "loss", "preconditioning")
 
 
 def arm_settings(config: ConfigDict) -> dict[str, dict[str, Any]]:

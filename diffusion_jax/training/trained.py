@@ -67,7 +67,13 @@ class TrainedArm:
     def network_denoiser(self) -> NetworkDenoiser:
         """The network with its averaged parameters, and all that makes a denoiser of it."""
         objective, own = self.objective, of_network(self.params)
-        return NetworkDenoiser(self.arm.network, own, objective.prediction, objective.sigma_data)
+        return NetworkDenoiser(
+            self.arm.network,
+            own,
+            objective.prediction,
+            objective.sigma_data,
+            preconditioning=objective.preconditioning,
+        )
 
     def denoiser(self, params: PyTree[Any] | None = None) -> Denoiser:
         """The denoiser (x, level, condition) -> E[x_0 | x].

@@ -14,6 +14,7 @@ from diffusion_jax.networks import networks
 from diffusion_jax.networks.conditioners import conditioners
 from diffusion_jax.networks.tokenizers import tokenizers
 from diffusion_jax.process.losses import losses
+from diffusion_jax.process.preconditionings import preconditionings
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.process.time_samplers import time_samplers
@@ -28,6 +29,7 @@ from diffusion_jax.sampling.thresholds import thresholds
 FAMILIES: dict[str, Registry] = {
     "schedules": schedules,
     "predictions": predictions,
+    "preconditionings": preconditionings,
     "time_samplers": time_samplers,
     "weightings": weightings,
     "losses": losses,

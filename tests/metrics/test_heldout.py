@@ -15,7 +15,7 @@ from diffusion_jax.networks.initialise import initialise
 from diffusion_jax.networks.score_network import build
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.objective import Objective, TrainingTargets, denoising_loss
-from diffusion_jax.process.preconditioning import c_noise, input_scale
+from diffusion_jax.process.preconditionings import c_noise, input_scale
 from diffusion_jax.sampling.continuous_time_bound import draw_noise, end_terms, noise_error
 from diffusion_jax.training.arm import Arm
 from diffusion_jax.training.trained import TrainedArm

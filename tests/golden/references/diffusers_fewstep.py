@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from diffusion_jax.process.level import Level
-from diffusion_jax.process.preconditioning import input_scale
+from diffusion_jax.process.preconditionings import input_scale
 from diffusion_jax.process.predictions import X0, predictions
 from diffusion_jax.process.schedules import Schedule, schedules
 from diffusion_jax.sampling.consistency_function import (

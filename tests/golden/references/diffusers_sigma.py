@@ -10,7 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from diffusion_jax.process.preconditioning import input_scale
+from diffusion_jax.process.preconditionings import input_scale
 from diffusion_jax.process.predictions import predictions
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.grids import grids

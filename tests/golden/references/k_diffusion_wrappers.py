@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffusion_jax.process.objective import Objective
-from diffusion_jax.process.preconditioning import input_scale
+from diffusion_jax.process.preconditionings import input_scale
 from diffusion_jax.process.predictions import predictions, to_x0
 from diffusion_jax.process.schedules import Schedule, schedules
 from diffusion_jax.process.schedules.log_snr_table import LogSnrTable

@@ -10,7 +10,7 @@ from jaxtyping import Array
 from scipy import stats
 
 from diffusion_jax.process.level import Level
-from diffusion_jax.process.preconditioning import input_scale
+from diffusion_jax.process.preconditionings import input_scale
 from diffusion_jax.process.predictions import Prediction, predictions
 from diffusion_jax.process.schedules import Schedule, schedules
 from diffusion_jax.process.schedules.learned import MonotoneNetwork

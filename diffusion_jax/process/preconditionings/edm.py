@@ -1,10 +1,13 @@
-"""What a network sees of x and of the noise level."""
+"""EDM's: unit variance, and the logarithm of the noise."""
+
+from typing import ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.process.level import Level
-from diffusion_jax.struct import Scalar
+from diffusion_jax.process.preconditionings.base import preconditionings
+from diffusion_jax.struct import Scalar, pytree
 
 
 def input_scale(level: Level, sigma_data: Scalar) -> Float[Array, "..."]:
@@ -29,3 +32,27 @@ def c_noise(level: Level) -> Float[Array, "..."]:
     Array(-2.5, dtype=float32)
     """
     return -jnp.clip(level.log_snr, -20.0, 20.0) / 8
+
+
+@preconditionings.register("edm")
+@pytree
+class EDMPreconditioning:
+    """Unit variance, and a quarter of the logarithm of sigma/alpha.
+
+    Source: Karras et al. 2022 (EDM), table 1.
+
+    >>> seen = EDMPreconditioning()
+    >>> abs(float(seen.c_noise(Level(jnp.float32(1.0), jnp.float32(1.0)))))
+    0.0
+    """
+
+    formula: ClassVar[str] = "c_in = 1/√(σ² + α² sigma_data²), c_noise = log(σ/α)/4"
+
+    def own_level(self, level: Level) -> Level:
+        return level
+
+    def input_scale(self, level: Level, sigma_data: Scalar) -> Float[Array, "..."]:
+        return input_scale(level, sigma_data)
+
+    def c_noise(self, level: Level) -> Float[Array, "..."]:
+        return c_noise(level)
