@@ -31,7 +31,7 @@ def get_config() -> ConfigDict:
     # What the network sees of x and of the noise level, such as "time(scale=1000)".
     config.preconditioning = "edm"
     # Training for few steps, such as "shortcut()", which brings its own path, times and losses.
-    # Those that learn from a teacher, or start as one, are told a run's folder and arm, such as
+    # Those that learn from a teacher, or start as one, name a run's folder and arm, such as
     # "runs/quickstart:edm".
     config.fewstep = "none"
     config.teacher = ""

@@ -18,7 +18,7 @@ _PLAIN: dict[Any, tuple[str, Callable[[Any], bool]]] = {
 _LITERALS = (bool, int, float, complex, str, bytes, tuple, list, dict, set, types.NoneType)
 
 
-def options(annotation: Any) -> tuple[Any, ...]:
+def options(annotation: object) -> tuple[Any, ...]:
     """The alternatives that an annotation allows; where a number is one, arrays go unmentioned.
 
     >>> options(int | None)
@@ -29,7 +29,7 @@ def options(annotation: Any) -> tuple[Any, ...]:
     return tuple(o for o in found if o in (float, str, types.NoneType)) if float in found else found
 
 
-def fits(value: Any, annotation: Any) -> bool:
+def fits(value: object, annotation: object) -> bool:
     """Whether a literal, or an instance made from a nested spec, is what an annotation asks for.
 
     Annotations of sorts not known here say nothing, so anything fits them.
@@ -40,7 +40,7 @@ def fits(value: Any, annotation: Any) -> bool:
     return any(_fits_option(value, option) for option in options(annotation))
 
 
-def _fits_option(value: Any, option: Any) -> bool:
+def _fits_option(value: object, option: object) -> bool:
     if option in _PLAIN:
         return _PLAIN[option][1](value)
     if get_origin(option) is tuple:
@@ -54,7 +54,7 @@ def _fit_items(values: tuple[Any, ...], items: tuple[Any, ...]) -> bool:
     return len(values) == len(items) and all(map(fits, values, items))
 
 
-def nests(annotation: Any) -> bool:
+def nests(annotation: object) -> bool:
     """Whether one of the alternatives is a part of its own, which a nested spec would make.
 
     >>> nests(float), nests(Callable | None)
@@ -63,7 +63,7 @@ def nests(annotation: Any) -> bool:
     return any(o not in _PLAIN and get_origin(o) is not tuple for o in options(annotation))
 
 
-def in_words(annotation: Any, family: str) -> str:
+def in_words(annotation: object, family: str) -> str:
     """What fits an annotation, where a class is one of a family of parts.
 
     >>> in_words(tuple[int, ...] | None, "network")
@@ -72,7 +72,7 @@ def in_words(annotation: Any, family: str) -> str:
     return " or ".join(_option_in_words(option, family) for option in options(annotation))
 
 
-def _option_in_words(option: Any, family: str) -> str:
+def _option_in_words(option: object, family: str) -> str:
     if option in _PLAIN:
         return _PLAIN[option][0]
     if get_origin(option) is tuple:

@@ -4,7 +4,7 @@ import difflib
 import math
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TypeGuard
 
 
 class UserError(ValueError):
@@ -25,7 +25,7 @@ def nearest(word: str, options: Iterable[str]) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value in a line; long ones cut off.
 
     >>> shown("a" * 200)[-3:], shown(10**5000)
@@ -47,7 +47,7 @@ def one_of(word: str, options: Iterable[str], what: str) -> str:
     raise UserError(f"Unknown {what} {word!r}.{nearest(word, names)} Known: {listed}.")
 
 
-def positive(part: Any, *names: str) -> None:
+def positive(part: object, *names: str) -> None:
     """Raises UserError unless the settings `names` of `part` are positive and finite.
 
     Like its neighbours below, for `__post_init__`: it judges the numbers that people write and
@@ -56,18 +56,18 @@ def positive(part: Any, *names: str) -> None:
     _require(part, names, lambda value: value > 0 and is_finite(value), "positive and finite")
 
 
-def finite(part: Any, *names: str) -> None:
+def finite(part: object, *names: str) -> None:
     """Raises UserError unless the settings `names` of `part` are finite."""
     _require(part, names, is_finite, "finite")
 
 
-def within(part: Any, low: float, high: float, *names: str) -> None:
+def within(part: object, low: float, high: float, *names: str) -> None:
     """Raises UserError unless the settings `names` of `part` lie in [low, high]."""
     bounds = f"{low:g} or more" if high == math.inf else f"from {low:g} to {high:g}"
     _require(part, names, lambda value: low <= value <= high, bounds)
 
 
-def ordered(part: Any, low: str, high: str, equal: bool = False) -> None:
+def ordered(part: object, low: str, high: str, equal: bool = False) -> None:
     """Raises UserError unless setting `low` of `part` is less than setting `high`, or `equal`."""
     smaller, larger = getattr(part, low), getattr(part, high)
     if not (_is_number(smaller) and _is_number(larger)):
@@ -77,7 +77,7 @@ def ordered(part: Any, low: str, high: str, equal: bool = False) -> None:
         raise UserError(f"{type(part).__name__}: {low}={smaller} must be {rule} {high}={larger}.")
 
 
-def _require(part: Any, names: Iterable[str], holds: Callable[[float], bool], what: str) -> None:
+def _require(part: object, names: Iterable[str], holds: Callable[[float], bool], what: str) -> None:
     for name in names:
         value = getattr(part, name)
         if _is_number(value) and not holds(value):
@@ -93,5 +93,5 @@ def is_finite(value: float) -> bool:
     return abs(value) <= sys.float_info.max
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float))

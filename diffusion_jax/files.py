@@ -213,8 +213,8 @@ def _no_inodes(path: Path) -> bool:
     """Whether the file system has no room for another file, however small."""
     if not hasattr(os, "statvfs"):
         return False
-    told = os.statvfs(_existing(path))
-    return told.f_files > 0 and told.f_favail == 0  # some systems know no bound and say 0, 0
+    found = os.statvfs(_existing(path))
+    return found.f_files > 0 and found.f_favail == 0  # some systems know no bound and say 0, 0
 
 
 def _megabytes(count: int) -> str:

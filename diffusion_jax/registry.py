@@ -73,7 +73,7 @@ def parse(text: str, family: str = "spec") -> Spec:
     return value
 
 
-def _depth(value: Any) -> int:
+def _depth(value: object) -> int:
     """How many specs are within one another."""
     if isinstance(value, Spec):
         return 1 + max(map(_depth, value.settings.values()), default=0)
@@ -99,7 +99,7 @@ def _value(node: ast.expr) -> Any:
 
 
 def canonical(value: Any) -> Any:
-    """A value with every spec in it written in one way, so that equal ones are equal texts.
+    """A value with every spec in it in its canonical form, so that equal ones are equal texts.
 
     Settings stand in alphabetical order, numbers and words in their shortest form; `"cosine()"` is
     `"cosine"`. Default values are not filled in. Text that is no spec stays as it is.
@@ -122,7 +122,7 @@ def canonical(value: Any) -> Any:
         return value
 
 
-def spec_text(value: Any) -> str:
+def spec_text(value: object) -> str:
     """A parsed value in its shortest form, which `parse` reads as its equal."""
     if isinstance(value, Spec):
         settings = sorted(value.settings.items())
@@ -191,9 +191,9 @@ class Registry(Generic[T]):
     """
 
     # The families whose members may be settings of other families' members.
-    _families: ClassVar[dict[Any, "Registry[Any]"]] = {}
+    _families: ClassVar[dict[object, "Registry[Any]"]] = {}
 
-    def __init__(self, family: str, kind: Any = None):
+    def __init__(self, family: str, kind: type[T] | None = None):
         """An empty family.
 
         Args:
@@ -237,7 +237,7 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> Callable[..., T]:
         return self._members[one_of(name, self._members, self.family)]
 
-    def make(self, spec: "str | Spec", **context: Any) -> T:
+    def make(self, spec: "str | Spec", **context: object) -> T:
         """Makes the member that `spec` names.
 
         Args:
@@ -272,7 +272,7 @@ class Registry(Generic[T]):
         return factory(**arguments)
 
     def _setting(
-        self, name: str, parameter: inspect.Parameter, value: Any, context: dict[str, Any]
+        self, name: str, parameter: inspect.Parameter, value: Any, context: dict[str, object]
     ) -> Any:
         """A written value as the member wants it: of the annotated type, nested specs made."""
         wanted = parameter.annotation
@@ -299,7 +299,7 @@ class Registry(Generic[T]):
         return value
 
 
-def _check_numbers(what: str, value: Any) -> None:
+def _check_numbers(what: str, value: object) -> None:
     """Raises UserError for counts that nobody can mean, and numbers that float32 cannot hold."""
     if isinstance(value, tuple):
         for item in value:

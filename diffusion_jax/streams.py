@@ -13,7 +13,7 @@ class Forgiving:
     """A text stream whose failures to write are no errors.
 
     Characters that its encoding lacks become question marks. Once nothing can be written, all
-    that follows is dropped; a cause other than that nobody listens is told on standard error.
+    that follows is dropped; a cause other than that nobody listens is reported on standard error.
 
     Args:
         stream: a text file; None, which Python has for a closed one, is nowhere.

@@ -38,14 +38,14 @@ def pytree(cls: type[T]) -> type[T]:
     leaves = [field.name for field in fields if not field.metadata.get("static")]
     fixed = [field.name for field in fields if field.metadata.get("static")]
 
-    def flatten(value: Any) -> tuple[list[Any], tuple[Any, ...]]:
+    def flatten(value: T) -> tuple[list[Any], tuple[Any, ...]]:
         return [getattr(value, name) for name in leaves], tuple(getattr(value, n) for n in fixed)
 
-    def flatten_with_keys(value: Any) -> tuple[list[Any], tuple[Any, ...]]:
+    def flatten_with_keys(value: T) -> tuple[list[Any], tuple[Any, ...]]:
         children, aside = flatten(value)
         return list(zip(map(GetAttrKey, leaves), children, strict=True)), aside
 
-    def unflatten(aside: tuple[Any, ...], children: Iterable[Any]) -> Any:
+    def unflatten(aside: tuple[Any, ...], children: Iterable[Any]) -> T:
         value = object.__new__(frozen)
         for name, child in zip([*leaves, *fixed], [*children, *aside], strict=True):
             object.__setattr__(value, name, child)

@@ -11,7 +11,7 @@ def split_words(caption: str) -> list[str]:
 
     A word is of letters, digits and underscores, each with the marks that combine with it (the
     vowel signs of Hindi, accents), and may hold an apostrophe, a hyphen or an invisible joiner.
-    Ways to write the same letters are one (Unicode's normal form C).
+    Encodings of the same letters are one (Unicode's normal form C).
 
     >>> split_words("A dog's life, in black-and-white.")
     ['a', "dog's", 'life', 'in', 'black-and-white']

@@ -1,4 +1,4 @@
-"""Measures what the design claims to save, each as a ratio of two ways within one run.
+"""Measures what the design claims to save, each as a ratio of two methods within one run.
 
     python -m experiments.benchmark
     python -m experiments.benchmark --config=configs/fashion_mnist.py --rounds=3
@@ -10,13 +10,19 @@ Compiled programs are not taken from the cache.
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 from ml_collections import ConfigDict
 
 from experiments import cli
 from experiments.unused import COMPARING, TRAINING, refuse_unused
+
+if TYPE_CHECKING:
+    from diffusion_jax.data.pipeline import Batch
+    from diffusion_jax.runs.state import TrainState
+    from diffusion_jax.training.draws import Draws
+    from diffusion_jax.training.program import Program
 
 ROUNDS = flags.DEFINE_integer("rounds", 3, "how often each pair is timed", lower_bound=1)
 UNUSED = {
@@ -71,7 +77,7 @@ Pair = tuple[Callable[[], Any], Callable[[], Any]]
 
 
 def _pairs(config: ConfigDict) -> list[tuple[str, Callable[[], Pair]]]:
-    """(claim, what makes A and B): the other way and ours."""
+    """(claim, what makes A and B): the usual method and ours."""
     return [
         ("arms: a compiled step each / one for all", lambda: _arms(config)),
         ("step counts: a sampler each / one for all", lambda: _step_counts(config)),
@@ -115,7 +121,9 @@ def _arms(config: ConfigDict) -> Pair:
     return apart, together
 
 
-def _step(program: Any, states: Any, batch: Any, draws: Any) -> None:
+def _step(
+    program: "Program", states: "dict[str, TrainState]", batch: "Batch", draws: "Draws"
+) -> None:
     """One training step of all arms, in turn."""
     import jax
 
@@ -175,7 +183,7 @@ def _dispatch() -> Pair:
     from diffusion_jax.process.schedules import schedules
     from diffusion_jax.sampling.grids import grids, make
     from diffusion_jax.sampling.loop import prior, sample_from, sample_keys
-    from diffusion_jax.sampling.solvers import solvers
+    from diffusion_jax.sampling.solvers import State, solvers
     from diffusion_jax.verification.oracles import Gaussian
 
     data = Gaussian(mean=jnp.zeros(2), std=jnp.ones(2))
@@ -184,13 +192,9 @@ def _dispatch() -> Pair:
     start = prior(nodes, keys, (2,))
 
     @jax.jit
-    def one_step(state: Any, index: Any) -> Any:
-        def denoise(x: Any, level: Any) -> Any:
-            return data.denoise(x, level)
-
-        return solver.step(
-            state, nodes[index], nodes[index + 1], denoise, lambda k: jnp.zeros_like(start)
-        )
+    def one_step(state: State, index: jax.Array) -> State:
+        here, there = nodes[index], nodes[index + 1]
+        return solver.step(state, here, there, data.denoise, lambda k: jnp.zeros_like(start))
 
     whole = jax.jit(lambda x: sample_from(data.denoise, solver, nodes, x, keys)[0])
 

@@ -3,11 +3,11 @@
     python -m experiments.benchmark_arms
     python -m experiments.benchmark_arms --problem=mlp --arms=8 --steps=200 --rounds=3
 
-The arms differ in their learning rate. Every way is run in fresh processes without a cache of
-compiled programs; the ways follow one another in every round, and each round gives a ratio. Told
-apart: the whole time, from starting Python to the last step; the time of a step of all arms once
-everything is compiled; and the memory, as the process held it at most and as the compiler counts
-it for one step.
+The arms differ in their learning rate. Each execution runs in fresh processes without a cache of
+compiled programs; they follow one another in every round, and each round gives a ratio. Measured
+separately: the whole time, from starting Python to the last step; the time of a step of all arms
+once everything is compiled; and the memory, as the process held it at most and as the compiler
+counts it for one step.
 """
 
 import argparse
@@ -28,13 +28,13 @@ PROBLEMS = {
     "mlp": "an MLP on points of the plane, batch 64",
     "unet": "the U-Net of configs/quickstart.py, batch 16",
 }
-WAYS = ("apart", "together")
+EXECUTIONS = ("apart", "together")
 WARM = 3  # steps before any is timed
 
 
 @dataclasses.dataclass(frozen=True)
-class Timing:
-    """What one way of training K arms took, over all its processes.
+class TrainingCost:
+    """What one execution of K arms took, over all its processes.
 
     Attributes:
         whole: seconds from start to end, compilation included.
@@ -56,7 +56,7 @@ def main(words: list[str]) -> None:
     parser.add_argument("--arms", type=int, default=8, help="K (8)")
     parser.add_argument("--steps", type=int, default=30, help="of each training (30)")
     parser.add_argument("--rounds", type=int, default=2, help="how often all is timed (2)")
-    parser.add_argument("--child", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--child", choices=EXECUTIONS, help=argparse.SUPPRESS)
     options = parser.parse_args(words)
     for name in ("arms", "steps", "rounds"):
         if getattr(options, name) < 1:
@@ -70,7 +70,7 @@ def main(words: list[str]) -> None:
             _print(f"{options.arms} arms, {options.steps} steps: {title}", rounds)
 
 
-def train(problem: str, arms: int, steps: int, way: str) -> dict[str, float]:
+def train(problem: str, arms: int, steps: int, execution: str) -> dict[str, float]:
     """Trains K arms in this process; seconds of a step, and memory."""
     import jax
     import numpy as np
@@ -85,7 +85,7 @@ def train(problem: str, arms: int, steps: int, way: str) -> dict[str, float]:
     inputs = program.inputs(batch, program.draw(np.int32(0)))
     group: Group = in_turn(program, names)
     counted = 0.0
-    if way == "together":
+    if execution == "together":
         group = mapped = together(program, names)
         counted = float(bytes_needed(mapped, states, inputs))
     joined, taken = group.join(states), []
@@ -133,9 +133,9 @@ def _problem(problem: str, arms: int, steps: int) -> tuple[Any, Any, Any, Any]:
     return config, facts, mesh, devices.split_rows(batch, mesh)
 
 
-def _round(problem: str, arms: int, steps: int) -> dict[str, Timing]:
+def _round(problem: str, arms: int, steps: int) -> dict[str, TrainingCost]:
     alone = [_child(problem, 1, steps, "apart") for _ in range(arms)]
-    separate = Timing(
+    separate = TrainingCost(
         sum(each.whole for each in alone),
         sum(each.step for each in alone),
         max(each.resident for each in alone),
@@ -148,9 +148,9 @@ def _round(problem: str, arms: int, steps: int) -> dict[str, Timing]:
     }
 
 
-def _child(problem: str, arms: int, steps: int, way: str) -> Timing:
+def _child(problem: str, arms: int, steps: int, execution: str) -> TrainingCost:
     """Runs `train` in a fresh process."""
-    words = [f"--problem={problem}", f"--arms={arms}", f"--steps={steps}", f"--child={way}"]
+    words = [f"--problem={problem}", f"--arms={arms}", f"--steps={steps}", f"--child={execution}"]
     cold = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
     start = time.perf_counter()
     process = subprocess.run(
@@ -163,24 +163,24 @@ def _child(problem: str, arms: int, steps: int, way: str) -> Timing:
     whole = time.perf_counter() - start
     if process.returncode:
         raise UserError(
-            f"Training {way} failed: {(process.stderr.strip() or '?').splitlines()[-1]}"
+            f"Training {execution} failed: {(process.stderr.strip() or '?').splitlines()[-1]}"
         )
-    return Timing(whole, **json.loads(process.stdout.splitlines()[-1]))
+    return TrainingCost(whole, **json.loads(process.stdout.splitlines()[-1]))
 
 
-def _print(title: str, rounds: list[dict[str, Timing]]) -> None:
+def _print(title: str, rounds: list[dict[str, TrainingCost]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     from diffusion_jax.runs import environment
 
     hardware = environment.describe()["hardware"]
-    table = Table("way", "whole, s", "× less", "step, s", "× less", "held, MB", "a step, MB")
+    table = Table("execution", "whole, s", "× less", "step, s", "× less", "held, MB", "a step, MB")
     first = [next(iter(each.values())) for each in rounds]
-    for way in rounds[0]:
-        own = [each[way] for each in rounds]
+    for execution in rounds[0]:
+        own = [each[execution] for each in rounds]
         table.add_row(
-            way,
+            execution,
             f"{statistics.median(each.whole for each in own):.1f}",
             _ratio([a.whole / b.whole for a, b in zip(first, own, strict=True)]),
             f"{statistics.median(each.step for each in own):.4f}",

@@ -5,8 +5,8 @@
 All are given the same network, weights and machine; to sample, the same steps and start; to train,
 the same pictures, noise, times and Adam. Each library runs in a process of its own; they work in
 turn, A B C A B C …, and every pair of times of one round gives a ratio. The first time, in which
-programs are compiled, is told apart. The libraries must end on the same samples, or have the same
-losses over the first updates, or nothing is timed. `make bench` installs the peers.
+programs are compiled, is reported separately. The libraries must end on the same samples, or have
+the same losses over the first updates, or nothing is timed. `make bench` installs the peers.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from typing import Any
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import user_path
 from experiments import plain
-from experiments.peers.problem import PROBLEMS, STEPS, UPDATES, Problem
+from experiments.peers.problem import PROBLEMS, STEPS, UPDATES, PeerProblem
 
 OURS = "diffusion_jax"
 PEERS, TRAINERS = ("diffusers", "k-diffusion"), ("PyTorch",)
@@ -32,7 +32,7 @@ LOSS_TOLERANCE = 1e-4  # of a loss, in single precision, after some updates
 
 
 @dataclasses.dataclass(frozen=True)
-class Timing:
+class LibraryTiming:
     """Seconds of one library: of the first draw or updates, and of each round after them."""
 
     library: str
@@ -52,7 +52,7 @@ def main(words: list[str]) -> None:
             _print(problem, measure(name, options.peers, options.rounds))
 
 
-def measure(name: str, peers: str, rounds: int) -> list[Timing]:
+def measure(name: str, peers: str, rounds: int) -> list[LibraryTiming]:
     """Times every library on a problem.
 
     Raises:
@@ -79,7 +79,7 @@ def measure(name: str, peers: str, rounds: int) -> list[Timing]:
             for _ in range(rounds)
         ]
     return [
-        Timing(library, first[library], tuple(turn[library] for turn in turns))
+        LibraryTiming(library, first[library], tuple(turn[library] for turn in turns))
         for library in workers
     ]
 
@@ -137,7 +137,7 @@ def _check_losses(losses: Sequence[Any]) -> None:
             raise UserError(f"{library}'s losses are {off:.2g} of them away: no comparison.")
 
 
-def _print(problem: Problem, timings: list[Timing]) -> None:
+def _print(problem: PeerProblem, timings: list[LibraryTiming]) -> None:
     from rich.console import Console
     from rich.table import Table
 

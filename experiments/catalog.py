@@ -12,9 +12,12 @@ that ten steps cost.
 
 import importlib
 import pkgutil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments import plain
+
+if TYPE_CHECKING:
+    from diffusion_jax.registry import Registry
 
 # In the order of the story, from noise to pictures; families not named here follow.
 FIRST = (
@@ -78,7 +81,7 @@ def families() -> dict[str, Any]:
     return {name: found[name] for name in [*order, *sorted(set(found) - set(order))]}
 
 
-def rows(family: str, registry: Any) -> tuple[Row, list[Row]]:
+def rows(family: str, registry: "Registry[Any]") -> tuple[Row, list[Row]]:
     """The column heads of a family, and a row per member."""
     from diffusion_jax.describe import describe
 
@@ -90,7 +93,7 @@ def rows(family: str, registry: Any) -> tuple[Row, list[Row]]:
     return HEADS + SOLVER_HEADS, [a + b for a, b in zip(found, costs, strict=True)]
 
 
-def _costs(registry: Any, name: str) -> Row:
+def _costs(registry: "Registry[Any]", name: str) -> Row:
     """Order, noise and evaluations of a solver with its default settings."""
     from diffusion_jax.errors import UserError
 

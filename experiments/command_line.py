@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_origin
+from typing import get_origin
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -176,7 +176,7 @@ def _add_to_arm(config: ConfigDict, arm: str, field: str) -> None:
 
 def _section(config: ConfigDict, path: str) -> ConfigDict | None:
     """The part of a config at a path such as "training"; None if there is none."""
-    holder: Any = config
+    holder: ConfigDict | None = config
     for part in path.split(".") if path else ():
         holder = holder[part] if isinstance(holder, ConfigDict) and part in holder else None
     return holder if isinstance(holder, ConfigDict) else None

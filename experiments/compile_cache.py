@@ -22,14 +22,14 @@ def set_up() -> None:
     folder = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.abspath(".cache/jax"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
-    show, told = warnings.showwarning, False
+    show, reported = warnings.showwarning, False
 
     def show_others(message: Warning | str, *where: Any, **more: Any) -> None:
-        nonlocal told
+        nonlocal reported
         if not remove_unreadable(Path(folder), str(message)):
             show(message, *where, **more)
-        elif not told:
-            told = True
+        elif not reported:
+            reported = True
             print(f"Damaged programs in {folder} are compiled anew.", file=sys.stderr)
 
     warnings.showwarning = show_others

@@ -1,4 +1,4 @@
-"""Loads configs: from Python files, whose errors are told in one line, and from run folders."""
+"""Loads configs: from Python files, whose errors are reported in one line, and from run folders."""
 
 import difflib
 import importlib.util
@@ -7,13 +7,18 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import user_path
 from diffusion_jax.runs.fields import check_fields
+
+if TYPE_CHECKING:
+    from diffusion_jax.sweeps import Sweep
+
+T = TypeVar("T")
 
 MAKE_ONE = " A run folder is made by python -m experiments.train or .compare."
 
@@ -35,7 +40,7 @@ def load_config(name: str) -> ConfigDict:
     return config
 
 
-def load_sweep(path: str) -> Any:
+def load_sweep(path: str) -> "Sweep":
     """Loads a sweep: the `get_sweep()` of a Python file.
 
     Raises:
@@ -94,7 +99,7 @@ def _nothing_there(path: Path) -> str:
     return f"No {what} {path}.{hint}{'' if path.suffix else MAKE_ONE}"
 
 
-def _guarded(path: Path, work: Callable[..., Any], *arguments: Any) -> Any:
+def _guarded(path: Path, work: Callable[..., T], *arguments: object) -> T:
     """Runs what a config file says; an error in it is its author's mistake, not our fault."""
     try:
         return work(*arguments)

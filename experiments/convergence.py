@@ -12,9 +12,14 @@ against the exact variance, which follows without sampling from the linearity of
 import dataclasses
 import platform
 import statistics
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments import plain
+
+if TYPE_CHECKING:
+    from diffusion_jax.registry import Registry
+    from diffusion_jax.sampling.solvers import Solver
+    from diffusion_jax.verification.orders import Cases
 
 NOTES = (
     "Where a range is wide it says something of the schedule. Solvers that step in the schedule's "
@@ -103,7 +108,7 @@ def measure(solver_specs: list[str] | None, schedule_specs: list[str] | None) ->
     return found
 
 
-def makeable(registry: Any, **context: Any) -> list[str]:
+def makeable(registry: "Registry[Any]", **context: object) -> list[str]:
     """The names of a family's members that need no settings."""
     from diffusion_jax.errors import UserError
 
@@ -117,7 +122,7 @@ def makeable(registry: Any, **context: Any) -> list[str]:
     return names
 
 
-def _flow(solver: Any, every: Any) -> dict[str, tuple[float, float]]:
+def _flow(solver: "Solver", every: "Cases") -> dict[str, tuple[float, float]]:
     from diffusion_jax.verification.orders import errors, orders
 
     by_schedule: dict[str, list[float]] = {}
@@ -126,7 +131,7 @@ def _flow(solver: Any, every: Any) -> dict[str, tuple[float, float]]:
     return {schedule: (min(found), max(found)) for schedule, found in by_schedule.items()}
 
 
-def _variance(solver: Any, specs: list[str]) -> dict[str, tuple[float, float]]:
+def _variance(solver: "Solver", specs: list[str]) -> dict[str, tuple[float, float]]:
     from diffusion_jax.process.schedules import schedules
     from diffusion_jax.verification.moments import variance_orders
 

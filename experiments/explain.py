@@ -11,8 +11,8 @@ training pictures.
 import dataclasses
 import shlex
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 from ml_collections import ConfigDict
@@ -22,6 +22,18 @@ from experiments import cli, options
 from experiments.command_line import overridden
 from experiments.options import ARM, LABEL, OUT, PROMPT, test_picture
 from experiments.unused import COMPARING, TRAINING, refuse_several, refuse_unused
+
+if TYPE_CHECKING:
+    from jaxtyping import PyTree
+
+    from diffusion_jax.data.dataset import Dataset
+    from diffusion_jax.process.denoiser import Denoiser, DenoiserLike
+    from diffusion_jax.process.predictions import Prediction
+    from diffusion_jax.process.schedules import Schedule
+    from diffusion_jax.reports.lesson import Lesson
+    from diffusion_jax.sampling.guidance import Guidance
+    from diffusion_jax.sampling.sampling_run import SamplingRun
+    from diffusion_jax.training.trained import TrainedArm
 
 flags.adopt_module_key_flags(options)
 STEPS = flags.DEFINE_integer("steps", 32, "of the reverse process", lower_bound=2, upper_bound=1000)
@@ -50,15 +62,15 @@ ORACLE_PICTURES = 2048  # that the exact denoiser knows, if the data set has as 
 
 @dataclasses.dataclass(frozen=True)
 class Teller:
-    """Who denoises, and how that is told."""
+    """The denoiser, and how the page describes it."""
 
-    schedule: Any
+    schedule: "Schedule"
     schedule_spec: str
-    denoise: Any
-    condition: Any
+    denoise: "DenoiserLike"
+    condition: "PyTree"
     sentence: str
-    prediction: Any = None
-    steer: Any = None
+    prediction: "Prediction | None" = None
+    steer: "Callable[[DenoiserLike, SamplingRun], DenoiserLike] | None" = None
     guidance: str = "none"
 
 
@@ -72,7 +84,7 @@ def main(config: ConfigDict) -> None:
     print(lesson.write(explain(config), folder))
 
 
-def explain(config: ConfigDict) -> Any:
+def explain(config: ConfigDict) -> "Lesson":
     """The lesson that the flags ask for.
 
     Raises:
@@ -110,7 +122,7 @@ def explain(config: ConfigDict) -> Any:
     keys = sample_keys(jax.random.key(config.seed), PICTURES)
     eps = jax.random.normal(jax.random.fold_in(jax.random.key(config.seed), 1), picture.shape)
 
-    def steer(denoise: Any, run: Any) -> Any:
+    def steer(denoise: "DenoiserLike", run: "SamplingRun") -> "DenoiserLike":
         guided = teller.steer(denoise, run) if teller.steer else denoise
         return thresholded(guided, plan.threshold)
 
@@ -177,7 +189,7 @@ def _network(config: ConfigDict) -> Teller:
     )
 
 
-def _without_attention(guide: Any, trained: Any) -> Any:
+def _without_attention(guide: "Guidance", trained: "TrainedArm") -> "Denoiser | None":
     """The network without self-attention, for guidance that wants it; else None."""
     from diffusion_jax.inference.generate import check_attention
 
@@ -187,7 +199,7 @@ def _without_attention(guide: Any, trained: Any) -> Any:
     return dataclasses.replace(trained.network_denoiser, without=guide.perturbs).denoiser()
 
 
-def _oracle(config: ConfigDict, data: Any) -> Teller:
+def _oracle(config: ConfigDict, data: "Dataset") -> Teller:
     """The exact denoiser of some training pictures: of those of the class or caption asked for."""
     import jax.numpy as jnp
 

@@ -1,11 +1,14 @@
 """Options that several commands share."""
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from diffusion_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from diffusion_jax.data.example import Source
 
 ARM = flags.DEFINE_string("arm", "", "which arm; empty: all of them, or the first")
 PROMPT = flags.DEFINE_multi_string("prompt", [], "what to draw, a caption; empty: any")
@@ -23,7 +26,7 @@ flags.register_validator(
 )
 
 
-def test_picture(source: Any) -> dict[str, Any]:
+def test_picture(source: "Source") -> dict[str, Any]:
     """The example that --picture names, of a data set's test examples.
 
     Raises:

@@ -20,7 +20,7 @@ config names none. Arms that diverged are left out.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from absl import flags
 from ml_collections import ConfigDict
@@ -30,6 +30,18 @@ from experiments import cli, options
 from experiments.command_line import overridden
 from experiments.options import ARM, LABEL, OUT, PROMPT, test_picture
 from experiments.unused import COMPARING, TRAINING, is_given, refuse_several, refuse_unused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+
+    from diffusion_jax.data.example import Example, Source, Values
+    from diffusion_jax.inference.measure import SamplingPlan
+    from diffusion_jax.inference.restoration import Restoration
+    from diffusion_jax.networks.conditioners.base import Condition
+    from diffusion_jax.networks.functions import AnyNetwork
+    from diffusion_jax.training.trained import TrainedArm
 
 flags.adopt_module_key_flags(options)
 COUNT = flags.DEFINE_integer(
@@ -44,6 +56,7 @@ UNUSED = {
     **dict.fromkeys(("sampling.count", "sampling.judged_count"), "use --count"),
 }
 ROWS, SEARCHED = 4, 64  # test pictures whose captions are asked for, of so many
+T = TypeVar("T")
 SEED = flags.DEFINE_integer("seed", 0, "of the noise", lower_bound=0, upper_bound=2**31 - 1)
 
 
@@ -100,7 +113,9 @@ def _refuse_two_masks(config: ConfigDict) -> None:
         raise UserError("--mask and --config.sampling.operator both say what is seen: name one.")
 
 
-def _wanted(config: ConfigDict, networks: Sequence[Any], example: Any) -> Any:
+def _wanted(
+    config: ConfigDict, networks: "Sequence[AnyNetwork]", example: "Example | None"
+) -> "tuple[Sequence[str], Condition]":
     """What is asked for, in words, and the condition of all pictures, prompt by prompt."""
     from diffusion_jax.data.dataset import datasets
     from diffusion_jax.data.example import caption_of, label_of
@@ -111,17 +126,17 @@ def _wanted(config: ConfigDict, networks: Sequence[Any], example: Any) -> Any:
         return prompts, asked(networks, _each(prompts), LABEL.value)
     data = datasets.make(config.data)
     examples = [example] if example else _examples(data.test)
-    # Where there are no captions, classes are told apart.
+    # Where there are no captions, one picture of each class is taken.
     names = (*data.class_names, "")
     prompts = [caption_of(example) or names[label_of(example)] for example in examples]
     return prompts, encode(networks, _each(examples))
 
 
-def _each(wanted: Sequence[Any]) -> list[Any]:
+def _each(wanted: Sequence[T]) -> list[T]:
     return [one for one in wanted for _ in range(COUNT.value)]
 
 
-def _examples(test: Any) -> list[Any]:
+def _examples(test: "Source") -> "list[Example]":
     """The first test examples that differ in their captions, or classes."""
     from diffusion_jax.data.example import caption_of, label_of, take
 
@@ -130,7 +145,7 @@ def _examples(test: Any) -> list[Any]:
     return list(first.values())[: -ROWS - 1 : -1]
 
 
-def _restoration(config: ConfigDict, shape: tuple[int, ...]) -> Any:
+def _restoration(config: ConfigDict, shape: tuple[int, ...]) -> "Restoration | None":
     """What of a test picture is seen, and how that is followed; None for samples of anything."""
     import jax.numpy as jnp
 
@@ -142,15 +157,20 @@ def _restoration(config: ConfigDict, shape: tuple[int, ...]) -> Any:
     if not MASK.value:
         return Restoration.make(config, shape)
     kept = load_mask(user_path(MASK.value), shape)
-    told = config.copy_and_resolve_references()
-    if told.sampling.posterior == "none":
-        told.sampling.posterior = "diffpir"
-    return Restoration.make(told, shape, Mask(jnp.asarray(kept, jnp.float32)))
+    asked = config.copy_and_resolve_references()
+    if asked.sampling.posterior == "none":
+        asked.sampling.posterior = "diffpir"
+    return Restoration.make(asked, shape, Mask(jnp.asarray(kept, jnp.float32)))
 
 
 def _draw(
-    plan: Any, arm: Any, shape: tuple[int, ...], wanted: Any, guide: Any, picture: Any
-) -> Any:
+    plan: "SamplingPlan",
+    arm: "TrainedArm",
+    shape: tuple[int, ...],
+    wanted: "tuple[Condition, int]",
+    guide: "TrainedArm | None",
+    picture: "np.ndarray | None",
+) -> "Values":
     """Of one arm: pictures, uint8, or vectors; restorations of `picture`, if there is one."""
     import jax.numpy as jnp
 
@@ -158,7 +178,7 @@ def _draw(
     from diffusion_jax.inference.generate import check_finite, generate
 
     (condition, count), sampling, given = wanted, plan.judged_by, None
-    if plan.restoration:
+    if plan.restoration and picture is not None:
         given = plan.restoration.given(picture[None], SEED.value).of(jnp.zeros(count, jnp.int32))
     samples, _ = generate(
         plan.sampler(arm, sampling, shape, guide, given),
@@ -174,7 +194,9 @@ def _draw(
     return to_values(samples)
 
 
-def _write_sheet(path: Any, rows: Sequence[Any], arms: Sequence[str], prompts: Any) -> None:
+def _write_sheet(
+    path: "Path", rows: "Sequence[Values]", arms: Sequence[str], prompts: Sequence[str]
+) -> None:
     """Rows prompt by prompt, arm under arm, so that what is to be compared stands together.
 
     Of vectors, one plot of all in the place of each row.
@@ -202,7 +224,9 @@ def _write_sheet(path: Any, rows: Sequence[Any], arms: Sequence[str], prompts: A
     save(pictures.png(pictures.grid(ordered, captions, COUNT.value)), path)
 
 
-def _say_what_is_right(config: ConfigDict, rows: Any, arms: Any, prompts: Any) -> None:
+def _say_what_is_right(
+    config: ConfigDict, rows: "Sequence[Values]", arms: Sequence[str], prompts: Sequence[str]
+) -> None:
     """Prints how many pictures show what was asked for, where the data set can tell."""
     from diffusion_jax.data.dataset import datasets
 

@@ -7,7 +7,6 @@ Commas within brackets and quotes belong to the value they stand in. Python's ow
 import ast
 import re
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
 
 FLAG = re.compile(r"--?config\.([^=]*)(?:=(.*))?", re.DOTALL)
 OPENING, CLOSING, QUOTES = "([{", ")]}", "'\""
@@ -24,7 +23,7 @@ def joined(words: Sequence[str], fields: Collection[str]) -> list[str]:
     ["--config.sampling.solvers=('ddim', 'heun')"]
     """
     rest: list[str] = []
-    found: dict[str, tuple[Any, ...]] = {}
+    found: dict[str, tuple[object, ...]] = {}
     left = iter(words)
     for word in left:
         match = FLAG.fullmatch(word)
@@ -39,7 +38,7 @@ def joined(words: Sequence[str], fields: Collection[str]) -> list[str]:
     return [*rest, *(f"--config.{field}={items!r}" for field, items in found.items())]
 
 
-def values(text: str) -> tuple[Any, ...]:
+def values(text: str) -> tuple[object, ...]:
     """The values that a word names.
 
     >>> values("dpmpp_2m(order=2),heun"), values("4, 8"), values("('ddim',)"), values("")
@@ -54,7 +53,7 @@ def values(text: str) -> tuple[Any, ...]:
     return tuple(map(_literal, items))
 
 
-def _literal(text: str) -> Any:
+def _literal(text: str) -> object:
     """A number, a quoted word or a tuple of them; any other text as it is."""
     try:
         return ast.literal_eval(text)

@@ -85,14 +85,14 @@ def wait(children: Sequence[Child], grace: float, received: Sequence[int]) -> Ch
         The child that failed first, or None if none did.
     """
     failed: Child | None = None
-    settled = deadline = math.inf
+    quiet_at = deadline = math.inf
     while any(child.poll() is None for child in children):
         time.sleep(POLL_SECONDS)
         now = time.monotonic()
         if failed is None and (failed := first_failed(children)):
-            settled, deadline = now + min(SETTLE_SECONDS, grace), now + grace
-        if now > settled:
-            settled = math.inf
+            quiet_at, deadline = now + min(SETTLE_SECONDS, grace), now + grace
+        if now > quiet_at:
+            quiet_at = math.inf
             if not received:
                 send(children, signal.SIGTERM)
         if now > deadline:

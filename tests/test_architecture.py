@@ -78,7 +78,9 @@ def imported(tree: ast.AST, known: set[str]) -> Iterator[str]:
 
 def public(tree: ast.Module) -> Iterator[ast.ClassDef | ast.FunctionDef]:
     for node in tree.body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+        if not isinstance(node, ast.ClassDef | ast.FunctionDef) or node.name.startswith("_"):
+            continue
+        if "overload" not in map(ast.unparse, node.decorator_list):  # types alone, of what follows
             yield node
 
 

@@ -42,7 +42,7 @@ def get_sweep() -> Sweep:
     return Sweep(
         product(arms, axis("seed", 0, 1, 2)),
         title="Does only density times weight matter?",
-        question="The first three arms reach the same effective weight in different ways; the "
+        question="The first three arms reach the same effective weight by different means; the "
         "fourth has another.",
         judged_by="noise_error",
     )

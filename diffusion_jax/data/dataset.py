@@ -24,7 +24,7 @@ class Dataset:
         captions: all of them, of train, test and prompts, from which tokenizers learn.
         prompts: captions worth sampling; unseen in training where `held_out_captions` says so.
         held_out_captions: captions that are never in `train`, where the set holds captions out.
-        check: reads from pictures whether they show what captions say, if that can be told.
+        check: reads from pictures whether they show what captions say, if that can be seen.
         distribution: what examples are drawn from, where that is known: its exact denoiser and
             density at any noise level.
     """

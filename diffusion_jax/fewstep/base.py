@@ -80,7 +80,7 @@ class FewStep(Protocol):
     def inherits(self) -> bool:
         """Whether its network is that of a denoiser which predicts EDM's F, and may start as one.
 
-        It is then given the same c_noise, and scales x and F in the same way.
+        It is then given the same c_noise, and scales x and F alike.
         """
         ...
 

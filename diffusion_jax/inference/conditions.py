@@ -33,7 +33,7 @@ def asked(
 ) -> Condition:
     """The condition that a user's prompts are to networks.
 
-    Those that read captions are told a prompt's words, those that read classes the class that it
+    Those that read captions are given a prompt's words, those that read classes the class that it
     names, or `class_name`.
 
     Args:

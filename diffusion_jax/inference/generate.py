@@ -107,7 +107,7 @@ class Path:
 
     Attributes:
         level: (frames,) noise level of each frame.
-        x: (frames, traced, ...) the samples on their way.
+        x: (frames, traced, ...) the samples after each step.
         denoised: (frames, traced, ...) the estimate of the data made there.
         evaluations: of the denoiser for each sample that was drawn, traced or not, (count,), as an
             adaptive solver has counted them; None for others, whose number is known.
@@ -204,7 +204,7 @@ def generate(
         count: number of samples.
         seed: of the noise.
         batch_size: samples drawn at once.
-        traced: how many of the first samples to follow on their way.
+        traced: how many of the first samples to keep after each step.
 
     Returns:
         Samples in the units of the data, float32, and the path of the first `traced`.
@@ -220,12 +220,12 @@ def generate(
         check_start(nodes, sampler.solver, sampler.guide.prediction)
     nodes = _visited(sampler.posterior, nodes) if sampler.posterior else nodes
     keys = sample_keys(jax.random.key(seed), count)
-    told = {name: np.asarray(values) for name, values in condition.items()}
+    given = {name: np.asarray(values) for name, values in condition.items()}
     batches, paths, counts = [], [], []
     for first in range(0, count, batch_size):
         # The last batch is filled up by repeating samples, so that all have one shape.
         rows = np.arange(first, first + batch_size) % count
-        part = {name: values[rows] for name, values in told.items()}
+        part = {name: values[rows] for name, values in given.items()}
         here = sampler.of(rows)
         samples, path, counted = _run(here, params, prediction, nodes, keys[rows], part, traced)
         batches.append(np.asarray(samples))

@@ -3,7 +3,7 @@
 A comparison trains for hours, then samples, then measures, then writes a page. Whatever would stop
 one of these is found here: pictures of either split that cannot be read, a checkpoint that a guide
 wants, room in memory, a solver that cannot follow a grid from a prediction, a file that cannot be
-written. What need not stop anything, such as a metric that wants more pictures, is told.
+written. What need not stop anything, such as a metric that wants more pictures, is reported.
 
 Training itself checks its own needs before its first step: the memory of a step, as the compiler
 counts it, and the room on disk (`training.loop.train`).
@@ -57,7 +57,7 @@ def prepare(config: ConfigDict, writes: Sequence[str] = ()) -> Prepared:
         writes: names of the files that are written to the run folder in the end.
 
     Raises:
-        UserError: something is in the way of a later stage; see the functions below.
+        UserError: something would stop a later stage; see the functions below.
     """
     data = datasets.make(config.data)
     plan = check_sampling(config, data_facts(config, data))

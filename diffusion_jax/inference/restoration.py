@@ -59,7 +59,7 @@ class Restoration:
             operator: in place of the config's.
 
         Raises:
-            UserError: a spec is wrong, or an operator stands without a posterior or the other way.
+            UserError: a spec is wrong, or of operator and posterior one is named alone.
         """
         named, posterior = config.sampling.operator, config.sampling.posterior
         if operator is None:
@@ -82,12 +82,12 @@ class Restoration:
 
     def given(self, pictures: Pictures, seed: int) -> Posterior:
         """The posterior of samples, each of which is to be its own picture."""
-        told = self._posterior(self.operator(jnp.asarray(to_unit(pictures))))
-        std = getattr(told, "noise_std", 0.0)
+        posterior = self._posterior(self.operator(jnp.asarray(to_unit(pictures))))
+        std = getattr(posterior, "noise_std", 0.0)
         key = jax.random.fold_in(jax.random.key(seed), OBSERVING)
-        shape = told.observation.shape[1:]
+        shape = posterior.observation.shape[1:]
         noise = jax.vmap(lambda k: jax.random.normal(k, shape))(sample_keys(key, len(pictures)))
-        return self._posterior(told.observation + std * noise)
+        return self._posterior(posterior.observation + std * noise)
 
     def _posterior(self, y: Float[Array, "batch ..."]) -> Posterior:
         return posteriors.make(

@@ -8,7 +8,7 @@ samples, give what a perfect model would get (`floor`).
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -56,7 +56,7 @@ PARTS = ("unit", "lower_is_better", "needs")  # of a metric, besides its call
 DEFAULT = ("exact_match", "frechet", "kernel", "neighbour_ratio", "copies")
 
 
-def check_metric(metric: Any) -> None:
+def check_metric(metric: object) -> None:
     """Refuses what is no metric.
 
     Raises:

@@ -144,7 +144,7 @@ def _others(x: Features) -> Float[np.ndarray, "n"]:
 
 
 def _across(x: Features, y: Features) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "m"]]:
-    """The mean kernel of each row of x with all of y, and the other way round."""
+    """The mean kernel of each row of x with all of y, and of each of y with all of x."""
     own, theirs = np.empty(len(x)), np.zeros(len(y))
     for block in _blocks(len(x), len(y)):
         table = kernel(x[block], y)

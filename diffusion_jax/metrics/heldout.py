@@ -12,12 +12,12 @@ integrals of this error; Kingma et al. 2021 (VDM) for the bound.
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Key, PyTree
+from jaxtyping import Array, Float, Float32, Int, Key, PyTree
 
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.example import Values, take, to_unit, values_of
@@ -226,11 +226,11 @@ def held_out(
     def errors(x0: Array, condition: Condition, keys: Array, log_snr: Array) -> Array:
         if isinstance(arm.objective.prediction, OwnDenoiser):
             return _read_errors(arm.network_denoiser, x0, condition, keys, log_snr)
-        told = _own_coefficients(arm.objective, log_snr)
+        coefficients = _own_coefficients(arm.objective, log_snr)
         return _errors(
             arm.arm.network,
             arm.params,
-            told,
+            coefficients,
             arm.objective.sigma_data,
             arm.objective.preconditioning,
             x0,
@@ -268,10 +268,10 @@ def ask(
     for first in range(0, count, batch_size):
         # The last batch is filled up by repeating pictures, so that all have one shape.
         rows = np.arange(first, first + batch_size) % count
-        told: Condition = {name: jnp.asarray(each[rows]) for name, each in condition.items()}
+        given: Condition = {name: jnp.asarray(each[rows]) for name, each in condition.items()}
         here = jnp.asarray(x0[rows])
         parts = [
-            errors(here, told, _cut(keys, rows, k), jnp.asarray(levels[rows, k], here.dtype))
+            errors(here, given, _cut(keys, rows, k), jnp.asarray(levels[rows, k], here.dtype))
             for k in range(len(bins.widths))
         ]
         found.append(np.stack(parts, axis=1))
@@ -327,8 +327,9 @@ def _errors(
     keys: Key[Array, "batch"],
     log_snr: Float[Array, "batch"],
 ) -> Float[Array, "batch"]:
-    def predict(x: Array, c_noise: Array, condition: Condition) -> Any:
-        return network.for_sampling().apply({"params": params}, x, c_noise, condition)
+    def predict(x: Array, c_noise: Array, condition: Condition) -> Array:
+        found = network.for_sampling().apply({"params": params}, x, c_noise, condition)
+        return cast(Array, found)
 
     denoise = from_network(
         predict, _Told(coefficients), sigma_data, network.variance, preconditioning
@@ -355,7 +356,9 @@ def _keys(key: Key[Array, ""], count: int, columns: int) -> Key[Array, "count co
 
 
 @jax.jit
-def _cut(keys: Key[Array, "count columns"], rows: Any, column: Any) -> Key[Array, "batch"]:
+def _cut(
+    keys: Key[Array, "count columns"], rows: Int[Array, "batch"], column: int | Int[Array, ""]
+) -> Key[Array, "batch"]:
     """The keys of a batch: one program for all of them."""
     return keys[rows, column]
 

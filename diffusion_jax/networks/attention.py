@@ -1,7 +1,7 @@
 """Attention over cells of a picture and words of a caption."""
 
 import math
-from typing import Any
+from typing import Literal, cast
 
 import flax.linen as nn
 import jax
@@ -97,7 +97,7 @@ def attend(
     >>> attend(jnp.ones((1, 2, 1, 4)), jnp.ones((1, 3, 1, 4)), jnp.ones((1, 3, 1, 4))).shape
     (1, 2, 1, 4)
     """
-    how: Any = implementation
+    how = cast(Literal["xla", "cudnn"], implementation)
     if query.dtype == jnp.float64:
         return _in_double(query, key, value, mask, bias, scale)
     if implementation == "cudnn":

@@ -1,7 +1,5 @@
 """Refusals shared by the networks: settings and picture sizes that cannot work."""
 
-from typing import Any
-
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.networks.attention import IMPLEMENTATIONS
 
@@ -9,7 +7,7 @@ MOST_LAYERS = 1000
 MOST_PARAMETERS = 10**11
 
 
-def positive_integers(owner: str, **settings: Any) -> None:
+def positive_integers(owner: str, **settings: object) -> None:
     """Raises UserError unless every setting is a positive integer."""
     for name, value in settings.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -33,7 +31,7 @@ def size(owner: str, layers: int, parameters: int) -> None:
         )
 
 
-def channel_tuple(owner: str, channels: Any) -> None:
+def channel_tuple(owner: str, channels: object) -> None:
     """Raises UserError unless channels is a non-empty tuple of positive integers."""
     if not isinstance(channels, tuple) or not channels:
         raise UserError(
@@ -44,7 +42,7 @@ def channel_tuple(owner: str, channels: Any) -> None:
         positive_integers(owner, channels=value)
 
 
-def levels(owner: str, chosen: Any, count: int) -> None:
+def levels(owner: str, chosen: object, count: int) -> None:
     """Raises UserError unless `chosen` is a tuple of levels among 0 … count - 1."""
     if not isinstance(chosen, tuple) or any(level not in range(count) for level in chosen):
         raise UserError(
@@ -53,7 +51,7 @@ def levels(owner: str, chosen: Any, count: int) -> None:
         )
 
 
-def fraction(owner: str, **settings: Any) -> None:
+def fraction(owner: str, **settings: object) -> None:
     """Raises UserError unless every setting lies in [0, 1)."""
     for name, value in settings.items():
         if not isinstance(value, (int, float)) or not 0 <= value < 1:
@@ -89,7 +87,7 @@ def attention(owner: str, implementation: str, head_widths: list[int], dtype: st
         )
 
 
-def switch(owner: str, **settings: Any) -> None:
+def switch(owner: str, **settings: object) -> None:
     """Raises UserError unless every setting is True or False."""
     for name, value in settings.items():
         if not isinstance(value, bool):

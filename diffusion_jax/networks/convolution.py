@@ -14,8 +14,6 @@ function with such gradients has no `jvp`. On GPU libraries choose for themselve
 Source: Lavin & Gray 2016 (fast algorithms for convolutional neural networks), section 4.1.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -28,7 +26,7 @@ Kernel = Float[Array, "3 3 inputs outputs"]
 Result = Float[Array, "batch height width outputs"]
 
 
-def convolve(x: Pictures, kernel: Kernel, *arguments: Any, **settings: Any) -> Result:
+def convolve(x: Pictures, kernel: Kernel, *arguments: object, **settings: object) -> Result:
     """A 3 × 3 convolution of stride 1 that keeps the size, however it is computed.
 
     Args:

@@ -1,6 +1,6 @@
 """A trained network as a denoiser."""
 
-from typing import Any
+from typing import cast
 
 from jaxtyping import Array, PyTree
 
@@ -52,8 +52,9 @@ class NetworkDenoiser:
         if self.without is not None:
             network = network.perturbed(self.without)
 
-        def predict(x: Array, c_noise: Array, condition: Condition | None) -> Any:
-            return network.apply({"params": self.params}, x, c_noise, condition or {})
+        def predict(x: Array, c_noise: Array, condition: Condition | None) -> Array:
+            variables = {"params": self.params}
+            return cast(Array, network.apply(variables, x, c_noise, condition or {}))
 
         return from_network(
             predict,

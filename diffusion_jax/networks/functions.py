@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import flax.linen as nn
 import jax
@@ -16,6 +16,10 @@ from diffusion_jax.networks.conditioners.base import Condition
 from diffusion_jax.networks.initialise import init, place, shapes
 from diffusion_jax.networks.modules import HeldParameters, held_parameters
 from diffusion_jax.networks.score_network import ScoreNetwork
+from diffusion_jax.process.losses import Output
+
+# Shape and dtype of x and of c_noise, and a condition.
+Inputs = tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct, Condition]
 
 
 @runtime_checkable
@@ -32,7 +36,7 @@ class Functions(Protocol):
         c_noise: Float[Array, "batch *numbers"],
         condition: Condition,
         key: Key[Array, ""] | None,
-    ) -> Any:
+    ) -> Output:
         """The prediction, of the shape of x; the key is for dropout, None outside of training."""
 
 
@@ -40,8 +44,8 @@ class Functions(Protocol):
 class Pair:
     """Two functions, see `Functions`."""
 
-    init: Any
-    apply: Any
+    init: Callable[[Array, Array, Condition], PyTree]
+    apply: Callable[[PyTree, Array, Array, Condition, Array | None], Output]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,10 +65,10 @@ class Linen:
         c_noise: Float[Array, "batch *numbers"],
         condition: Condition,
         key: Key[Array, ""] | None,
-    ) -> Any:
+    ) -> Output:
         """The module's output; layers that draw find the key as "dropout"."""
         rngs = None if key is None else {"dropout": key}
-        return self.module.apply({"params": params}, x, c_noise, condition, rngs=rngs)
+        return cast(Output, self.module.apply({"params": params}, x, c_noise, condition, rngs=rngs))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +144,7 @@ class FunctionNetwork:
     ) -> PyTree[Array]:
         return self.functions.init(key, jnp.zeros((1, *shape)), condition)
 
-    def _inputs(self, shape: tuple[int, ...], condition: Condition) -> tuple[Any, Any, Condition]:
+    def _inputs(self, shape: tuple[int, ...], condition: Condition) -> Inputs:
         c_noise = (1,) if self.noise_inputs == 1 else (1, self.noise_inputs)
         x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
         return x, jax.ShapeDtypeStruct(c_noise, jnp.float32), condition
@@ -154,21 +158,21 @@ class FunctionNetwork:
         deterministic: bool = True,
         rngs: Mapping[str, Key[Array, ""]] | None = None,
         method: str | None = None,
-    ) -> Any:
+    ) -> Output:
         """As `ScoreNetwork.apply`; of a pair, the first where no method asks for both."""
         key = None if deterministic or rngs is None else rngs["dropout"]
         found = self.functions.apply(variables["params"], x, c_noise, condition, key)
         return found[0] if isinstance(found, tuple) and method is None else found
 
 
-def _own_null(functions: Any) -> Callable[[Condition], Condition] | None:
+def _own_null(functions: object) -> Callable[[Condition], Condition] | None:
     """The method `null` of functions, or of the module that they were made of."""
     found = getattr(getattr(functions, "module", functions), "null", None)
     return found if callable(found) else None
 
 
 def as_network(
-    given: Any, variance: str | None = None, noise_inputs: int = 1
+    given: object, variance: str | None = None, noise_inputs: int = 1
 ) -> ScoreNetwork | FunctionNetwork:
     """Makes a network of what users have.
 

@@ -10,16 +10,19 @@ one initialiser and shape, and has the values that `module.init` gives for the k
 import functools
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import cast
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import ShapedArray
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Var, jaxpr_as_fun
 from jax.interpreters.partial_eval import dce_jaxpr
 from jax.sharding import Mesh, Sharding
-from jaxtyping import PRNGKeyArray, PyTree
+from jax.tree_util import PyTreeDef
+from jax.typing import ArrayLike
+from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.conditioners.base import Condition
@@ -29,7 +32,10 @@ from diffusion_jax.networks.score_network import ScoreNetwork
 # Its program runs once: what the compiler would gain is less than what it takes.
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
-Params = dict[str, Any]
+Params = dict[str, PyTree]
+HostOrDevice = np.ndarray | Array
+# What can be hashed of inputs: how they are put together, and the shape and dtype of each.
+Described = tuple[PyTreeDef, tuple[tuple[tuple[int, ...], np.dtype], ...]]
 
 
 def initialise(
@@ -72,7 +78,7 @@ def parameter_shapes(
 def init(
     module: nn.Module,
     key: PRNGKeyArray,
-    *inputs: Any,
+    *inputs: PyTree,
     sharding: PyTree[Sharding] | None = None,
 ) -> Params:
     """The first parameters of any linen module, as its own initialisers say.
@@ -112,12 +118,12 @@ def init(
     return params
 
 
-def shapes(module: nn.Module, *inputs: Any) -> PyTree[jax.ShapeDtypeStruct]:
+def shapes(module: nn.Module, *inputs: PyTree) -> PyTree[jax.ShapeDtypeStruct]:
     """Shapes and dtypes of the parameters that `init` makes; its arguments."""
     return _trace(module, _described(inputs)).shapes
 
 
-def place(params: PyTree[Any], sharding: Sharding | None) -> PyTree[Any]:
+def place(params: PyTree[np.ndarray], sharding: Sharding | None) -> PyTree[np.ndarray]:
     """Copies of parameters that somebody else made, where they are to live; None for the host."""
     return jax.tree.map(lambda leaf: _put(np.array(leaf), sharding), params)
 
@@ -131,7 +137,7 @@ class _Trace:
         draws: what draws each on the host, in the order of the leaves; None where nothing does.
     """
 
-    def __init__(self, module: nn.Module, inputs: Sequence[Any]):
+    def __init__(self, module: nn.Module, inputs: Sequence[PyTree]):
         def values(key: PRNGKeyArray) -> Params:
             given = jax.tree.map(lambda each: jnp.zeros(each.shape, each.dtype), inputs)
             variables = dict(module.init(key, *given))
@@ -169,20 +175,22 @@ def _draw(jaxpr: Jaxpr, out: Var | Literal) -> Draw | None:
     return None
 
 
-def _constant(value: Any, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+def _constant(
+    value: ArrayLike, shape: tuple[int, ...], generator: np.random.Generator
+) -> np.ndarray:
     return np.full(shape, value)
 
 
 def _compiled(
     traced: _Trace, key: PRNGKeyArray, placed: Sequence[Sharding | None]
-) -> dict[int, Any]:
+) -> dict[int, HostOrDevice]:
     """The parameters that no host draws, by their place: the module's own program runs.
 
     Each is computed from keys by a program of its own, and those of one initialiser and shape
     share theirs, so that few are compiled.
     """
-    programs: dict[tuple[str | int, Any], Any] = {}
-    found: dict[int, Any] = {}
+    programs: dict[tuple[str | int, Sharding | None], Callable[..., list[Array]]] = {}
+    found: dict[int, HostOrDevice] = {}
     for place, draw in enumerate(traced.draws):
         if draw is None:
             keys, program = _parted(traced, place)
@@ -198,7 +206,9 @@ def _compiled(
     return found
 
 
-def _parted(traced: _Trace, place: int) -> tuple[Callable[[PRNGKeyArray], list[Any]], ClosedJaxpr]:
+def _parted(
+    traced: _Trace, place: int
+) -> tuple[Callable[[PRNGKeyArray], list[Array]], ClosedJaxpr]:
     """What makes the keys, and other constants, of a parameter; and the program from them to it."""
     whole = traced.program.jaxpr
     jaxpr, _ = dce_jaxpr(
@@ -221,8 +231,8 @@ def _parted(traced: _Trace, place: int) -> tuple[Callable[[PRNGKeyArray], list[A
     return jaxpr_as_fun(ClosedJaxpr(keys, traced.program.consts)), ClosedJaxpr(program, ())
 
 
-def _is_key(value: Any) -> bool:
-    return jax.dtypes.issubdtype(value.aval.dtype, jax.dtypes.prng_key)
+def _is_key(value: Var | Literal) -> bool:
+    return jax.dtypes.issubdtype(cast(ShapedArray, value.aval).dtype, jax.dtypes.prng_key)
 
 
 def _is_written_out(jaxpr: Jaxpr) -> bool:
@@ -238,32 +248,36 @@ def _is_written_out(jaxpr: Jaxpr) -> bool:
     return True
 
 
-def _placed(sharding: PyTree[Sharding] | None, structure: Any, count: int) -> list[Any]:
+def _placed(
+    sharding: PyTree[Sharding] | None, structure: PyTreeDef, count: int
+) -> list[Sharding | None]:
     if sharding is None or isinstance(sharding, Sharding):
         return [sharding] * count
     return list(structure.flatten_up_to(sharding))
 
 
-def _put(value: np.ndarray, sharding: Sharding | None) -> Any:
+def _put(value: np.ndarray, sharding: Sharding | None) -> HostOrDevice:
     if sharding is None:
         return value
     return jax.make_array_from_callback(value.shape, sharding, lambda index: value[index])
 
 
-def _inputs(network: ScoreNetwork, shape: tuple[int, ...], condition: Condition) -> tuple[Any, ...]:
+def _inputs(
+    network: ScoreNetwork, shape: tuple[int, ...], condition: Condition
+) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct, Condition]:
     batch = next((len(value) for value in condition.values()), 1)
     x = jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
     return x, jax.ShapeDtypeStruct(network.noise_shape(batch), jnp.float32), condition
 
 
-def _described(inputs: Sequence[Any]) -> tuple[Any, Any]:
+def _described(inputs: Sequence[PyTree]) -> Described:
     """Shapes and dtypes of inputs, as what can be hashed."""
     leaves, structure = jax.tree.flatten(tuple(inputs))
     return structure, tuple((jnp.shape(leaf), jnp.dtype(leaf.dtype)) for leaf in leaves)
 
 
-def _trace(module: nn.Module, described: tuple[Any, Any]) -> _Trace:
-    """Kept, as tracing a network takes a second; not for modules that cannot be told apart."""
+def _trace(module: nn.Module, described: Described) -> _Trace:
+    """Kept, as tracing a network takes a second; not for modules that cannot be compared."""
     try:
         return _traced(module, described)
     except TypeError as error:
@@ -273,6 +287,6 @@ def _trace(module: nn.Module, described: tuple[Any, Any]) -> _Trace:
 
 
 @functools.lru_cache(maxsize=64)
-def _traced(module: nn.Module, described: tuple[Any, Any]) -> _Trace:
+def _traced(module: nn.Module, described: Described) -> _Trace:
     structure, leaves = described
     return _Trace(module, structure.unflatten(jax.ShapeDtypeStruct(*leaf) for leaf in leaves))

@@ -5,7 +5,6 @@ uncorrelated), so have those of the result. Pictures are (batch, height, width, 
 """
 
 import math
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -13,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.struct import Scalar
 
 # The root mean square of silu(z) for z of N(0, 1).
 SILU_MAGNITUDE = 0.596
@@ -137,7 +137,7 @@ def mp_fourier(
 
 
 def mp_conv(
-    x: Float[Array, "... inputs"], filters: Float[Array, "... inputs outputs"], gain: Any = 1.0
+    x: Float[Array, "... inputs"], filters: Float[Array, "... inputs outputs"], gain: Scalar = 1.0
 ) -> Float[Array, "... outputs"]:
     """gain · x * w / sqrt(fan_in), with each filter w normalised to a root mean square of 1.
 
@@ -171,7 +171,7 @@ def normalized(filters: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return normalize(filters, tuple(range(filters.ndim - 1)))
 
 
-def forced(params: PyTree[Any]) -> PyTree[Any]:
+def forced(params: PyTree[Array]) -> PyTree[Array]:
     """Parameters whose filters of every MPConv are normalised; to be used after each update.
 
     The gradient is perpendicular to a normalised filter, so without this the filters would grow
@@ -183,7 +183,7 @@ def forced(params: PyTree[Any]) -> PyTree[Any]:
     Array([1.], dtype=float32)
     """
 
-    def treated(path: tuple[Any, ...], leaf: Any) -> Any:
+    def treated(path: jax.tree_util.KeyPath, leaf: Array) -> Array:
         return normalized(leaf) if getattr(path[-1], "key", None) == FILTERS else leaf
 
     return jax.tree_util.tree_map_with_path(treated, params)
@@ -208,7 +208,7 @@ class MPConv(nn.Module):
     kernel: tuple[int, ...] = ()
 
     @nn.compact
-    def __call__(self, x: Float[Array, "... inputs"], gain: Any = 1.0) -> Float[Array, "..."]:
+    def __call__(self, x: Float[Array, "... inputs"], gain: Scalar = 1.0) -> Float[Array, "..."]:
         if len(self.kernel) not in (0, 2) or any(side % 2 == 0 for side in self.kernel):
             raise UserError(f"MPConv needs a kernel of two odd sides or none, not {self.kernel}.")
         shape = (*self.kernel, x.shape[-1], self.features)

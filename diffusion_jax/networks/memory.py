@@ -2,10 +2,13 @@
 
 import functools
 from collections.abc import Iterator
-from typing import Any
+from typing import cast
 
 import jax
 import jax.numpy as jnp
+from jax.core import ShapedArray
+from jax.extend.core import ClosedJaxpr, Jaxpr
+from jaxtyping import Array, PyTree
 
 from diffusion_jax.networks.score_network import Condition, ScoreNetwork
 
@@ -13,6 +16,7 @@ from diffusion_jax.networks.score_network import Condition, ScoreNetwork
 Rows = tuple[tuple[str, jax.ShapeDtypeStruct], ...]
 # Results that are written to memory whatever the compiler fuses.
 WRITTEN = ("conv_general_dilated", "dot_general")
+FUNCTIONS = (Jaxpr, ClosedJaxpr)
 
 
 def pass_bytes(network: ScoreNetwork, shape: tuple[int, ...], condition: Condition) -> int:
@@ -40,7 +44,7 @@ def pass_bytes(network: ScoreNetwork, shape: tuple[int, ...], condition: Conditi
 def _pass_bytes(network: ScoreNetwork, shape: tuple[int, ...], rows: Rows) -> int:
     """Kept, as tracing a network takes a second."""
 
-    def run(x: Any, c_noise: Any, condition: Any) -> Any:
+    def run(x: Array, c_noise: Array, condition: Condition) -> PyTree:
         return network.init_with_output(jax.random.key(0), x, c_noise, condition)[0]
 
     row = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
@@ -49,16 +53,17 @@ def _pass_bytes(network: ScoreNetwork, shape: tuple[int, ...], rows: Rows) -> in
     return max(_written(traced.jaxpr), default=0)
 
 
-def _written(jaxpr: Any) -> Iterator[int]:
+def _written(jaxpr: Jaxpr | ClosedJaxpr) -> Iterator[int]:
     """Bytes of each result that is written, in whatever function it is made."""
     for equation in jaxpr.eqns:
         if equation.primitive.name in WRITTEN:
-            yield from (each.aval.size * each.aval.dtype.itemsize for each in equation.outvars)
-        for inner in jax.tree.leaves(equation.params, is_leaf=_is_jaxpr):
-            if _is_jaxpr(inner):
-                yield from _written(getattr(inner, "jaxpr", inner))
+            results = [cast(ShapedArray, each.aval) for each in equation.outvars]
+            yield from (each.size * each.dtype.itemsize for each in results)
+        for inner in jax.tree.leaves(equation.params, is_leaf=_is_function):
+            if isinstance(inner, FUNCTIONS):
+                yield from _written(inner)
 
 
-def _is_jaxpr(value: Any) -> bool:
+def _is_function(value: object) -> bool:
     """Whether a parameter of an equation is a function in its turn, closed or not."""
-    return hasattr(getattr(value, "jaxpr", value), "eqns")
+    return isinstance(value, FUNCTIONS)

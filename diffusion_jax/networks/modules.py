@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +10,8 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.conditioners.base import Condition
+from diffusion_jax.process.losses import Output
+from diffusion_jax.process.objective import Network
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,9 +26,9 @@ class HeldParameters:
         rebuilt: parameters -> the module with them.
     """
 
-    module: Any
+    module: object
     params: PyTree
-    rebuilt: Callable[[PyTree], Callable[..., Any]]
+    rebuilt: Callable[[PyTree], Network]
 
     def init(self, key: Key[Array, ""], x0: Float[Array, "1 ..."], condition: Condition) -> PyTree:
         """The parameters that the module was made with."""
@@ -40,12 +41,12 @@ class HeldParameters:
         c_noise: Float[Array, "batch *numbers"],
         condition: Condition,
         key: Key[Array, ""] | None,
-    ) -> Any:
+    ) -> Output:
         """The module's output."""
         return self.rebuilt(params)(x, c_noise, condition)
 
 
-def held_parameters(module: Any) -> HeldParameters | None:
+def held_parameters(module: object) -> HeldParameters | None:
     """The functions that a module is: an nnx module, or a callable pytree such as Equinox's.
 
     Args:
@@ -73,7 +74,7 @@ def held_parameters(module: Any) -> HeldParameters | None:
         return None
     fixed = [None if own else leaf for leaf, own in zip(leaves, trained, strict=True)]
 
-    def rebuilt(params: list[Array]) -> Any:
+    def rebuilt(params: list[Array]) -> Network:
         values = iter(params)
         merged = [next(values) if own else x for x, own in zip(fixed, trained, strict=True)]
         return jax.tree.unflatten(structure, merged)
@@ -82,7 +83,7 @@ def held_parameters(module: Any) -> HeldParameters | None:
     return HeldParameters(module, held, rebuilt)
 
 
-def _is_trained(leaf: Any) -> bool:
+def _is_trained(leaf: object) -> bool:
     return isinstance(leaf, jax.Array) and bool(jnp.issubdtype(leaf.dtype, jnp.floating))
 
 

@@ -1,7 +1,5 @@
 """A score network with its condition: what it predicts of a noisy picture, and of what kind."""
 
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -144,7 +142,7 @@ def drop_condition(
     return jax.tree.map(drop, condition, null)
 
 
-def make_conditioner(spec: str, dtype: str = "float32", **context: Any) -> Conditioner:
+def make_conditioner(spec: str, dtype: str = "float32", **context: object) -> Conditioner:
     """Makes a conditioner, which computes in a dtype.
 
     Raises:
@@ -186,14 +184,15 @@ def build(
         check_field(networks, network, "dtype", f"training.dtype={dtype!r}")
     if variance is not None:
         check_field(networks, network, "outputs", "a loss that learns a variance")
-    context: dict[str, Any] = {
+    context = {
         "vocabulary_size": vocabulary_size,
         "num_classes": num_classes,
-        "dtype": dtype,
         "outputs": 1 if variance is None else 2,
     }
     encoder = conditioner if isinstance(conditioner, Conditioner) else None
     if isinstance(conditioner, str) and conditioner != "none":
-        encoder = make_conditioner(conditioner, **context)
+        encoder = make_conditioner(conditioner, dtype, **context)
     head = UncertaintyHead() if uncertain else None
-    return ScoreNetwork(networks.make(network, **context), encoder, variance, head, noise_inputs)
+    return ScoreNetwork(
+        networks.make(network, dtype=dtype, **context), encoder, variance, head, noise_inputs
+    )

@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
 from diffusion_jax.errors import UserError
@@ -79,7 +80,7 @@ def replicate(tree: PyTree[Any], mesh: Mesh) -> PyTree[Any]:
     Always copies: the result may be donated without harm to `tree`.
     """
 
-    def place(leaf: Any) -> jax.Array:
+    def place(leaf: ArrayLike) -> jax.Array:
         host = np.array(leaf)
         return jax.make_array_from_callback(host.shape, replicated(mesh), lambda i: host[i])
 

@@ -64,7 +64,7 @@ def placement(environment: Environment) -> Place:
             there whether the machine has TPUs).
 
     Raises:
-        UserError: variables are missing or no numbers, or there are several processes and no way
+        UserError: variables are missing or no numbers, or there are several processes and no means
             for them to find each other.
 
     >>> placement({}).processes

@@ -7,7 +7,7 @@ network is a denoiser, so is an exact posterior mean, and what steers one return
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
@@ -52,7 +52,7 @@ class Denoiser:
         moments: (x, level, condition) → E[x_0 | x] and the values that stand for the variance.
         knows_end: whether its estimate depends on the end.
         denoises: whether it is E[x_0 | x] where no end is given. Otherwise it is a consistency
-            function: it goes all the way to the data, whatever the end.
+            function: it goes to the data, whatever the end.
         prediction: what its network predicts, which may say nothing of x_0 at alpha = 0; None for
             a denoiser that is defined at every level.
 
@@ -166,7 +166,7 @@ def as_denoiser(function: DenoiserLike) -> Denoiser:
 
 @runtime_checkable
 class OwnDenoiser(Protocol):
-    """A prediction that makes a denoiser of a network in a way of its own (few-step networks)."""
+    """A prediction that makes a denoiser of a network by itself (few-step networks)."""
 
     @property
     def denoises(self) -> bool:
@@ -254,7 +254,7 @@ def from_network(
     return Denoiser.with_variance(variance, moments, prediction)
 
 
-def _check_output(output: Any, shape: tuple[int, ...], variance: str | None) -> None:
+def _check_output(output: object, shape: tuple[int, ...], variance: str | None) -> None:
     wanted = shape if variance is None else (*shape[:-1], 2 * shape[-1])
     found = getattr(output, "shape", None)
     if found != wanted:

@@ -80,7 +80,7 @@ def filled(member: T, schedule: Schedule, sigma_data: Scalar) -> T:
     return dataclasses.replace(member, **changes) if changes else member
 
 
-def _same(a: Any, b: Any) -> bool:
+def _same(a: object, b: object) -> bool:
     """Whether two parts are equal, as far as their numbers are known by now."""
     if str(jax.tree.structure(a)) != str(jax.tree.structure(b)):
         return False

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Key, Num
 from diffusion_jax.errors import UserError, positive
 from diffusion_jax.process.denoiser import Denoiser, from_network
 from diffusion_jax.process.held import SIGMA_DATA, filled
-from diffusion_jax.process.losses import Loss, Squared, losses
+from diffusion_jax.process.losses import Loss, Output, Squared, losses
 from diffusion_jax.process.per_sample import wide
 from diffusion_jax.process.posterior import chain_step
 from diffusion_jax.process.preconditionings import (
@@ -37,7 +37,7 @@ __all__ = ["Condition", "Network", "Objective", "TrainingTargets", "denoising_lo
 Condition = Mapping[str, Num[Any, "rows ..."]]
 """What a network is given besides x and the noise: arrays with a row per sample; {} for none."""
 
-Network = Callable[[Float[Array, "batch ..."], Float[Array, "batch *numbers"], Condition], Any]
+Network = Callable[[Float[Array, "batch ..."], Float[Array, "batch *numbers"], Condition], Output]
 """(c_in x, c_noise, condition) → prediction of the shape of x, and what else the loss needs."""
 
 
@@ -212,7 +212,7 @@ class Objective:
         if not callable(network):
             raise UserError(f"The network must be a function, not a {type(network).__name__}.")
 
-        def predict(x: Any, c_noise: Any, condition: Any) -> Any:
+        def predict(x: Array, c_noise: Array, condition: Condition) -> Array:
             output = network(x, c_noise, condition)
             return output[0] if isinstance(output, tuple) else output
 
@@ -224,7 +224,7 @@ SQUARED = Squared()
 
 
 def denoising_loss(
-    network: Callable[[Float[Array, "batch ..."], Float[Array, "batch"]], Any],
+    network: Callable[[Float[Array, "batch ..."], Float[Array, "batch"]], Output],
     targets: TrainingTargets,
     x0: Float[Array, "batch ..."],
     eps: Float[Array, "batch ..."],

@@ -169,7 +169,7 @@ class Checkpoints:
     def restore(
         self, template: States, step: int | None = None, part: bool = False
     ) -> Checkpoint | None:
-        """Reads a checkpoint, the newest one unless told.
+        """Reads a checkpoint, the newest one unless a step is given.
 
         Args:
             template: arm -> state, of arrays or `jax.ShapeDtypeStruct` with shardings: what the
@@ -246,7 +246,7 @@ class Checkpoints:
     def _read_states(
         self, step: int, template: States, document: dict[str, Any], part: bool
     ) -> States:
-        wanted: Any = packing.shapes(template)
+        wanted: PyTree = packing.shapes(template)
         if document["format"] == 1:
             wanted = first_format.as_saved(template)
         reading = self._ocp.args.StandardRestore(wanted)
@@ -321,7 +321,7 @@ class _Damage:
     reason: str
 
 
-def _checked(document: Any) -> dict[str, Any]:
+def _checked(document: object) -> dict[str, Any]:
     """What the JSON part says; raises Damaged if that is not what was written."""
     try:
         plain: dict[str, Any] = unseal(document)
@@ -356,7 +356,7 @@ def _shapes(tree: PyTree[Any]) -> dict[str, str]:
     }
 
 
-def _name(key: Any) -> Any:
+def _name(key: jax.tree_util.KeyEntry) -> str | int:
     names = (getattr(key, kind, None) for kind in ("key", "name", "idx"))
     return next(name for name in names if name is not None)
 

@@ -106,7 +106,7 @@ def _check_names(config: ConfigDict, where: str) -> None:
             raise UserError(f"{where}: unknown config field {field!r}.{hint}")
 
 
-def _check_arm(name: Any, changes: Any, where: str) -> None:
+def _check_arm(name: object, changes: object, where: str) -> None:
     """Checks the types of those fields that there are; others are refused where arms are made."""
     if not isinstance(changes, ConfigDict):
         raise UserError(
@@ -120,7 +120,7 @@ def _check_arm(name: Any, changes: Any, where: str) -> None:
             _check_value(changes[field], wanted, where, f"arms.{name}.{field}")
 
 
-def _check_value(value: Any, wanted: Any, where: str, field: str) -> None:
+def _check_value(value: object, wanted: object, where: str, field: str) -> None:
     if not fits(value, wanted):
         raise UserError(f"{where}: {field} must be {in_words(wanted, '')}, not {shown(value)}.")
     numbers = value if isinstance(value, tuple) else (value,)

@@ -1,4 +1,4 @@
-"""The course of training as rows: JSON lines for programs, TensorBoard for people.
+"""The metrics of training as rows: JSON lines for programs, TensorBoard for people.
 
 `metrics.jsonl` holds one row per arm and logged step, `{"step", "arm", "loss", "grad_norm"}`,
 each number the mean over the steps since the row before. Rows are sealed (see `sealed`). Nothing in
@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.files import disk_errors, save
 from diffusion_jax.sealed import read_lines, sealed_line
 from diffusion_jax.strict_json import from_null
+
+if TYPE_CHECKING:
+    from tensorboardX import SummaryWriter
 
 FILE = "metrics.jsonl"
 Values = dict[str, dict[str, float]]
@@ -104,13 +107,13 @@ class _Board:
 
     def __init__(self, folder: Path, start: int):
         self._folder, self._start = folder / "tensorboard", start
-        self._writers: dict[str, Any] = {}
+        self._writers: dict[str, "SummaryWriter"] = {}
 
     def write(self, step: int, arm: str, values: dict[str, float]) -> None:
         for name, value in values.items():
             self._writer(arm).add_scalar(name, value, step)
 
-    def _writer(self, arm: str) -> Any:
+    def _writer(self, arm: str) -> "SummaryWriter":
         if arm not in self._writers:
             from tensorboardX import SummaryWriter  # slow to import
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Sharding
 from jaxtyping import PyTree
 
 from diffusion_jax.parallel.devices import local
@@ -80,7 +81,7 @@ def digest(tree: PyTree[Any]) -> str:
     return found.hexdigest()
 
 
-def _placed(part: np.ndarray, sharding: Any) -> jax.Array:
+def _placed(part: np.ndarray, sharding: Sharding) -> jax.Array:
     # A copy: the state is donated, and must not share its memory.
     own = np.array(part)
     return jax.make_array_from_callback(own.shape, sharding, lambda index: own[index])

@@ -4,9 +4,13 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TextIO, cast, runtime_checkable
 
 from diffusion_jax.streams import Forgiving
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bar
 
 
 @runtime_checkable
@@ -30,7 +34,7 @@ class Progress:
         self._quiet, self._prefix = quiet, prefix
 
     def within(self, prefix: str) -> "Progress":
-        """The same, of a part of the work that is told before every title."""
+        """The same, of a part of the work, whose name precedes every title."""
         return Progress(self._quiet, f"{self._prefix}{prefix}")
 
     def say(self, line: str) -> None:
@@ -64,14 +68,15 @@ class Progress:
             yield _lines(console, title, total, done, unit)
 
 
-def _console() -> Any:
+def _console() -> "Console":
     from rich.console import Console
 
-    output: Any = Forgiving(sys.stderr)  # whoever watches may leave without ending the work
+    # Whoever watches may leave without ending the work.
+    output = cast(TextIO, Forgiving(sys.stderr))
     return Console(file=output)
 
 
-def _bar(console: Any) -> Any:
+def _bar(console: "Console") -> "Bar":
     from rich import progress
 
     return progress.Progress(
@@ -88,7 +93,7 @@ def _bar(console: Any) -> Any:
     )
 
 
-def _lines(console: Any, title: str, total: int, done: int, unit: str) -> Advance:
+def _lines(console: "Console", title: str, total: int, done: int, unit: str) -> Advance:
     console.print(f"{title}: {done}/{total} {unit}", highlight=False)
     count, first, start = done, done, 0.0
 

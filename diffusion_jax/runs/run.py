@@ -205,8 +205,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise UserError(
             f"{folder / CONFIG} is damaged: {REMEDY} (a section of it is none)."
         ) from None
-    told = read_sealed(folder / DATA, REMEDY)
-    if isinstance(told, dict) and FINGERPRINT not in told and isinstance(plain.get("data"), str):
+    saved = read_sealed(folder / DATA, REMEDY)
+    if isinstance(saved, dict) and FINGERPRINT not in saved and isinstance(plain.get("data"), str):
         plain["data"] = with_split(plain["data"], "captions")
     return plain
 
@@ -221,10 +221,11 @@ def completed(plain: dict[str, Any]) -> dict[str, Any]:
 def _read_facts(folder: Path) -> DataFacts:
     data = read_sealed(folder / DATA, REMEDY)
     try:
-        shape, told = tuple(map(operator.index, data["shape"])), str(data.get(FINGERPRINT, ""))
+        shape = tuple(map(operator.index, data["shape"]))
+        fingerprint = str(data.get(FINGERPRINT, ""))
     except (KeyError, TypeError, AttributeError):
         raise UserError(f"{folder / DATA} is damaged: {REMEDY} (shape is missing).") from None
-    return DataFacts(shape, _read_states(folder, data), told)
+    return DataFacts(shape, _read_states(folder, data), fingerprint)
 
 
 def _read_states(folder: Path, data: Mapping[str, Any]) -> dict[str, Any]:

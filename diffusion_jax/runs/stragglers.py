@@ -1,4 +1,4 @@
-"""Reads and writes of arrays that are still under way when one of them has failed."""
+"""Reads and writes of arrays that are still unfinished when one of them has failed."""
 
 import contextlib
 import sys
@@ -10,7 +10,7 @@ PAUSE = 0.3  # seconds without a complaint after which none is expected
 
 @contextlib.contextmanager
 def stragglers_hushed() -> Iterator[None]:
-    """While entered, what follows an error of orbax is not told at length.
+    """While entered, what follows an error of orbax is not reported at length.
 
     It reads arrays side by side, and leaves at the first error. Each of the others then finds the
     event loop closed and would print a stack trace, up to the end of the process. So the error

@@ -1,7 +1,5 @@
 """What can be known before a solver runs: whether it can follow a grid with a denoiser."""
 
-from typing import Any
-
 import jax
 from jaxtyping import Array, Key, PyTree
 
@@ -110,7 +108,7 @@ def check_variance(solver: Solver, variance: str | None) -> None:
         )
 
 
-def check_solver(solver: Any) -> None:
+def check_solver(solver: object) -> None:
     """Refuses what is no solver, such as a spec, or one that cannot go into a compiled sampler.
 
     Raises:
@@ -128,7 +126,7 @@ def check_solver(solver: Any) -> None:
         )
 
 
-def check_parts(solver: Any, nodes: Any) -> None:
+def check_parts(solver: object, nodes: object) -> None:
     """Refuses what is no solver or no grid's nodes, such as a spec or a grid itself.
 
     Raises:
@@ -157,25 +155,25 @@ def check_rows(condition: PyTree, batch: int, what: str = "condition") -> None:
             )
 
 
-def check_shape(shape: Any) -> None:
+def check_shape(shape: object) -> None:
     """Refuses a shape of samples that has no batch axis.
 
     Raises:
         UserError: fewer than two axes, or one of no length.
     """
-    sizes = isinstance(shape, (tuple, list)) and all(isinstance(size, int) for size in shape)
-    if not sizes or len(shape) < 2 or min(shape) < 1:
+    sizes = shape if isinstance(shape, tuple | list) else ()
+    if len(sizes) < 2 or not all(isinstance(size, int) and size >= 1 for size in sizes):
         raise UserError(
             "shape must be that of all samples, the batch axis first, such as (16, 32, 32, 3), "
             f"not {shape!r}."
         )
 
 
-def one_key(key: Any) -> Key[Array, ""]:
+def one_key(key: Array | None) -> Key[Array, ""]:
     """One key of JAX's random numbers, of the new type or the old.
 
     Raises:
-        UserError: something else, or several of them.
+        UserError: something else, such as a seed, or several of them.
     """
     if not isinstance(key, jax.Array):
         raise UserError(f"key must be a jax.random.key, not {key!r}.")

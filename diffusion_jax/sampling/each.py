@@ -1,7 +1,6 @@
 """Functions of a whole batch, asked by algorithms that follow each sample by itself."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +39,9 @@ def each(function: Callable[[PyTree], PyTree], example: PyTree) -> Callable[[PyT
         return jax.tree.map(lambda values: values[0], whole(held, jax.tree.map(repeat, given)))
 
     @one.def_vmap
-    def rule(size: int, batched: Any, held: list[Array], given: PyTree) -> Any:
+    def rule(
+        size: int, batched: tuple[list[bool], PyTree], held: list[Array], given: PyTree
+    ) -> tuple[PyTree, PyTree]:
         # A branch on a sample's own number makes rows of all that it sees, which are all alike.
         held = [v[0] if is_batched else v for v, is_batched in zip(held, batched[0], strict=True)]
         rows = jax.tree.map(lambda v, is_batched: v if is_batched else repeat(v), given, batched[1])

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Unpack, overload
 
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, PyTree
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.denoiser import DenoiserLike
@@ -12,7 +12,7 @@ from diffusion_jax.sampling.checks import check_parts, one_key
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.guidance import Guidance
 from diffusion_jax.sampling.loop import prior, sample_keys
-from diffusion_jax.sampling.sample import Steering, steered_from
+from diffusion_jax.sampling.sample import EditingOptions, Samples, Steering, steered_from
 from diffusion_jax.sampling.solvers import Solver, State
 from diffusion_jax.sampling.thresholds import Threshold
 
@@ -44,12 +44,38 @@ def last_part(nodes: Nodes, strength: float) -> Nodes:
     return nodes[steps - kept :]
 
 
+@overload
 def edit(
     denoiser: DenoiserLike,
     solver: Solver,
     nodes: Nodes,
     key: Array,
-    x0: Float[Array, "batch ..."],
+    x0: Samples,
+    condition: PyTree = None,
+    *,
+    strength: float = 1.0,
+    save: None = None,
+    **options: Unpack[EditingOptions],
+) -> Samples: ...
+@overload
+def edit(
+    denoiser: DenoiserLike,
+    solver: Solver,
+    nodes: Nodes,
+    key: Array,
+    x0: Samples,
+    condition: PyTree = None,
+    *,
+    strength: float = 1.0,
+    save: Callable[[State], PyTree],
+    **options: Unpack[EditingOptions],
+) -> tuple[Samples, PyTree]: ...
+def edit(
+    denoiser: DenoiserLike,
+    solver: Solver,
+    nodes: Nodes,
+    key: Array,
+    x0: Samples,
     condition: PyTree = None,
     *,
     strength: float = 1.0,
@@ -58,7 +84,7 @@ def edit(
     guide: DenoiserLike | None = None,
     threshold: Threshold | None = None,
     save: Callable[[State], PyTree] | None = None,
-) -> Any:
+) -> Samples | tuple[Samples, PyTree]:
     """SDEdit: noise up to a level of a grid, then the reverse process from there.
 
     x = alpha x_0 + sigma z at the first level. The more noise, the less is left of x0: the result

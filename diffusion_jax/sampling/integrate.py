@@ -25,7 +25,7 @@ Slope = Callable[[Float[Array, "batch"], PyTree], PyTree]
 
 # diffrax's methods by name: order, and new evaluations in a step, accepted or not.
 METHODS = {"Bosh3": (3, 3), "Tsit5": (5, 6), "Dopri5": (5, 6), "Dopri8": (8, 13)}
-# The first step tried is this part of the way: short enough to be accepted, and soon outgrown.
+# The first step tried is this part of the interval: short enough to be accepted, and soon outgrown.
 FIRST = 0.05
 
 

@@ -1,17 +1,18 @@
 """Inversion: the noise from which a deterministic solver would make a given sample."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import overload
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Key, PyTree
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.denoiser import DenoiserLike, as_denoiser
 from diffusion_jax.sampling.checks import check_parts, check_rows, check_run
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.loop import sample_from
+from diffusion_jax.sampling.sample import Samples
 from diffusion_jax.sampling.solvers import Solver, State
 
 
@@ -28,14 +29,33 @@ def upwards(nodes: Nodes) -> Nodes:
     return jax.tree.map(lambda values: values[::-1], nodes)
 
 
+@overload
 def invert(
     denoiser: DenoiserLike,
     solver: Solver,
     nodes: Nodes,
-    x0: Float[Array, "batch ..."],
+    x0: Samples,
+    condition: PyTree = None,
+    save: None = None,
+) -> Samples: ...
+@overload
+def invert(
+    denoiser: DenoiserLike,
+    solver: Solver,
+    nodes: Nodes,
+    x0: Samples,
+    condition: PyTree = None,
+    *,
+    save: Callable[[State], PyTree],
+) -> tuple[Samples, PyTree]: ...
+def invert(
+    denoiser: DenoiserLike,
+    solver: Solver,
+    nodes: Nodes,
+    x0: Samples,
     condition: PyTree = None,
     save: Callable[[State], PyTree] | None = None,
-) -> Any:
+) -> Samples | tuple[Samples, PyTree]:
     """The state at the first node of a grid from which its solver would return x0.
 
     The probability flow has no direction, so that the same solver takes the same steps back, and

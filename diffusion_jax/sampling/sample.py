@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import TypedDict, Unpack, overload
 
 import jax
 from jaxtyping import Array, Float, Key, PyTree
@@ -25,7 +25,48 @@ from diffusion_jax.sampling.sampling_run import SamplingRun
 from diffusion_jax.sampling.solvers import Solver, State
 from diffusion_jax.sampling.thresholds import Threshold, thresholded
 
+Samples = Float[Array, "batch ..."]
 
+
+class EditingOptions(TypedDict, total=False):
+    """What may be put around a denoiser for one run: `sample` says what each is."""
+
+    guidance: Guidance | None
+    null: PyTree
+    guide: DenoiserLike | None
+    threshold: Threshold | None
+
+
+class SamplingOptions(EditingOptions, total=False):
+    """These and what the samples are to agree with."""
+
+    posterior: Posterior | None
+
+
+@overload
+def sample(
+    denoiser: DenoiserLike,
+    solver: Solver,
+    nodes: Nodes,
+    key: Array,
+    shape: tuple[int, ...],
+    condition: PyTree = None,
+    *,
+    save: None = None,
+    **options: Unpack[SamplingOptions],
+) -> Samples: ...
+@overload
+def sample(
+    denoiser: DenoiserLike,
+    solver: Solver,
+    nodes: Nodes,
+    key: Array,
+    shape: tuple[int, ...],
+    condition: PyTree = None,
+    *,
+    save: Callable[[State], PyTree],
+    **options: Unpack[SamplingOptions],
+) -> tuple[Samples, PyTree]: ...
 def sample(
     denoiser: DenoiserLike,
     solver: Solver,
@@ -40,7 +81,7 @@ def sample(
     posterior: Posterior | None = None,
     threshold: Threshold | None = None,
     save: Callable[[State], PyTree] | None = None,
-) -> Any:
+) -> Samples | tuple[Samples, PyTree]:
     """Draws samples: the prior at the first node of a grid, then a solver's steps to its last.
 
     Sample i of a key is the same whatever the batch size. It is a pure function: under `jax.jit`
@@ -120,7 +161,7 @@ def steered_from(
     condition: PyTree,
     steering: Steering,
     save: Callable[[State], PyTree] | None = None,
-) -> Any:
+) -> Samples | tuple[Samples, PyTree]:
     """`sample` from a given start, at the first node of the grid, with a key per sample.
 
     Raises:

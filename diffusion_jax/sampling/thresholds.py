@@ -19,7 +19,7 @@ from diffusion_jax.struct import Scalar, pytree
 
 @runtime_checkable
 class Threshold(Protocol):
-    """A way to keep an estimate within the range of data."""
+    """A rule that keeps an estimate within the range of data."""
 
     def __call__(self, x0: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
         """The estimate within range, each sample by itself."""

@@ -7,7 +7,7 @@ initial parameters. So the seed-wise differences y_as - y_0s are what to judge b
 
 with an error that borrows from the scatter of all arms (`statistics.scatter`) and a distribution
 that allows for arms that scatter up to three times as much as others (`statistics.reference`). The
-family is all arms held against the baseline by one metric, sampled in one way. The intervals hold
+family is all arms held against the baseline by one metric of one sampling. The intervals hold
 at once with probability 0.95 where arms scatter alike, 0.94 at worst. Number, interval and verdict
 are one statement: an interval excludes zero exactly where `p_adjusted` is below 0.05, which is
 where the verdict says "better" or "worse".
@@ -39,9 +39,9 @@ VERDICTS = (BETTER, WORSE, OPEN, IDENTICAL, ONE_SEED, NO_NUMBER)
 METHOD = (
     "Differences are taken seed by seed from the baseline. Their errors borrow from the scatter of "
     "all arms over seeds, the more the fewer seeds there are; p-values and intervals are adjusted "
-    "for the number of arms compared by the same metric in the same way. The chance of calling any "
-    "arm different that is not is at most 5% where arms scatter alike over seeds, and at most 6% "
-    "where one scatters up to three times as much as the others."
+    "for the number of arms compared by the same metric of the same sampling. The chance of "
+    "calling any arm different that is not is at most 5% where arms scatter alike over seeds, and "
+    "at most 6% where one scatters up to three times as much as the others."
 )
 # A spread below this part of the numbers themselves is their rounding in float32.
 ROUNDING = 1e-6
@@ -52,7 +52,7 @@ Numbers = Float[np.ndarray, "*batch"]
 
 @dataclasses.dataclass(frozen=True)
 class Compared:
-    """One arm against the baseline by one metric, sampled in one way.
+    """One arm against the baseline by one metric of one sampling.
 
     Attributes:
         mean: of the arm over the seeds that both have, with its own 95% interval; `count` is the
@@ -84,7 +84,7 @@ def compare(
     errors: Table | None = None,
     difference_errors: Table | None = None,
 ) -> dict[str, Compared]:
-    """Holds every arm against the baseline by one metric in one way: one family.
+    """Holds every arm against the baseline by one metric of one sampling: one family.
 
     An arm is judged over the seeds that it shares with the baseline. One of which any seed is not
     finite has diverged: it has no number, for a mean of the others would be one of survivors.

@@ -159,7 +159,7 @@ def _chances(
 
 
 def _log_falling(chances: Curve) -> Curve:
-    """Logarithms; where chances are too small to be told from rounding, a power of t goes on."""
+    """Logarithms; where chances are smaller than rounding, a power of t goes on."""
     known = int((chances > LEAST_CHANCE).sum())
     logs = np.log(np.maximum(chances, LEAST_CHANCE))
     steps = np.log(GRID)

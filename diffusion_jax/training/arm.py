@@ -1,4 +1,4 @@
-"""An arm: one way to train, beside others."""
+"""An arm: one training configuration, compared with others."""
 
 import dataclasses
 import re
@@ -33,7 +33,7 @@ NAME = re.compile(r"[\w-]{1,64}")
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """One way to train, beside others.
+    """One training configuration, compared with others.
 
     Attributes:
         name: of letters, digits, - and _.
@@ -62,6 +62,7 @@ class Arm:
     """
 
     name: str
+    # Given as what users have, held as an Objective and an AnyNetwork.
     objective: Any
     network: Any
     optimizer: Optimizer | Given | optax.GradientTransformation | str = "adam()"

@@ -92,7 +92,7 @@ def arm_changes(config: ConfigDict) -> dict[str, dict[str, Any]]:
     return {name: _changes(name, changes) for name, changes in written(config.arms)}
 
 
-def _changes(name: Any, arm: ConfigDict) -> dict[str, Any]:
+def _changes(name: object, arm: ConfigDict) -> dict[str, Any]:
     """The fields that an arm changes, by their full names, and to what."""
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise UserError(

@@ -2,12 +2,12 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.networks.functions import AnyNetwork
-from diffusion_jax.process.losses import Loss, Squared
+from diffusion_jax.process.losses import Loss, Output, Squared
 from diffusion_jax.process.objective import Objective, TrainingTargets, denoising_loss
 from diffusion_jax.runs.state import TrainState
 from diffusion_jax.struct import pytree
@@ -76,10 +76,11 @@ def denoising_losses(network: AnyNetwork, loss: Loss, inputs: Inputs) -> LossesA
     method = "with_uncertainty" if loss.uncertain else None
 
     def at(params: PyTree[Any], targets: TrainingTargets) -> Float[Array, " batch"]:
-        def predict(x: Float[Array, "batch ..."], c_noise: Float[Array, " batch"]) -> Any:
+        def predict(x: Float[Array, "batch ..."], c_noise: Float[Array, " batch"]) -> Output:
             rngs = {"dropout": draws.key[0]}
             arguments = (x, c_noise, condition, False)
-            return network.apply({"params": params}, *arguments, rngs=rngs, method=method)
+            variables = {"params": params}
+            return cast(Output, network.apply(variables, *arguments, rngs=rngs, method=method))
 
         return denoising_loss(predict, targets, x0, draws.eps, loss)
 

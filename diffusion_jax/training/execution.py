@@ -1,6 +1,6 @@
 """How the arms of a run are executed: those that share a step in turn, or mapped over together.
 
-Either way each arm gets the numbers of the arm trained alone, to rounding. So the choice is made
+With both each arm gets the numbers of the arm trained alone, to rounding. So the choice is made
 by what is faster on the device at hand: both are compiled and timed on the first batch. Arms
 together must fit into memory, as the compiler counts it; where they do not, they are split into
 halves until they do.
@@ -76,7 +76,7 @@ class InTurn:
     """
 
     hypers: Mapping[str, Hyper]
-    step: Any
+    step: jax.stages.Wrapped
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -163,7 +163,7 @@ def _unstacked(joined: PyTree[Any], count: int) -> list[PyTree[Any]]:
 
 
 @functools.cache
-def _mapped(step: TrainStep, arms: NamedSharding, rows: NamedSharding) -> Any:
+def _mapped(step: TrainStep, arms: NamedSharding, rows: NamedSharding) -> jax.stages.Wrapped:
     """The compiled step of all arms: (states, hypers, batch, draws, targets of each).
 
     One object for equal arguments, so that JAX compiles it once.

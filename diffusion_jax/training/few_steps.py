@@ -1,12 +1,13 @@
 """Training by a few-step objective, from a teacher or without one."""
 
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.fewstep import FewStep, Networks
+from diffusion_jax.fewstep.base import Network
 from diffusion_jax.fewstep.denoiser import FewStepPrediction, of_two_times
 from diffusion_jax.networks.denoiser import NetworkDenoiser
 from diffusion_jax.networks.functions import AnyNetwork
@@ -76,12 +77,15 @@ class FewSteps(TrainingMethod):
         objective, draws = self.objective, inputs.draws
         x0, condition = inputs.batch["x0"], inputs.batch["condition"]
 
-        def student(weights: PyTree[Any]) -> Any:
+        def student(weights: PyTree[Any]) -> Network:
             # The same units are dropped, if any are, in all passes of a step.
             rngs = {"dropout": draws.key[0]}
 
-            def apply(x: Array, c_noise: Array, condition: Condition) -> Any:
-                return network.apply({"params": weights}, x, c_noise, condition, False, rngs=rngs)
+            def apply(x: Array, c_noise: Array, condition: Condition) -> Array:
+                variables = {"params": weights}
+                return cast(
+                    Array, network.apply(variables, x, c_noise, condition, False, rngs=rngs)
+                )
 
             return of_two_times(objective, apply, condition)
 

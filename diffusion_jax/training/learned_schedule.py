@@ -109,7 +109,7 @@ def check_learned(name: str, objective: Objective) -> None:
 
 
 def _holds(tree: PyTree[Any], kind: type) -> bool:
-    def found(part: Any) -> bool:
+    def found(part: object) -> bool:
         return isinstance(part, kind)
 
     return any(map(found, jax.tree.leaves(tree, is_leaf=found)))

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jax.typing import ArrayLike
 
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.example import Example, Source, values_of
@@ -46,7 +47,7 @@ def as_dataset(data: Any) -> Dataset:
     )
 
 
-def _of_arrays(x0: Any, condition: Mapping[str, Any]) -> Dataset:
+def _of_arrays(x0: ArrayLike, condition: Mapping[str, Any]) -> Dataset:
     values = np.asarray(x0)
     if values.ndim < 2 or (values.dtype != np.uint8 and values.dtype.kind != "f"):
         raise UserError(

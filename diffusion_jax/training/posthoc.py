@@ -173,7 +173,7 @@ def reconstruct(
         )
     shares = coefficients(ends, stds, end, std)
 
-    def combined(*stored: Any) -> Any:
+    def combined(*stored: np.ndarray) -> np.ndarray:
         # The shares are large and of both signs, so their sum is rounded once, at the end.
         total = sum(
             share * np.asarray(leaf, np.float64) for share, leaf in zip(shares, stored, strict=True)

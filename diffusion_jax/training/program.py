@@ -152,7 +152,7 @@ def _make_draw(options: Options, facts: DataFacts, mesh: Mesh) -> Callable[[Any]
     compiled = jax.jit(_draw, static_argnums=(2, 3), out_shardings=devices.by_rows(mesh))
     key = stream_key(options.seed, TRAINING)
 
-    def draw_step(step: Any) -> Draws:
+    def draw_step(step: int | np.integer[Any] | Int[Array, ""]) -> Draws:
         return compiled(key, step, options.batch_size, facts.shape, options.condition_dropout)
 
     return draw_step
@@ -199,7 +199,7 @@ def first_states(
     given = {name: own for name, arm in program.arms.items() if (own := arm.inherited)}
     given |= starts
 
-    def placed(leaf: Any) -> jax.ShapeDtypeStruct:
+    def placed(leaf: Array | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole)
 
     def shapes(arm: Arm) -> TrainState:

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -45,7 +44,7 @@ def described_arms(arms: Mapping[str, Arm]) -> dict[str, dict[str, str]]:
     }
 
 
-def described(value: Any) -> str:
+def described(value: object) -> str:
     """An object as text that is the same in every process: functions by name, arrays by value.
 
     >>> described(len), described((1.5, np.ones(2)))

@@ -127,7 +127,7 @@ def train(
     return read_arms(run, bound, example=example)
 
 
-def _check_arguments(run_dir: Any, progress: Any, watch: Any) -> None:
+def _check_arguments(run_dir: object, progress: object, watch: object) -> None:
     if run_dir is not None and (not isinstance(run_dir, str | Path) or not str(run_dir)):
         raise UserError(f"run_dir must name a folder, or be None to keep nothing, got {run_dir!r}.")
     if progress is not None and not isinstance(progress, Progress):

@@ -207,7 +207,7 @@ def read_arms(
     chosen = names or tuple(arms)
     device = devices.replicated(devices.data_mesh(jax.local_devices()[:1]))
 
-    def placed(leaf: Any) -> jax.ShapeDtypeStruct:
+    def placed(leaf: jax.Array | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device)
 
     shapes = {name: state_shapes(arms[name], run.facts, dict(example)) for name in chosen}

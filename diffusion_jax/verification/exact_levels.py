@@ -2,11 +2,12 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike, as_denoiser
@@ -15,6 +16,8 @@ from diffusion_jax.process.predictions import Coefficients, Prediction, to_x0
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.sampling.grids import Nodes, at_times
 from diffusion_jax.struct import Scalar, pytree
+
+T = TypeVar("T")
 
 
 @pytree
@@ -89,12 +92,12 @@ def with_clean(nodes: Nodes, count: int = 1) -> Nodes:
     )
 
 
-def stack(parts: Sequence[Any]) -> Any:
+def stack(parts: Sequence[T]) -> T:
     """Stacks pytrees along a first axis."""
     return jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *parts)
 
 
-def order_of(errors: Any, steps: Sequence[int]) -> Float[np.ndarray, "..."]:
+def order_of(errors: ArrayLike | Sequence[float], steps: Sequence[int]) -> Float[np.ndarray, "..."]:
     """Minus the slope of log error over log steps, along the first axis.
 
     >>> round(float(order_of([1.0, 0.25, 0.0625], (10, 20, 40))), 6)

@@ -8,7 +8,6 @@ a² Var[x_0] + sum b_ik² after every step: there is no sampling error anywhere.
 
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +18,7 @@ from diffusion_jax.process.denoiser import as_denoiser
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.sampling.solvers import Solver
+from diffusion_jax.sampling.solvers import Solver, State
 from diffusion_jax.verification.exact_levels import between, order_of, stack, thinned, with_clean
 from diffusion_jax.verification.oracles import Gaussian
 
@@ -32,7 +31,7 @@ def draws_per_step(solver: Solver, nodes: Nodes) -> int:
         asked.append(k + 1)
         return jnp.zeros((1, 1))
 
-    def step(nodes: Nodes) -> Any:
+    def step(nodes: Nodes) -> State:
         state = solver.init(jnp.zeros((1, 1)), nodes)
         return solver.step(state, nodes[0], nodes[1], identity, noise)
 
@@ -49,7 +48,7 @@ def _run(solver: Solver, data: Gaussian, nodes: Nodes, draws: int) -> Array:
     start = jnp.broadcast_to((rows == 1)[:, None] * 1.0, (len(rows), dim))
 
     def one(nodes: Nodes) -> Array:
-        def body(state: Any, index: Array) -> tuple[Any, Array]:
+        def body(state: State, index: Array) -> tuple[State, Array]:
             def noise(k: int) -> Array:
                 return jnp.broadcast_to((rows == 2 + index * draws + k)[:, None] * 1.0, start.shape)
 

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import jax
 
 from diffusion_jax.parallel import devices
-from diffusion_jax.training.execution import InTurn, Together
+from diffusion_jax.runs.state import TrainState
+from diffusion_jax.training.execution import Group, InTurn, Together
 from experiments.device import library, memory
 from experiments.device.problems import problem
 from experiments.device.section import Figures
@@ -18,7 +18,7 @@ BATCHES = {"mlp": 256, "dit_s2": 32, "unet": 32}  # of each arm, as small compar
 
 
 def measure(name: str, dtype: str, small: bool) -> Figures:
-    """Times a step of all arms both ways, in turn."""
+    """Times a step of all arms both executions, in turn."""
     batch = 4 if small else BATCHES[name]
     return memory.fitting(batch, lambda batch: _with_batch(name, dtype, batch, small))
 
@@ -30,12 +30,12 @@ def _with_batch(name: str, dtype: str, batch: int, small: bool) -> Figures:
     hypers = {arm: library.hyper(batch, rate) for arm, rate in rates.items()}
     weights = library.first_weights(training.network, chosen.shape)
     mesh = devices.data_mesh(jax.local_devices()[:1])
-    groups = {
+    groups: dict[str, Group] = {
         "in_turn": InTurn(hypers, jax.jit(training.step, donate_argnums=0)),
         "together": Together(hypers, training.step, mesh),
     }
 
-    def states() -> dict[str, Any]:
+    def states() -> dict[str, TrainState]:
         return {arm: library.first_state(weights, own) for arm, own in hypers.items()}
 
     works = [_steps(training, group, states()) for group in groups.values()]
@@ -52,7 +52,9 @@ def _with_batch(name: str, dtype: str, batch: int, small: bool) -> Figures:
     }
 
 
-def _steps(training: library.Training, group: Any, states: Any) -> Callable[[int], float]:
+def _steps(
+    training: library.Training, group: Group, states: dict[str, TrainState]
+) -> Callable[[int], float]:
     """Makes steps of all arms of a group; returns the seconds of so many."""
     joined, number = group.join(states), 0
 

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,13 @@ from experiments.device.timing import in_turn, ratio
 
 ROOT = Path(__file__).parents[2]
 TORCH, OURS = "torch.compile", "diffusion_jax"
-BATCHES = {"dit_b2": 128, "dit_s2": 256, "dit_xl2": 32, "unet": 256}  # all ways fit at once
+BATCHES = {"dit_b2": 128, "dit_s2": 256, "dit_xl2": 32, "unet": 256}  # all variants fit at once
 TOLERANCE = {"float32": 1e-2, "bfloat16": 3e-2}  # of the loss; TF32 has three digits
 FUSED = "attention_implementation='cudnn'"
 
 
 def measure(name: str, dtype: str, peers: str, small: bool) -> Figures:
-    """Times all ways in turn.
+    """Times all variants in turn.
 
     Args:
         name: of the problem.
@@ -52,27 +52,27 @@ def measure(name: str, dtype: str, peers: str, small: bool) -> Figures:
 def _with_batch(
     name: str, chosen: Problem, dtype: str, batch: int, peers: str, small: bool
 ) -> Figures:
-    ways = {
+    variants = {
         TORCH: [peers, "-m", "experiments.device.torch_worker"],
         OURS: [sys.executable, "-m", "experiments.device.our_worker"],
     }
     settings: dict[str, list[str]] = {TORCH: [], OURS: []}
     if dtype == "bfloat16" and chosen.member == "dit" and not small:
         fused = f"{OURS}, fused attention"
-        ways[fused], settings[fused] = ways[OURS], [FUSED]
+        variants[fused], settings[fused] = variants[OURS], [FUSED]
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         _prepare(Path(folder), name, chosen, dtype, batch, small)
         steps, losses, first, left_out = {}, {}, {}, {}
-        for way, words in ways.items():  # in turn: kernels are chosen by their time
-            worker = stack.enter_context(_worker([*words, folder, *settings[way]]))
+        for variant, words in variants.items():  # in turn: kernels are chosen by their time
+            worker = stack.enter_context(_worker([*words, folder, *settings[variant]]))
             try:
-                losses[way] = float(_answer(way, worker)["loss"])
-                step = _steps(way, worker)
-                first[way], steps[way] = step(1), step
+                losses[variant] = float(_answer(variant, worker)["loss"])
+                step = _steps(variant, worker)
+                first[variant], steps[variant] = step(1), step
             except UserError as error:
-                if way in (TORCH, OURS) or memory.is_out_of_memory(error):
+                if variant in (TORCH, OURS) or memory.is_out_of_memory(error):
                     raise
-                left_out[way] = str(error)
+                left_out[variant] = str(error)
         _check_losses(losses, TOLERANCE[dtype])
         timings = in_turn(list(steps.values()), small)
     found = dict(zip(steps, timings, strict=True))
@@ -81,10 +81,15 @@ def _with_batch(
         "dtype": dtype,
         "batch": batch,
         "losses": losses,
-        "ways": {way: timing.figures() | {"first": first[way]} for way, timing in found.items()},
+        "variants": {
+            variant: timing.figures() | {"first": first[variant]}
+            for variant, timing in found.items()
+        },
         "left_out": left_out,
         "times_faster": {
-            way: ratio(found[TORCH], timing) for way, timing in found.items() if way != TORCH
+            variant: ratio(found[TORCH], timing)
+            for variant, timing in found.items()
+            if variant != TORCH
         },
     }
 
@@ -133,18 +138,18 @@ def _worker(words: list[str]) -> Iterator["subprocess.Popen[str]"]:
         worker.wait()
 
 
-def _steps(way: str, worker: "subprocess.Popen[str]") -> Any:
+def _steps(variant: str, worker: "subprocess.Popen[str]") -> Callable[[int], float]:
     def work(count: int) -> float:
         assert worker.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             worker.stdin.write(f"{count}\n")
             worker.stdin.flush()
-        return float(_answer(way, worker)["seconds"])
+        return float(_answer(variant, worker)["seconds"])
 
     return work
 
 
-def _answer(way: str, worker: "subprocess.Popen[str]") -> dict[str, Any]:
+def _answer(variant: str, worker: "subprocess.Popen[str]") -> dict[str, Any]:
     """The next answer of a worker."""
     assert worker.stdout is not None
     for line in worker.stdout:
@@ -152,14 +157,14 @@ def _answer(way: str, worker: "subprocess.Popen[str]") -> dict[str, Any]:
             continue
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            raise UserError(f"{way}: {answer['error']}")
+            raise UserError(f"{variant}: {answer['error']}")
         return answer
-    raise UserError(f"{way} ended without an answer, with status {worker.wait()}.")
+    raise UserError(f"{variant} ended without an answer, with status {worker.wait()}.")
 
 
 def _check_losses(losses: dict[str, float], tolerance: float) -> None:
     expected = losses[TORCH]
-    for way, loss in losses.items():
+    for variant, loss in losses.items():
         if not abs(loss - expected) <= tolerance * abs(expected):
-            both = f"{way} has the loss {loss:.5g}, {TORCH} {expected:.5g}"
+            both = f"{variant} has the loss {loss:.5g}, {TORCH} {expected:.5g}"
             raise UserError(f"{both}: no comparison.")

@@ -7,14 +7,14 @@ twice to save memory does not count, so that utilisation by these is the field's
 al. 2022, PaLM, appendix B).
 """
 
-from typing import Any
+import flax.linen as nn
 
 from diffusion_jax.networks import MLP, DiT, UNet
 
 TRAINING = 3  # forward passes that a step is worth
 
 
-def forward(backbone: Any, shape: tuple[int, ...]) -> float:
+def forward(backbone: nn.Module, shape: tuple[int, ...]) -> float:
     """Operations for one picture; those for its condition, which are few, left out.
 
     Args:

@@ -73,7 +73,7 @@ def training(problem: Problem, dtype: str, settings: Sequence[str], batch: int) 
     key = jax.random.key(0)
 
     @jax.jit
-    def draw_step(number: Any) -> Draws:
+    def draw_step(number: int | jax.Array) -> Draws:
         own = jax.random.fold_in(key, number)
         return draw(own, jnp.arange(batch), problem.shape, DROPOUT)
 

@@ -45,7 +45,7 @@ def _product(side: int, dtype: str, precision: str, small: bool) -> Figures:
     a, b = (jax.random.normal(jax.random.key(i), (side, side), dtype) for i in range(2))
 
     @jax.jit
-    def multiply(a: Any, b: Any) -> Any:
+    def multiply(a: jax.Array, b: jax.Array) -> jax.Array:
         return jnp.matmul(a, b, precision=precision)
 
     timing = timed(_repeated(lambda: multiply(a, b)), small)

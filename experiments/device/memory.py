@@ -1,14 +1,13 @@
 """What programs need and devices have, and finding a batch that fits."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 
 from experiments.device.section import Figures
 
 
-class TooLarge(Exception):
+class BatchTooLarge(Exception):
     """The compiler counts more bytes than the device has."""
 
 
@@ -27,7 +26,7 @@ def fitting(batch: int, work: Callable[[int], Figures]) -> Figures:
         except Exception as error:
             if batch == 1 or not is_out_of_memory(error):
                 raise
-            overrun |= not isinstance(error, TooLarge)
+            overrun |= not isinstance(error, BatchTooLarge)
         # Out of the handler, where the error no longer holds on to what was allocated.
         batch //= 2
 
@@ -35,15 +34,15 @@ def fitting(batch: int, work: Callable[[int], Figures]) -> Figures:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of JAX or PyTorch means that memory was short."""
     words = f"{type(error).__name__} {error}".lower()
-    told = any(each in words for each in ("resource_exhausted", "outofmemory", "out of memory"))
-    return isinstance(error, (TooLarge, MemoryError)) or told
+    named = any(each in words for each in ("resource_exhausted", "outofmemory", "out of memory"))
+    return isinstance(error, (BatchTooLarge, MemoryError)) or named
 
 
-def check_fits(compiled: Any) -> int | None:
+def check_fits(compiled: jax.stages.Compiled) -> int | None:
     """Bytes that a compiled program takes, as the compiler counts them, if it does.
 
     Raises:
-        TooLarge: the device has fewer.
+        BatchTooLarge: the device has fewer.
     """
     counted = compiled.memory_analysis()
     if counted is None:
@@ -56,7 +55,7 @@ def check_fits(compiled: Any) -> int | None:
     )
     limit = statistic("bytes_limit")
     if limit is not None and needed > limit:
-        raise TooLarge(f"out of memory: {needed / 1e9:.1f} of {limit / 1e9:.1f} GB")
+        raise BatchTooLarge(f"out of memory: {needed / 1e9:.1f} of {limit / 1e9:.1f} GB")
     return needed
 
 
@@ -65,7 +64,7 @@ def statistic(name: str) -> int | None:
     return (jax.local_devices()[0].memory_stats() or {}).get(name)
 
 
-def operations(compiled: Any) -> float | None:
+def operations(compiled: jax.stages.Compiled) -> float | None:
     """Floating-point operations of a program as the compiler counts them, if it does.
 
     It does not see into kernels of other libraries, such as fused attention.

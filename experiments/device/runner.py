@@ -28,7 +28,7 @@ def run(
         seconds: to be done within.
         measure: (section, seconds left) -> what came of it.
         store: keeps the record after every section.
-        tell: is told what is being done.
+        tell: is called with what is being done.
         again: whether those that failed before are tried again.
         clock: seconds.
 

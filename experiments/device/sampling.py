@@ -1,8 +1,9 @@
 """Sampling: samples a second of solvers at about the same number of network evaluations."""
 
-from typing import Any
+from typing import cast
 
 import jax
+from jaxtyping import PyTree
 
 from diffusion_jax.process.denoiser import from_network
 from diffusion_jax.process.predictions import predictions
@@ -52,7 +53,7 @@ def _with_batch(
 
 
 def _solver(
-    training: library.Training, params: Any, name: str, chosen: Problem, batch: int, small: bool
+    training: library.Training, params: PyTree, name: str, chosen: Problem, batch: int, small: bool
 ) -> tuple[Timing, int, int]:
     """Seconds of a batch of samples, steps, and evaluations of each."""
     schedule, solver = schedules.make("edm"), solvers.make(name)
@@ -63,9 +64,9 @@ def _solver(
     condition, network = training.batch["condition"], training.network.for_sampling()
 
     @jax.jit
-    def draw(params: Any, keys: Any) -> Any:
-        def predict(x: Any, noise: Any, _: Any) -> Any:
-            return network.apply({"params": params}, x, noise, condition)
+    def draw(params: PyTree, keys: jax.Array) -> jax.Array:
+        def predict(x: jax.Array, c_noise: jax.Array, _: PyTree) -> jax.Array:
+            return cast(jax.Array, network.apply({"params": params}, x, c_noise, condition))
 
         denoise = from_network(predict, prediction, SIGMA_DATA)
         return sample_from(denoise, solver, nodes, prior(nodes, keys, chosen.shape), keys)[0]

@@ -49,7 +49,7 @@ def sections(peers: str) -> list[Section]:
         CACHE,
         beside("dit_s2", "bf16", 90),
         beside("dit_xl2", "bf16", 200),
-        # Other ways of the same networks.
+        # The same networks with other settings.
         _train("dit_b2", "bf16", 50, "remat"),
         _train("dit_b2", "bf16", 50, "fused", "remat"),
         _train("dit_b2", "f32", 50),
@@ -100,13 +100,13 @@ def choose(found: list[Section], words: str) -> list[Section]:
     return [section for section in found if section.name in chosen]
 
 
-def _train(name: str, dtype: str, seconds: float, *ways: str) -> Section:
+def _train(name: str, dtype: str, seconds: float, *variants: str) -> Section:
     title = f"training step of {PROBLEMS[name].means}, {DTYPES[dtype]}"
     measure = functools.partial(
-        train.measure, name, DTYPES[dtype], tuple(SETTINGS[way] for way in ways)
+        train.measure, name, DTYPES[dtype], tuple(SETTINGS[variant] for variant in variants)
     )
-    full = "_".join(["train", name, dtype, *ways])
-    return Section(full, ", ".join([title, *ways]), seconds, measure)
+    full = "_".join(["train", name, dtype, *variants])
+    return Section(full, ", ".join([title, *variants]), seconds, measure)
 
 
 def _beside(peers: str, name: str, dtype: str, seconds: float) -> Section:

@@ -1,7 +1,6 @@
 """The figures as tables."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -47,8 +46,8 @@ def _limits(record: Record) -> Table:
     table = Table("limit", "measured", "maker's", "share", title="Limits of the device")
     for own in figures(record, "limits").values():
         maker = own["maker"] or {}
-        told = {name: maker.get(name) for name in ("bfloat16", "float32")}
-        by_product = {"bfloat16": told["bfloat16"], "tf32": told["float32"], "float32": None}
+        rates = {name: maker.get(name) for name in ("bfloat16", "float32")}
+        by_product = {"bfloat16": rates["bfloat16"], "tf32": rates["float32"], "float32": None}
         for name, product in own["products"].items():
             rate, most = product["flops_per_second"], by_product[name]
             shown = most and f"{_tera(most)} TFLOP/s"
@@ -96,12 +95,12 @@ def _product(limits: Figures | None, dtype: str) -> float | None:
 
 
 def _beside(record: Record) -> Table:
-    heads = "section", "batch", "way", "ms a step (least–most)", "times torch's speed"
+    heads = "section", "batch", "variant", "ms a step (least–most)", "times torch's speed"
     table = Table(*heads, title="Training steps beside PyTorch, in turn")
     for name, own in figures(record, "torch_").items():
-        for way, timing in own["ways"].items():
-            ratio = own["times_faster"].get(way)
-            row = name.removeprefix("torch_"), str(own["batch"]), way
+        for variant, timing in own["variants"].items():
+            ratio = own["times_faster"].get(variant)
+            row = name.removeprefix("torch_"), str(own["batch"]), variant
             table.add_row(*row, _spread(timing), _ratio(ratio) if ratio else "")
         for reason in own["left_out"].values():
             table.add_row(name.removeprefix("torch_"), str(own["batch"]), reason, "", "")
@@ -173,7 +172,7 @@ def _tera(rate: float) -> str:
     return f"{rate / 1e12:.4g}"
 
 
-def _giga(count: Any) -> str:
+def _giga(count: float | None) -> str:
     return "" if count is None else f"{count / 1e9:.2f}"
 
 

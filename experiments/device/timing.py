@@ -53,7 +53,7 @@ def timed(work: Callable[[int], object], small: bool = False) -> Timing:
 
 
 def in_turn(works: Sequence[Callable[[int], float]], small: bool = False) -> list[Timing]:
-    """Times several ways of doing one thing, A B A B …, as often in each round.
+    """Times several variants of one piece of work, A B A B …, as often in each round.
 
     Args:
         works: each does it so many times, and returns the seconds that took.

@@ -11,9 +11,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from experiments.device.inputs import DECAY, LEARNING_RATE, SIGMA_DATA, load
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def main(folder: str) -> None:
@@ -52,18 +55,18 @@ def training(folder: Path) -> tuple[float, Callable[[int], float]]:
     pictures, noise = (
         _channels_last(given[name].permute(0, 3, 1, 2)) for name in ("pictures", "noise")
     )
-    told = {}
+    classes = {}
     if problem["classes"]:
         label = given["label"].long()
-        told = {"classes": torch.where(label < 0, problem["classes"], label)}
+        classes = {"classes": torch.where(label < 0, problem["classes"], label)}
     network = forward(problem["member"], head_width=problem["head_width"])
 
-    def loss_of(x0: Any, eps: Any, t: Any) -> Any:
+    def loss_of(x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         wide = t[:, None, None, None]
         scale = (wide**2 + ((1 - wide) * SIGMA_DATA) ** 2).rsqrt()
         x = scale * ((1 - wide) * x0 + wide * eps)
         with torch.autocast(device.type, torch.bfloat16, enabled=problem["dtype"] == "bfloat16"):
-            prediction = network(weights, x, (t / (1 - t)).log() / 4, **told)
+            prediction = network(weights, x, (t / (1 - t)).log() / 4, **classes)
         return (prediction.float() - (eps - x0)).square().mean()
 
     compiled = torch.compile(loss_of, backend="inductor" if cuda else "eager")
@@ -92,7 +95,7 @@ def training(folder: Path) -> tuple[float, Callable[[int], float]]:
     return float(compiled(pictures, noise, given["time"]).detach()), steps
 
 
-def _channels_last(x: Any) -> Any:
+def _channels_last(x: "Tensor") -> "Tensor":
     """Pictures and their kernels with channels last in memory, as GPUs are fastest with."""
     import torch
 

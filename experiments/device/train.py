@@ -1,7 +1,6 @@
 """The training step of a network: time, utilisation, memory."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 
@@ -67,5 +66,5 @@ def _with_batch(
 
 def utilisation(rate: float, dtype: str) -> float | None:
     """A rate of model operations as a share of what the device's maker says it does at most."""
-    most: Any = peak_of(jax.local_devices()[0].device_kind, dtype)
+    most = peak_of(jax.local_devices()[0].device_kind, dtype)
     return None if most is None else rate / most

@@ -4,7 +4,7 @@ import importlib.util
 import sys
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -14,20 +14,25 @@ from experiments.peers.problem import (
     SIGMA_MAX,
     SIGMA_MIN,
     STEPS,
-    Problem,
+    PeerProblem,
     Weights,
     nested,
 )
 
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
 Draw = Callable[[np.ndarray], np.ndarray]
 
 
-def ours(problem: Problem, weights: Weights) -> Draw:
+def ours(problem: PeerProblem, weights: Weights) -> Draw:
     """This library: the whole run is one compiled program."""
     import jax
     import jax.numpy as jnp
+    from jaxtyping import PyTree
 
-    from diffusion_jax.networks.score_network import build
+    from diffusion_jax.networks.score_network import Condition, build
     from diffusion_jax.process.denoiser import from_network
     from diffusion_jax.process.predictions import predictions
     from diffusion_jax.process.schedules import schedules
@@ -41,9 +46,10 @@ def ours(problem: Problem, weights: Weights) -> Draw:
     solver, keys = solvers.make("dpmpp_2m"), sample_keys(jax.random.key(0), problem.batch)
 
     @jax.jit
-    def draw(params: Any, x: Any) -> Any:
-        def predict(x: Any, c_noise: Any, condition: Any) -> Any:
-            return network.for_sampling().apply({"params": params}, x, c_noise, {})
+    def draw(params: PyTree, x: jax.Array) -> jax.Array:
+        def predict(x: jax.Array, c_noise: jax.Array, condition: Condition) -> jax.Array:
+            found = network.for_sampling().apply({"params": params}, x, c_noise, {})
+            return cast(jax.Array, found)
 
         return sample_from(from_network(predict, prediction, SIGMA_DATA), solver, nodes, x, keys)[0]
 
@@ -51,7 +57,7 @@ def ours(problem: Problem, weights: Weights) -> Draw:
     return lambda x: np.asarray(draw(params, x))
 
 
-def diffusers(problem: Problem, weights: Weights) -> Draw:
+def diffusers(problem: PeerProblem, weights: Weights) -> Draw:
     """diffusers' EDMDPMSolverMultistepScheduler, in the loop that its documentation shows."""
     import torch
     from diffusers import EDMDPMSolverMultistepScheduler
@@ -61,17 +67,17 @@ def diffusers(problem: Problem, weights: Weights) -> Draw:
         sigma_min=SIGMA_MIN, sigma_max=SIGMA_MAX, sigma_data=SIGMA_DATA, rho=RHO, solver_order=2
     )
 
-    def draw(x: Any) -> Any:
+    def draw(x: torch.Tensor) -> torch.Tensor:
         scheduler.set_timesteps(STEPS)
         for t in scheduler.timesteps:
             scaled = scheduler.scale_model_input(x, t)
             x = scheduler.step(network(scaled, t.expand(len(x))), t, x).prev_sample
         return x
 
-    return _torch_draw(torch, draw)
+    return _torch_draw(draw)
 
 
-def k_diffusion(problem: Problem, weights: Weights) -> Draw:
+def k_diffusion(problem: PeerProblem, weights: Weights) -> Draw:
     """k-diffusion's sample_dpmpp_2m on its own preconditioned denoiser."""
     import torch
 
@@ -83,11 +89,11 @@ def k_diffusion(problem: Problem, weights: Weights) -> Draw:
     network = _torch_network(problem, weights, label=lambda sigma: sigma.log() / 4)
     denoiser = Denoiser(network, sigma_data=SIGMA_DATA)
 
-    def draw(x: Any) -> Any:
+    def draw(x: torch.Tensor) -> torch.Tensor:
         sigmas = get_sigmas_karras(STEPS, SIGMA_MIN, SIGMA_MAX, RHO)
         return sample_dpmpp_2m(denoiser, x, sigmas, disable=True)
 
-    return _torch_draw(torch, draw)
+    return _torch_draw(draw)
 
 
 def _without_pictures() -> None:
@@ -108,8 +114,10 @@ def _without_pictures() -> None:
 
 
 def _torch_network(
-    problem: Problem, weights: Weights, label: Callable[[Any], Any] = lambda label: label
-) -> Any:
+    problem: PeerProblem,
+    weights: Weights,
+    label: "Callable[[Tensor], Tensor]" = lambda label: label,
+) -> "Module":
     """A module, because k-diffusion asks for one."""
     import torch
 
@@ -118,14 +126,15 @@ def _torch_network(
     call = network(problem.network.split("(")[0], weights)
 
     class Network(torch.nn.Module):
-        def forward(self, x: Any, noise: Any) -> Any:
+        def forward(self, x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
             return call(x, label(noise))
 
     return Network()
 
 
-def _torch_draw(torch: Any, draw: Callable[[Any], Any]) -> Draw:
+def _torch_draw(draw: "Callable[[Tensor], Tensor]") -> Draw:
     """Pictures go in and come out with their channels last."""
+    import torch
 
     def call(x: np.ndarray) -> np.ndarray:
         tensor = torch.from_numpy(x)

@@ -21,7 +21,7 @@ Weights = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
-class Problem:
+class PeerProblem:
     """A network by its spec, the shape of a sample, and how many are drawn or trained on at once.
 
     Attributes:
@@ -46,14 +46,14 @@ class Batch(NamedTuple):
 U_NET = "unet(channels=(64, 128, 224), blocks=2, attention=(2,))"
 DIT = "dit(patch=2, width=256, depth=8, heads=8)"
 PROBLEMS = {
-    "overhead": Problem("mlp(width=16, depth=1)", (8,), 4, "a tiny MLP"),
-    "compute": Problem(U_NET, (32, 32, 3), 4, "a U-Net"),
-    "train_unet": Problem(U_NET, (32, 32, 3), 16, "a U-Net", trains=True),
-    "train_dit": Problem(DIT, (32, 32, 3), 16, "a DiT", trains=True),
+    "overhead": PeerProblem("mlp(width=16, depth=1)", (8,), 4, "a tiny MLP"),
+    "compute": PeerProblem(U_NET, (32, 32, 3), 4, "a U-Net"),
+    "train_unet": PeerProblem(U_NET, (32, 32, 3), 16, "a U-Net", trains=True),
+    "train_dit": PeerProblem(DIT, (32, 32, 3), 16, "a DiT", trains=True),
 }
 
 
-def weights(problem: Problem) -> Weights:
+def weights(problem: PeerProblem) -> Weights:
     """Random parameters of the problem's network, by their path in flax, none of them zero."""
     import jax
     import jax.numpy as jnp
@@ -75,13 +75,13 @@ def weights(problem: Problem) -> Weights:
     return found
 
 
-def start(problem: Problem) -> np.ndarray:
+def start(problem: PeerProblem) -> np.ndarray:
     """The noise that every library starts from, (batch, …), at sigma_max."""
     shape = (problem.batch, *problem.shape)
     return np.float32(SIGMA_MAX) * np.random.default_rng(1).normal(size=shape).astype(np.float32)
 
 
-def batches(problem: Problem) -> list[Batch]:
+def batches(problem: PeerProblem) -> list[Batch]:
     """What every library is trained on, a batch for each update."""
     random, shape = np.random.default_rng(1), (problem.batch, *problem.shape)
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from experiments.peers.problem import SIGMA_DATA, Batch, Problem, Weights, nested
+from experiments.peers.problem import SIGMA_DATA, Batch, PeerProblem, Weights, nested
 
 LEARNING_RATE, DECAY = 1e-4, 0.999
 
 Train = Callable[[Sequence[Batch]], np.ndarray]
 
 
-def ours(problem: Problem, weights: Weights) -> Train:
+def ours(problem: PeerProblem, weights: Weights) -> Train:
     """This library's own training step, its metrics included, as `train` calls it."""
     import jax
     import jax.numpy as jnp
@@ -39,7 +39,7 @@ def ours(problem: Problem, weights: Weights) -> Train:
     kept = jnp.zeros(problem.batch, bool)
     keys = jax.random.split(jax.random.key(0), problem.batch)
 
-    def update(batch: Batch) -> Any:
+    def update(batch: Batch) -> jax.Array:
         nonlocal state
         pictures, noise, time = map(jnp.asarray, batch)
         draws = Draws(time, noise, kept, keys)
@@ -55,7 +55,7 @@ def ours(problem: Problem, weights: Weights) -> Train:
     return train
 
 
-def pytorch(problem: Problem, weights: Weights) -> Train:
+def pytorch(problem: PeerProblem, weights: Weights) -> Train:
     """PyTorch without compilation, with its fused Adam."""
     import torch
 
@@ -67,7 +67,7 @@ def pytorch(problem: Problem, weights: Weights) -> Train:
     optimizer = torch.optim.Adam(leaves, lr=LEARNING_RATE, fused=True)
     count = 0
 
-    def update(batch: Batch) -> Any:
+    def update(batch: Batch) -> torch.Tensor:
         nonlocal count
         pictures, noise = (
             torch.from_numpy(each).permute(0, 3, 1, 2).contiguous()

@@ -1,4 +1,4 @@
-"""One library in a process of its own: draws samples or trains each time it is told to.
+"""One library in a process of its own: draws samples or trains each time it is asked to.
 
     python -m experiments.peers.worker LIBRARY PROBLEM WEIGHTS.npz END.npy
 
@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from experiments.peers import libraries, training
-from experiments.peers.problem import PROBLEMS, Problem, Weights, batches, load, start
+from experiments.peers.problem import PROBLEMS, PeerProblem, Weights, batches, load, start
 
 
 def main(library: str, name: str, weights: str, end: str) -> None:
@@ -30,11 +30,11 @@ def main(library: str, name: str, weights: str, end: str) -> None:
         print(seconds, flush=True)
 
 
-def _drawing(library: str, problem: Problem, weights: Weights) -> Callable[[], np.ndarray]:
+def _drawing(library: str, problem: PeerProblem, weights: Weights) -> Callable[[], np.ndarray]:
     return functools.partial(libraries.LIBRARIES[library](problem, weights), start(problem))
 
 
-def _training(library: str, problem: Problem, weights: Weights) -> Callable[[], np.ndarray]:
+def _training(library: str, problem: PeerProblem, weights: Weights) -> Callable[[], np.ndarray]:
     return functools.partial(training.LIBRARIES[library](problem, weights), batches(problem))
 
 

@@ -23,7 +23,7 @@ LOOPBACK = "127.0.0.1"
 @launchers.register("local")
 @dataclasses.dataclass(frozen=True)
 class Local:
-    """This machine: processes that work together, the way a cluster would run the job.
+    """This machine: processes that work together, as a cluster would run the job.
 
     Process 0 keeps the terminal. The output of each other process goes to a file of its own, which
     is kept, and named, when something failed; unless all failed alike, and process 0 has said why.

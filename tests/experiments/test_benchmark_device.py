@@ -158,8 +158,8 @@ def test_batches_are_halved_until_they_fit() -> None:
     assert memory.fitting(4, work) == {"batch": 4, "bytes_peak": 7}
     with pytest.raises(ValueError, match="another"):
         memory.fitting(16, lambda batch: (_ for _ in ()).throw(ValueError("another")))
-    with pytest.raises(memory.TooLarge):
-        memory.fitting(2, lambda batch: (_ for _ in ()).throw(memory.TooLarge("always")))
+    with pytest.raises(memory.BatchTooLarge):
+        memory.fitting(2, lambda batch: (_ for _ in ()).throw(memory.BatchTooLarge("always")))
 
 
 def test_rounds_are_in_turn_and_as_long_for_all() -> None:
@@ -238,7 +238,7 @@ def a_record() -> dict[str, Any]:
     ratio = {"ratio": 1.2, "least": 1.1, "most": 1.3}
     beside = {
         "batch": 128,
-        "ways": {"torch.compile": seconds, "diffusion_jax": seconds},
+        "variants": {"torch.compile": seconds, "diffusion_jax": seconds},
         "times_faster": {"diffusion_jax": ratio},
         "left_out": {"fused": "no such kernel"},
     }

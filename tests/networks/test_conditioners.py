@@ -156,7 +156,7 @@ def test_several_ask_those_that_hear():
                     ),
                 }
             ),
-            "arm 'a' and arm 'b' read 'tokens' in two different ways",
+            "arm 'a' and arm 'b' read 'tokens' differently",
         ),
     ],
 )

@@ -80,7 +80,7 @@ def test_arms_that_mean_different_things_by_one_key_are_refused(tmp_path) -> Non
     config = config_of(
         tmp_path / "run", a=parts.format(""), b=parts.format(", tokenizer=byte_pairs(size=300)")
     )
-    with pytest.raises(UserError, match="arm 'a' and arm 'b' read 'tokens' in two different ways"):
+    with pytest.raises(UserError, match="arm 'a' and arm 'b' read 'tokens' differently"):
         train(config)
 
 

@@ -11,17 +11,21 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import UInt8
 
 from diffusion_jax.data.dataset import Dataset, datasets
-from diffusion_jax.data.example import NO_LABEL, Example, take, values_of
+from diffusion_jax.data.example import NO_LABEL, Example, Source, take, values_of
 from diffusion_jax.data.memory import ArraySource, MemorySource
 from diffusion_jax.data.sets.folder.pictures import MODES, Size, fitted
 from diffusion_jax.errors import UserError, nearest
 from diffusion_jax.files import user_path
+
+if TYPE_CHECKING:
+    from tensorflow_datasets.core import DatasetBuilder
+    from tensorflow_datasets.core.features import FeaturesDict
 
 DATA_DIR = "~/tensorflow_datasets"
 KEPT = 2**32  # bytes of pictures, unless asked for otherwise
@@ -160,7 +164,7 @@ class TFDSSource:
 class _Captions:
     """All captions of some splits, read whenever they are gone through."""
 
-    builder: Any
+    builder: "DatasetBuilder"
     splits: tuple[str, ...]
     read: _Reader
 
@@ -170,7 +174,7 @@ class _Captions:
                 yield from self.read.words(record)[0]
 
 
-def _open(name: str, data_dir: Path) -> Any:
+def _open(name: str, data_dir: Path) -> "DatasetBuilder":
     """A prepared builder; one that can be prepared without TensorFlow is."""
     import tensorflow_datasets
 
@@ -181,7 +185,7 @@ def _open(name: str, data_dir: Path) -> Any:
                 name, data_dir=data_dir, file_format="array_record"
             )
             builder.download_and_prepare()
-    except Exception as error:  # TFDS, the network and the disk have many ways to fail
+    except Exception as error:  # TFDS, the network and the disk fail with many classes
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         wants = isinstance(error, ImportError) or "tensorflow" in reason.lower()
         remedy = (
@@ -196,7 +200,7 @@ def _open(name: str, data_dir: Path) -> Any:
     return builder
 
 
-def _records(builder: Any, split: str, picture: str) -> Any:
+def _records(builder: "DatasetBuilder", split: str, picture: str) -> Sequence[Any]:
     import tensorflow_datasets
 
     known = tuple(builder.info.splits)
@@ -204,7 +208,7 @@ def _records(builder: Any, split: str, picture: str) -> Any:
         raise UserError(
             f"Data set {builder.name!r} has no split {split!r}: it has {', '.join(known)}."
         )
-    decoders: Any = None
+    decoders: object = None
     if isinstance(_at(builder.info.features, picture), tensorflow_datasets.features.Image):
         decoders = tensorflow_datasets.decode.SkipDecoding()
         for part in reversed(picture.split("/")):
@@ -219,7 +223,7 @@ def _records(builder: Any, split: str, picture: str) -> Any:
         ) from error
 
 
-def _source(builder: Any, split: str, read: _Reader, memory: bool | None) -> Any:
+def _source(builder: "DatasetBuilder", split: str, read: _Reader, memory: bool | None) -> Source:
     if not split:
         return ()
     where = f"{builder.info.full_name}, {split}"
@@ -237,7 +241,7 @@ def _at(tree: Any, path: str) -> Any:
     return tree
 
 
-def _feature(features: Any, path: str, name: str) -> Any:
+def _feature(features: "FeaturesDict", path: str, name: str) -> Any:
     try:
         return _at(features, path)
     except (KeyError, TypeError, IndexError):
@@ -247,7 +251,7 @@ def _feature(features: Any, path: str, name: str) -> Any:
         ) from None
 
 
-def _class_names(features: Any, label: str, name: str) -> tuple[str, ...]:
+def _class_names(features: "FeaturesDict", label: str, name: str) -> tuple[str, ...]:
     if not label:
         return ()
     feature = _feature(features, label, name)
@@ -257,7 +261,7 @@ def _class_names(features: Any, label: str, name: str) -> tuple[str, ...]:
 
 
 def _shape(
-    features: Any, picture: str, size: int | tuple[int, int], name: str
+    features: "FeaturesDict", picture: str, size: int | tuple[int, int], name: str
 ) -> tuple[int, int, int]:
     height, width, channels = (tuple(_feature(features, picture, name).shape) + (None,) * 3)[:3]
     if size:
@@ -270,12 +274,12 @@ def _shape(
     return height, width, channels or 3
 
 
-def _texts(found: Any) -> tuple[str, ...]:
+def _texts(found: object) -> tuple[str, ...]:
     several = [found] if isinstance(found, (bytes, str)) else np.asarray(found).ravel().tolist()
     return tuple(each.decode() if isinstance(each, bytes) else str(each) for each in several)
 
 
-def _decoded(found: Any, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "_ _ _"]:
+def _decoded(found: object, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "_ _ _"]:
     from PIL import Image
 
     size: Size = shape[:2]

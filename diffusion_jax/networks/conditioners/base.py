@@ -22,6 +22,15 @@ Rows = dict[str, np.ndarray]
 
 
 @runtime_checkable
+class Examples(Protocol):
+    """What data sets train on, as far as conditioners know it."""
+
+    def __getitem__(self, index: int, /) -> Example:
+        """One example."""
+        ...
+
+
+@runtime_checkable
 class Corpus(Protocol):
     """What a conditioner may learn of a data set."""
 
@@ -31,7 +40,7 @@ class Corpus(Protocol):
         ...
 
     @property
-    def train(self) -> Any:
+    def train(self) -> "Examples":
         """Examples by index."""
         ...
 
@@ -171,7 +180,7 @@ def check_agreement(parts: Mapping[str, Conditioner]) -> None:
             other, own = seen.setdefault(key, (name, state))
             if own != state:
                 raise UserError(
-                    f"{other} and {name} read {key!r} in two different ways: give them the same "
+                    f"{other} and {name} read {key!r} differently: give them the same "
                     "tokenizer, or train them in two runs."
                 )
 

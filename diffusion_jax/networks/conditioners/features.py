@@ -1,7 +1,6 @@
 """Features that another network made of captions or pictures before training began."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -9,22 +8,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.networks import checks
-from diffusion_jax.networks.conditioners.base import (
-    Condition,
-    Conditioner,
-    Context,
-    Corpus,
-    Example,
-    Rows,
-    conditioners,
-    state_of,
-)
+from diffusion_jax.networks.conditioners.arrays import ArrayConditioner
+from diffusion_jax.networks.conditioners.base import Condition, Context, Example, Rows, conditioners
 from diffusion_jax.networks.initializers import Dense, unit_normal
 
 
 @conditioners.register("features")
-class Features(Conditioner):
+class Features(ArrayConditioner):
     """Arrays of the data set as tokens, such as the outputs of CLIP or T5.
 
     Each example has an array under `key`: (length, features), a vector for each token, or
@@ -47,22 +37,9 @@ class Features(Conditioner):
     ((2, 6, 8), (2, 8))
     """
 
+    registered = "features"
+
     key: str = "features"
-    width: int = 64
-    dtype: str = "float32"
-    shape: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        checks.positive_integers("features", width=self.width)
-
-    @property
-    def mirrors(self) -> bool:
-        return False
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        return (self.key,)
 
     @nn.compact
     def __call__(self, condition: Condition, x: Float[Array, "batch ..."] | None = None) -> Context:
@@ -79,33 +56,13 @@ class Features(Conditioner):
         return Context(tokens, mask, (weight * tokens).sum(axis=1) / weight.sum(axis=1))
 
     @nn.nowrap
-    def null(self, condition: Condition) -> Condition:
-        """Zeros."""
-        return condition | {self.key: jnp.zeros_like(condition[self.key])}
-
-    @nn.nowrap
-    def fit(self, data: Corpus) -> "Features":
-        """Learns the shape of the array from the first example."""
-        return self.restored({self.key: list(self._array(data.train[0]).shape)})
-
-    @nn.nowrap
-    def state(self) -> dict[str, Any]:
-        """The shape of the array."""
-        return {self.key: list(self.shape)}
-
-    @nn.nowrap
-    def restored(self, states: Mapping[str, Any]) -> "Features":
-        """With the shape that was saved."""
-        return self.clone(shape=tuple(map(int, state_of(states, self.key))))
-
-    @nn.nowrap
     def encode(self, examples: Sequence[Example]) -> Rows:
         """The arrays of examples.
 
         Raises:
             UserError: an example has none, or one of another shape.
         """
-        found = [self._array(example) for example in examples]
+        found = [self.array(example) for example in examples]
         for each in found:
             if each.shape != self.shape:
                 raise UserError(
@@ -115,7 +72,8 @@ class Features(Conditioner):
         return {self.key: np.stack(found)}
 
     @nn.nowrap
-    def _array(self, example: Example) -> np.ndarray:
+    def array(self, example: Example) -> np.ndarray:
+        """(length, features) or (features,), float32."""
         found = np.asarray(example.get(self.key, ()), np.float32)
         if found.ndim not in (1, 2) or not found.size:
             raise UserError(
@@ -123,19 +81,3 @@ class Features(Conditioner):
                 f"(features,), which examples of this data set do not have."
             )
         return found
-
-    @nn.nowrap
-    def ask(self, prompts: Sequence[str], class_name: str = "") -> Rows:
-        """Zeros: whoever has features hands over a condition of them."""
-        refuse_words("features", self.key, prompts)
-        return {self.key: np.zeros((len(prompts), *self.shape), np.float32)}
-
-
-def refuse_words(name: str, key: str, prompts: Sequence[str]) -> None:
-    """Raises UserError if a prompt has words, for conditioners that cannot read them."""
-    for prompt in prompts:
-        if prompt:
-            raise UserError(
-                f"{prompt!r} says nothing to the conditioner {name!r}, which reads {key!r} of "
-                "examples: leave out the prompt, or sample from Python with a condition."
-            )

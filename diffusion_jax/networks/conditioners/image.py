@@ -1,8 +1,5 @@
 """A picture as the condition: what a low resolution, a sketch or a mask shows."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -10,23 +7,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.networks import checks
-from diffusion_jax.networks.conditioners.base import (
-    Condition,
-    Conditioner,
-    Context,
-    Corpus,
-    Example,
-    Rows,
-    conditioners,
-    state_of,
-)
-from diffusion_jax.networks.conditioners.features import refuse_words
+from diffusion_jax.networks.conditioners.arrays import ArrayConditioner
+from diffusion_jax.networks.conditioners.base import Condition, Context, Example, conditioners
 from diffusion_jax.networks.initializers import Dense
 
 
 @conditioners.register("image")
-class ImageChannels(Conditioner):
+class ImageChannels(ArrayConditioner):
     """A picture set beside the channels of x, and its mean as the pooled vector.
 
     It is resized to the size of x (bicubic). A condition that says nothing is zeros, mid-grey.
@@ -48,22 +35,9 @@ class ImageChannels(Conditioner):
     (2, 8, 8, 3)
     """
 
+    registered = "image"
+
     key: str = "condition_image"
-    width: int = 64
-    dtype: str = "float32"
-    shape: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        checks.positive_integers("image", width=self.width)
-
-    @property
-    def mirrors(self) -> bool:
-        return False
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        return (self.key,)
 
     @nn.compact
     def __call__(
@@ -78,32 +52,8 @@ class ImageChannels(Conditioner):
         return Context(pooled[:, None], jnp.ones((len(pooled), 1), bool), pooled, channels)
 
     @nn.nowrap
-    def null(self, condition: Condition) -> Condition:
-        """Zeros."""
-        return condition | {self.key: jnp.zeros_like(condition[self.key])}
-
-    @nn.nowrap
-    def fit(self, data: Corpus) -> "ImageChannels":
-        """Learns the shape of the picture from the first example."""
-        return self.restored({self.key: list(self._picture(data.train[0]).shape)})
-
-    @nn.nowrap
-    def state(self) -> dict[str, Any]:
-        """The shape of the picture."""
-        return {self.key: list(self.shape)}
-
-    @nn.nowrap
-    def restored(self, states: Mapping[str, Any]) -> "ImageChannels":
-        """With the shape that was saved."""
-        return self.clone(shape=tuple(map(int, state_of(states, self.key))))
-
-    @nn.nowrap
-    def encode(self, examples: Sequence[Example]) -> Rows:
-        """The pictures of examples in [-1, 1]."""
-        return {self.key: np.stack([self._picture(example) for example in examples])}
-
-    @nn.nowrap
-    def _picture(self, example: Example) -> np.ndarray:
+    def array(self, example: Example) -> np.ndarray:
+        """The picture, (height, width, channels) float32 in [-1, 1]."""
         found = np.asarray(example.get(self.key, ()))
         if found.ndim != 3 or (self.shape and found.shape != self.shape):
             shape = self.shape or "(height, width, channels)"
@@ -119,9 +69,3 @@ class ImageChannels(Conditioner):
                 f"{found.dtype}."
             )
         return found.astype(np.float32)
-
-    @nn.nowrap
-    def ask(self, prompts: Sequence[str], class_name: str = "") -> Rows:
-        """Zeros: whoever has pictures hands over a condition of them."""
-        refuse_words("image", self.key, prompts)
-        return {self.key: np.zeros((len(prompts), *self.shape), np.float32)}

@@ -91,7 +91,7 @@ class TextTransformer(Conditioner):
         return Context(h, mask, h[:, 0])
 
     def _embed(self, tokens: Int[Array, "batch length"]) -> Float[Array, "batch length+1 width"]:
-        # Standard deviation 1: captions must be told apart from the first step of training on.
+        # Standard deviation 1: captions must differ from the first step of training on.
         words = nn.Embed(self.vocabulary_size, self.width, embedding_init=unit_normal, name="words")
         # Padding's own embedding serves as the start token.
         h = words(jnp.pad(tokens, ((0, 0), (1, 0)), constant_values=PADDING))

@@ -3,13 +3,16 @@
 import dataclasses
 import functools
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Int32
 
 from diffusion_jax.errors import UserError, within
 from diffusion_jax.networks.tokenizers.base import padded, saved_model, tokenizers
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as Library
 
 PAD = "<pad>"
 
@@ -60,7 +63,7 @@ class BytePairs:
         return padded(self._tokenizer.encode(caption).ids, self.max_tokens, caption)
 
     @functools.cached_property
-    def _tokenizer(self) -> Any:
+    def _tokenizer(self) -> "Library":
         if not self.model:
             raise UserError("This tokenizer has learnt nothing yet: fit it to captions first.")
         return opened(self.model)
@@ -98,7 +101,7 @@ def _learnt(size: int, max_tokens: int, captions: tuple[str, ...]) -> BytePairs:
     return BytePairs(size, tokenizer.to_str(), max_tokens or longest)
 
 
-def opened(model: str) -> Any:
+def opened(model: str) -> "Library":
     """The tokenizer of the `tokenizers` library that the text of a tokenizer.json describes.
 
     Raises:

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Int32
@@ -12,6 +12,9 @@ from diffusion_jax.errors import UserError, within
 from diffusion_jax.files import user_path
 from diffusion_jax.networks.tokenizers.base import padded, saved_model, tokenizers
 from diffusion_jax.networks.tokenizers.byte_pairs import opened
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as Library
 
 
 @tokenizers.register("released")
@@ -62,7 +65,7 @@ class Released:
         return list(self._tokenizer.encode(caption, add_special_tokens=False).ids)
 
     @functools.cached_property
-    def _tokenizer(self) -> Any:
+    def _tokenizer(self) -> "Library":
         tokenizer = opened(self.model or _text(self.path))
         tokenizer.no_truncation()
         tokenizer.no_padding()

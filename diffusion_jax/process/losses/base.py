@@ -1,7 +1,7 @@
 """What a loss is, and the registry of all."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Generic, TypeVar
 
 from jaxtyping import Array, Float
 
@@ -9,11 +9,16 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.process.targets import TrainingTargets
 from diffusion_jax.registry import Registry
 
+# What a network returns: its prediction, and for some losses u, (batch,), beside.
+Output = Float[Array, "batch ..."] | tuple[Float[Array, "batch ..."], Float[Array, "batch"]]
+OutputT = TypeVar("OutputT", bound=Output)
 
-class Loss(ABC):
+
+class Loss(ABC, Generic[OutputT]):
     """How a network's output becomes a loss for each sample.
 
-    A member says what it needs of the network, and of the process, besides a prediction.
+    A member says what it needs of the network, and of the process, besides a prediction. It is
+    generic over what the network returns: an array, or a pair of two.
     """
 
     # Attributes of the class, or properties where they depend on the settings.
@@ -35,7 +40,7 @@ class Loss(ABC):
         """Number of steps of the reverse chain that it knows, or None if it knows none."""
         return None
 
-    def check_output(self, output: Any, shape: tuple[int, ...]) -> None:
+    def check_output(self, output: object, shape: tuple[int, ...]) -> None:
         """Refuses an output that is none for this loss, which broadcasting would hide.
 
         Args:
@@ -63,7 +68,7 @@ class Loss(ABC):
     @abstractmethod
     def __call__(
         self,
-        output: Any,
+        output: OutputT,
         targets: TrainingTargets,
         x0: Float[Array, "batch ..."],
         eps: Float[Array, "batch ..."],
@@ -82,7 +87,7 @@ class Loss(ABC):
 losses: Registry[Loss] = Registry("loss")
 
 
-def _check_shape(found: Any, wanted: tuple[int, ...], what: str) -> None:
+def _check_shape(found: object, wanted: tuple[int, ...], what: str) -> None:
     shape = getattr(found, "shape", None)
     if shape != wanted:
         raise UserError(f"The {what} must be of shape {wanted}, not {shape or type(found)}.")

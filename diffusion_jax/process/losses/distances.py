@@ -1,6 +1,6 @@
 """Losses that are a distance of the prediction from its target, times the weight of the level."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -14,7 +14,7 @@ from diffusion_jax.struct import Scalar, pytree
 
 @losses.register("squared")
 @pytree
-class Squared(Loss):
+class Squared(Loss[Array]):
     """weight · mean_dims error²: the only one whose minimum is the conditional mean.
 
     Source: Ho et al. 2020 (DDPM), eq. 14.
@@ -24,7 +24,7 @@ class Squared(Loss):
 
     def __call__(
         self,
-        output: Any,
+        output: Array,
         targets: TrainingTargets,
         x0: Float[Array, "batch ..."],
         eps: Float[Array, "batch ..."],
@@ -34,7 +34,7 @@ class Squared(Loss):
 
 @losses.register("absolute")
 @pytree
-class Absolute(Loss):
+class Absolute(Loss[Array]):
     """weight · mean_dims |error|; the network learns a median in place of the mean.
 
     Source: Chen et al. 2020 (WaveGrad), section 3; Saharia et al. 2021 (Palette), section 3.2.
@@ -44,7 +44,7 @@ class Absolute(Loss):
 
     def __call__(
         self,
-        output: Any,
+        output: Array,
         targets: TrainingTargets,
         x0: Float[Array, "batch ..."],
         eps: Float[Array, "batch ..."],
@@ -54,7 +54,7 @@ class Absolute(Loss):
 
 @losses.register("pseudo_huber")
 @pytree
-class PseudoHuber(Loss):
+class PseudoHuber(Loss[Array]):
     """weight · (sqrt(mean_dims error² + c²) - c): square below c, linear above.
 
     The paper's c counts the length of the whole vector: it is sqrt(dims) times this one, and its
@@ -75,7 +75,7 @@ class PseudoHuber(Loss):
 
     def __call__(
         self,
-        output: Any,
+        output: Array,
         targets: TrainingTargets,
         x0: Float[Array, "batch ..."],
         eps: Float[Array, "batch ..."],

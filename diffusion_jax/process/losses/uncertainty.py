@@ -1,6 +1,6 @@
 """A weight that the network learns for each level."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -13,7 +13,7 @@ from diffusion_jax.struct import pytree
 
 @losses.register("uncertainty")
 @pytree
-class Uncertainty(Loss):
+class Uncertainty(Loss[tuple[Array, Array]]):
     """weight · mean_dims error²/exp(u) + u, where the network learns u(level) beside.
 
     At its best u is the logarithm of the weighted squared error at that level, so that all levels
@@ -30,7 +30,7 @@ class Uncertainty(Loss):
 
     def __call__(
         self,
-        output: Any,
+        output: tuple[Array, Array],
         targets: TrainingTargets,
         x0: Float[Array, "batch ..."],
         eps: Float[Array, "batch ..."],

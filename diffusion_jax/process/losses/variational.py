@@ -1,6 +1,6 @@
 """Losses on a reverse chain of T steps, which can teach the network its variance."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from diffusion_jax.process.targets import TrainingTargets
 from diffusion_jax.struct import Scalar, pytree, static
 
 
-class ChainLoss(Loss):
+class ChainLoss(Loss[Array]):
     """A loss that takes the step of a chain from each level, and may learn its variance."""
 
     kind: str
@@ -82,7 +82,7 @@ class Hybrid(ChainLoss):
 
     def __call__(
         self,
-        output: Any,
+        output: Array,
         targets: TrainingTargets,
         x0: Float[Array, "batch ..."],
         eps: Float[Array, "batch ..."],
@@ -119,7 +119,7 @@ class Variational(ChainLoss):
 
     def __call__(
         self,
-        output: Any,
+        output: Array,
         targets: TrainingTargets,
         x0: Float[Array, "batch ..."],
         eps: Float[Array, "batch ..."],

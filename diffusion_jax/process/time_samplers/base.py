@@ -6,7 +6,6 @@ p(log_snr) = 1/|d log_snr/du|.
 """
 
 from abc import ABC, abstractmethod
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +33,7 @@ time_samplers: Registry[TimeSampler] = Registry("time sampler", TimeSampler)
 
 
 def at_share(schedule: Schedule, share: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """The time at a share, from 0 to 1, of the way from t_min to t_max."""
+    """The time at a share, from 0 to 1, of the interval from t_min to t_max."""
     return schedule.t_min + share * (schedule.t_max - schedule.t_min)
 
 
@@ -72,7 +71,9 @@ def at_quantile(
 ) -> tuple[Float[Array, "*shape"], Level, Float[Array, "*shape"]]:
     """Time, level and `log_snr_slope` at quantile u, for little more than the price of one."""
 
-    def log_snr(quantile: Float[Array, "*shape"]) -> Any:
+    def log_snr(
+        quantile: Float[Array, "*shape"],
+    ) -> tuple[Float[Array, "*shape"], tuple[Float[Array, "*shape"], Level]]:
         time = distribution.time(quantile, schedule)
         level = schedule.level(time)
         return level.log_snr, (time, level)

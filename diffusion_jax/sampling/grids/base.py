@@ -67,7 +67,7 @@ class Nodes:
 
 @runtime_checkable
 class Grid(Protocol):
-    """A way to place the nodes."""
+    """A rule that places the nodes."""
 
     def __call__(self, schedule: Schedule, steps: int) -> Nodes:
         """The nodes of `steps` steps over `schedule`, (steps + 1,).

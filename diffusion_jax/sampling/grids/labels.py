@@ -77,7 +77,7 @@ class Trailing(AtLabels):
     train_steps: int = static(1000)
 
     def labels(self, steps: int) -> Sequence[float]:
-        # One stride added again and again, as where networks were trained so: it decides which way
+        # One stride added again and again, as where networks were trained so: it decides how
         # a half is rounded.
         stride = self.train_steps - (self.train_steps - self.train_steps / steps)
         return [round(self.train_steps - i * stride) - 1 for i in range(steps)]
@@ -265,7 +265,7 @@ class Sections(AtLabels):
             if count > size:
                 raise UserError(f"grid 'sections' cannot take {count} labels of {size}.")
             stride = (size - 1) / (count - 1) if count > 1 else 1.0
-            # Added up, as where networks were trained so: it decides which way a half is rounded.
+            # Added up, as where networks were trained so: it decides how a half is rounded.
             places = itertools.accumulate([stride] * (count - 1), initial=0.0) if count else ()
             found += [start + round(place) for place in places]
             start += size

@@ -85,7 +85,7 @@ class RestartGrid:
         inside = self.grid(schedule, steps - added)
         at = jnp.argmin(jnp.abs(inside.level.log_snr + 2 * jnp.log(self.low)))
         down = self._down(schedule, inside[at])
-        # Places among the nodes inside, followed by those of one way down.
+        # Places among the nodes inside, followed by those of one descent.
         first = inside.time.shape[0]
         descent = jnp.append(jnp.arange(first, first + self.steps), at)
         place = jnp.arange(steps + 1)
@@ -96,7 +96,7 @@ class RestartGrid:
         return jax.tree.map(lambda *values: jnp.concatenate(values)[place], inside, down)
 
     def _down(self, schedule: Schedule, low: Nodes) -> Nodes:
-        """The nodes of the way down to a node, without it."""
+        """The nodes of the descent to a node, without it."""
         highest = jnp.exp(-log_snr_ends(schedule, self.low, self.high)[0] / 2)
         ends = highest ** (1 / self.rho), low.level.noise_to_signal ** (1 / self.rho)
         roots = jnp.linspace(*ends, self.steps + 1)[:-1]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,8 @@ from diffusion_jax.registry import Registry
 from diffusion_jax.sampling.sampling_run import SamplingRun
 from diffusion_jax.struct import Scalar, pytree, static
 
+T = TypeVar("T")
+
 # (x, level, stronger estimate, weaker estimate) → the guided estimate of x_0.
 Combine = Callable[[Array, Level, Array, Array], Array]
 
@@ -24,7 +26,7 @@ Pair = Callable[[Array, Level, PyTree, Level | None], tuple[Array, Array]]
 
 @runtime_checkable
 class Guidance(Protocol):
-    """A way to steer a denoiser harder towards its condition."""
+    """A rule that steers a denoiser harder towards its condition."""
 
     @property
     def passes(self) -> int:
@@ -68,7 +70,7 @@ class Guidance(Protocol):
 guidance: Registry[Guidance] = Registry("guidance")
 
 
-def needed(part: Any, value: Any, what: str) -> Any:
+def needed(part: object, value: T | None, what: str) -> T:
     """Returns `value`, which `part` cannot do without.
 
     Raises:

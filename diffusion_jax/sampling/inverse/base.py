@@ -29,7 +29,7 @@ from diffusion_jax.struct import Scalar, pytree
 
 @runtime_checkable
 class Posterior(Protocol):
-    """A way to sample data given an observation of it, with a denoiser that knows of none.
+    """A method that samples data given an observation of it, with a denoiser that knows of none.
 
     It may change the denoiser, the solver, or the grid. Some change one of them, some two.
     """

@@ -1,7 +1,7 @@
 """RePaint: inpainting by resampling."""
 
 import dataclasses
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from diffusion_jax.process.denoiser import Denoiser
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.inverse.base import Observed, posteriors
 from diffusion_jax.sampling.inverse.operators import Mask
-from diffusion_jax.sampling.solvers import Denoise, Noise, Solver
+from diffusion_jax.sampling.solvers import Denoise, Noise, Solver, State
 from diffusion_jax.sampling.solvers.base import OneStep, renoised
 from diffusion_jax.struct import pytree, static
 
@@ -20,8 +20,8 @@ from diffusion_jax.struct import pytree, static
 def jumps(steps: int, length: int, resample: int) -> list[int]:
     """The nodes that `steps` steps with jumps back visit, by their number on the plain grid.
 
-    Wherever a multiple of `length` steps is left before the last noisy node, the way there is
-    gone `resample` times.
+    Wherever a multiple of `length` steps is left before the last noisy node, the steps there are
+    taken `resample` times.
 
     >>> jumps(4, length=1, resample=2)
     [0, 1, 0, 1, 2, 1, 2, 3, 2, 3, 4]
@@ -73,18 +73,20 @@ class Repainting(OneStep):
     def evaluations(self, steps: int) -> int:
         return self.inner.evaluations(steps)
 
-    def init(self, x: Float[Array, "batch ..."], nodes: Nodes) -> Any:
+    def init(self, x: Float[Array, "batch ..."], nodes: Nodes) -> State:
         return self.inner.init(x, nodes)
 
-    def step(self, state: Any, here: Nodes, there: Nodes, denoise: Denoise, noise: Noise) -> Any:
+    def step(
+        self, state: State, here: Nodes, there: Nodes, denoise: Denoise, noise: Noise
+    ) -> State:
         fresh = noise(0)
 
-        def towards_data() -> Any:
+        def towards_data() -> State:
             moved = self.inner.step(state, here, there, denoise, lambda k: noise(k + 1))
             known = there.level.mix(self.known, fresh)
             return dataclasses.replace(moved, x=jnp.where(self.keep > 0, known, moved.x))
 
-        def back() -> Any:
+        def back() -> State:
             return dataclasses.replace(state, x=renoised(state.x, here.level, there.level, fresh))
 
         cleaner = there.level.noise_to_signal < here.level.noise_to_signal

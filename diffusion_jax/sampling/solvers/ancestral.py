@@ -1,12 +1,14 @@
 """Ancestral sampling, DDPM's sampler, and with a classifier that shifts its mean."""
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import one_of
 from diffusion_jax.process.denoiser import as_denoiser
+from diffusion_jax.process.level import Level
 from diffusion_jax.process.posterior import log_variance, posterior
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers.base import Denoise, Noise, OneStep, State, solvers
@@ -87,7 +89,7 @@ class MeanShift(OneStep):
     Source: Dhariwal & Nichol 2021, eq. 10 and algorithm 1.
     """
 
-    gradient: Any
+    gradient: Callable[[Array, Level], Array]
     scale: Scalar = 1.0
     solver: Ancestral = Ancestral()
     last_variance: Scalar = 0.0

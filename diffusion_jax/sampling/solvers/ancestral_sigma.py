@@ -66,7 +66,7 @@ class InSigma(OneStep):
         s, s_next = here.level.noise_to_signal, there.level.noise_to_signal
         z, x0 = state.x / here.level.alpha, denoise(state.x, here.level)
         down, up = self.split(s, s_next)
-        # All the way down, where eta is large, the flow ends at the estimate, as on clean data.
+        # Down to sigma = 0, where eta is large, the flow ends at the estimate, as on clean data.
         flows = (there.level.sigma > 0) & (down > 0)
         z, x0 = jax.lax.cond(flows, lambda: self.flow(z, x0, s, down, denoise), lambda: (x0, x0))
         return State(there.level.alpha * (z + up * self.s_noise * noise(0)), x0)

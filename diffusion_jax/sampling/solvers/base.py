@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -45,8 +45,14 @@ class AdaptiveState(State):
     evaluations: Int[Array, "batch"]
 
 
-class Solver(ABC):
+T = TypeVar("T")
+StateT = TypeVar("StateT", bound=State)
+
+
+class Solver(ABC, Generic[StateT]):
     """One step of a method between two neighbouring nodes of a grid.
+
+    It is generic over what it keeps from one step to the next: a `State`, with fields of its own.
 
     A member is a frozen dataclass (`diffusion_jax.struct.pytree`), registered under a name. Its
     `step` from any node to the clean one (sigma = 0) must return the denoised estimate, up to
@@ -104,18 +110,20 @@ class Solver(ABC):
         return steps
 
     @abstractmethod
-    def init(self, x: Float[Array, "batch ..."], nodes: Nodes) -> Any:
-        """The state before the first step; has at least the fields of `State`."""
+    def init(self, x: Float[Array, "batch ..."], nodes: Nodes) -> StateT:
+        """The state before the first step."""
 
     @abstractmethod
-    def step(self, state: Any, here: Nodes, there: Nodes, denoise: Denoise, noise: Noise) -> Any:
+    def step(
+        self, state: StateT, here: Nodes, there: Nodes, denoise: Denoise, noise: Noise
+    ) -> StateT:
         """The state at node `there`, given that at node `here`; both nodes hold scalars."""
 
 
 solvers: Registry[Solver] = Registry("solver", Solver)
 
 
-class OneStep(Solver):
+class OneStep(Solver[State]):
     """A solver whose state is the sample alone, at one evaluation a step unless it says more."""
 
     def init(self, x: Float[Array, "batch ..."], nodes: Nodes) -> State:
@@ -165,7 +173,7 @@ class MultistepState(State):
     left: Int[Array, ""]
 
 
-class Multistep(Solver):
+class Multistep(Solver[MultistepState]):
     """A solver with a memory, at one evaluation a step unless it says more."""
 
     @property
@@ -203,13 +211,13 @@ def renoised(
     return ratio * x + jnp.sqrt(jnp.maximum(variance, 0)) * z
 
 
-def unless_clean(there: Nodes, correct: Callable[[], Any], otherwise: Any) -> Any:
+def unless_clean(there: Nodes, correct: Callable[[], T], otherwise: T) -> T:
     """`correct()` if the node is noisy, else `otherwise`: the denoiser is not run on clean data."""
     return jax.lax.cond(there.level.sigma > 0, correct, lambda: otherwise)
 
 
 def halfway(start: Level, end: Level, part: Scalar) -> Level:
-    """The level at `part` of the way from one level to another, in log-SNR.
+    """The level at `part` of the interval from one level to another, in log-SNR.
 
     It is variance-preserving, whatever the schedule: where a solver evaluates between nodes, only
     the log-SNR counts, as long as x there is on the scale of that level.

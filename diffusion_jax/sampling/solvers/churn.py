@@ -21,7 +21,7 @@ class ChurnState(State):
 
 
 @pytree
-class Churned(Solver):
+class Churned(Solver[ChurnState]):
     """What all solvers with churn share, in z = x/alpha and s = sigma/alpha.
 
     s_hat = s (1 + gamma), gamma = min(churn/N, sqrt(2) - 1) where s_tmin <= s <= s_tmax, else 0;

@@ -8,9 +8,9 @@ from diffusion_jax.sampling.solvers import adams
 from diffusion_jax.sampling.solvers.base import (
     Denoise,
     Memory,
-    Multistep,
     MultistepState,
     Noise,
+    Solver,
     predicted_noise,
 )
 from diffusion_jax.struct import Scalar, pytree
@@ -33,7 +33,7 @@ class CorrectedState(MultistepState):
     index: Int[Array, ""]
 
 
-class Corrected(Multistep):
+class Corrected(Solver[CorrectedState]):
     """Predicts through values at earlier nodes, and takes the step again with the value there.
 
     A step evaluates the sample that the last one predicted, corrects it with that value (which is

@@ -27,7 +27,7 @@ _POINTS = (0.5 - 0.5 / 3**0.5, 0.5 + 0.5 / 3**0.5)
 
 @solvers.register("lms")
 @pytree
-class LMS(Solver):
+class LMS(Solver[MultistepState]):
     """z_next = z + sum_j c_j eps_j, c_j = int_s^s_next prod_{k≠j} (u - s_k)/(s_j - s_k) du.
 
     The noise eps = dz/ds of the last few evaluations is extrapolated by the polynomial through
@@ -40,8 +40,8 @@ class LMS(Solver):
             by Heun's method of third order, so that the order is `points`; "euler" goes by what
             there is from the first step on, as is usual, which bounds the order by 2.
         last: of the step onto clean data: "first" order returns the estimate; "full" extrapolates
-            there too, as k-diffusion does, over a way that may be a thousand times that between the
-            evaluations.
+            there too, as k-diffusion does, up to a thousand times as far as its evaluations lie
+            apart.
 
     Source: Hairer, Nørsett & Wanner 1993 (Solving ordinary differential equations I), section
     III.5, and table II.1.1 for the start; k-diffusion (Crowson 2022), `lms`, for its use here.

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.sampling.solvers.base import Denoise, Noise, OneStep, State, solvers
+from diffusion_jax.sampling.solvers.base import Denoise, Noise, Solver, State, solvers
 from diffusion_jax.sampling.solvers.euler import velocity
 from diffusion_jax.struct import pytree
 
@@ -28,7 +28,7 @@ class HalfState(State):
 
 @solvers.register("midpoint")
 @pytree
-class Midpoint(OneStep):
+class Midpoint(Solver[HalfState]):
     """x_u = x_t + (u - t) dx/dt at s, of the Euler estimate x_s = x_t + (s - t) dx/dt.
 
     A step of the method is two of the grid, t to s and s to u, so that each evaluation is at a

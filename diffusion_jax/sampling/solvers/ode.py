@@ -21,7 +21,7 @@ from diffusion_jax.struct import Scalar, pytree, static
 
 @solvers.register("ode")
 @pytree
-class ODE(Solver):
+class ODE(Solver[AdaptiveState]):
     """du/dy = E[x_0 | u] - tanh(y) u, for u = x/sqrt(alpha² + sigma²), y = asinh(alpha/sigma).
 
     An embedded Runge-Kutta pair steps from node to node with steps of its own, each sample with

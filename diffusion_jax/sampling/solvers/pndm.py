@@ -12,9 +12,9 @@ from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers.base import (
     Denoise,
     Memory,
-    Multistep,
     MultistepState,
     Noise,
+    Solver,
     predicted_noise,
     solvers,
     unless_clean,
@@ -55,7 +55,7 @@ def transfer(
 
 @solvers.register("pndm")
 @pytree
-class PNDM(Multistep):
+class PNDM(Solver[PNDMState]):
     """DDIM's step with an eps that a classical method makes of several; Adams-Bashforth of four.
 
     It starts either with a step of the improved Euler method, eps' = (eps_1 + eps_2)/2, and then
@@ -127,7 +127,7 @@ class PNDM(Multistep):
         def first_half() -> PNDMState:
             eps, x0 = slope(state.x, here)
 
-            def twice() -> tuple[Array, ...]:
+            def twice() -> tuple[Array, Array, Array, Array]:
                 second, _ = slope(transfer(state.x, eps, here.level, there.level), there)
                 middle = transfer(state.x, second, here.level, there.level)
                 third, x0 = slope(middle, there)

@@ -1,7 +1,7 @@
 """Predictor-corrector sampling, and annealed Langevin dynamics."""
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +29,7 @@ def _norm(x: Float[Array, "batch ..."], over_batch: bool) -> Float[Array, "..."]
 
 @solvers.register("predictor_corrector")
 @pytree
-class PredictorCorrector(Solver):
+class PredictorCorrector(Solver[State]):
     """Langevin steps at each level, then a predictor's step to the next.
 
     x <- x + e score + sqrt(2 e) z, `corrections` times, then the predictor. With r the ratio of
@@ -81,12 +81,14 @@ class PredictorCorrector(Solver):
         predicted = 1 if self.predictor is None else self.predictor.evaluations(steps)
         return self.corrections * steps + predicted
 
-    def init(self, x: Float[Array, "batch ..."], nodes: Nodes) -> Any:
+    def init(self, x: Float[Array, "batch ..."], nodes: Nodes) -> State:
         if self.predictor is None:
             return State(x, jnp.zeros_like(x))
         return self.predictor.init(x, nodes)
 
-    def step(self, state: Any, here: Nodes, there: Nodes, denoise: Denoise, noise: Noise) -> Any:
+    def step(
+        self, state: State, here: Nodes, there: Nodes, denoise: Denoise, noise: Noise
+    ) -> State:
         for k in range(self.corrections):
             state = self._correct(state, here, there, denoise, noise(k))
         if self.predictor is None:
@@ -96,8 +98,13 @@ class PredictorCorrector(Solver):
         )
 
     def _correct(
-        self, state: Any, here: Nodes, there: Nodes, denoise: Denoise, z: Float[Array, "batch ..."]
-    ) -> Any:
+        self,
+        state: State,
+        here: Nodes,
+        there: Nodes,
+        denoise: Denoise,
+        z: Float[Array, "batch ..."],
+    ) -> State:
         x0, sigma = denoise(state.x, here.level), here.level.sigma
         score = -predicted_noise(state.x, x0, here.level) / sigma
         if self.corrector == "ald":

@@ -1,8 +1,8 @@
-"""Restart: the noise of an earlier level again, and the way down from there again."""
+"""Restart: the noise of an earlier level again, and the steps down from there again."""
 
 import dataclasses
 import itertools
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ _COUNTS = range(1, 17)
 
 @pytree
 class RestartState(State):
-    """The state of the run that is under way, and where on the grid it is.
+    """The state of the current run, and where on the grid it is.
 
     Attributes:
         run: the inner solver's state.
@@ -36,7 +36,7 @@ class RestartState(State):
         index: of the node that x is at, an integer scalar.
     """
 
-    run: Any
+    run: State
     nodes: Nodes
     index: Int[Array, ""]
 
@@ -57,13 +57,13 @@ def run_from(nodes: Nodes, index: Int[Array, ""]) -> Nodes:
 
 @solvers.register("restart")
 @pytree
-class Restart(Solver):
+class Restart(Solver[RestartState]):
     """Another solver that starts again, with fresh noise, wherever the grid goes back to noise.
 
     Up from s to s_max, in z = x/alpha and s = sigma/alpha: z <- z + sqrt(s_max² - s²) n. Fresh
     noise makes errors of the past smaller without adding discretisation errors of an SDE. Where to
     go up is the grid's to say, see the grid `restart`; on any other this is the inner solver. Each
-    way down is a run of its own: a solver of several steps forgets what was before it.
+    descent is a run of its own: a solver of several steps forgets what was before it.
 
     Attributes:
         solver: takes the steps towards the data; not one whose start costs further evaluations.

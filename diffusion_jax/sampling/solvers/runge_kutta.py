@@ -1,7 +1,7 @@
 """Runge-Kutta methods of third and fourth order, whose stages are at the nodes of a grid."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from diffusion_jax.errors import one_of
 from diffusion_jax.sampling.grids import Nodes
-from diffusion_jax.sampling.solvers.base import Denoise, Noise, OneStep, State, solvers
+from diffusion_jax.sampling.solvers.base import Denoise, Noise, Solver, State, solvers
 from diffusion_jax.sampling.solvers.euler import velocity
 from diffusion_jax.struct import pytree, static
 
@@ -29,6 +29,7 @@ METHODS = {"heun": (EULER, CLASSICAL, HEUN), "three_eighths": (EULER, CLASSICAL,
 ORDERS = {"heun": 3, "three_eighths": 4}
 LARGEST = 3
 STAGES = 4  # at most
+Count = TypeVar("Count", int, Int[Array, ""])
 
 
 # The derivatives at 0, 1, … of the polynomial through values there, for 1, 2 and 3 steps.
@@ -69,7 +70,7 @@ class StageState(State):
 
 @solvers.register("runge_kutta")
 @pytree
-class RungeKutta(OneStep):
+class RungeKutta(Solver[StageState]):
     """x_u = x_t + sum_i b_i k_i with k_i the slope at t_i, of x_t + sum_j a_ij k_j.
 
     A step of the method is three of the grid, at whose nodes its stages are. It integrates
@@ -164,6 +165,6 @@ class RungeKutta(OneStep):
         return StageState(x, denoised, start, slopes, state.times, *place)
 
 
-def _size(left: Any) -> Any:
+def _size(left: Count) -> Count:
     """How many steps of the grid are taken at once, if so many are left: 1, 2 or 3."""
     return 1 + (left > 1) * (1 + (left != 2) * (left != 4))

@@ -94,7 +94,7 @@ def slope_weight(stage: int, stages: int, h: Float[Array, ""]) -> Float[Array, "
     """What multiplies the change of eps up to the stage before, h being the step so far."""
     if stages == 2:
         return jnp.expm1(h)
-    # The change was found at (stage - 1)/stage of the way.
+    # The change was found at (stage - 1)/stage of the step.
     return stage / max(stage - 1, 1) * (jnp.expm1(h) / h - 1)
 
 

@@ -47,7 +47,7 @@ def folder(
             `data.sets.folder.split`.
         memory: keep the pictures in memory, height × width × channels bytes each: all are read when
             one is first needed. False reads each whenever it is needed (see `training.workers`), so
-            that a folder may have any size; pictures are then told apart by their files' names, not
+            that a folder may have any size; pictures are then known by their files' names, not
             by what they show. None keeps what takes at most 4 GiB.
 
     Raises:

@@ -37,7 +37,7 @@ def eight_bits(picture: "Image.Image") -> "Image.Image":
     if picture.mode.startswith("I") or picture.mode == "F":
         return _deep(picture)
     if picture.has_transparency_data:
-        # Pillow has no way from La to RGBA but this.
+        # Pillow converts La to RGBA by this alone.
         straight = picture.convert("LA") if picture.mode == "La" else picture
         return straight if straight.mode == "RGBA" else straight.convert("RGBA")
     wanted = "L" if picture.mode in ("1", "L") else "RGB"

@@ -118,7 +118,7 @@ def _captions(fields: dict[str, Any], where: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_caption(each, where) for each in given))
 
 
-def _caption(given: Any, where: str) -> str:
+def _caption(given: object, where: str) -> str:
     words = split_words(given) if isinstance(given, str) and _is_text(given) else []
     if not isinstance(given, str) or not words:
         raise UserError(f"{where}: there is no caption in words under 'text' or 'caption'.")
@@ -149,11 +149,11 @@ def _labels(given: Iterable[tuple[str, Any]]) -> list[str]:
 
 
 def _shown(label: str) -> str:
-    """A label as readers see it, in which spacing and ways to write a letter do not matter."""
+    """A label as readers see it, in which spacing and the encoding of a letter do not matter."""
     return unicodedata.normalize("NFC", " ".join(label.split()))
 
 
-def _problem(label: Any, first: Any) -> str:
+def _problem(label: object, first: object) -> str:
     """What keeps a label from being one, the first being such a one; "" if nothing does."""
     if label is None:
         return "there is no 'label', and other lines have one"

@@ -159,7 +159,7 @@ def _builder(raw: RawSet, data_dir: Path, paths: Paths | None) -> tfds.core.Data
                 citation=raw.citation,
             )
 
-        def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
             found = paths or _download(raw, dl_manager)
             return {split: self._generate_examples(found, split) for split in SPLITS}
 
@@ -171,10 +171,10 @@ def _builder(raw: RawSet, data_dir: Path, paths: Paths | None) -> tfds.core.Data
     return Builder(data_dir=data_dir, file_format="array_record")
 
 
-def _download(raw: RawSet, dl_manager: Any) -> Paths:
+def _download(raw: RawSet, dl_manager: tfds.download.DownloadManager) -> Paths:
     try:
         found = dl_manager.download({file.name: file.url for file in raw.files})
-    except Exception as error:  # the network has many ways to fail, and none is our fault
+    except Exception as error:  # the network fails with many classes, and none is our fault
         reason = " ".join(str(error).split())[:160]
         raise UserError(
             f"Data set {raw.name!r}: could not download {raw.files[0].url} and the rest "

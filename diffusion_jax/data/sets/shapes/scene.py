@@ -95,7 +95,7 @@ def open_ended(scene: Scene) -> Scene:
 
 
 def readings(scene: Scene) -> tuple[Scene, ...]:
-    """All ways to say what the same picture shows: "A above B" is "B below A".
+    """All captions that say what the same picture shows: "A above B" is "B below A".
 
     >>> len(readings(scenes("one")[0])), len(readings(scenes("two")[0]))
     (1, 2)

@@ -64,7 +64,7 @@ class _Way:
 
 @solvers.register("dpm_solver_adaptive")
 @pytree
-class DPMSolverAdaptive(Solver):
+class DPMSolverAdaptive(Solver[TrialState]):
     """Steps of two orders at once, as long as their difference E stays within the tolerance.
 
     E² = mean(((high - low)/delta)²), delta = max(atol, rtol max(|low|, |low before|)); then the
@@ -89,7 +89,7 @@ class DPMSolverAdaptive(Solver):
             of variance 1, or "exploding", that of x/alpha.
         eta: noise put back after each step by making it go further, as in ancestral samplers.
         s_noise: standard deviation of that noise relative to the exact one.
-        max_trials: between two nodes; the last one counts whatever its error, all the way.
+        max_trials: between two nodes; the last one goes to the node whatever its error.
 
     Source: Lu et al. 2022 (DPM-Solver), appendix C.
 
@@ -171,10 +171,10 @@ class DPMSolverAdaptive(Solver):
             rest = state.evaluations + 1, state.h, state.lower, state.control
             return TrialState(there.level.alpha * x0, x0, *rest)
 
-        def on_the_way() -> TrialState:
+        def onto_noise() -> TrialState:
             return self._travel(state, here.level, there.level, denoise, noise)
 
-        return jax.lax.cond(there.level.sigma > 0, on_the_way, onto_data)
+        return jax.lax.cond(there.level.sigma > 0, onto_noise, onto_data)
 
     def _unit(self, level: Level) -> Array:
         """What x is divided by to be on the scale of the errors."""

@@ -47,7 +47,7 @@ class GroupState(State):
 
 @solvers.register("dpm_solver_fast")
 @pytree
-class DPMSolverFast(Solver):
+class DPMSolverFast(Solver[GroupState]):
     """Single steps that span up to `size` nodes, whose inner nodes are where they evaluate.
 
     A group of k nodes t_0, … t_(k-1) and its end s is one step of order k of `dpm_solver`, with

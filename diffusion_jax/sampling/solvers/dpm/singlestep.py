@@ -26,7 +26,7 @@ Pair = tuple[Float[Array, "batch ..."], Float[Array, "batch ..."]]
 
 @pytree
 class Inner:
-    """Where a single step evaluates on its way, and how it uses what it finds.
+    """Where a single step evaluates between its ends, and how it uses what it finds.
 
     Attributes:
         r1: first evaluation after the start, as a part of the step in log-SNR.
@@ -43,7 +43,7 @@ class Inner:
 def second_order(
     estimate: str, x: X, x0: X, ends: tuple[Level, Level], denoise: Denoise, inner: Inner
 ) -> Pair:
-    """Steps of first and second order from one level to another, at one evaluation on the way.
+    """Steps of first and second order from one level to another, at one evaluation between them.
 
     Args:
         estimate: "x0" or "epsilon", what is extrapolated.
@@ -65,7 +65,7 @@ def second_order(
 def third_order(
     estimate: str, x: X, x0: X, ends: tuple[Level, Level], denoise: Denoise, inner: Inner
 ) -> Pair:
-    """Steps of second and third order, at two evaluations on the way; arguments as above."""
+    """Steps of second and third order, at two evaluations between them; arguments as above."""
     (start, end), r1, r2 = ends, inner.r1, inner.r2
     middle, later = halfway(start, end, r1), halfway(start, end, r2)
     m = estimated(estimate, x, x0, start)
