@@ -60,7 +60,8 @@ def measure(name: str, peers: str, rounds: int) -> list[LibraryTiming]:
     """
     import numpy as np
 
-    from experiments.peers.problem import save, weights
+    from experiments.peers.problem import weights
+    from experiments.weights import save
 
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         problem = PROBLEMS[name]

@@ -20,7 +20,7 @@ from launch.launchers import Job, launchers
 USAGE = "python -m launch WHERE [--dry-run] -- -m MODULE [ARGUMENT ...]"
 
 
-class Parser(argparse.ArgumentParser):
+class LaunchParser(argparse.ArgumentParser):
     """A parser whose complaints are UserErrors.
 
     Args:
@@ -45,7 +45,7 @@ def main(words: Sequence[str]) -> int:
         UserError: the command line cannot be understood, or the job not be started.
     """
     own, command = split(words)
-    parser = Parser("python -m launch", USAGE, __doc__, places())
+    parser = LaunchParser("python -m launch", USAGE, __doc__, places())
     parser.add_argument("where", metavar="WHERE", help="a launcher with its settings, see below")
     parser.add_argument("--dry-run", action="store_true", help="print what would be submitted")
     options = parser.parse_args(own)

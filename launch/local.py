@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from diffusion_jax.registry import settings_of
-from launch.__main__ import Parser, run
+from launch.__main__ import LaunchParser, run
 from launch.launchers import launchers
 
 NAME = "local"
@@ -26,7 +26,7 @@ def translated(words: Sequence[str]) -> list[str]:
     """
     starts = (i for i, word in enumerate(words) if word == "-m" or word.endswith(".py"))
     start = next(starts, len(words))
-    parser = Parser(
+    parser = LaunchParser(
         f"python -m launch.{NAME}", f"python -m launch.{NAME} [options] -m MODULE ...", __doc__
     )
     for setting in settings_of(launchers[NAME]):

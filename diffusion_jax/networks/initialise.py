@@ -123,7 +123,7 @@ def shapes(module: nn.Module, *inputs: PyTree) -> PyTree[jax.ShapeDtypeStruct]:
     return _trace(module, _described(inputs)).shapes
 
 
-def place(params: PyTree[np.ndarray], sharding: Sharding | None) -> PyTree[np.ndarray]:
+def place(params: PyTree[HostOrDevice], sharding: Sharding | None) -> PyTree[HostOrDevice]:
     """Copies of parameters that somebody else made, where they are to live; None for the host."""
     return jax.tree.map(lambda leaf: _put(np.array(leaf), sharding), params)
 

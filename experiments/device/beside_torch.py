@@ -19,6 +19,7 @@ from experiments.device import inputs, memory
 from experiments.device.problems import Problem, problem
 from experiments.device.section import Figures
 from experiments.device.timing import in_turn, ratio
+from experiments.weights import save
 
 ROOT = Path(__file__).parents[2]
 TORCH, OURS = "torch.compile", "diffusion_jax"
@@ -115,8 +116,8 @@ def _prepare(folder: Path, name: str, chosen: Problem, dtype: str, batch: int, s
         "width": backbone.width if transformer else None,
     }
     (folder / "problem.json").write_text(json.dumps(facts))
-    inputs.save(library.first_weights(network, chosen.shape), folder / "weights.npz")
-    inputs.save(inputs.first_batch(chosen.shape, batch, chosen.classes), folder / "first.npz")
+    save(library.first_weights(network, chosen.shape), folder / "weights.npz")
+    save(inputs.first_batch(chosen.shape, batch, chosen.classes), folder / "first.npz")
 
 
 @contextlib.contextmanager

@@ -21,11 +21,9 @@ from experiments.device.inputs import (
     DECAY,
     LEARNING_RATE,
     SIGMA_DATA,
-    Arrays,
-    nested,
-    random_weights,
 )
 from experiments.device.problems import CLASSES, Problem
+from experiments.weights import Arrays, nested, random_weights
 
 DROPOUT = 0.1  # share of classes that are hidden
 

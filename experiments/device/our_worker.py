@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from experiments.device.inputs import load
+from experiments.weights import load
 
 
 def main(folder: str, *settings: str) -> None:

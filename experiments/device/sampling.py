@@ -12,11 +12,12 @@ from diffusion_jax.sampling.grids import grids, make
 from diffusion_jax.sampling.loop import prior, sample_from, sample_keys
 from diffusion_jax.sampling.solvers import solvers
 from experiments.device import flops, library, memory
-from experiments.device.inputs import SIGMA_DATA, nested
+from experiments.device.inputs import SIGMA_DATA
 from experiments.device.problems import Problem, problem
 from experiments.device.section import Figures
 from experiments.device.timing import Timing, timed
 from experiments.device.train import utilisation
+from experiments.weights import nested
 
 EVALUATIONS = 20
 # One of each family: first order, two stages, multistep, predictor-corrector, with noise.

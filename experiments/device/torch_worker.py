@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.device.inputs import DECAY, LEARNING_RATE, SIGMA_DATA, load
+from experiments.device.inputs import DECAY, LEARNING_RATE, SIGMA_DATA
+from experiments.weights import load
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,9 +15,8 @@ from experiments.peers.problem import (
     SIGMA_MIN,
     STEPS,
     PeerProblem,
-    Weights,
-    nested,
 )
+from experiments.weights import Arrays, nested
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 Draw = Callable[[np.ndarray], np.ndarray]
 
 
-def ours(problem: PeerProblem, weights: Weights) -> Draw:
+def ours(problem: PeerProblem, weights: Arrays) -> Draw:
     """This library: the whole run is one compiled program."""
     import jax
     import jax.numpy as jnp
@@ -57,7 +56,7 @@ def ours(problem: PeerProblem, weights: Weights) -> Draw:
     return lambda x: np.asarray(draw(params, x))
 
 
-def diffusers(problem: PeerProblem, weights: Weights) -> Draw:
+def diffusers(problem: PeerProblem, weights: Arrays) -> Draw:
     """diffusers' EDMDPMSolverMultistepScheduler, in the loop that its documentation shows."""
     import torch
     from diffusers import EDMDPMSolverMultistepScheduler
@@ -77,7 +76,7 @@ def diffusers(problem: PeerProblem, weights: Weights) -> Draw:
     return _torch_draw(draw)
 
 
-def k_diffusion(problem: PeerProblem, weights: Weights) -> Draw:
+def k_diffusion(problem: PeerProblem, weights: Arrays) -> Draw:
     """k-diffusion's sample_dpmpp_2m on its own preconditioned denoiser."""
     import torch
 
@@ -115,7 +114,7 @@ def _without_pictures() -> None:
 
 def _torch_network(
     problem: PeerProblem,
-    weights: Weights,
+    weights: Arrays,
     label: "Callable[[Tensor], Tensor]" = lambda label: label,
 ) -> "Module":
     """A module, because k-diffusion asks for one."""

@@ -9,15 +9,14 @@ squared error. All libraries must have the same losses.
 """
 
 import dataclasses
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np  # and, in the peers' processes, nothing else
 
+from experiments.weights import Arrays, random_weights
+
 STEPS, UPDATES = 20, 3
 SIGMA_MIN, SIGMA_MAX, RHO, SIGMA_DATA = 0.002, 80.0, 7.0, 0.5
-
-Weights = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +52,7 @@ PROBLEMS = {
 }
 
 
-def weights(problem: PeerProblem) -> Weights:
+def weights(problem: PeerProblem) -> Arrays:
     """Random parameters of the problem's network, by their path in flax, none of them zero."""
     import jax
     import jax.numpy as jnp
@@ -64,15 +63,9 @@ def weights(problem: PeerProblem) -> Weights:
     shapes = jax.eval_shape(
         lambda: network.init(jax.random.key(0), jnp.zeros((1, *problem.shape)), jnp.zeros(1), {})
     )["params"]
-    random = np.random.default_rng(0)
-    found = {}
-    for path, leaf in jax.tree_util.tree_flatten_with_path(shapes)[0]:
-        name = "/".join(str(key.key) for key in path)
-        inputs = max(int(np.prod(leaf.shape[:-1])), 1)
-        scale = 0.7 / np.sqrt(inputs) if len(leaf.shape) > 1 else 0.1
-        values = scale * random.normal(size=leaf.shape) + name.endswith("scale")
-        found[name] = values.astype(np.float32)
-    return found
+    leaves, _ = jax.tree_util.tree_flatten_with_path(shapes)
+    names = ["/".join(str(key.key) for key in path) for path, _ in leaves]
+    return random_weights({name: leaf.shape for name, (_, leaf) in zip(names, leaves, strict=True)})
 
 
 def start(problem: PeerProblem) -> np.ndarray:
@@ -91,26 +84,3 @@ def batches(problem: PeerProblem) -> list[Batch]:
         return Batch(np.float32(SIGMA_DATA) * pictures, noise, time)
 
     return [batch() for _ in range(UPDATES)]
-
-
-def nested(weights: Weights) -> dict[str, Any]:
-    """Weights as flax has them."""
-    found: dict[str, Any] = {}
-    for path, value in weights.items():
-        *parents, last = path.split("/")
-        holder = found
-        for name in parents:
-            holder = holder.setdefault(name, {})
-        holder[last] = value
-    return found
-
-
-def save(values: Weights, path: Path) -> None:
-    """Writes weights for the workers."""
-    np.savez(path, **values)  # type: ignore[arg-type]
-
-
-def load(path: str) -> Weights:
-    """Reads them back."""
-    with np.load(path) as stored:
-        return dict(stored)

@@ -12,13 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from experiments.peers.problem import Weights
+from experiments.weights import Arrays
 
 Params = dict[str, Tensor]
 NORM_EPS = 1e-6
 
 
-def network(spec_name: str, weights: Weights) -> Callable[[Tensor, Tensor], Tensor]:
+def network(spec_name: str, weights: Arrays) -> Callable[[Tensor, Tensor], Tensor]:
     """(c_in x, noise label (batch,)) -> prediction; pictures have their channels first."""
     params, call = parameters(weights), forward(spec_name)
     return lambda x, label: call(params, x, label)
@@ -31,7 +31,7 @@ def forward(spec_name: str, head_width: int = 32) -> Callable[[Params, Tensor, T
     return functools.partial({"unet": _unet, "dit": _dit}[spec_name], head_width=head_width)
 
 
-def parameters(weights: Weights) -> Params:
+def parameters(weights: Arrays) -> Params:
     """The weights as tensors."""
     return {name: _layout(value) for name, value in weights.items()}
 

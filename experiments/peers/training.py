@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from experiments.peers.problem import SIGMA_DATA, Batch, PeerProblem, Weights, nested
+from experiments.peers.problem import SIGMA_DATA, Batch, PeerProblem
+from experiments.weights import Arrays, nested
 
 LEARNING_RATE, DECAY = 1e-4, 0.999
 
 Train = Callable[[Sequence[Batch]], np.ndarray]
 
 
-def ours(problem: PeerProblem, weights: Weights) -> Train:
+def ours(problem: PeerProblem, weights: Arrays) -> Train:
     """This library's own training step, its metrics included, as `train` calls it."""
     import jax
     import jax.numpy as jnp
@@ -55,7 +56,7 @@ def ours(problem: PeerProblem, weights: Weights) -> Train:
     return train
 
 
-def pytorch(problem: PeerProblem, weights: Weights) -> Train:
+def pytorch(problem: PeerProblem, weights: Arrays) -> Train:
     """PyTorch without compilation, with its fused Adam."""
     import torch
 

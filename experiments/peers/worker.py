@@ -14,7 +14,8 @@ from collections.abc import Callable
 import numpy as np
 
 from experiments.peers import libraries, training
-from experiments.peers.problem import PROBLEMS, PeerProblem, Weights, batches, load, start
+from experiments.peers.problem import PROBLEMS, PeerProblem, batches, start
+from experiments.weights import Arrays, load
 
 
 def main(library: str, name: str, weights: str, end: str) -> None:
@@ -30,11 +31,11 @@ def main(library: str, name: str, weights: str, end: str) -> None:
         print(seconds, flush=True)
 
 
-def _drawing(library: str, problem: PeerProblem, weights: Weights) -> Callable[[], np.ndarray]:
+def _drawing(library: str, problem: PeerProblem, weights: Arrays) -> Callable[[], np.ndarray]:
     return functools.partial(libraries.LIBRARIES[library](problem, weights), start(problem))
 
 
-def _training(library: str, problem: PeerProblem, weights: Weights) -> Callable[[], np.ndarray]:
+def _training(library: str, problem: PeerProblem, weights: Arrays) -> Callable[[], np.ndarray]:
     return functools.partial(training.LIBRARIES[library](problem, weights), batches(problem))
 
 
