@@ -115,6 +115,16 @@ def test_everything_public_says_what_it_is(file: Path) -> None:
         assert not silent, f"no docstring: {', '.join(silent)}"
 
 
+def test_two_classes_never_share_a_name() -> None:
+    places: dict[str, list[str]] = {}
+    for file in MODULES:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(dotted(file))
+    shared = {name: found for name, found in places.items() if len(found) > 1}
+    assert not shared, f"give these names that tell them apart: {shared}"
+
+
 @pytest.mark.parametrize("file", [*MODULES, *sorted((ROOT / "tests").rglob("*.py"))], ids=dotted)
 def test_a_file_has_one_subject(file: Path) -> None:
     lines = len(file.read_text().splitlines())

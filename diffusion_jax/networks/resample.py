@@ -39,8 +39,8 @@ def resample(x: Picture, mode: str, taps: Sequence[float] = (1.0, 1.0)) -> Resam
         return _halved(x) if mode == "down" else jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
     if mode == "down":
         return filtered(x, taps, before)
-    # Three quarters of the pixels in between are zeros, which the filter makes up for. It lies the
-    # other way round, so that this is the transpose of going down.
+    # Three quarters of the pixels in between are zeros, which the filter makes up for. It is
+    # reversed, so that this is the transpose of going down.
     side = 2 * _side(x, taps)[::-1]
     return _convolve(x, side, len(taps) - 1 - before, (1, 1), (2, 2))
 

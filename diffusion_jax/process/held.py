@@ -3,7 +3,7 @@
 A prediction or a weighting that depends on the schedule, or on the standard deviation of the data,
 need not be given them: the objective that it is put into fills them in. One that has others than
 its objective is refused, since the two would not mean the same noise or the same data. A clock is
-the schedule whose time a network is told: the objective's, unless it is given another.
+the schedule whose time a network is given: the objective's, unless it is given another.
 """
 
 import dataclasses

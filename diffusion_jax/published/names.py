@@ -24,7 +24,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, PyTree
 
 from diffusion_jax.errors import UserError, nearest
-from diffusion_jax.published.place import Source, place
+from diffusion_jax.published.place import TensorSource, place
 
 WEIGHT = ("kernel", "scale", "embedding")
 SHOWN = 5  # names in a message
@@ -74,7 +74,7 @@ def names_of(network: Any) -> Names:
 
 def to_params(
     shapes: PyTree,
-    tensors: Mapping[str, Source],
+    tensors: Mapping[str, TensorSource],
     names: Names = Names(),
     dtype: DTypeLike | None = None,
     sharding: Sharding | None = None,
@@ -141,7 +141,7 @@ def _placed(
     name: str,
     path: tuple[str, ...],
     shape: tuple[int, ...],
-    tensor: Source,
+    tensor: TensorSource,
     dtype: DTypeLike | None,
     sharding: Sharding | None,
 ) -> Array:
@@ -159,7 +159,7 @@ def _placed(
 
 
 def _check_names(
-    wanted: Mapping[str, tuple[str, ...]], tensors: Mapping[str, Source], names: Names
+    wanted: Mapping[str, tuple[str, ...]], tensors: Mapping[str, TensorSource], names: Names
 ) -> None:
     missing = [name for name in wanted if name not in tensors]
     left = [name for name in tensors if name not in wanted and not names.is_unused(name)]

@@ -8,7 +8,7 @@ import numpy as np
 
 
 @runtime_checkable
-class Source(Protocol):
+class TensorSource(Protocol):
     """A tensor of a file, of which nothing is read before it is indexed; or an array in memory."""
 
     @property
@@ -34,7 +34,7 @@ class Source(Protocol):
         ...
 
 
-def place(source: Source, like: jax.ShapeDtypeStruct) -> jax.Array:
+def place(source: TensorSource, like: jax.ShapeDtypeStruct) -> jax.Array:
     """Reads a tensor into an array on devices.
 
     Every device is given the part that it is to hold, in the dtype that it is to hold it in. It is

@@ -22,11 +22,16 @@ class TooLarge(UserError):
 
 
 def compiled_bytes(lowered: jax.stages.Lowered) -> int:
+    """`program_bytes` of a program; it is not compiled again where it is called."""
+    return program_bytes(lowered.compile())
+
+
+def program_bytes(compiled: jax.stages.Compiled) -> int:
     """Bytes that a program takes on each device: what it is given, what it returns, and between.
 
-    Compiled here, it is not compiled again where it is called. 0 where the compiler does not tell.
+    0 where the compiler does not count them.
     """
-    counted = lowered.compile().memory_analysis()
+    counted = compiled.memory_analysis()
     if counted is None:
         return 0
     return int(

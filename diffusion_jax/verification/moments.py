@@ -27,8 +27,8 @@ def draws_per_step(solver: Solver, nodes: Nodes) -> int:
     """How many draws of noise a step of the solver takes at most."""
     asked, identity = [0], as_denoiser(lambda x, level, condition: x)
 
-    def noise(k: int) -> Array:
-        asked.append(k + 1)
+    def noise(k: int | Array) -> Array:
+        asked.append(int(k) + 1)
         return jnp.zeros((1, 1))
 
     def step(nodes: Nodes) -> State:
@@ -49,7 +49,7 @@ def _run(solver: Solver, data: Gaussian, nodes: Nodes, draws: int) -> Array:
 
     def one(nodes: Nodes) -> Array:
         def body(state: State, index: Array) -> tuple[State, Array]:
-            def noise(k: int) -> Array:
+            def noise(k: int | Array) -> Array:
                 return jnp.broadcast_to((rows == 2 + index * draws + k)[:, None] * 1.0, start.shape)
 
             moved = solver.step(state, nodes[index], nodes[index + 1], data.denoise, noise)

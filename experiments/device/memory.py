@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 
+from diffusion_jax.training.memory import program_bytes
 from experiments.device.section import Figures
 
 
@@ -44,15 +45,9 @@ def check_fits(compiled: jax.stages.Compiled) -> int | None:
     Raises:
         BatchTooLarge: the device has fewer.
     """
-    counted = compiled.memory_analysis()
-    if counted is None:
+    needed = program_bytes(compiled)
+    if not needed:
         return None
-    needed = int(
-        counted.argument_size_in_bytes
-        + counted.output_size_in_bytes
-        - counted.alias_size_in_bytes
-        + counted.temp_size_in_bytes
-    )
     limit = statistic("bytes_limit")
     if limit is not None and needed > limit:
         raise BatchTooLarge(f"out of memory: {needed / 1e9:.1f} of {limit / 1e9:.1f} GB")

@@ -7,13 +7,13 @@ EDM's sigma_data has it.
 """
 
 import dataclasses
-from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32, Int64
 
 from diffusion_jax.data.dataset import Dataset, datasets
+from diffusion_jax.data.drawn import DrawnSource
 from diffusion_jax.data.example import NO_LABEL, Example
 from diffusion_jax.data.indexed_random import uniforms
 from diffusion_jax.errors import UserError
@@ -24,7 +24,7 @@ POINTS = 256  # of a curve
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class NormalsSource:
+class NormalsSource(DrawnSource):
     """Points of a mixture of equally likely normals; example i depends on (seed, i) alone.
 
     Attributes:
@@ -41,17 +41,7 @@ class NormalsSource:
     count: int
     seed: int
 
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> Example:
-        return self.__getitems__([index])[0]
-
-    def __getitems__(self, indices: Sequence[int]) -> list[Example]:
-        """Several examples at once."""
-        positions = np.asarray(indices, np.int64)
-        if np.any((positions < 0) | (positions >= self.count)):
-            raise IndexError(f"{indices} are not all in 0..{self.count - 1}")
+    def draw(self, positions: Int64[np.ndarray, " n"]) -> list[Example]:
         u = uniforms(self.seed, positions, 3)
         component = (u[:, 0] * len(self.means)).astype(np.int64)
         # Box & Muller 1958: two normal numbers from two uniform ones.

@@ -13,7 +13,7 @@ from diffusion_jax.networks.conditioners.base import Context
 from diffusion_jax.networks.patches import from_patches
 from diffusion_jax.networks.rematerialise import rematerialised
 from diffusion_jax.networks.transformers.embeddings import (
-    Table,
+    ClassTable,
     TimestepEmbedding,
     one_number,
     timestep_features,
@@ -21,7 +21,7 @@ from diffusion_jax.networks.transformers.embeddings import (
 )
 from diffusion_jax.networks.transformers.fused_attention import FusedAttention
 from diffusion_jax.networks.transformers.layers import (
-    MLP,
+    GeluMLP,
     PatchProjection,
     Tokens,
     Vector,
@@ -91,7 +91,7 @@ class AdaLNTransformer(nn.Module):
         embed = TimestepEmbedding(width, ("mlp.0", "mlp.2"), self.dtype, name="t_embedder")
         condition = embed(features)
         if context is not None:
-            table = Table(width, self.dtype, name="y_embedder.embedding_table")
+            table = ClassTable(width, self.dtype, name="y_embedder.embedding_table")
             condition += table(context.pooled)
         block = rematerialised(AdaLNBlock) if self.remat else AdaLNBlock
         settings = self.num_heads, self.mlp_ratio, self.dtype, self.attention_implementation
@@ -122,7 +122,7 @@ class AdaLNBlock(nn.Module):
         )
         h += steer[2][:, None] * attention(modulate(norm()(h), steer[0], steer[1]))
         hidden = int(width * self.mlp_ratio)
-        mlp = MLP(hidden, ("fc1", "fc2"), self.dtype, name="mlp")
+        mlp = GeluMLP(hidden, ("fc1", "fc2"), self.dtype, name="mlp")
         return h + steer[5][:, None] * mlp(modulate(norm()(h), steer[3], steer[4]))
 
 

@@ -101,7 +101,7 @@ class TimestepEmbedding(nn.Module):
         return result
 
 
-class Table(nn.Module):
+class ClassTable(nn.Module):
     """A vector for each class: those of a one-hot vector, or their sum for any vector.
 
     Attributes:

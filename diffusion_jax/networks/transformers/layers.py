@@ -1,7 +1,6 @@
 """Layers that released transformers share: patches, norms, modulation, GELU layers."""
 
 import functools
-from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -20,7 +19,9 @@ ZeroDense = functools.partial(nn.Dense, kernel_init=nn.initializers.zeros)
 """`flax.linen.Dense` that starts at 0."""
 
 
-def layer_norm(epsilon: float, dtype: str, affine: bool = False, name: str | None = None) -> Any:
+def layer_norm(
+    epsilon: float, dtype: str, affine: bool = False, name: str | None = None
+) -> nn.LayerNorm:
     """Layer norm, by default without a scale and shift of its own: a condition supplies them."""
     return nn.LayerNorm(
         epsilon,
@@ -74,7 +75,7 @@ class PatchProjection(nn.Module):
         return h + self.param("bias", nn.initializers.zeros, (self.width,)).astype(self.dtype)
 
 
-class MLP(nn.Module):
+class GeluMLP(nn.Module):
     """Dense(gelu(Dense(h))).
 
     Attributes:

@@ -9,29 +9,13 @@ from jaxtyping import Array, Float
 from diffusion_jax.errors import finite, ordered, positive
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules.base import BoundedLogSnr, schedules
+from diffusion_jax.process.schedules.linear_beta import LinearBeta
 from diffusion_jax.struct import Scalar, pytree
-
-
-def integral(time: Float[Array, "..."], beta_min: Scalar, beta_max: Scalar) -> Float[Array, "..."]:
-    """∫ beta over [0, t], where beta grows linearly: t² (beta_max - beta_min)/2 + t beta_min.
-
-    >>> float(integral(jnp.float32(1.0), 1.0, 3.0))
-    2.0
-    """
-    return time**2 * (beta_max - beta_min) / 2 + time * beta_min
-
-
-def time_of_integral(
-    value: Float[Array, "..."], beta_min: Scalar, beta_max: Scalar
-) -> Float[Array, "..."]:
-    """The time at which `integral` equals `value`: the root of a square, without cancellation."""
-    slope = beta_max - beta_min
-    return 2 * value / (beta_min + jnp.sqrt(beta_min**2 + 2 * slope * value))
 
 
 @schedules.register("vp_linear")
 @pytree
-class VPLinear:
+class VPLinear(LinearBeta):
     """The variance-preserving process with linearly growing beta, DDPM's in continuous time.
 
     log alpha = -t² (beta_max - beta_min)/4 - t beta_min/2, for t in [0, 1].
@@ -50,21 +34,12 @@ class VPLinear:
         "α = exp(−B/2), σ = √(1 − exp(−B)), B = beta_min t + (beta_max − beta_min) t²/2"
     )
 
-    beta_min: Scalar = 0.1
-    beta_max: Scalar = 20.0
-
-    def __post_init__(self) -> None:
-        positive(self, "beta_min", "beta_max")
-
-    t_min = 0.0
-    t_max = 1.0
-
     def level(self, time: Float[Array, "..."]) -> Level:
-        grown = integral(time, self.beta_min, self.beta_max)
+        grown = self.integral(time)
         return Level(jnp.exp(-grown / 2), jnp.sqrt(-jnp.expm1(-grown)))
 
     def time(self, log_snr: Float[Array, "..."]) -> Float[Array, "..."]:
-        return time_of_integral(softplus(-log_snr), self.beta_min, self.beta_max)
+        return self.time_of_integral(softplus(-log_snr))
 
 
 @schedules.register("cosine")

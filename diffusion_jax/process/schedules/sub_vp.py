@@ -5,16 +5,15 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from diffusion_jax.errors import positive
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules.base import schedules
-from diffusion_jax.process.schedules.preserving import integral, time_of_integral
-from diffusion_jax.struct import Scalar, pytree
+from diffusion_jax.process.schedules.linear_beta import LinearBeta
+from diffusion_jax.struct import pytree
 
 
 @schedules.register("sub_vp")
 @pytree
-class SubVP:
+class SubVP(LinearBeta):
     """The sub-variance-preserving process: alpha = exp(-B/2), sigma = 1 - exp(-B).
 
     B(t) = t² (beta_max - beta_min)/2 + t beta_min, for t in [0, 1]. Its variance never exceeds
@@ -35,20 +34,11 @@ class SubVP:
         "α = exp(−B/2), σ = 1 − exp(−B), B = beta_min t + (beta_max − beta_min) t²/2"
     )
 
-    beta_min: Scalar = 0.1
-    beta_max: Scalar = 20.0
-
-    def __post_init__(self) -> None:
-        positive(self, "beta_min", "beta_max")
-
-    t_min = 0.0
-    t_max = 1.0
-
     def level(self, time: Float[Array, "..."]) -> Level:
-        grown = integral(time, self.beta_min, self.beta_max)
+        grown = self.integral(time)
         return Level(jnp.exp(-grown / 2), -jnp.expm1(-grown))
 
     def time(self, log_snr: Float[Array, "..."]) -> Float[Array, "..."]:
         # sigma/alpha = 2 sinh(B/2).
         grown = 2 * jnp.arcsinh(jnp.exp(-log_snr / 2) / 2)
-        return time_of_integral(grown, self.beta_min, self.beta_max)
+        return self.time_of_integral(grown)

@@ -12,9 +12,26 @@ from diffusion_jax.process.time_samplers.uniform import Uniform
 from diffusion_jax.struct import pytree
 
 
+@pytree
+class Stratified(TimeSampler):
+    """Another distribution, of which the draws of a batch depend on each other.
+
+    Attributes:
+        time_sampler: the distribution.
+    """
+
+    time_sampler: TimeSampler = Uniform()
+
+    def __post_init__(self) -> None:
+        outermost(self.time_sampler)
+
+    def time(self, u: Float[Array, "*shape"], schedule: Schedule) -> Float[Array, "*shape"]:
+        return self.time_sampler.time(u, schedule)
+
+
 @time_samplers.register("low_discrepancy")
 @pytree
-class LowDiscrepancy(TimeSampler):
+class LowDiscrepancy(Stratified):
     """Another distribution, drawn so that each batch covers it evenly.
 
     u_i = (u_0 + i/batch) mod 1: each draw alone is uniform still; their mean varies less.
@@ -30,14 +47,6 @@ class LowDiscrepancy(TimeSampler):
 
     formula: ClassVar[str] = "uᵢ = (u₀ + i/B) mod 1, i = 0 … B − 1, in a batch of B"
 
-    time_sampler: TimeSampler = Uniform()
-
-    def __post_init__(self) -> None:
-        outermost(self.time_sampler)
-
-    def time(self, u: Float[Array, "*shape"], schedule: Schedule) -> Float[Array, "*shape"]:
-        return self.time_sampler.time(u, schedule)
-
     def stratify(self, u: Float[Array, "batch"]) -> Float[Array, "batch"]:
         count = u.shape[0]
         spread = (u[0] + jnp.arange(count, dtype=u.dtype) / count) % 1
@@ -48,7 +57,7 @@ class LowDiscrepancy(TimeSampler):
 
 @time_samplers.register("antithetic")
 @pytree
-class Antithetic(TimeSampler):
+class Antithetic(Stratified):
     """Another distribution, drawn in pairs of opposite quantiles, u and 1 - u.
 
     The second half of a batch mirrors the first; of an odd batch, the middle one is drawn alone.
@@ -63,14 +72,6 @@ class Antithetic(TimeSampler):
     """
 
     formula: ClassVar[str] = "uᵢ = 1 − uⱼ, i = j + ⌈B/2⌉, in a batch of B"
-
-    time_sampler: TimeSampler = Uniform()
-
-    def __post_init__(self) -> None:
-        outermost(self.time_sampler)
-
-    def time(self, u: Float[Array, "*shape"], schedule: Schedule) -> Float[Array, "*shape"]:
-        return self.time_sampler.time(u, schedule)
 
     def stratify(self, u: Float[Array, "batch"]) -> Float[Array, "batch"]:
         pairs = u.shape[0] // 2

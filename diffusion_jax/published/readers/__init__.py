@@ -10,12 +10,12 @@ to tensors of which only shapes and dtypes have been read.
 
 from typing import TYPE_CHECKING, Any
 
-from diffusion_jax.published.readers.base import Found, Reader, open_weights, readers
+from diffusion_jax.published.readers.base import PathContents, Reader, open_weights, readers
 from diffusion_jax.published.readers.tensor import Tensor
 from diffusion_jax.published.readers.weights import Weights
 from diffusion_jax.registry import import_members
 
-__all__ = ["Found", "Reader", "Tensor", "Weights", "open_weights", "readers"]
+__all__ = ["PathContents", "Reader", "Tensor", "Weights", "open_weights", "readers"]
 
 import_members(__name__, __path__, readers)
 

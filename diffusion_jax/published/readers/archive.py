@@ -28,7 +28,7 @@ PIECE = 2**20  # bytes unpacked at a time
 
 
 @dataclasses.dataclass(frozen=True)
-class Entry:
+class ArchiveEntry:
     """One file of an archive.
 
     Attributes:
@@ -90,14 +90,14 @@ class Entry:
         yield machine.flush()
 
 
-def entries(file: File) -> dict[str, Entry]:
+def entries(file: File) -> dict[str, ArchiveEntry]:
     """The entries of an archive by name; folders are left out.
 
     Raises:
         UserError: it is cut off or damaged, or made to mislead: entries that overlap, a name twice
             or one that leads out of the archive, sizes that cannot be.
     """
-    found: dict[str, Entry] = {}
+    found: dict[str, ArchiveEntry] = {}
     for entry in _listed(file):
         if entry.name in found:
             raise UserError(f"{file.path} has two entries of the name {shown(entry.name)}.")
@@ -113,7 +113,7 @@ def entries(file: File) -> dict[str, Entry]:
     return found
 
 
-def _check(entry: Entry) -> None:
+def _check(entry: ArchiveEntry) -> None:
     where = f"{entry.file.path}: {shown(entry.name)}"
     parts = entry.name.replace("\\", "/").split("/")
     if ".." in parts or parts[0] == "" or ":" in parts[0] or "\0" in entry.name:
@@ -126,7 +126,7 @@ def _check(entry: Entry) -> None:
         raise UserError(f"{where} has {entry.packed} bytes, which cannot become {entry.size}.")
 
 
-def _listed(file: File) -> Iterator[Entry]:
+def _listed(file: File) -> Iterator[ArchiveEntry]:
     start, size, count = _directory(file)
     if count > MOST_ENTRIES or size > MOST_ENTRIES * 1000:
         raise UserError(f"{file.path} has {count:,} entries; at most {MOST_ENTRIES:,} are read.")
@@ -146,7 +146,7 @@ def _listed(file: File) -> Iterator[Entry]:
             if flags & 1:
                 raise UserError(f"{file.path}: {shown(name)} is encrypted.")
             whole, packed, header = _long(extra, (whole, packed, header))
-            yield Entry(file, name, _data(file, header), packed, whole, method)
+            yield ArchiveEntry(file, name, _data(file, header), packed, whole, method)
             at += 46 + sum(lengths)
     except struct.error as error:
         raise UserError(f"{file.path} is damaged: its table of entries is cut off.") from error

@@ -15,7 +15,7 @@ HEAD = 512  # bytes, as long as what tells a tar archive
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class PathContents:
     """What lies at a path.
 
     Attributes:
@@ -31,7 +31,7 @@ class Found:
     names: frozenset[str]
 
     @classmethod
-    def at(cls, path: Path) -> "Found":
+    def at(cls, path: Path) -> "PathContents":
         """Looks at a path.
 
         Raises:
@@ -51,11 +51,11 @@ class Found:
 class Reader(Protocol):
     """Reads the weights of one format, without running anything that a file holds."""
 
-    def recognises(self, found: Found) -> bool:
+    def recognises(self, found: PathContents) -> bool:
         """Whether that is a file or folder of this format, by its first bytes or its files."""
         ...
 
-    def open(self, found: Found) -> Weights:
+    def open(self, found: PathContents) -> Weights:
         """Its tensors, of which shapes and dtypes alone are read.
 
         Raises:
@@ -80,7 +80,7 @@ def open_weights(path: str | Path, variant: str = "") -> Weights:
     place = user_path(path)
     if not place.exists():
         raise UserError(f"There is no file or folder {place}.")
-    found = Found.at(place)
+    found = PathContents.at(place)
     for _ in range(2):
         for name in readers:
             reader = readers.make(name)
@@ -88,7 +88,7 @@ def open_weights(path: str | Path, variant: str = "") -> Weights:
                 return reader.open(found)
         if found.file is not None:
             break
-        found = Found.at(weights_in(found.path, found.names, variant))
+        found = PathContents.at(weights_in(found.path, found.names, variant))
     raise UserError(
         f"{found.path} begins with {found.head[:8]!r} and is of no format that is read: "
         f"{', '.join(readers)}."

@@ -89,7 +89,7 @@ class File:
 
 
 @dataclasses.dataclass(frozen=True)
-class Strided:
+class StridedArray:
     """An array somewhere in a file.
 
     Attributes:

@@ -15,8 +15,8 @@ import numpy as np
 
 from diffusion_jax.errors import UserError, shown
 from diffusion_jax.published.readers import archive
-from diffusion_jax.published.readers.base import Found, readers
-from diffusion_jax.published.readers.mapped import File, Strided, contiguous
+from diffusion_jax.published.readers.base import PathContents, readers
+from diffusion_jax.published.readers.mapped import File, StridedArray, contiguous
 from diffusion_jax.published.readers.tensor import Ranges, Tensor, checked_shape
 from diffusion_jax.published.readers.weights import Weights, without_twins
 
@@ -42,11 +42,11 @@ class Npy:
     Source: https://numpy.org/neps/nep-0001-npy-format.html
     """
 
-    def recognises(self, found: Found) -> bool:
+    def recognises(self, found: PathContents) -> bool:
         """Whether it begins as every such file does."""
         return found.head.startswith(MAGIC)
 
-    def open(self, found: Found) -> Weights:
+    def open(self, found: PathContents) -> Weights:
         """Reads the header.
 
         Raises:
@@ -69,12 +69,12 @@ class Npz:
     Source: https://numpy.org/doc/stable/reference/generated/numpy.savez.html
     """
 
-    def recognises(self, found: Found) -> bool:
+    def recognises(self, found: PathContents) -> bool:
         """Whether it is a zip archive with nothing but arrays."""
         names = zip_names(found)
         return bool(names) and all(name.endswith(ENDING) for name in names)
 
-    def open(self, found: Found) -> Weights:
+    def open(self, found: PathContents) -> Weights:
         """Reads the headers.
 
         Raises:
@@ -88,14 +88,14 @@ class Npz:
         return Weights(file.path, "npz", tensors)
 
 
-def zip_names(found: Found) -> list[str]:
+def zip_names(found: PathContents) -> list[str]:
     """The names of the entries of a zip archive; none if it is none."""
     if found.file is None or not found.head.startswith((archive.START, archive.EMPTY)):
         return []
     return list(archive.entries(found.file))
 
 
-def _tensor(name: str, entry: archive.Entry) -> Tensor:
+def _tensor(name: str, entry: archive.ArchiveEntry) -> Tensor:
     where = f"{entry.file.path}: {shown(entry.name)}"
     header = _header(entry.first(LONGEST_HEADER + 12), where)
     if header.bytes != entry.size:
@@ -118,7 +118,7 @@ class _Header:
 
     def tensor(self, name: str, file: File, at: int) -> Tensor:
         strides = contiguous(self.shape, reverse=self.fortran)
-        source = Strided(file, at + self.start, self.dtype, self.shape, strides)
+        source = StridedArray(file, at + self.start, self.dtype, self.shape, strides)
         return self.handle(name, str(file.path), source)
 
     def handle(self, name: str, where: str, source: Callable[[Ranges], np.ndarray]) -> Tensor:
@@ -129,7 +129,7 @@ class _Header:
 class _Packed:
     """Numbers that have to be unpacked, all of them, whichever are asked for."""
 
-    entry: archive.Entry
+    entry: archive.ArchiveEntry
     header: _Header
 
     def __call__(self, ranges: Ranges) -> np.ndarray:

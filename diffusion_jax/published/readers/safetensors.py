@@ -15,9 +15,9 @@ import numpy as np
 
 from diffusion_jax.errors import UserError, shown
 from diffusion_jax.published.readers import plain_json
-from diffusion_jax.published.readers.base import Found, readers
+from diffusion_jax.published.readers.base import PathContents, readers
 from diffusion_jax.published.readers.dtypes import BY_NAME
-from diffusion_jax.published.readers.mapped import File, Strided, contiguous
+from diffusion_jax.published.readers.mapped import File, StridedArray, contiguous
 from diffusion_jax.published.readers.tensor import Tensor, checked_shape
 from diffusion_jax.published.readers.weights import Weights
 
@@ -44,11 +44,11 @@ class Safetensors:
     Source: https://github.com/huggingface/safetensors
     """
 
-    def recognises(self, found: Found) -> bool:
+    def recognises(self, found: PathContents) -> bool:
         """Whether a JSON object follows the eight bytes of its length."""
         return found.head[8:9] == b"{" and not plain_json.begins(found.head)
 
-    def open(self, found: Found) -> Weights:
+    def open(self, found: PathContents) -> Weights:
         """Reads the header.
 
         Raises:
@@ -82,7 +82,7 @@ class _Entry:
     def tensor(self, file: File, start: int) -> Tensor:
         """The tensor, where the numbers of the file begin at `start`."""
         strides = contiguous(self.shape)
-        source = Strided(file, start + self.begin, self.dtype, self.shape, strides)
+        source = StridedArray(file, start + self.begin, self.dtype, self.shape, strides)
         return Tensor(self.name, str(file.path), self.shape, self.dtype, source)
 
 

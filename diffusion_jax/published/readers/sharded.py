@@ -5,7 +5,7 @@ from typing import Any
 
 from diffusion_jax.errors import UserError, shown
 from diffusion_jax.published.readers import plain_json
-from diffusion_jax.published.readers.base import Found, open_weights, readers
+from diffusion_jax.published.readers.base import PathContents, open_weights, readers
 from diffusion_jax.published.readers.folder import beside
 from diffusion_jax.published.readers.weights import Weights
 
@@ -21,11 +21,11 @@ class Sharded:
     Source: https://huggingface.co/docs/transformers/big_models
     """
 
-    def recognises(self, found: Found) -> bool:
+    def recognises(self, found: PathContents) -> bool:
         """Whether it is JSON."""
         return plain_json.begins(found.head)
 
-    def open(self, found: Found) -> Weights:
+    def open(self, found: PathContents) -> Weights:
         """Opens every shard.
 
         Raises:
@@ -53,9 +53,9 @@ class Sharded:
         metadata = {**_of_all(shards), **plain_json.table(index.get("metadata", {}), where)}
         return Weights(found.path, "sharded", tensors, metadata)
 
-    def _shard(self, found: Found, name: str) -> Weights:
+    def _shard(self, found: PathContents, name: str) -> Weights:
         path = beside(found.path.parent, name, str(found.path))
-        if self.recognises(Found.at(path)):
+        if self.recognises(PathContents.at(path)):
             raise UserError(f"{found.path} names {shown(name)}, which is an index too.")
         return open_weights(path)
 

@@ -18,7 +18,7 @@ from diffusion_jax.struct import Scalar, pytree
 Denoise = Denoiser | Callable[[Float[Array, "batch ..."], Level], Float[Array, "batch ..."]]
 
 # k → the k-th standard normal draw of this step, of the shape of x.
-Noise = Callable[[int], Float[Array, "batch ..."]]
+Noise = Callable[[int | Int[Array, ""]], Float[Array, "batch ..."]]
 
 
 @pytree

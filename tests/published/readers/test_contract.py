@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.published.readers import Found, Weights, open_weights, readers
+from diffusion_jax.published.readers import PathContents, Weights, open_weights, readers
 from tests.published.readers.files import WRITERS, expected
 
 KINDS = sorted(WRITERS)
@@ -33,7 +33,7 @@ def test_every_reader_has_a_file_here() -> None:
 
 
 def test_one_reader_alone_recognises_it(kind: str, path: Path) -> None:
-    found = Found.at(path)
+    found = PathContents.at(path)
     named = [name for name in readers if readers.make(name).recognises(found)]
     assert len(named) == 1
     assert kind.startswith(named[0])

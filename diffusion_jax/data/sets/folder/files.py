@@ -108,7 +108,12 @@ def _name_digest(path: Path, folder: Path) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Side:
-    """The examples of one side of the split: a source."""
+    """The examples of one side of the split: a source.
+
+    Attributes:
+        files: of the whole folder.
+        test: whether it is the side for testing.
+    """
 
     files: Files
     test: bool

@@ -4,7 +4,9 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Int64
 
+from diffusion_jax.data.drawn import DrawnSource
 from diffusion_jax.data.example import Example
 from diffusion_jax.data.indexed_random import uniforms
 from diffusion_jax.data.sets.shapes.captions import write
@@ -13,7 +15,7 @@ from diffusion_jax.data.sets.shapes.scene import SHAPES, Scene, open_ended
 
 
 @dataclasses.dataclass(frozen=True)
-class ShapesSource:
+class ShapesSource(DrawnSource):
     """A random-access source of pictures; example i depends on (seed, i) and nothing else.
 
     Attributes:
@@ -36,17 +38,7 @@ class ShapesSource:
     seed: int
     terse: float = 0.0
 
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> Example:
-        return self.__getitems__([index])[0]
-
-    def __getitems__(self, indices: Sequence[int]) -> list[Example]:
-        """Examples by index, drawn together (several times faster than one by one)."""
-        positions = np.asarray(indices, np.int64)
-        if np.any((positions < 0) | (positions >= self.count)):
-            raise IndexError(f"{indices} are not all in 0..{self.count - 1}")
+    def draw(self, positions: Int64[np.ndarray, " n"]) -> list[Example]:
         things = len(self.scenes[0].things)
         u = uniforms(self.seed, positions, 2 + 2 * things)
         scenes = [self.scenes[int(x)] for x in u[:, 0] * len(self.scenes)]

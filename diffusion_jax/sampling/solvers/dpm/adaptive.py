@@ -48,7 +48,7 @@ class TrialState(AdaptiveState):
 
 
 @pytree
-class _Way:
+class _Progress:
     """Where samples are between two nodes, on the scale on which errors are measured.
 
     Attributes:
@@ -193,10 +193,10 @@ class DPMSolverAdaptive(Solver[TrialState]):
         first, last = start.log_snr / 2, end.log_snr / 2
         whole, direction = jnp.abs(last - first), jnp.sign(last - first)
 
-        def under_way(at: _Way) -> Array:
+        def unfinished(at: _Progress) -> Array:
             return jnp.any(at.done < whole) & (at.trials < self.max_trials)
 
-        def trial(at: _Way) -> _Way:
+        def trial(at: _Progress) -> _Progress:
             old, rest = at.state, whole - at.done
             final = at.trials == self.max_trials - 1
             active = rest > 0
@@ -210,8 +210,7 @@ class DPMSolverAdaptive(Solver[TrialState]):
             counts, h_next = active & (good | final), h * factor
             # A step that a node cut short says little of how long the next may be.
             h_next = jnp.where(counts & (h < old.h), jnp.maximum(h_next, old.h), h_next)
-            draw = noise(at.trials)  # type: ignore[arg-type]  # a count, though a traced one
-            x = self._noised(x, target, there, draw)
+            x = self._noised(x, target, there, noise(at.trials))
             asked = old.evaluations + jnp.where(active, self.order, 0)
 
             def chosen(use: Array, new: Array, old: Array) -> Array:
@@ -226,12 +225,14 @@ class DPMSolverAdaptive(Solver[TrialState]):
                 jnp.where(counts, control, old.control),
             )
             done = jnp.where(counts, jnp.where(h >= rest, whole, at.done + h), at.done)
-            return _Way(moved, done, at.trials + 1)
+            return _Progress(moved, done, at.trials + 1)
 
         x = state.x / self._unit(start)
         begun = TrialState(x, *_all_but_x(state))
         nothing = jnp.zeros(x.shape[:1], x.dtype)
-        arrived = jax.lax.while_loop(under_way, trial, _Way(begun, nothing, jnp.zeros((), int)))
+        arrived = jax.lax.while_loop(
+            unfinished, trial, _Progress(begun, nothing, jnp.zeros((), int))
+        )
         x = self._unit(end) * arrived.state.x
         return TrialState(x, *_all_but_x(arrived.state))
 
