@@ -12,10 +12,10 @@ Each file here is a member of the family; they are pure mathematics over functio
 
 from typing import TYPE_CHECKING, Any
 
-from diffusion_jax.fewstep.base import FewStep, Network, Networks, fewstep
+from diffusion_jax.fewstep.base import FewStep, Networks, TwoTimeNetwork, fewstep
 from diffusion_jax.registry import import_members
 
-__all__ = ["FewStep", "Network", "Networks", "fewstep"]
+__all__ = ["FewStep", "Networks", "TwoTimeNetwork", "fewstep"]
 
 import_members(__name__, __path__, fewstep)
 

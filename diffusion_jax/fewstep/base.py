@@ -14,7 +14,7 @@ from diffusion_jax.registry import Registry
 from diffusion_jax.sampling.solvers.base import Denoise
 
 # (x (batch, ...), its time (batch,), the time to go to (batch,)) → output (batch, ...)
-Network = Callable[
+TwoTimeNetwork = Callable[
     [Float[Array, "batch ..."], Float[Array, "batch"], Float[Array, "batch"]],
     Float[Array, "batch ..."],
 ]
@@ -31,8 +31,8 @@ class Networks:
         teacher: a denoiser that is followed, (x, level) → E[x_0 | x] with levels (batch,).
     """
 
-    student: Network
-    target: Network
+    student: TwoTimeNetwork
+    target: TwoTimeNetwork
     teacher: Denoise | None = None
 
     def followed(self) -> Denoise:
@@ -105,7 +105,7 @@ class FewStep(Protocol):
 
     def estimate(
         self,
-        network: Network,
+        network: TwoTimeNetwork,
         x: Float[Array, "batch ..."],
         time: Float[Array, "batch"],
         end: Float[Array, "batch"],
@@ -155,7 +155,7 @@ def ddim(
 
 def jump(
     objective: FewStep,
-    network: Network,
+    network: TwoTimeNetwork,
     x: Float[Array, "batch ..."],
     time: Float[Array, "batch"],
     end: Float[Array, "batch"],

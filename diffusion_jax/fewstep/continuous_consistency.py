@@ -8,7 +8,7 @@ from jax.scipy.stats import norm
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import positive, within
-from diffusion_jax.fewstep.base import Network, Networks, fewstep
+from diffusion_jax.fewstep.base import Networks, TwoTimeNetwork, fewstep
 from diffusion_jax.process.per_sample import mean_square, wide
 from diffusion_jax.process.schedules.trigonometric import TrigFlow
 from diffusion_jax.sampling.forward_mode import forward_mode
@@ -75,7 +75,7 @@ class ContinuousConsistency:
 
     def estimate(
         self,
-        network: Network,
+        network: TwoTimeNetwork,
         x: Float[Array, "batch ..."],
         time: Float[Array, "batch"],
         end: Float[Array, "batch"],

@@ -3,9 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from diffusion_jax.fewstep.base import FewStep, Network
-from diffusion_jax.process.denoiser import Denoiser
-from diffusion_jax.process.denoiser import Network as ScoreNetwork
+from diffusion_jax.fewstep.base import FewStep, TwoTimeNetwork
+from diffusion_jax.process.denoiser import Denoiser, Network
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.per_sample import wide
 from diffusion_jax.process.predictions import X0, Coefficients
@@ -13,7 +12,7 @@ from diffusion_jax.sampling.integrate import scale
 from diffusion_jax.struct import pytree
 
 
-def of_two_times(objective: FewStep, network: ScoreNetwork, condition: PyTree = None) -> Network:
+def of_two_times(objective: FewStep, network: Network, condition: PyTree = None) -> TwoTimeNetwork:
     """The function of two times that a score network is.
 
     It is given the time and, if the objective says so, how far it is to the end.
@@ -35,7 +34,7 @@ def of_two_times(objective: FewStep, network: ScoreNetwork, condition: PyTree = 
     return call
 
 
-def fewstep_denoiser(objective: FewStep, network: ScoreNetwork) -> Denoiser:
+def fewstep_denoiser(objective: FewStep, network: Network) -> Denoiser:
     """The denoiser that a trained network is, at the levels of any process; it knows the end.
 
     Args:
@@ -86,6 +85,6 @@ class FewStepPrediction:
         """Those of x_0."""
         return X0().coefficients(level)
 
-    def denoiser(self, network: ScoreNetwork) -> Denoiser:
+    def denoiser(self, network: Network) -> Denoiser:
         """See `fewstep_denoiser`."""
         return fewstep_denoiser(self.objective, network)

@@ -1,4 +1,4 @@
-"""Easy consistency tuning: from diffusion to consistency by and by."""
+"""Easy consistency tuning: from diffusion to consistency in stages."""
 
 from typing import ClassVar
 
@@ -32,7 +32,7 @@ class EasyConsistency(EDMTime):
         stages: how many there are, of equal length.
         q: by how much the distance shrinks from stage to stage.
         k: how much larger it is at little noise.
-        b: how soon it is not.
+        b: how fast that falls as the noise grows.
         mean: of log t.
         std: of log t.
         huber: c over sqrt(number of dimensions).
@@ -93,7 +93,7 @@ class EasyConsistency(EDMTime):
         uniform: Float[Array, "batch draws"],
         progress: Float[Array, ""],
     ) -> Float[Array, "batch"]:
-        # Quantiles that float32 tells apart.
+        # Between quantiles that differ in float32.
         time = truncated_log_normal(uniform[:, 0], self.mean, self.std, SEEN, self.sigma_max)
         before = self.earlier(time, progress)
         found = self.consistent(networks.student, x0 + wide(time, eps) * eps, time)

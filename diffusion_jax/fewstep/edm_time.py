@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax.scipy.stats import norm
 from jaxtyping import Array, Float
 
-from diffusion_jax.fewstep.base import Network
+from diffusion_jax.fewstep.base import TwoTimeNetwork
 from diffusion_jax.process.per_sample import wide
 from diffusion_jax.process.preconditionings import c_noise, input_scale
 from diffusion_jax.process.schedules.exploding import EDM
@@ -38,7 +38,7 @@ class EDMTime:
 
     def estimate(
         self,
-        network: Network,
+        network: TwoTimeNetwork,
         x: Float[Array, "batch ..."],
         time: Float[Array, "batch"],
         end: Float[Array, "batch"],
@@ -51,7 +51,7 @@ class EDMTime:
         return wide(c_skip, x) * x + wide(c_out, x) * out
 
     def consistent(
-        self, network: Network, x: Float[Array, "batch ..."], time: Float[Array, "batch"]
+        self, network: TwoTimeNetwork, x: Float[Array, "batch ..."], time: Float[Array, "batch"]
     ) -> Float[Array, "batch ..."]:
         """f(x, t)."""
         return self.estimate(network, x, time, jnp.zeros_like(time))

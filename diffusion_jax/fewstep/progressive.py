@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import positive, within
-from diffusion_jax.fewstep.base import Network, Networks, ddim, fewstep
+from diffusion_jax.fewstep.base import Networks, TwoTimeNetwork, ddim, fewstep
 from diffusion_jax.process.per_sample import mean_square, wide
 from diffusion_jax.process.preconditionings import c_noise, input_scale
 from diffusion_jax.process.predictions import EDMPrediction, to_x0
@@ -62,7 +62,7 @@ class Progressive:
 
     def estimate(
         self,
-        network: Network,
+        network: TwoTimeNetwork,
         x: Float[Array, "batch ..."],
         time: Float[Array, "batch"],
         end: Float[Array, "batch"],

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax.scipy.stats import norm
 from jaxtyping import Array, Float
 
-from diffusion_jax.fewstep.base import Network
+from diffusion_jax.fewstep.base import TwoTimeNetwork
 from diffusion_jax.process.per_sample import wide
 from diffusion_jax.process.schedules.flow import RectifiedFlow
 from diffusion_jax.struct import Scalar
@@ -24,7 +24,7 @@ class StraightPath:
 
     def estimate(
         self,
-        network: Network,
+        network: TwoTimeNetwork,
         x: Float[Array, "batch ..."],
         time: Float[Array, "batch"],
         end: Float[Array, "batch"],

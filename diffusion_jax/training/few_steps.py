@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.fewstep import FewStep, Networks
-from diffusion_jax.fewstep.base import Network
+from diffusion_jax.fewstep.base import TwoTimeNetwork
 from diffusion_jax.fewstep.denoiser import FewStepPrediction, of_two_times
 from diffusion_jax.networks.denoiser import NetworkDenoiser
 from diffusion_jax.networks.functions import AnyNetwork
@@ -77,7 +77,7 @@ class FewSteps(TrainingMethod):
         objective, draws = self.objective, inputs.draws
         x0, condition = inputs.batch["x0"], inputs.batch["condition"]
 
-        def student(weights: PyTree[Any]) -> Network:
+        def student(weights: PyTree[Any]) -> TwoTimeNetwork:
             # The same units are dropped, if any are, in all passes of a step.
             rngs = {"dropout": draws.key[0]}
 

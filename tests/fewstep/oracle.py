@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from diffusion_jax.fewstep import FewStep, Network, Networks
+from diffusion_jax.fewstep import FewStep, Networks, TwoTimeNetwork
 from diffusion_jax.fewstep.base import jump
 from diffusion_jax.process.level import Level
 from diffusion_jax.verification.oracles import GaussianMixture
@@ -44,7 +44,7 @@ def network(params: Any, x: Array, time: Array, end: Array) -> Array:
     return hidden @ params[-1][0] + params[-1][1]
 
 
-def of(params: Any, objective: FewStep) -> Network:
+def of(params: Any, objective: FewStep) -> TwoTimeNetwork:
     """The network with given parameters, told times as the objective tells them."""
     return lambda x, t, r: network(params, x, *(objective.c_noise(time) / 2.5 for time in (t, r)))
 

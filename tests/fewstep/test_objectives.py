@@ -10,7 +10,7 @@ import pytest
 from jaxtyping import Array
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.fewstep import FewStep, Network, Networks, fewstep
+from diffusion_jax.fewstep import FewStep, Networks, TwoTimeNetwork, fewstep
 from diffusion_jax.fewstep.base import jump
 from diffusion_jax.fewstep.consistency_training import ConsistencyTraining
 from diffusion_jax.fewstep.mean_flow import MeanFlow
@@ -29,7 +29,7 @@ def to_the_point(x: Array, level: Level) -> Array:
     return jnp.full_like(x, POINT)
 
 
-def exact(objective: FewStep) -> Network:
+def exact(objective: FewStep) -> TwoTimeNetwork:
     """The network that follows the flow to a single point exactly.
 
     An estimate is affine in what the network says, so that three of them tell what it should say.
@@ -38,7 +38,7 @@ def exact(objective: FewStep) -> Network:
         return lambda x, time, end: (x - POINT) / time[:, None]
 
     def network(x: Array, time: Array, end: Array) -> Array:
-        def estimate(x: Array, network: Network) -> Array:
+        def estimate(x: Array, network: TwoTimeNetwork) -> Array:
             return objective.estimate(network, x, time, jnp.zeros_like(time))
 
         # The network is shown x on another scale.
@@ -72,7 +72,7 @@ def right_and_wrong(spec: str) -> Callable[[Array, Array, Array], tuple[Array, A
     """
     objective = fewstep.make(spec)
 
-    def loss(network: Network, eps: Array, uniform: Array, progress: Array) -> Array:
+    def loss(network: TwoTimeNetwork, eps: Array, uniform: Array, progress: Array) -> Array:
         networks = Networks(network, exact(objective), to_the_point)
         return objective.loss(networks, jnp.full_like(eps, POINT), eps, uniform, progress)
 

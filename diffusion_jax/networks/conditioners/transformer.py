@@ -144,7 +144,14 @@ def caption_of(example: Example) -> str:
 
 
 class TextLayer(nn.Module):
-    """Pre-norm transformer layer: attention, then a GELU layer four times as wide."""
+    """Pre-norm transformer layer: attention, then a GELU layer four times as wide.
+
+    Attributes:
+        heads: of the attention.
+        dtype: of the computation.
+
+    Source: Xiong et al. 2020, On Layer Normalization in the Transformer Architecture, figure 1.
+    """
 
     heads: int
     dtype: str = "float32"
