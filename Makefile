@@ -8,11 +8,18 @@ INSTALLED := $(VENV)/installed.stamp
 # Libraries that `make bench` times beside this one; they live in an environment of their own.
 PEERS := torch==2.13.0 diffusers==0.42.1 k-diffusion==0.1.1.post1
 PEERS_VENV := .venv-peers
-QUICK := $(addprefix tests/,data networks process inference metrics statistics test_architecture.py test_configs.py \
-	test_files.py test_formulas.py test_json.py test_registry.py test_renamed.py test_sealed.py \
-	test_specs.py test_streams.py docs/test_reference.py docs/test_pages.py \
-	runs/test_checkpoints.py runs/test_fields.py training/test_loop.py \
-	runs/test_run.py experiments/test_command_line.py experiments/test_mistakes.py)
+# What finds most faults a second: contract tests of the families whose members compile quickly,
+# and of the rest what compiles little. Solvers, training, reports and sweeps are for `make test`.
+QUICK := $(addprefix tests/,process statistics \
+	$(addprefix data/test_,arrays.py contract.py folder.py pipeline.py shapes.py split.py) \
+	$(addprefix networks/test_,attention.py conditioners.py networks.py refusals.py tokenizers.py) \
+	$(addprefix metrics/test_,distance.py neighbours.py quality.py) \
+	$(addprefix inference/test_,conditions.py preflight.py) \
+	$(addprefix runs/test_,checkpoints.py fields.py run.py) training/test_method.py \
+	$(addprefix test_,architecture.py configs.py files.py formulas.py json.py registry.py renamed.py \
+	sealed.py specs.py streams.py) launch/test_contract.py published/readers/test_contract.py \
+	docs/test_reference.py \
+	experiments/test_command_line.py experiments/test_mistakes.py)
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
 .PHONY: demo test check lint docs bench lock clean
