@@ -1,6 +1,6 @@
 """Functions of a whole batch, asked by algorithms that follow each sample by itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +40,7 @@ def each(function: Callable[[PyTree], PyTree], example: PyTree) -> Callable[[PyT
 
     @one.def_vmap
     def rule(
-        size: int, batched: tuple[list[bool], PyTree], held: list[Array], given: PyTree
+        size: int, batched: Sequence[PyTree], held: list[Array], given: PyTree
     ) -> tuple[PyTree, PyTree]:
         # A branch on a sample's own number makes rows of all that it sees, which are all alike.
         held = [v[0] if is_batched else v for v, is_batched in zip(held, batched[0], strict=True)]
