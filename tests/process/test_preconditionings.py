@@ -19,7 +19,10 @@ from tests.members import specs
 
 SPECS = specs(
     preconditionings,
-    instead={"time": ("time(clock=rectified_flow, scale=1000)", "time(clock=ddpm_linear)")},
+    instead={
+        "time": ("time(clock=rectified_flow, scale=1000)", "time(clock=ddpm_linear)"),
+        "timesteps": ("timesteps(clock=ddpm_linear)",),
+    },
 )
 each = pytest.mark.parametrize("spec", SPECS)
 FLOW = schedules.make("rectified_flow")
@@ -72,6 +75,7 @@ def table_network(x, step, condition):
         (flow_network, Velocity(FLOW), "time(clock=rectified_flow, scale=1000)", 1e-4),
         # The two interpolate their tables by different formulas.
         (table_network, Epsilon(), "time(clock=ddpm_linear, scale=1000, offset=-1)", 2e-3),
+        (table_network, Epsilon(), "timesteps(clock=ddpm_linear)", 2e-3),
     ],
 )
 def test_a_network_of_one_process_denoises_in_any_other(

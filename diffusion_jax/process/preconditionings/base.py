@@ -5,7 +5,9 @@ from typing import Protocol, runtime_checkable
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from diffusion_jax.errors import UserError
 from diffusion_jax.process.level import Level
+from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.registry import Registry
 from diffusion_jax.struct import Scalar
 
@@ -48,6 +50,39 @@ def scale_between(level: Level, other: Level) -> Float[Array, "..."]:
     5.0
     """
     return jnp.hypot(other.alpha, other.sigma) / jnp.hypot(level.alpha, level.sigma)
+
+
+def known_clock(member: str, clock: Schedule | None) -> Schedule:
+    """The schedule whose time a network is told.
+
+    Raises:
+        UserError: there is none.
+    """
+    if clock is None:
+        raise UserError(
+            f"The preconditioning {member!r} was given no schedule: put it into an Objective, or "
+            f"write {member}(clock=…)."
+        )
+    return clock
+
+
+ROUNDINGS = ("none", "nearest", "down")
+CLOSE = 1e-4  # by which a number may miss a whole one for want of digits
+
+
+def rounded(values: Float[Array, "..."], rounding: str) -> Float[Array, "..."]:
+    """Numbers of timesteps as a network is told them.
+
+    Args:
+        values: numbers.
+        rounding: a member of `ROUNDINGS`.
+
+    >>> rounded(jnp.array([1.7, 1.9999]), "down").tolist()
+    [1.0, 2.0]
+    """
+    if rounding == "nearest":
+        return jnp.round(values)
+    return jnp.floor(values + CLOSE) if rounding == "down" else values
 
 
 preconditionings: Registry[Preconditioning] = Registry("preconditioning", Preconditioning)

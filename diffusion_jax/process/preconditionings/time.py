@@ -5,11 +5,17 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from diffusion_jax.errors import UserError
+from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.process.level import Level
-from diffusion_jax.process.preconditionings.base import preconditionings, scale_between
+from diffusion_jax.process.preconditionings.base import (
+    ROUNDINGS,
+    known_clock,
+    preconditionings,
+    rounded,
+    scale_between,
+)
 from diffusion_jax.process.schedules import Schedule
-from diffusion_jax.struct import Scalar, pytree
+from diffusion_jax.struct import Scalar, pytree, static
 
 
 @preconditionings.register("time")
@@ -26,6 +32,7 @@ class TimePreconditioning:
         clock: whose scale and time they are; None is the schedule of the objective.
         scale: of the time. 1000, for the timesteps of a network that counts them so.
         offset: added to it; -1, where steps are counted from 0 and the first has t = 1/N.
+        rounding: "none"; "nearest", or "down", to whole numbers.
 
     Raises:
         UserError: a scale of 0, by which every level would be told alike.
@@ -44,29 +51,22 @@ class TimePreconditioning:
     clock: Schedule | None = None
     scale: Scalar = 1.0
     offset: Scalar = 0.0
+    rounding: str = static(default="none")
 
     def __post_init__(self) -> None:
+        one_of(self.rounding, ROUNDINGS, "rounding of times")
         if isinstance(self.scale, (int, float)) and self.scale == 0:
             raise UserError("preconditioning 'time': scale must not be 0.")
 
     def own_level(self, level: Level) -> Level:
-        return self._clock.level(self._time(level))
+        return known_clock("time", self.clock).level(self._time(level))
 
     def input_scale(self, level: Level, sigma_data: Scalar) -> Float[Array, "..."]:
         return scale_between(level, self.own_level(level))
 
     def c_noise(self, level: Level) -> Float[Array, "..."]:
-        return self.scale * self._time(level) + self.offset
+        return rounded(self.scale * self._time(level) + self.offset, self.rounding)
 
     def _time(self, level: Level) -> Float[Array, "..."]:
-        clock = self._clock
+        clock = known_clock("time", self.clock)
         return jnp.clip(clock.time(level.log_snr), clock.t_min, clock.t_max)
-
-    @property
-    def _clock(self) -> Schedule:
-        if self.clock is None:
-            raise UserError(
-                "The preconditioning 'time' was given no schedule: put it into an Objective, or "
-                "write time(clock=…)."
-            )
-        return self.clock

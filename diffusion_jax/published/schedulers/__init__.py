@@ -1,0 +1,5 @@
+"""diffusers' schedulers: their configs read as schedule, prediction, grid and solver."""
+
+from diffusion_jax.published.schedulers.scheduler import Scheduler, translate
+
+__all__ = ["Scheduler", "translate"]
