@@ -1,4 +1,4 @@
-"""The direction of the arrows: what each floor of the house may import, and what it must say."""
+"""The direction of the arrows: what each layer may import, and what it must say."""
 
 import ast
 import sys
@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LIBRARY = "diffusion_jax"
 
-# A floor imports only from itself and from floors earlier in this list.
-FLOORS = (
+# A layer imports only from itself and from layers earlier in this list.
+LAYERS = (
     "foundation",
     "process",
     "sampling",
@@ -53,8 +53,8 @@ def dotted(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def floor(module: str) -> str:
-    """The floor of a dotted module name: `diffusion_jax.process.level` is on `process`."""
+def layer(module: str) -> str:
+    """The layer of a dotted module name: `diffusion_jax.process.level` is on `process`."""
     package, *rest = module.split(".")
     if package != LIBRARY:
         return package
@@ -90,19 +90,19 @@ each_module = pytest.mark.parametrize("file", MODULES, ids=dotted)
 
 
 @each_module
-def test_a_floor_imports_only_from_floors_below(file: Path) -> None:
-    here = floor(dotted(file))
+def test_a_layer_imports_only_from_layers_below(file: Path) -> None:
+    here = layer(dotted(file))
     for name in imported(ast.parse(file.read_text()), KNOWN):
         if name.split(".")[0] in PACKAGES:
-            assert FLOORS.index(floor(name)) <= FLOORS.index(here), f"{here} imports {name}"
+            assert LAYERS.index(layer(name)) <= LAYERS.index(here), f"{here} imports {name}"
 
 
 @each_module
 def test_mathematics_imports_jax_alone(file: Path) -> None:
-    if floor(dotted(file)) in MATHEMATICS | {"foundation"}:
+    if layer(dotted(file)) in MATHEMATICS | {"foundation"}:
         packages = {name.split(".")[0] for name in imported(ast.parse(file.read_text()), KNOWN)}
         # Orders are fitted, and exact levels kept, in float64 on the host.
-        allowed = {"numpy"} if floor(dotted(file)) == "verification" else set()
+        allowed = {"numpy"} if layer(dotted(file)) == "verification" else set()
         assert packages <= MATHEMATICS_MAY_IMPORT | allowed
 
 
@@ -110,7 +110,7 @@ def test_mathematics_imports_jax_alone(file: Path) -> None:
 def test_everything_public_says_what_it_is(file: Path) -> None:
     tree = ast.parse(file.read_text())
     assert ast.get_docstring(tree), "the module has no docstring"
-    if floor(dotted(file)) != "configs":
+    if layer(dotted(file)) != "configs":
         silent = [node.name for node in public(tree) if not ast.get_docstring(node)]
         assert not silent, f"no docstring: {', '.join(silent)}"
 
@@ -135,6 +135,6 @@ def test_the_check_itself_sees_an_import_upwards() -> None:
     code = "def late():\n    from diffusion_jax.training import step\n    import jax.numpy"
     known = {"diffusion_jax.training.step"}
     assert set(imported(ast.parse(code), known)) == {"diffusion_jax.training.step", "jax.numpy"}
-    assert floor("diffusion_jax.training.step") == "training"
-    assert floor("diffusion_jax.errors") == "foundation"
-    assert floor("experiments.train") == "experiments"
+    assert layer("diffusion_jax.training.step") == "training"
+    assert layer("diffusion_jax.errors") == "foundation"
+    assert layer("experiments.train") == "experiments"
