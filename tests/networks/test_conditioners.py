@@ -39,6 +39,7 @@ class Birds:
 BIRDS = Birds()
 SPECS = {
     "label": "label(width=8)",
+    "one_hot": "one_hot()",
     "transformer": "transformer(width=8, layers=1, heads=2)",
     "features": "features(key='t5', width=8)",
     "image": "image(key='low', width=8)",
