@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from diffusion_jax import data, fewstep, metrics, networks, statistics, verification
     from diffusion_jax.errors import UserError
-    from diffusion_jax.networks import conditioners, tokenizers
+    from diffusion_jax.networks import autoencoders, conditioners, tokenizers
     from diffusion_jax.process import (
         losses,
         preconditionings,
@@ -50,6 +50,7 @@ _LAZY = {
     "Level": "diffusion_jax.process.level:Level",
     "Objective": "diffusion_jax.process.objective:Objective",
     "UserError": "diffusion_jax.errors:UserError",
+    "autoencoders": "diffusion_jax.networks.autoencoders",
     "compare": "diffusion_jax.reports.compare:compare",
     "conditioners": "diffusion_jax.networks.conditioners",
     "data": "diffusion_jax.data",
@@ -88,6 +89,7 @@ __all__ = [
     "Objective",
     "UserError",
     "__version__",
+    "autoencoders",
     "compare",
     "conditioners",
     "data",

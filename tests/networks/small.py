@@ -1,6 +1,7 @@
 """A small network of every kind, by what it is called in tests."""
 
 TEXT = "transformer(width=8, layers=1, heads=2)"
+UNET2D = "block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4, dropout=0.5"
 SMALL = {
     "unet": "unet(channels=(8, 16), blocks=1, head_width=8, dropout=0.5)",
     "dit": "dit(patch=2, width=16, depth=2, heads=2, dropout=0.5)",
@@ -8,4 +9,9 @@ SMALL = {
     "mlp": "mlp(width=16, depth=2, dropout=0.5)",
     "original_dit": "original_dit(hidden_size=16, depth=2, num_heads=2)",
     "sit": "sit(hidden_size=16, depth=2, num_heads=2, learn_sigma=False)",
+    "unet2d": f"unet2d({UNET2D}, down_block_types=('DownBlock2D', 'AttnDownBlock2D'), "
+    "up_block_types=('AttnUpBlock2D', 'UpBlock2D'), attention_head_dim=4, num_class_embeds=8)",
+    "unet2d_condition": f"unet2d_condition({UNET2D}, cross_attention_dim=8, attention_head_dim=2, "
+    "down_block_types=('CrossAttnDownBlock2D', 'DownBlock2D'), "
+    "up_block_types=('UpBlock2D', 'CrossAttnUpBlock2D'))",
 }
