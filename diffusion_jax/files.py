@@ -167,6 +167,9 @@ def disk_errors(path: Path, remnants: Callable[[], Iterable[Path]] = tuple) -> I
     Args:
         path: what is written.
         remnants: finds the folders that are half-written then, to be removed.
+
+    Raises:
+        UserError: the disk is full.
     """
     try:
         yield

@@ -28,7 +28,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """A parsed spec: the member's name and its settings."""
+    """A parsed spec: the member's name and its settings.
+
+    Attributes:
+        name: of the member.
+        settings: name -> value, where a nested spec is a `Spec`.
+    """
 
     name: str
     settings: dict[str, Any]

@@ -16,6 +16,13 @@ class EDMTime:
     """x = x_0 + t eps with time t = sigma, and f(x, t) = c_skip x + c_out F(c_in x, t).
 
     A consistency function: it takes x from any time to the data, whatever the end.
+
+    Attributes:
+        sigma_data: standard deviation of the data.
+        sigma_min: the least time, at which f(x, t) = x.
+        sigma_max: the largest, from which samples are made.
+
+    Source: Song et al. 2023 (consistency models), eq. 5 and appendix C.
     """
 
     sigma_data: Scalar

@@ -50,7 +50,12 @@ TRACED = 6  # samples of each arm and sampling that are followed from noise to p
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    """How samples are drawn: a solver's spec and a number of steps."""
+    """How samples are drawn: a solver's spec and a number of steps.
+
+    Attributes:
+        solver: its spec.
+        steps: of the grid.
+    """
 
     solver: str
     steps: int

@@ -49,7 +49,11 @@ class Rate:
 
 @dataclasses.dataclass(frozen=True)
 class Influence:
-    """A distance between samples and data, whose influences are subtracted pair by pair."""
+    """A distance between samples and data, whose influences are subtracted pair by pair.
+
+    Attributes:
+        distance: with the influence of each sample and of each data point.
+    """
 
     distance: Distance
 

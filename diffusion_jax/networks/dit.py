@@ -139,6 +139,15 @@ class DiTBlock(nn.Module):
 
     Gates start at zero, so that the block starts as the identity. Attention to words, if there
     are any, stands between the two, with a last map that starts at zero.
+
+    Attributes:
+        heads: of each attention.
+        dropout: share of the hidden units that are dropped while training.
+        dtype: of the computation.
+        attention_implementation: see `attention.attend`.
+        perturbed: whether self-attention is left out, for guidance.
+
+    Source: Peebles & Xie 2023 (DiT), section 3.2 (adaLN-Zero).
     """
 
     heads: int

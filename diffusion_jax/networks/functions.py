@@ -42,7 +42,12 @@ class Functions(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """Two functions, see `Functions`."""
+    """Two functions, see `Functions`.
+
+    Attributes:
+        init: (key, x0, condition) -> params.
+        apply: (params, x, c_noise, condition, key) -> prediction.
+    """
 
     init: Callable[[Array, Array, Condition], PyTree]
     apply: Callable[[PyTree, Array, Array, Condition, Array | None], Output]
@@ -50,7 +55,11 @@ class Pair:
 
 @dataclasses.dataclass(frozen=True)
 class Linen:
-    """A linen module that is called with (x, c_noise, condition)."""
+    """A linen module that is called with (x, c_noise, condition).
+
+    Attributes:
+        module: it, without parameters.
+    """
 
     module: nn.Module
 
@@ -81,6 +90,9 @@ class FunctionNetwork:
         functions: of parameters.
         variance: how to read the variance that it tells, see `ScoreNetwork`.
         noise_inputs: how many numbers c_noise is, see `ScoreNetwork`.
+        conditioner: none.
+        keys: that it reads by a conditioner; none.
+        self_attentions: how many are known of; none.
     """
 
     functions: Functions

@@ -164,7 +164,18 @@ class UNet(nn.Module):
 
 
 class Stage(nn.Module):
-    """A residual block, followed by attention to the grid and to the text if `attends`."""
+    """A residual block, followed by attention to the grid and to the text if `attends`.
+
+    Attributes:
+        channels: of the result.
+        attends: whether attention follows.
+        head_width: features of an attention head.
+        dropout: share of the hidden units that are dropped while training.
+        dtype: of the computation.
+        attention_implementation: see `attention.attend`.
+        convolution: see `convolution`.
+        perturbed: whether self-attention is left out, for guidance.
+    """
 
     channels: int
     attends: bool
@@ -200,6 +211,12 @@ class ResidualBlock(nn.Module):
 
     Scale and shift are linear in the embedding of noise level and text; the last convolution
     starts at zero, so that the block starts as the identity.
+
+    Attributes:
+        channels: of the result.
+        dropout: share of the hidden units that are dropped while training.
+        dtype: of the computation.
+        convolution: see `convolution`.
     """
 
     channels: int
@@ -222,7 +239,14 @@ class ResidualBlock(nn.Module):
 
 
 class GridAttention(nn.Module):
-    """Self-attention among the cells of a grid, then cross-attention to the words."""
+    """Self-attention among the cells of a grid, then cross-attention to the words.
+
+    Attributes:
+        head_width: features of a head.
+        dtype: of the computation.
+        attention_implementation: see `attention.attend`.
+        perturbed: whether self-attention is left out, for guidance.
+    """
 
     head_width: int
     dtype: str

@@ -151,6 +151,9 @@ DenoiserLike = Denoiser | Callable[..., Float[Array, "batch ..."]]
 def as_denoiser(function: DenoiserLike) -> Denoiser:
     """The denoiser that a function (x, level, condition) → E[x_0 | x] is; a denoiser is itself.
 
+    Raises:
+        UserError: it is no function.
+
     >>> as_denoiser(lambda x, level, condition: x).knows_end
     False
     """

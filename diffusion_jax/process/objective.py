@@ -201,6 +201,9 @@ class Objective:
             variance: how to read the variance that it predicts in the second half of its channels,
                 "learned" or "learned_range"; None is as the loss function has taught it.
 
+        Raises:
+            UserError: the network is no function.
+
         >>> from diffusion_jax.process.level import Level
         >>> from diffusion_jax.process.predictions import Epsilon
         >>> objective = Objective(schedules.make("cosine"), Epsilon())

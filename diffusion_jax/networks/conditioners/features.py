@@ -73,7 +73,11 @@ class Features(ArrayConditioner):
 
     @nn.nowrap
     def array(self, example: Example) -> np.ndarray:
-        """(length, features) or (features,), float32."""
+        """(length, features) or (features,), float32.
+
+        Raises:
+            UserError: the example has none.
+        """
         found = np.asarray(example.get(self.key, ()), np.float32)
         if found.ndim not in (1, 2) or not found.size:
             raise UserError(

@@ -53,7 +53,11 @@ class ImageChannels(ArrayConditioner):
 
     @nn.nowrap
     def array(self, example: Example) -> np.ndarray:
-        """The picture, (height, width, channels) float32 in [-1, 1]."""
+        """The picture, (height, width, channels) float32 in [-1, 1].
+
+        Raises:
+            UserError: the example has none, or one of another shape or dtype.
+        """
         found = np.asarray(example.get(self.key, ()))
         if found.ndim != 3 or (self.shape and found.shape != self.shape):
             shape = self.shape or "(height, width, channels)"

@@ -53,7 +53,11 @@ class LabelConditioner(Conditioner):
 
     @nn.nowrap
     def fit(self, data: Corpus) -> "LabelConditioner":
-        """Learns the names of the classes."""
+        """Learns the names of the classes.
+
+        Raises:
+            UserError: the data set has none.
+        """
         if not data.class_names:
             raise UserError(
                 f"conditioner {self.registered!r}: data set {data.name!r} has no classes."

@@ -16,7 +16,12 @@ from diffusion_jax.struct import Scalar, pytree, static
 
 
 class ChainLoss(Loss[Array]):
-    """A loss that takes the step of a chain from each level, and may learn its variance."""
+    """A loss that takes the step of a chain from each level, and may learn its variance.
+
+    Attributes:
+        kind: of the variance, see `posterior.log_variance`.
+        steps: T, of the chain.
+    """
 
     kind: str
     steps: int

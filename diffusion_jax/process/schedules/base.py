@@ -60,7 +60,12 @@ LOWEST, HIGHEST = -20.0, 20.0
 
 
 class BoundedLogSnr:
-    """A schedule whose time ends where its log-SNR reaches given bounds."""
+    """A schedule whose time ends where its log-SNR reaches given bounds.
+
+    Attributes:
+        log_snr_min: log-SNR at the noisy end.
+        log_snr_max: log-SNR at the clean end.
+    """
 
     log_snr_min: Scalar
     log_snr_max: Scalar

@@ -191,6 +191,9 @@ def downsample(shape: tuple[int, ...], factor: int = 2) -> Downsample:
     Args:
         shape: of a picture, (height, width, channels).
         factor: side of a square, which divides height and width.
+
+    Raises:
+        UserError: it does not.
     """
     operator = Downsample(factor)
     if any(side % factor for side in _picture(shape)[:2]):

@@ -40,6 +40,10 @@ class Corrected(Solver[CorrectedState]):
     kept, not evaluated anew), and predicts the next. So the last prediction stays uncorrected.
     Near the start, and where `last` is "falling" near the end, as many values are used as the
     first and the last step leave room for.
+
+    Attributes:
+        estimate: what is integrated, "x0" or "epsilon".
+        last: order of the last steps, one of `LAST`.
     """
 
     estimate: str

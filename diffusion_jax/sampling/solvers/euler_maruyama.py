@@ -23,7 +23,13 @@ LAST = ("tweedie", "mean", "euler", "none")
 
 
 class ReverseSDE(OneStep):
-    """What solvers of the reverse SDE share: its coefficient, and how they end on clean data."""
+    """What solvers of the reverse SDE share: its coefficient, and how they end on clean data.
+
+    Attributes:
+        diffusion: name of the coefficient w(t), one of `diffusion.COEFFICIENTS`.
+        norm: its size.
+        last: the step onto clean data, one of `LAST`.
+    """
 
     diffusion: str
     norm: Scalar

@@ -3,10 +3,10 @@
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
 
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import UserError, one_of
@@ -83,8 +83,11 @@ class Optimizer:
     def rule(self) -> optax.GradientTransformation:
         """The direction of an update, before the learning rate."""
 
-    def rate(self, count: Any) -> Float[Array, "..."]:
+    def rate(self, count: ArrayLike) -> Float[Array, "..."]:
         """The learning rate after `count` updates.
+
+        Raises:
+            UserError: the decay ends with training, whose number of steps is not known.
 
         >>> adam = optimizers.make("adam(learning_rate=1.0, warmup=4, decay='linear')", steps=8)
         >>> [float(adam.rate(t)) for t in (0, 3, 6)]

@@ -14,6 +14,7 @@ class SGD(Optimizer):
     """Stochastic gradient descent with (heavy-ball) momentum.
 
     Attributes:
+        learning_rate: at its largest.
         momentum: share of the past in the direction.
     """
 

@@ -17,7 +17,13 @@ Arrays = tuple[np.ndarray, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class RemoteFile:
-    """A file on the web, and how to tell that it arrived whole."""
+    """A file on the web, and by what it is known to be whole.
+
+    Attributes:
+        url: where it is.
+        size: in bytes.
+        sha256: its digest, hexadecimal.
+    """
 
     url: str
     size: int

@@ -38,7 +38,13 @@ HELD_OUT_ONE_IN = 5
 
 @dataclasses.dataclass(frozen=True)
 class Thing:
-    """One object, e.g. `Thing("small", "red", "circle")`."""
+    """One object, e.g. `Thing("small", "red", "circle")`.
+
+    Attributes:
+        size: one of `SIZES`.
+        colour: one of `COLOURS`.
+        shape: one of `SHAPES`.
+    """
 
     size: str
     colour: str
