@@ -126,7 +126,7 @@ class Conv(nn.Module):
         )
 
 
-class Table(nn.Module):
+class OneHotEmbedding(nn.Module):
     """A vector for each of some classes, drawn from N(0, 1): the mean of rows by their weights.
 
     Attributes:

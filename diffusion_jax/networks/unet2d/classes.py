@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.networks import checks
 from diffusion_jax.networks.conditioners.base import Context
-from diffusion_jax.networks.layers import Linear, Table
+from diffusion_jax.networks.layers import Linear, OneHotEmbedding
 from diffusion_jax.networks.unet2d.embedding import VectorEmbedding, sines
 
 Vector = Float[Array, "batch embedding"]
@@ -105,7 +105,7 @@ class Told:
             return VectorEmbedding(self.width, dtype=self.dtype, name="class_embedding")(told)
         if self.kind == "simple_projection":
             return Linear(self.width, dtype=self.dtype, name="class_embedding")(told)
-        return Table(self.width, self.dtype, name="class_embedding")(told)
+        return OneHotEmbedding(self.width, self.dtype, name="class_embedding")(told)
 
     def text_and_sizes(self, context: Context | None) -> Vector | None:
         """What text and sizes add; its layers are those of the calling module.

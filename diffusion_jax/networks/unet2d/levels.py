@@ -17,7 +17,7 @@ from diffusion_jax.networks.unet2d.attention import (
     Text,
     Transformer,
 )
-from diffusion_jax.networks.unet2d.resampling import Downsample, Upsample
+from diffusion_jax.networks.unet2d.resampling import DownsampleConv, Upsample
 from diffusion_jax.networks.unet2d.resnet import ResnetBlock, ResnetStyle
 
 Grid = Float[Array, "batch height width channels"]
@@ -25,7 +25,7 @@ Result = Float[Array, "batch new_height new_width features"]
 Embedding = Float[Array, "batch embedding"]
 
 
-class Level(nn.Module):
+class UNetLevel(nn.Module):
     """What the levels down, in the middle and up share.
 
     Attributes:
@@ -82,7 +82,7 @@ class Level(nn.Module):
         return Transformer(style, style.blocks[number], first, name=name)(h, text)
 
 
-class DownLevel(Level):
+class DownLevel(UNetLevel):
     """Residual blocks, each followed by attention, and then half the size."""
 
     @nn.compact
@@ -96,14 +96,16 @@ class DownLevel(Level):
             h = self.attended(h, i, text)
             results.append(h)
         if self.resample == "conv":
-            down = Downsample(self.features, self.padding, self.style.dtype, name="downsamplers.0")
+            down = DownsampleConv(
+                self.features, self.padding, self.style.dtype, name="downsamplers.0"
+            )
             h = down(h)
         elif self.resample == "resnet":
             h = self.resnet("downsamplers.0", "down")(h, embedding, deterministic)
         return h, results + [h] * bool(self.resample)
 
 
-class MiddleLevel(Level):
+class MiddleLevel(UNetLevel):
     """A residual block, then attention and another residual block, `layers` times."""
 
     @nn.compact
@@ -117,7 +119,7 @@ class MiddleLevel(Level):
         return h
 
 
-class UpLevel(Level):
+class UpLevel(UNetLevel):
     """Residual blocks over what was found on the way down, and then a larger size."""
 
     @nn.compact

@@ -62,7 +62,7 @@ RESAMPLING = {
 }
 
 
-class Downsample(nn.Module):
+class DownsampleConv(nn.Module):
     """A 3 × 3 convolution of stride 2.
 
     Attributes:

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.networks.layers import Conv, affine_group_norm
 from diffusion_jax.networks.unet2d.attention import CellAttention
-from diffusion_jax.networks.unet2d.levels import Embedding, Grid, Level, Result
+from diffusion_jax.networks.unet2d.levels import Embedding, Grid, Result, UNetLevel
 from diffusion_jax.networks.unet2d.resampling import fir_doubled, fir_halved
 
 Picture = Float[Array, "batch height width colours"]
@@ -28,7 +28,7 @@ def group_count(channels: int) -> int:
     return min(channels // 4, MOST_GROUPS)
 
 
-class SkipLevel(Level):
+class SkipLevel(UNetLevel):
     """Level whose size changes by the filter (1, 3, 3, 1) if `resample` is "fir"."""
 
     def grouped(self, name: str, inputs: int, groups: int | None = None, to: str = "") -> nn.Module:
