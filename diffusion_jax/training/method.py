@@ -33,7 +33,7 @@ class TrainingMethod:
         """What is remembered of the losses before training."""
         return None
 
-    def prepare(self, state: TrainState, inputs: Inputs) -> Inputs:
+    def prepare(self, state: TrainState, inputs: PyTree) -> PyTree:
         """The inputs of a step, before it looks at them; at most the draws change."""
         return inputs
 
@@ -50,7 +50,7 @@ class TrainingMethod:
         """
         raise NotImplementedError
 
-    def weigh(self, inputs: Inputs, losses: Float[Array, " batch"]) -> Float[Array, " batch"]:
+    def weigh(self, inputs: PyTree, losses: Float[Array, " batch"]) -> Float[Array, " batch"]:
         """The losses of rows, times what makes up for how often such rows are chosen."""
         return losses
 
@@ -59,7 +59,7 @@ class TrainingMethod:
         return gradient
 
     def remember(
-        self, history: LossHistory | None, inputs: Inputs, losses: Float[Array, " batch"]
+        self, history: LossHistory | None, inputs: PyTree, losses: Float[Array, " batch"]
     ) -> LossHistory | None:
         """The history after a batch, from its losses before they were weighed."""
         return history
