@@ -156,6 +156,11 @@ def import_members(package: str, path: Iterable[str], *families: "Registry[Any]"
     """
     for module in pkgutil.iter_modules(path):
         importlib.import_module(f"{package}.{module.name}")
+    export_members(package, *families)
+
+
+def export_members(package: str, *families: "Registry[Any]") -> None:
+    """Makes members of families that are within a package names of it, see `import_members`."""
     for family in families:
         for name in family:
             factory = family[name]

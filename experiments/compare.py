@@ -106,7 +106,7 @@ def compare(config: ConfigDict, written: Collection[str] = ()) -> None:
     from diffusion_jax.runs.progress import Progress
     from diffusion_jax.training.idle import refuse_idle
     from diffusion_jax.training.loop import train
-    from diffusion_jax.training.trained import load_arms, load_guides, sound
+    from diffusion_jax.training.trained import load_arms, load_guides, sound, with_curves
 
     start = time.monotonic()
     check_fields(config)
@@ -120,7 +120,7 @@ def compare(config: ConfigDict, written: Collection[str] = ()) -> None:
     run = train(config, progress, data=data)
     if not is_primary():
         return
-    arms = load_arms(run.folder, step=config.training.steps)
+    arms = with_curves(load_arms(run.folder, step=config.training.steps), run.folder)
     guides = load_guides(run.folder, sound(arms), plan.guidance.guided_by)
     held_out = of_held_out(plan, arms, data, progress)
     found = comparison.Findings(
@@ -132,7 +132,7 @@ def compare(config: ConfigDict, written: Collection[str] = ()) -> None:
         comparison.protocol(config, plan, data, arms),
         config.seed,
         config.baseline,
-        comparison.loss_curves(run.folder),
+        comparison.loss_curves(arms),
         held_out,
         config.training.batch_size,
         config.sampling.guidance,

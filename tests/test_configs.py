@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
+from diffusion_jax.data.dataset import datasets
 from diffusion_jax.inference.measure import SamplingPlan
 from diffusion_jax.networks.initialise import initialise
 from diffusion_jax.networks.tokenizers import Words
@@ -18,22 +20,33 @@ from diffusion_jax.runs.run import DataFacts
 from diffusion_jax.sweeps.plan import at_equal_nfe
 from diffusion_jax.sweeps.trials import make_trials
 from diffusion_jax.training.arms import make_arms, objectives
+from diffusion_jax.training.conditioning import data_facts
 from diffusion_jax.training.options import Options
 from experiments.config_files import load_config, load_sweep
 
 FOLDER = Path(__file__).parents[1] / "configs"
-FILES = sorted(path for path in FOLDER.glob("*.py") if path.stem not in ("__init__", "base"))
 SWEEPS = sorted(path for path in (FOLDER / "sweeps").glob("*.py") if path.stem != "__init__")
-SHAPES = {"fashion_mnist": (32, 32, 1), "cifar10": (32, 32, 3), "shapes": None, "two_moons": (2,)}
+ASIDE = {FOLDER / "base.py", *FOLDER.rglob("__init__.py"), *SWEEPS}
+FILES = sorted(set(FOLDER.rglob("*.py")) - ASIDE)
+# Of the sets that are not here before they are downloaded.
+DOWNLOADED = {"fashion_mnist": (32, 32, 1), "mnist": (32, 32, 1), "cifar10": (32, 32, 3)}
+
+
+def facts_of(config: ConfigDict) -> DataFacts:
+    """Of the config's data set; made up of one that is downloaded, or whose files are elsewhere."""
+    spec = parse(config.data)
+    if spec.name not in (*DOWNLOADED, "folder", "tfds"):
+        return data_facts(config, datasets.make(config.data))
+    size = spec.settings.get("size", 32)
+    edges = (size, size) if isinstance(size, int) else size
+    shape = DOWNLOADED.get(spec.name) or (*edges, spec.settings.get("channels", 3))
+    return DataFacts(shape, {"tokens": Words().fit(["a word"]).state(), "label": ["one", "two"]})
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_config_can_be_built(path: Path) -> None:
     config = load_config(str(path))
-    spec = parse(config.data)
-    size = spec.settings.get("size", 32)
-    states = {"tokens": Words().fit(["a word"]).state(), "label": ["one", "two"]}
-    facts = DataFacts(SHAPES[spec.name] or (size, size, 3), states)
+    facts = facts_of(config)
     Options.of(config)
     arms = make_arms(config, facts)
     plan = SamplingPlan.make(config)
@@ -51,7 +64,7 @@ def test_config_says_source_cost_and_command(path: Path) -> None:
     for word in (
         "Source:",
         "Cost:",
-        f"Command: python -m experiments.compare --config={path.parent.name}/{path.name}",
+        f"Command: python -m experiments.compare --config={path.relative_to(FOLDER.parent)}",
     ):
         assert word in text
 

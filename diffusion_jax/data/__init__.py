@@ -1,5 +1,7 @@
 """Pictures and vectors with captions and labels: data sets by name or of one's own, and batches."""
 
+from typing import TYPE_CHECKING, Any
+
 from diffusion_jax.data import sets
 from diffusion_jax.data.arrays import arrays
 from diffusion_jax.data.dataset import Dataset, datasets
@@ -17,6 +19,7 @@ from diffusion_jax.data.sets.two_dimensions import (
     swiss_roll,
     two_moons,
 )
+from diffusion_jax.registry import export_members
 
 __all__ = [
     "ArraySource",
@@ -39,3 +42,9 @@ __all__ = [
     "tfds",
     "two_moons",
 ]
+
+export_members(__name__, datasets)
+
+if TYPE_CHECKING:  # what else export_members puts here
+
+    def __getattr__(name: str) -> Any: ...

@@ -5,18 +5,20 @@ import datetime
 import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.inference.measure import SAMPLING, SamplingPlan, measure
+from diffusion_jax.inference.preflight import check_measuring, check_memory
 from diffusion_jax.metrics import DEFAULT, Metric, metrics
 from diffusion_jax.metrics.base import check_metric
 from diffusion_jax.metrics.heldout import PICTURES, HeldOut, held_out
 from diffusion_jax.registry import Registry
 from diffusion_jax.reports import comparison, files, verdict
+from diffusion_jax.reports.compared import Arms, all_trained, by_name, with_test
 from diffusion_jax.reports.comparisons import in_percent
 from diffusion_jax.reports.content import Comparison, Measurement, Report
 from diffusion_jax.reports.provenance import Provenance
@@ -26,7 +28,7 @@ from diffusion_jax.sampling import grids, guidance, solvers, thresholds
 from diffusion_jax.training.trained import TrainedArm, sound
 
 T = TypeVar("T")
-Members = Sequence[T | str] | Mapping[str, T]
+Members = Sequence[T | str] | Mapping[str, T | str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,9 +37,11 @@ class Result:
 
     Attributes:
         report: all that its page says, as plain data.
+        notes: sentences on the metrics that could not be measured, and why.
     """
 
     report: Report
+    notes: tuple[str, ...] = ()
 
     @property
     def table(self) -> tuple[Measurement, ...]:
@@ -60,9 +64,10 @@ class Result:
 
 
 def compare(
-    arms: Mapping[str, TrainedArm],
-    data: Dataset,
+    arms: Arms,
+    data: Any,
     *,
+    training: Mapping[str, Any] | None = None,
     steps: int | Sequence[int] = 16,
     solvers: Members[solvers.Solver] = ("dpmpp_2m",),
     grid: grids.Grid | str = "trailing",
@@ -77,22 +82,27 @@ def compare(
     protocol: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Result:
-    """Samples trained arms, measures them, and compares them with a baseline.
+    """Samples arms, measures them, and compares them with a baseline; trains them before if asked.
 
     Sample i has the same caption and starts from the same noise in every arm, so that differences
     are paired. The arms are of one training seed: intervals are about other samples of the same
     networks.
 
     Args:
-        arms: name -> trained arm, as `train` or `load_arms` return them.
-        data: the data set: captions and real pictures are those of its test split.
+        arms: name -> trained arm, as `train` returns them; what `load_run` returns; or arms as
+            `train` takes them, trained or not.
+        data: the data set, or what `train` takes: captions and real pictures are those of its test
+            split. Of an array, or an array and its condition, a tenth is held out.
+        training: options of `train` (`{"steps": 1000, "batch_size": 64}`) for arms that are not
+            trained yet, side by side; None where all are.
         steps: of the solvers, one number or several.
         solvers: solvers or their specs, or name -> solver. Arms are judged by samples of the first
             one with the most steps.
         grid: where the steps are, or its spec.
         guidance: towards the condition, or its spec; one that needs no other network.
         threshold: of the estimates, or its spec.
-        metrics: metrics or their specs, or name -> metric. The first that says anything judges.
+        metrics: metrics or their specs, or name -> metric. The first that says anything judges;
+            those that the samples or the data do not allow are named in `Result.notes`.
         count: samples of each arm with each solver and step count.
         judged_count: samples where arms are judged, at least `count`; None is as many.
         batch_size: samples drawn at once.
@@ -102,24 +112,15 @@ def compare(
         progress: where to show it; None for nowhere.
 
     Raises:
-        UserError: no arm, a baseline that is none of them, a wrong spec, what is no solver or no
-            metric, or a solver that cannot serve an arm.
+        UserError: no arm, one that is not trained though `training` is None, a baseline that is
+            none of them, a wrong spec, what is no solver or no metric, a solver that cannot serve
+            an arm, no test examples, or samples that do not fit into memory.
     """
     start, progress = time.monotonic(), progress or Progress(quiet=True)
-    if not isinstance(arms, Mapping) or not all(isinstance(a, TrainedArm) for a in arms.values()):
-        raise UserError(
-            "dj.compare takes trained arms, name -> arm, as dj.train(…) returns them and "
-            "dj.load_run(folder).arms holds them."
-        )
-    if not arms:
-        raise UserError("There are no arms to compare.")
-    if not isinstance(data, Dataset):
-        raise UserError(
-            f"dj.compare needs a Dataset, whose test examples samples are held against, not a "
-            f"{type(data).__name__}: see dj.data.arrays."
-        )
+    given = by_name(arms)
     if baseline:
-        one_of(baseline, arms, "baseline")
+        one_of(baseline, given, "baseline")
+    data = with_test(data, given)
     plan = SamplingPlan(
         solvers=_named(solvers, REGISTRIES["solvers"]),
         steps=(steps,) if isinstance(steps, int) else tuple(sorted(set(steps))),
@@ -134,26 +135,31 @@ def compare(
     )
     for metric in plan.metrics.values():
         check_metric(metric)
-    plan.check({name: arm.objective for name, arm in arms.items()})
+    plan.check({name: arm.objective for name, arm in given.items()})
+    trained = all_trained(given, data, training, progress)
+    check_memory(plan, {name: arm.arm.network for name, arm in trained.items()}, data.shape)
+    notes = check_measuring(plan, data)
     asked = {
         "Sampling": f"{', '.join(plan.solvers)}; steps {', '.join(map(str, plan.steps))}; {count} "
         f"samples per arm and sampling, {plan.judged_count} where arms are judged; sample i starts "
         "from the same noise in every arm",
+        **({"Not measured": " ".join(notes)} if notes else {}),
     }
-    cells = tuple(measure(plan, arms, data, progress))
+    cells = tuple(measure(plan, trained, data, progress))
     found = comparison.Findings(
         plan,
         data,
-        arms,
+        trained,
         cells,
         provenance(time.monotonic() - start, seed),
         {**(protocol or {}), **asked},
         seed,
         baseline,
-        held_out=of_held_out(plan, arms, data, progress),
+        comparison.loss_curves(trained),
+        of_held_out(plan, trained, data, progress),
         guidance=guidance if isinstance(guidance, str) else type(plan.guidance).__name__,
     )
-    return Result(comparison.report(found))
+    return Result(comparison.report(found), notes)
 
 
 def of_held_out(
@@ -213,7 +219,12 @@ def _made(member: T | str, registry: Registry[T]) -> T:
 def _named(members: Members[T], registry: Registry[T]) -> dict[str, T]:
     """Name -> member; a spec is its name, and an object without one is called by its class."""
     if isinstance(members, Mapping):
-        found = [*members.items()]
+        found = [(name, _made(each, registry)) for name, each in members.items()]
+    elif isinstance(members, str) or not isinstance(members, Iterable):
+        raise UserError(
+            f"{members!r} is no list of {registry.family}s: give a tuple, or a dict, name -> "
+            f"{registry.family}."
+        )
     else:
         found = [
             (each if isinstance(each, str) else type(each).__name__, _made(each, registry))

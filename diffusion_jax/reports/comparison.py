@@ -3,7 +3,6 @@
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -20,7 +19,6 @@ from diffusion_jax.reports.curves import Losses
 from diffusion_jax.reports.failures import baseline, status, warnings
 from diffusion_jax.reports.metric_list import metric_list
 from diffusion_jax.reports.schedule_curves import common_axis, schedule_curves
-from diffusion_jax.runs.metrics_log import read_metrics
 from diffusion_jax.sampling.guidance import Contrast
 from diffusion_jax.statistics.estimate import mean_of
 from diffusion_jax.training.trained import TrainedArm, sound
@@ -168,11 +166,12 @@ def _question(found: Findings) -> str:
     return f"{differ}Data: {found.data_name or found.data.name}."
 
 
-def loss_curves(run_folder: Path) -> dict[str, Losses]:
-    """The training curves of a run: arm -> losses."""
+def loss_curves(arms: Mapping[str, TrainedArm]) -> dict[str, Losses]:
+    """The training curves of arms that have any: arm -> losses."""
     return {
-        arm: Losses(np.array(columns["step"]), np.array(columns["loss"]))
-        for arm, columns in read_metrics(run_folder).items()
+        name: Losses(np.array(arm.curve["step"]), np.array(arm.curve["loss"]))
+        for name, arm in arms.items()
+        if arm.curve
     }
 
 

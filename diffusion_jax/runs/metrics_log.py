@@ -25,13 +25,16 @@ if TYPE_CHECKING:
 FILE = "metrics.jsonl"
 Values = dict[str, dict[str, float]]
 """arm -> name of the metric -> value"""
+Curves = dict[str, dict[str, list[float]]]
+"""arm -> column (step, loss, grad_norm) -> values"""
 
 
 class MetricsLog:
     """Collects the metrics of every step and writes their means.
 
     Args:
-        folder: the run folder; None to write nothing, as all processes but one do.
+        folder: the run folder; None to write nothing, as all processes but one do, and to keep the
+            rows in `curves` instead.
         every: steps per row.
         last: the last step of the run, which ends a row too.
         start: steps made so far; rows beyond them, left by a run that was cut off, are removed.
@@ -44,6 +47,8 @@ class MetricsLog:
         self._folder, self._every, self._last = folder, every, last
         self.pending: list[Values] = list(pending)
         """Metrics of the steps since the last row, JSON-able; a checkpoint keeps them."""
+        self.curves: Curves = {}
+        """The rows, where nothing is written."""
         self._writers: list[_Rows | _Board] = (
             [] if folder is None else [_Rows(folder, start), _Board(folder, start)]
         )
@@ -76,6 +81,8 @@ class MetricsLog:
             }
             for writer in self._writers:
                 writer.write(step, arm, mean)
+            if self._folder is None:
+                _add(self.curves, arm, {"step": step, **mean})
         self.pending.clear()
 
     def sync(self) -> None:
@@ -146,15 +153,20 @@ def _whole_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def read_metrics(folder: Path) -> dict[str, dict[str, list[float]]]:
+def read_metrics(folder: Path) -> Curves:
     """Reads `metrics.jsonl` of a run folder as curves: arm -> column -> values.
 
     Columns are `step`, `loss` and `grad_norm`. Empty where nothing has been logged; NaN where a
     number was not finite.
     """
-    curves: dict[str, dict[str, list[float]]] = {}
+    curves: Curves = {}
     for row in _whole_rows(Path(folder) / FILE):
-        columns = curves.setdefault(row.pop("arm"), {})
-        for name, value in row.items():
-            columns.setdefault(name, []).append(from_null(value))
+        arm = row.pop("arm")
+        _add(curves, arm, {name: from_null(value) for name, value in row.items()})
     return curves
+
+
+def _add(curves: Curves, arm: str, row: dict[str, float]) -> None:
+    columns = curves.setdefault(arm, {})
+    for name, value in row.items():
+        columns.setdefault(name, []).append(value)

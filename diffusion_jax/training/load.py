@@ -13,7 +13,7 @@ from diffusion_jax.process.denoiser import Denoiser
 from diffusion_jax.runs.run import Run, of_objects
 from diffusion_jax.training.record import described_arms
 from diffusion_jax.training.train import Arms, restored
-from diffusion_jax.training.trained import TrainedArm, load_arms, read_arms
+from diffusion_jax.training.trained import TrainedArm, load_arms, read_arms, with_curves
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,7 @@ class TrainedRun:
     Attributes:
         folder: the run folder.
         config: what it was trained with.
-        arms: name -> trained arm, with `.denoiser()`, `.params` and `.objective`.
+        arms: name -> trained arm, with `.denoiser()`, `.params`, `.objective` and `.curve`.
         step: updates made of each.
     """
 
@@ -51,7 +51,7 @@ def load_run(
     step: int | None = None,
     arms: Arms | None = None,
 ) -> TrainedRun:
-    """Reads a run: the averaged parameters of its arms, and nothing else of its checkpoint.
+    """Reads a run: the averaged parameters of its arms, and the losses that it logged.
 
     Args:
         folder: a run folder.
@@ -76,6 +76,7 @@ def load_run(
         raise UserError(f"{folder} was trained from a config, which says what its arms are.")
     else:
         found = load_arms(folder, names, step)
+    found = with_curves(found, run.folder)
     return TrainedRun(run.folder, run.config, found, next(iter(found.values())).step)
 
 

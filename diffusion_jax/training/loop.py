@@ -9,6 +9,7 @@ goes on from its last checkpoint and ends with the same numbers, bit for bit on 
 as one that was not.
 """
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable, Collection, Mapping
@@ -226,7 +227,10 @@ def fit(
                 checkpoints.wait()
                 advice = "The same command goes on from there."
                 raise Stopped(f"{done} {last_good()} {advice}", signum)
-    return trained
+    return {
+        name: dataclasses.replace(arm, curve=log.curves.get(name, {}))
+        for name, arm in trained.items()
+    }
 
 
 def as_trained(

@@ -24,7 +24,7 @@ from diffusion_jax.training.own_data import as_dataset, own_condition, own_keys
 from diffusion_jax.training.own_networks import check_networks
 from diffusion_jax.training.program import Program, first_states
 from diffusion_jax.training.record import record
-from diffusion_jax.training.trained import TrainedArm, read_arms
+from diffusion_jax.training.trained import TrainedArm, read_arms, with_curves
 
 Arms = Arm | Iterable[Arm]
 
@@ -75,7 +75,8 @@ def train(
         watch: `(step, trained arms)`, called whenever a checkpoint is due.
 
     Returns:
-        Name -> trained arm, with `.denoiser()`, `.params` (the averaged ones) and `.objective`.
+        Name -> trained arm, with `.denoiser()`, `.params` (the averaged ones), `.objective` and
+        `.curve`, the losses that were logged.
 
     Raises:
         UserError: the arms, the data or the run folder cannot work; the loss is not finite.
@@ -124,7 +125,7 @@ def train(
             return fit(program, stream, begin, progress=progress, watch=watch)
     config = record(bound, dataset, options, example, run_dir)
     run = train_in_folder(config, program, dataset, progress=progress, watch=watch)
-    return read_arms(run, bound, example=example)
+    return with_curves(read_arms(run, bound, example=example), run.folder)
 
 
 def _check_arguments(run_dir: object, progress: object, watch: object) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +18,7 @@ from diffusion_jax.process.denoiser import Denoiser, denoises
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.runs.checkpoints import Checkpoints
 from diffusion_jax.runs.identity import identity
+from diffusion_jax.runs.metrics_log import read_metrics
 from diffusion_jax.runs.run import DataFacts, Run, of_objects
 from diffusion_jax.training.arm import Arm
 from diffusion_jax.training.arms import make_arms
@@ -34,12 +35,15 @@ class TrainedArm:
         params: running average of the parameters, on one device of this process.
         step: updates made.
         diverged: the step at which its numbers were no longer finite, if it was dropped then.
+        curve: what training logged, `{"step": […], "loss": […], "grad_norm": […]}`, each a mean
+            over the steps since the row before; empty where it was not asked for.
     """
 
     arm: Arm
     params: PyTree[Any] = dataclasses.field(repr=False)
     step: int
     diverged: int | None = None
+    curve: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict, repr=False)
 
     @property
     def objective(self) -> Objective:
@@ -96,6 +100,24 @@ def sound(arms: Mapping[str, TrainedArm]) -> dict[str, TrainedArm]:
     if not found:
         next(iter(arms.values())).check_sound()
     return found
+
+
+def with_curves(arms: Mapping[str, TrainedArm], folder: Path) -> dict[str, TrainedArm]:
+    """The arms with what the log of their run says of their training, up to their step.
+
+    Raises:
+        UserError: the log is damaged.
+    """
+    logged = read_metrics(folder)
+    return {
+        name: dataclasses.replace(arm, curve=_until(arm.step, logged.get(name, {})))
+        for name, arm in arms.items()
+    }
+
+
+def _until(step: int, curve: Mapping[str, Sequence[float]]) -> dict[str, Sequence[float]]:
+    rows = sum(each <= step for each in curve.get("step", ()))
+    return {name: values[:rows] for name, values in curve.items()}
 
 
 def load_guides(

@@ -24,8 +24,8 @@ def real() -> Real:
     return Real(datasets.make("shapes(size=12, count=300, test_count=1200)"), COUNT)
 
 
-def test_the_default_names_all_that_there_is() -> None:
-    assert sorted(DEFAULT) == sorted(metrics)
+def test_the_default_names_metrics() -> None:
+    assert set(DEFAULT) <= set(metrics)
 
 
 @pytest.mark.parametrize("spec", SPECS)

@@ -1,8 +1,11 @@
 """A small network of every kind, by what it is called in tests."""
 
+from diffusion_jax.networks import networks
+from diffusion_jax.registry import settings_of
+
 TEXT = "transformer(width=8, layers=1, heads=2)"
 UNET2D = "block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4, dropout=0.5"
-SMALL = {
+REDUCED = {
     "unet": "unet(channels=(8, 16), blocks=1, head_width=8, dropout=0.5)",
     "dit": "dit(patch=2, width=16, depth=2, heads=2, dropout=0.5)",
     "dit_joint": "dit(patch=2, width=16, depth=2, heads=2, text='joint', dropout=0.5)",
@@ -15,3 +18,12 @@ SMALL = {
     "down_block_types=('CrossAttnDownBlock2D', 'DownBlock2D'), "
     "up_block_types=('UpBlock2D', 'CrossAttnUpBlock2D'))",
 }
+# Those that are not named here are made as they are.
+OTHERS = {
+    name: f"{name}(dropout=0.5)" if "dropout" in settings_of(networks[name]) else name
+    for name in networks
+    if not any(spec.startswith(f"{name}(") for spec in REDUCED.values())
+    # Other tests may have registered networks of their own by now.
+    and networks[name].__module__.startswith("diffusion_jax.")
+}
+SMALL = REDUCED | OTHERS

@@ -37,7 +37,7 @@ class Birds:
 
 
 BIRDS = Birds()
-SPECS = {
+SMALL = {
     "label": "label(width=8)",
     "one_hot": "one_hot()",
     "transformer": "transformer(width=8, layers=1, heads=2)",
@@ -46,7 +46,18 @@ SPECS = {
     "several": "several(parts=(label(width=4), transformer(width=8), features(key='t5'), "
     "image(key='low')), width=8)",
 }
+SPECS = SMALL | {
+    name: name
+    for name in conditioners
+    if name not in SMALL
+    # Other tests may have registered conditioners of their own by now.
+    and conditioners[name].__module__.startswith("diffusion_jax.")
+}
 X, C_NOISE = jax.random.normal(jax.random.key(0), (3, 4, 4, 2)), jnp.linspace(-1.0, 1.0, 3)
+
+
+def differ(a, b):
+    return not np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
 
 
 def fitted(name):
@@ -59,10 +70,6 @@ def network_of(name, backbone="unet(channels=(8,), blocks=1, attention=(0,), hea
     rows = {key: jnp.asarray(v) for key, v in network.conditioner.encode(BIRDS.train).items()}
     variables = random_parameters(network, X, C_NOISE, rows)
     return network, rows, quick_jit(lambda x, given: network.apply(variables, x, C_NOISE, given))
-
-
-def test_every_member_is_tested():
-    assert set(SPECS) == set(conditioners)
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -82,6 +89,8 @@ def test_a_network_hears_every_row_and_nothing_of_dropped_ones(name):
     given = apply(X, rows)
     assert given.shape == X.shape
     null = network.null(rows)
+    if name not in SMALL and not {key for key in rows if differ(rows[key], null[key])}:
+        pytest.skip("it reads entries that the birds do not have")
     dropped = drop_condition(jnp.array([False, True, False]), rows, null)
     found, nothing = apply(X, dropped), apply(X, null)
     np.testing.assert_allclose(found[1], nothing[1], atol=1e-6)

@@ -23,6 +23,7 @@ from diffusion_jax.sampling.checks import check_solver
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers import Denoise, Noise, OneStep, State
 from diffusion_jax.training.arm import Arm
+from diffusion_jax.training.load import load_run
 from diffusion_jax.training.train import train
 from diffusion_jax.training.trained import TrainedArm, load_arms
 from experiments import compare as command
@@ -133,15 +134,69 @@ def test_a_network_of_ones_own_is_compared_under_its_condition() -> None:
     assert row.value == pytest.approx(0.0, abs=1e-5)
 
 
+NETWORK = (
+    lambda key, x0, condition: jax.numpy.zeros(x0.shape[1:]),
+    lambda params, x, c_noise, condition, key: params + 0 * x,
+)
+
+
+def untrained(name: str) -> Arm:
+    return Arm(name, Objective.make("cosine", "x0"), NETWORK, optimizer=optax.sgd(0.1))
+
+
+def test_what_is_not_trained_is_trained_beside_what_is(tmp_path: Path) -> None:
+    data = datasets.make("two_moons(count=64, test_count=64)")
+    options = {"steps": 4, "batch_size": 8, "log_every": 2}
+    quick = {"steps": 2, "count": 8, "batch_size": 8, "metrics": ("kernel",)}
+    before = train(untrained("before"), data, run_dir=tmp_path / "run", **options)
+    found = compare([before["before"], untrained("here")], data, training=options, **quick)
+    assert [arm.name for arm in found.report.arms] == ["before", "here"]
+    for arm in found.report.arms:  # the same draws, and so the same curve
+        assert arm.losses is not None and arm.losses.step.tolist() == [2, 4]
+        np.testing.assert_allclose(arm.losses.loss, before["before"].curve["loss"], rtol=1e-6)
+    loaded = load_run(tmp_path / "run", arms=untrained("before"))
+    assert compare(loaded, data, **quick).report.arms[0].losses is not None
+    with pytest.raises(UserError, match="Arm 'here' is not trained.*training={'steps'"):
+        compare(untrained("here"), data, **quick)
+    with pytest.raises(UserError, match="trained already: leave training out"):
+        compare(before, data, training=options, **quick)
+    with pytest.raises(UserError, match="no option|Unknown option.*Did you mean 'steps'"):
+        compare(untrained("here"), data, training={"step": 4}, **quick)
+    with pytest.raises(UserError, match="training needs 'batch_size'"):
+        compare(untrained("here"), data, training={"steps": 4}, **quick)
+
+
+@pytest.mark.usefixtures("one_device")
+def test_members_in_a_dict_may_be_specs_and_what_is_not_measured_is_told(done: Path) -> None:
+    metrics = {"mine": Spread(), "distance": "frechet", "words": "exact_match"}
+    found = compared(done, solvers={"quick": "ddim"}, metrics=metrics)
+    assert {row.sampling.solver for row in found.table if row.metric == "mine"} == {"quick"}
+    (note,) = (each for each in found.notes if each.startswith("words will not be measured"))
+    assert note in found.report.protocol["Not measured"]
+
+
+def test_of_an_array_a_tenth_is_held_out_from_arms_that_have_not_seen_it() -> None:
+    x0 = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+    quick = {"steps": 2, "count": 4, "batch_size": 4, "metrics": (Spread(),)}
+    options = {"steps": 1, "batch_size": 8}
+    assert compare(untrained("a"), x0, training=options, **quick).table
+    with pytest.raises(UserError, match="needs a Dataset.*where no arm is trained yet"):
+        compare(train(untrained("a"), x0, **options), x0, **quick)
+    with pytest.raises(UserError, match="no test examples"):
+        compare(untrained("a"), arrays(x0, held_out=0.0), training=options, **quick)
+
+
 def test_what_cannot_be_compared_is_refused(done: Path) -> None:
     with pytest.raises(UserError, match="no arms"):
         compare({}, datasets.make("two_moons"))
-    with unchecked(), pytest.raises(UserError, match="takes trained arms"):
+    with unchecked(), pytest.raises(UserError, match="dj.compare takes arms"):
         compare("edm", datasets.make("two_moons"))
     with unchecked(), pytest.raises(UserError, match="needs a Dataset.* not a ndarray"):
         compare(load_arms(done), np.zeros((4, 2), np.float32))
     with pytest.raises(UserError, match="Did you mean 'edm'"):
         compared(done, baseline="edn")
+    with unchecked(), pytest.raises(UserError, match="'kernel' is no list of metrics"):
+        compared(done, metrics="kernel")
     with pytest.raises(UserError, match="one name"):
         compared(done, metrics=(Spread(), Spread()))
     with pytest.raises(UserError, match="Spread is a class"):
