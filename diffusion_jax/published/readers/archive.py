@@ -118,6 +118,8 @@ def _check(entry: ArchiveEntry) -> None:
     parts = entry.name.replace("\\", "/").split("/")
     if ".." in parts or parts[0] == "" or ":" in parts[0] or "\0" in entry.name:
         raise UserError(f"{where} is a name that leads out of the archive.")
+    if entry.start + entry.packed > entry.file.size:
+        raise UserError(f"{where} is cut off: it ends behind the end of the archive.")
     if entry.method not in (STORED, DEFLATED):
         raise UserError(f"{where} is packed by method {entry.method}, which is not read.")
     if entry.stored and entry.packed != entry.size:

@@ -78,11 +78,11 @@ class File:
             raise UserError(f"Cannot read {self.path}: {error.strerror}.") from error
 
     @contextmanager
-    def mapped(self) -> Iterator[mmap.mmap | bytes]:
-        """While entered, the whole file as bytes, of which only what is looked at is in memory."""
-        if self.size == 0:
-            yield b""
-            return
+    def mapped(self) -> Iterator[mmap.mmap]:
+        """While entered, the whole file as bytes, of which only what is looked at is in memory.
+
+        It must not be empty.
+        """
         with open(self.path, "rb") as file:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 yield data

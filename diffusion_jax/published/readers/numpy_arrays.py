@@ -18,12 +18,11 @@ from diffusion_jax.published.readers import archive
 from diffusion_jax.published.readers.base import PathContents, readers
 from diffusion_jax.published.readers.mapped import File, StridedArray, contiguous
 from diffusion_jax.published.readers.tensor import Ranges, Tensor, checked_shape
-from diffusion_jax.published.readers.weights import Weights, without_twins
+from diffusion_jax.published.readers.weights import ALONE, Weights, without_twins
 
 MAGIC = b"\x93NUMPY"
 ENDING = ".npy"
 LONGEST_HEADER = 10_000  # bytes; what follows it begins after at most twelve more
-ALONE = "array"  # the name of an array that has none
 HEADER = re.compile(
     r"\{'descr': (?P<descr>'[^']*'|\[.*\]), 'fortran_order': (?P<fortran>True|False), "
     r"'shape': \((?P<shape>[0-9L, ]*)\),? *\} *\n",
@@ -37,7 +36,7 @@ BFLOAT16 = ("'<V2'", "'|V2'")
 @readers.register("npy")
 @dataclasses.dataclass(frozen=True)
 class Npy:
-    """One array of NumPy, called `array`: `.npy`.
+    """One array of NumPy, called `tensor`: `.npy`.
 
     Source: https://numpy.org/neps/nep-0001-npy-format.html
     """

@@ -7,6 +7,8 @@ from typing import Any
 from diffusion_jax.errors import UserError, nearest, shown
 from diffusion_jax.published.readers.tensor import Tensor
 
+ALONE = "tensor"  # the name of one that a file holds without a name
+
 
 class UnknownTensor(UserError, KeyError):
     """A name that a file has no tensor of; a KeyError too, as mappings raise them."""

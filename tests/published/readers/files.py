@@ -1,6 +1,7 @@
 """A file of each format with the same contents, and what it takes to make a wrong one."""
 
 import json
+import shutil
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -81,17 +82,30 @@ def _npy(folder: Path) -> Path:
     return path
 
 
+def _recorded(name: str) -> Callable[[Path], Path]:
+    def copied(folder: Path) -> Path:
+        return Path(shutil.copy(DATA / name, folder / "weights"))
+
+    return copied
+
+
 WRITERS: dict[str, Callable[[Path], Path]] = {
     "safetensors": _safetensors,
     "sharded": _sharded,
     "npz": _npz,
     "npz_compressed": _npz_compressed,
     "npy": _npy,
+    # By the libraries themselves, see `tests/published/record/weights.py`.
+    "safetensors_of_torch": _recorded("torch.safetensors"),
+    "torch": _recorded("zip.pt"),
+    "torch_legacy": _recorded("legacy.pt"),
+    "torch_tar": _recorded("tar.pt"),
+    "pickle": _recorded("persistent_contract.pkl"),
 }
 """Kind of file -> writes one into a folder, and says where; the kind begins with its reader."""
 
 # Where a format holds less than the rest, or under other names.
-EXPECTED: dict[str, dict[str, np.ndarray]] = {"npy": {"array": TENSORS["model.exact"]}}
+EXPECTED: dict[str, dict[str, np.ndarray]] = {"npy": {"tensor": TENSORS["model.exact"]}}
 
 
 def expected(kind: str) -> dict[str, np.ndarray]:

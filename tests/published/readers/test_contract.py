@@ -36,7 +36,7 @@ def test_one_reader_alone_recognises_it(kind: str, path: Path) -> None:
     found = PathContents.at(path)
     named = [name for name in readers if readers.make(name).recognises(found)]
     assert len(named) == 1
-    assert kind.startswith(named[0])
+    assert kind == named[0] or kind not in readers
     assert open_weights(path).format == named[0]
 
 
@@ -134,10 +134,10 @@ def test_a_file_that_changes_after_it_was_opened_is_not_read(kind: str, path: Pa
                 weights[name].read()
 
 
-def test_a_file_cut_off_anywhere_gives_one_line_or_fewer_numbers(
-    kind: str, path: Path, tmp_path: Path
-) -> None:
+def test_a_file_that_is_cut_off_gives_one_line(kind: str, path: Path, tmp_path: Path) -> None:
     whole = path.read_bytes() if path.is_file() else b""
+    if kind == "torch_tar":  # ends in zeros that say nothing
+        whole = whole.rstrip(b"\0")
     cut = tmp_path / "cut"
     for count in {0, 1, 4, 7, 8, 9, 40, len(whole) // 3, len(whole) // 2, len(whole) - 1}:
         if 0 <= count < len(whole):
