@@ -1,5 +1,7 @@
 """Refusals shared by the networks: settings and picture sizes that cannot work."""
 
+from typing import Protocol, runtime_checkable
+
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.networks.attention import IMPLEMENTATIONS
 
@@ -29,6 +31,32 @@ def size(owner: str, layers: int, parameters: int) -> None:
             f"{owner}: about {parameters:.1e} parameters are too many; there may be "
             f"{MOST_PARAMETERS:.0e}."
         )
+
+
+@runtime_checkable
+class TransformerSettings(Protocol):
+    """The settings that transformers in diffusers' layout share."""
+
+    num_attention_heads: int
+    attention_head_dim: int
+    num_layers: int
+    patch_size: int
+    remat: bool
+    attention_implementation: str
+    dtype: str
+
+
+def transformer(owner: str, network: TransformerSettings) -> None:
+    """Raises UserError unless a transformer in diffusers' layout has settings that can work."""
+    counts = "num_attention_heads", "attention_head_dim", "num_layers", "patch_size"
+    positive_integers(owner, **{name: getattr(network, name) for name in counts})
+    width = network.num_attention_heads * network.attention_head_dim
+    product = "num_attention_heads * attention_head_dim"
+    divides(owner, width, product, 4, "for sines and cosines of two axes")
+    size(owner, network.num_layers, 18 * network.num_layers * width**2)
+    switch(owner, remat=network.remat)
+    head_widths = [network.attention_head_dim]
+    attention(owner, network.attention_implementation, head_widths, network.dtype)
 
 
 def channel_tuple(owner: str, channels: object) -> None:
@@ -114,6 +142,22 @@ def picture_fits(owner: str, shape: tuple[int, ...], multiple: int, why: str) ->
         raise UserError(
             f"{owner} cannot take {height}x{width} pictures: height and width must be multiples "
             f"of {multiple} ({why}); {fitting} would fit."
+        )
+
+
+def features_fit(owner: str, found: int, expected: int, name: str) -> None:
+    """Raises UserError unless what comes in has the features that a setting says.
+
+    Args:
+        owner: the network, as the user wrote it.
+        found: features that came in.
+        expected: features that the setting says.
+        name: of the setting.
+    """
+    if found != expected:
+        raise UserError(
+            f"{owner} has {name}={expected}, and what comes in has {found} features: set "
+            f"{name}={found}, or use the encoder that the network was made for."
         )
 
 

@@ -11,6 +11,10 @@ REDUCED = {
     "dit_joint": "dit(patch=2, width=16, depth=2, heads=2, text='joint', dropout=0.5)",
     "mlp": "mlp(width=16, depth=2, dropout=0.5)",
     "original_dit": "original_dit(hidden_size=16, depth=2, num_heads=2)",
+    "diffusers_dit": "diffusers_dit(num_attention_heads=2, attention_head_dim=8, num_layers=2, "
+    "dropout=0.5)",
+    "pixart": "pixart(num_attention_heads=2, attention_head_dim=8, num_layers=2, sample_size=8, "
+    "caption_channels=8, dropout=0.5)",
     "sit": "sit(hidden_size=16, depth=2, num_heads=2, learn_sigma=False)",
     "unet2d": f"unet2d({UNET2D}, down_block_types=('DownBlock2D', 'AttnDownBlock2D'), "
     "up_block_types=('AttnUpBlock2D', 'UpBlock2D'), attention_head_dim=4, num_class_embeds=8)",

@@ -25,6 +25,8 @@ NETWORKS = {
     "dit(patch=2, width=8, depth=2, heads=2)": 2,
     "unet(channels=(8, 8), blocks=1, attention=(1,))": 3,
     "original_dit(hidden_size=8, depth=2, num_heads=2)": 2,
+    "pixart(num_attention_heads=2, attention_head_dim=4, num_layers=2, sample_size=8, "
+    "caption_channels=8)": 2,
 }
 
 

@@ -19,6 +19,17 @@ CASES = {
     "dit": ("dit(width=16, depth=1)", "transformer(width=16)", (8, 8, 3)),
     "mlp": ("mlp(width=16, depth=1)", LABEL, (5,)),
     "original_dit": ("original_dit(hidden_size=16, depth=1, num_heads=2)", LABEL, (8, 8, 3)),
+    "diffusers_dit": (
+        "diffusers_dit(num_attention_heads=2, attention_head_dim=8, num_layers=1)",
+        LABEL,
+        (8, 8, 3),
+    ),
+    "pixart": (
+        "pixart(num_attention_heads=2, attention_head_dim=8, num_layers=1, sample_size=8, "
+        "caption_channels=16)",
+        "transformer(width=16)",
+        (8, 8, 3),
+    ),
     "sit": ("sit(hidden_size=16, depth=1, num_heads=2)", LABEL, (8, 8, 3)),
 }
 CONDITION = {"tokens": np.ones((2, 4), np.int32), "label": np.ones(2, np.int32)}

@@ -20,6 +20,9 @@ SPECS = {
 }
 RELEASED = {
     "original_dit": "original_dit(hidden_size=16, depth=2, num_heads=2, {})",
+    "diffusers_dit": "diffusers_dit(num_attention_heads=2, attention_head_dim=8, num_layers=1, {})",
+    "pixart": "pixart(num_attention_heads=2, attention_head_dim=8, num_layers=1, sample_size=8, "
+    "caption_channels=8, {})",
 }
 TEXT = "transformer(width=8, layers=1, heads=2)"
 CAPTIONS = {"tokens": jnp.array([[3, 5, 0], [1, 0, 0]])}

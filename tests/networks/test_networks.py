@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffusion_jax.errors import UserError
 from diffusion_jax.networks import networks
 from diffusion_jax.networks.initialise import initialise
 from diffusion_jax.networks.score_network import build, drop_condition
@@ -20,9 +19,6 @@ from tests.networks.small import SMALL, TEXT
 BATCH = 3
 CAPTIONS = jnp.array([[3, 5, 2, 0, 0], [1, 4, 0, 0, 0], [6, 6, 1, 2, 5]])
 EVERY = pytest.mark.parametrize("name", sorted(SMALL))
-# Some that others have released embed one number alone, as the original does.
-TAKE_ONE = sorted(name for name in SMALL if parse(SMALL[name]).name in ("original_dit", "sit"))
-TAKE_SEVERAL = sorted(SMALL.keys() - set(TAKE_ONE))
 DROPS = pytest.mark.parametrize(
     "name", [name for name in sorted(SMALL) if "dropout" in SMALL[name]]
 )
@@ -78,7 +74,7 @@ def run(name, x=None, label=None, tokens=None, dtype="float32"):
     return apply(params, *(a if g is None else g for a, g in zip(inputs(name), given, strict=True)))
 
 
-@pytest.mark.parametrize("name", TAKE_SEVERAL)
+@EVERY
 def test_a_label_of_two_numbers_tells_both(name):
     network = build(SMALL[name], TEXT, vocabulary_size=7, noise_inputs=2)
     x, label, captions = inputs(name)
@@ -91,15 +87,6 @@ def test_a_label_of_two_numbers_tells_both(name):
     # And those first drawn on the host are of the same shapes.
     drawn = initialise(network, jax.random.key(0), shape_of(name), condition)
     assert jax.tree.map(np.shape, drawn) == jax.tree.map(np.shape, params)
-
-
-@pytest.mark.parametrize("name", TAKE_ONE)
-def test_such_a_network_refuses_a_label_of_two_numbers(name):
-    network = build(SMALL[name], TEXT, vocabulary_size=7, noise_inputs=2)
-    x, label, captions = inputs(name)
-    both = jnp.stack([label, label], axis=1)
-    with pytest.raises(UserError, match="takes one number for the noise level"):
-        jax.eval_shape(network.init, jax.random.key(0), x, both, {"tokens": captions})
 
 
 @EVERY

@@ -62,7 +62,7 @@ class Context:
     Attributes:
         tokens: (batch, length, width) float, vectors for attention.
         mask: (batch, length) bool, false where a token is padding.
-        pooled: (batch, width) float, the whole condition in one vector.
+        pooled: (batch, features) float, the whole condition in one vector.
         channels: (batch, ..., channels) float, set beside those of x by `ScoreNetwork`; None for
             none.
         numbers: (batch, count) float, which networks embed themselves, such as the size of the
@@ -71,7 +71,7 @@ class Context:
 
     tokens: Float[Array, "batch length width"]
     mask: Bool[Array, "batch length"]
-    pooled: Float[Array, "batch width"]
+    pooled: Float[Array, "batch features"]
     channels: Float[Array, "batch ..."] | None = None
     numbers: Float[Array, "batch count"] | None = None
 

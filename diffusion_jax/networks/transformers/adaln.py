@@ -4,7 +4,6 @@ import functools
 from typing import ClassVar
 
 import flax.linen as nn
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.networks import checks
@@ -15,19 +14,19 @@ from diffusion_jax.networks.rematerialise import rematerialised
 from diffusion_jax.networks.transformers.embeddings import (
     ClassTable,
     TimestepEmbedding,
-    one_number,
     timestep_features,
     wide,
 )
 from diffusion_jax.networks.transformers.fused_attention import FusedAttention
 from diffusion_jax.networks.transformers.layers import (
-    GeluMLP,
     PatchProjection,
     Tokens,
+    TwoLayers,
     Vector,
     ZeroDense,
     layer_norm,
     modulate,
+    modulations,
 )
 from diffusion_jax.networks.transformers.positions import sincos_table
 
@@ -81,7 +80,6 @@ class AdaLNTransformer(nn.Module):
     ) -> Float[Array, "batch height width {channels}"]:
         """The raw prediction with so many channels."""
         checks.picture_fits(self.owner, x.shape, self.patch_size, "its patch_size")
-        one_number(self.owner, c_noise)
         width = self.hidden_size
         patches = PatchProjection(self.patch_size, width, self.dtype, name="x_embedder.proj")(x)
         rows, columns = patches.shape[1:3]
@@ -115,14 +113,14 @@ class AdaLNBlock(nn.Module):
     @nn.compact
     def __call__(self, h: Tokens, condition: Vector, deterministic: bool) -> Tokens:
         width = h.shape[-1]
-        steer = modulations(condition, 6, self.dtype)
+        steer = modulations(condition, 6, self.dtype, "adaLN_modulation.1")
         norm = functools.partial(layer_norm, EPSILON, self.dtype)
         attention = FusedAttention(
             self.heads, self.dtype, self.attention_implementation, self.perturbed, name="attn"
         )
         h += steer[2][:, None] * attention(modulate(norm()(h), steer[0], steer[1]))
         hidden = int(width * self.mlp_ratio)
-        mlp = GeluMLP(hidden, ("fc1", "fc2"), self.dtype, name="mlp")
+        mlp = TwoLayers(hidden, ("fc1", "fc2"), self.dtype, name="mlp")
         return h + steer[5][:, None] * mlp(modulate(norm()(h), steer[3], steer[4]))
 
 
@@ -136,13 +134,7 @@ class FinalLayer(nn.Module):
     def __call__(
         self, h: Tokens, condition: Vector
     ) -> Float[Array, "batch tokens {self.features}"]:
-        shift, scale = modulations(condition, 2, self.dtype)
+        shift, scale = modulations(condition, 2, self.dtype, "adaLN_modulation.1")
         h = modulate(layer_norm(EPSILON, self.dtype)(h), shift, scale)
         result: Array = ZeroDense(self.features, dtype=self.dtype, name="linear")(h)
         return result
-
-
-def modulations(condition: Vector, count: int, dtype: str) -> list[Vector]:
-    """Linear maps of silu(condition) that start at zero: shifts, scales and gates."""
-    dense = ZeroDense(count * condition.shape[-1], dtype=dtype, name="adaLN_modulation.1")
-    return jnp.split(dense(nn.silu(condition)), count, axis=-1)

@@ -8,8 +8,6 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from diffusion_jax.errors import UserError
-
 LONGEST_PERIOD = 1e4
 FEATURES = 256  # sines and cosines of a number, in all released transformers
 
@@ -17,20 +15,6 @@ FEATURES = 256  # sines and cosines of a number, in all released transformers
 def wide(dtype: DTypeLike) -> np.dtype:
     """The dtype in which sums and sines are taken: at least float32."""
     return np.promote_types(np.float32, jnp.dtype(dtype))
-
-
-def one_number(owner: str, c_noise: Float[Array, "batch *numbers"]) -> None:
-    """Raises UserError unless c_noise is (batch,): a released network embeds one number.
-
-    Args:
-        owner: the network, as the user wrote it.
-        c_noise: labels of the noise level.
-    """
-    if c_noise.ndim != 1:
-        raise UserError(
-            f"{owner} takes one number for the noise level, as the original does, not "
-            f"{c_noise.shape[1]}: objectives that tell two need 'unet', 'dit' or 'mlp'."
-        )
 
 
 def frequencies(width: int, dtype: DTypeLike, shift: float = 0.0) -> Float[np.ndarray, " half"]:
@@ -49,17 +33,19 @@ def frequencies(width: int, dtype: DTypeLike, shift: float = 0.0) -> Float[np.nd
 
 
 def timestep_features(
-    numbers: Float[Array, " batch"],
+    numbers: Float[Array, "batch *several"],
     width: int = FEATURES,
     dtype: DTypeLike = "float32",
     angles: DTypeLike | None = None,
     shift: float = 0.0,
-) -> Float[Array, "batch {width}"]:
+) -> Float[Array, "batch features"]:
     """[cos(w_1 t), …, cos(w_n t), sin(w_1 t), …, sin(w_n t)], see `frequencies`.
 
+    Where there are several numbers for a sample, those of all stand side by side.
+
     Args:
-        numbers: (batch,) t, such as timesteps of 0 to 999.
-        width: even number of features.
+        numbers: (batch,) or (batch, several) t, such as timesteps of 0 to 999.
+        width: even number of features of a number.
         dtype: of the result, at least float32.
         angles: dtype in which w t is taken, where the original always takes it in that; None is
             the result's.
@@ -70,9 +56,10 @@ def timestep_features(
     """
     result = wide(dtype)
     kind = result if angles is None else jnp.dtype(angles)
-    angle = numbers.astype(kind)[:, None] * frequencies(width, kind, shift)
+    angle = numbers.astype(kind)[..., None] * frequencies(width, kind, shift)
     angle = angle.astype(result)
-    return jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], axis=-1)
+    both = jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], axis=-1)
+    return both.reshape(len(numbers), -1)
 
 
 class TimestepEmbedding(nn.Module):

@@ -1,6 +1,7 @@
 """Layers that released transformers share: patches, norms, modulation, GELU layers."""
 
 import functools
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -36,6 +37,12 @@ def layer_norm(
 def modulate(h: Tokens, shift: Vector, scale: Vector) -> Tokens:
     """(1 + scale) h + shift, a scale and a shift for each sample."""
     return h * (1 + scale[:, None]) + shift[:, None]
+
+
+def modulations(condition: Vector, count: int, dtype: str, name: str) -> list[Vector]:
+    """Linear maps of silu(condition) that start at zero: shifts, scales and gates."""
+    dense = ZeroDense(count * condition.shape[-1], dtype=dtype, name=name)
+    return jnp.split(dense(nn.silu(condition)), count, axis=-1)
 
 
 def flattened_xavier(
@@ -75,25 +82,27 @@ class PatchProjection(nn.Module):
         return h + self.param("bias", nn.initializers.zeros, (self.width,)).astype(self.dtype)
 
 
-class GeluMLP(nn.Module):
-    """Dense(gelu(Dense(h))).
+class TwoLayers(nn.Module):
+    """Dense(activation(Dense(h))).
 
     Attributes:
         hidden: features within.
         names: of the two layers.
         dtype: of the computation.
-        approximate: whether the GELU is the one by tanh.
+        width: features of the result; None is those of h.
+        activation: between the two; by default the GELU by tanh.
     """
 
     hidden: int
     names: tuple[str, str]
     dtype: str
-    approximate: bool = True
+    width: int | None = None
+    activation: Callable[[Array], Array] = nn.gelu
 
     @nn.compact
-    def __call__(self, h: Tokens) -> Tokens:
-        """The result, of the width of h."""
+    def __call__(self, h: Float[Array, "*batch features"]) -> Float[Array, "*batch width"]:
+        """The result."""
+        width = h.shape[-1] if self.width is None else self.width
         hidden = Dense(self.hidden, dtype=self.dtype, name=self.names[0])(h)
-        hidden = nn.gelu(hidden, approximate=self.approximate)
-        result: Array = Dense(h.shape[-1], dtype=self.dtype, name=self.names[1])(hidden)
+        result: Array = Dense(width, dtype=self.dtype, name=self.names[1])(self.activation(hidden))
         return result

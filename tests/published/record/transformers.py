@@ -1,0 +1,204 @@
+"""Records what small transformers of the original libraries give, for tests without them.
+
+    PYTHON -m tests.published.record.transformers DIR [--seed=0] [--only=pixart]
+
+PYTHON has torch, diffusers and, for JiT, azula. Each model has settings drawn by the seed and
+random parameters, which are kept as float16 and are exact. What diffusers and azula take in float32
+whatever the model's dtype (sines, norms, rotations) is taken in double for the output in double.
+"""
+
+import argparse
+import contextlib
+import json
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from diffusers.models import embeddings, normalization
+from torch import nn
+
+Arrays = dict[str, Any]
+Made = tuple[nn.Module, dict[str, Any], Arrays, Callable[..., Any]]
+KINDS: dict[str, Callable[[random.Random], Made]] = {}
+
+
+def kind(make: Callable[[random.Random], Made]) -> Callable[[random.Random], Made]:
+    """Adds a maker of small models under its name."""
+    KINDS[make.__name__] = make
+    return make
+
+
+def normal(*shape: int) -> torch.Tensor:
+    """Standard normal numbers, float32."""
+    return torch.randn(*shape)
+
+
+def mask(batch: int, length: int) -> torch.Tensor:
+    """Which tokens are there: the first few of each row, at least one."""
+    counts = torch.randint(1, length + 1, (batch, 1))
+    return torch.arange(length)[None] < counts
+
+
+def randomise(model: nn.Module) -> None:
+    """Parameters that float16 holds exactly, none of which leaves a part without effect."""
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and "pos_embed.pos_embed" not in name:
+            scale = tensor.shape[-1] ** -0.5 if tensor.ndim > 1 else 0.1
+            drawn = normal(*tensor.shape) * scale
+            is_scale = name.endswith("weight") and tensor.ndim == 1
+            tensor.copy_((drawn + 1 if is_scale else drawn).half())
+
+
+@contextlib.contextmanager
+def in_double() -> Iterator[None]:
+    """Lets the original take in double what it always takes in float32, but for angles."""
+
+    def sines(module: Any) -> Any:
+        original = module.get_timestep_embedding
+
+        def wide(timesteps: torch.Tensor, embedding_dim: int, **settings: Any) -> torch.Tensor:
+            sin, cos, exp = torch.sin, torch.cos, torch.exp
+            with (
+                # Rounded to float32 as the original's is meant to be, whatever the processor.
+                mock.patch.object(torch, "exp", lambda x: exp(x.double()).float()),
+                mock.patch.object(torch, "sin", lambda x: sin(x.double())),
+                mock.patch.object(torch, "cos", lambda x: cos(x.double())),
+            ):
+                return original(timesteps, embedding_dim, **settings)
+
+        return mock.patch.object(module, "get_timestep_embedding", wide)
+
+    def norm(self: Any, x: torch.Tensor) -> torch.Tensor:
+        x = x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.eps)
+        return x if self.weight is None else x * self.weight
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(sines(embeddings))
+        stack.enter_context(mock.patch.object(normalization.RMSNorm, "forward", norm))
+        yield
+
+
+def record(name: str, seed: int) -> Arrays:
+    """A small model of a kind: its settings, its tensors, what goes in and what comes out."""
+    torch.manual_seed(seed)
+    model, settings, given, call = KINDS[name](random.Random(seed))
+    with torch.no_grad():
+        model.eval()
+        randomise(model)
+        found: Arrays = {f"sd/{key}": value for key, value in model.state_dict().items()}
+        found = {key: _smallest(value) for key, value in found.items()}
+        found |= {f"in/{key}": value.numpy() for key, value in given.items()}
+        found["out_f32"] = call(model, **given).numpy()
+        wide = {k: v.double() if v.is_floating_point() else v for k, v in given.items()}
+        found["out_unpatched"] = call(model.double(), **wide).numpy()
+        with in_double():
+            found["out_f64"] = call(model, **wide).numpy()
+    found["config"] = np.array(json.dumps(settings))
+    return found
+
+
+def _smallest(tensor: torch.Tensor) -> np.ndarray:
+    """As float16 where that is exact."""
+    half = tensor.half()
+    return (half if torch.equal(half.to(tensor.dtype), tensor) else tensor).numpy()
+
+
+def main() -> None:
+    """Writes NAME_SEED.npz for each kind."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seed", type=int, nargs="*", default=[0])
+    parser.add_argument("--only", nargs="*", default=sorted(KINDS))
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    for name in given.only:
+        for seed in given.seed:
+            np.savez_compressed(given.folder / f"{name}_{seed}.npz", **record(name, seed))
+
+
+@kind
+def diffusers_dit(pick: random.Random) -> Made:
+    """DiTTransformer2DModel."""
+    from diffusers import DiTTransformer2DModel
+
+    patch, channels = pick.choice([1, 2]), pick.choice([3, 4])
+    settings = {
+        "num_attention_heads": pick.choice([1, 2, 3]),
+        "attention_head_dim": pick.choice([4, 8]),
+        "in_channels": channels,
+        "out_channels": pick.choice([channels, 2 * channels]),
+        "num_layers": pick.choice([1, 2]),
+        "sample_size": patch * pick.choice([3, 4]),
+        "patch_size": patch,
+        "attention_bias": pick.choice([True, False]),
+        "activation_fn": pick.choice(["gelu-approximate", "geglu", "gelu", "swiglu"]),
+        "num_embeds_ada_norm": 5,
+        "norm_elementwise_affine": pick.choice([True, False]),
+        "norm_eps": pick.choice([1e-5, 1e-6]),
+    }
+    model = DiTTransformer2DModel(**settings)
+    side = patch * pick.choice([3, 4, 5])
+    given = {
+        "x": normal(2, channels, side, side),
+        "t": torch.tensor([999.0, 3.0]),
+        "labels": torch.tensor([2, 5]),
+    }
+    return (
+        model,
+        settings,
+        given,
+        lambda model, x, t, labels: model(x, timestep=t, class_labels=labels).sample,
+    )
+
+
+@kind
+def pixart(pick: random.Random) -> Made:
+    """PixArtTransformer2DModel."""
+    from diffusers import PixArtTransformer2DModel
+
+    patch, channels = pick.choice([1, 2]), pick.choice([3, 4])
+    heads, head = pick.choice([(3, 4), (2, 6), (1, 12), (3, 8)])
+    told = pick.choice([True, False])
+    projected = pick.choice([True, True, False])
+    settings = {
+        "num_attention_heads": heads,
+        "attention_head_dim": head,
+        "in_channels": channels,
+        "out_channels": pick.choice([channels, 2 * channels]),
+        "num_layers": pick.choice([1, 2]),
+        "cross_attention_dim": heads * head,
+        "attention_bias": pick.choice([True, False]),
+        "sample_size": pick.choice([patch * 4, 128 if patch == 2 else 64]),
+        "patch_size": patch,
+        "activation_fn": pick.choice(["gelu-approximate", "geglu", "linear-silu"]),
+        "norm_elementwise_affine": pick.choice([True, False]),
+        "interpolation_scale": pick.choice([None, 2, 0.5]),
+        "use_additional_conditions": told,
+        "caption_channels": 7 if projected else None,
+    }
+    model = PixArtTransformer2DModel(**settings)
+    width = 7 if projected else heads * head
+    given = {
+        "x": normal(2, channels, patch * pick.choice([2, 4]), patch * pick.choice([3, 4])),
+        "t": torch.tensor([981.0, 1.5]),
+        "tokens": normal(2, 5, width),
+        "mask": mask(2, 5),
+    }
+    if told:
+        given["numbers"] = torch.tensor([[512.0, 768.0, 0.666], [1024.0, 1024.0, 1.0]])
+
+    def call(model: nn.Module, x: Any, t: Any, tokens: Any, mask: Any, numbers: Any = None) -> Any:
+        sizes = {"resolution": None, "aspect_ratio": None}
+        if numbers is not None:
+            sizes = {"resolution": numbers[:, :2], "aspect_ratio": numbers[:, 2:]}
+        return model(x, tokens, t, sizes, encoder_attention_mask=mask).sample
+
+    return model, settings, given, call
+
+
+if __name__ == "__main__":
+    main()
