@@ -2,23 +2,72 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 
 from diffusion_jax.errors import UserError, nearest
+from diffusion_jax.networks.conditioners.base import Context
 
 ANY = "any"
 """For `fixed`: the setting changes no number here, whatever it is."""
 
+CHANNELS = ("in_channels", "out_channels")
+
 N = TypeVar("N", bound=nn.Module)
+
+
+@runtime_checkable
+class Released(Protocol):
+    """A module whose parameters others have released.
+
+    Attributes:
+        original: what its class is called in the library whose configurations it has.
+    """
+
+    original: ClassVar[str]
+
+    def example(self, configuration: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Shapes and dtypes of the inputs of a call, by which those of its parameters are known.
+
+        Args:
+            configuration: the original's, for what the module's fields do not say.
+        """
+        ...
+
+
+def rows(*shape: int) -> jax.ShapeDtypeStruct:
+    """The form of an input: one row of such a shape, float32."""
+    return jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+
+
+def told(tokens: int = 0, pooled: int = 0, numbers: int = 0, length: int = 2) -> Context:
+    """The form of a context.
+
+    Args:
+        tokens: features of a token.
+        pooled: features of the pooled vector.
+        numbers: how many numbers; 0 for none.
+        length: tokens.
+    """
+    forms: tuple[Any, ...] = (
+        rows(length, tokens),
+        jax.ShapeDtypeStruct((1, length), jnp.bool_),
+        rows(pooled),
+        None,
+        rows(numbers) if numbers else None,
+    )
+    return Context(*forms)
 
 
 def from_configuration(network: type[N], configuration: Mapping[str, Any], **settings: Any) -> N:
     """A network with the settings of the original's configuration.
 
     A network's fields have the original's names. What the original can be told besides stands in
-    the attribute `fixed` of its class: name -> the value that it must have, or `ANY`.
+    the attribute `fixed` of its class: name -> the value that it must have, or `ANY`. Channels of
+    the input are those of what a network is given, and channels of the output so many times more.
 
     Args:
         network: the class.
@@ -36,9 +85,10 @@ def from_configuration(network: type[N], configuration: Mapping[str, Any], **set
     """
     fields = {each.name for each in dataclasses.fields(network)} - {"parent", "name"}
     fixed = getattr(network, "fixed", {})
-    found = {}
+    unread = getattr(network, "unread", ())
+    found = _outputs(configuration, fields)
     for name, value in configuration.items():
-        if name.startswith("_"):
+        if name.startswith("_") or name in unread or (name in CHANNELS and name not in fields):
             continue
         value = _hashable(value)
         if name in fields:
@@ -54,6 +104,16 @@ def from_configuration(network: type[N], configuration: Mapping[str, Any], **set
                 f"{fixed[name]!r} here."
             )
     return network(**(found | settings))
+
+
+def _outputs(configuration: Mapping[str, Any], fields: set[str]) -> dict[str, Any]:
+    """Channels of the result for each of x, where the original tells both."""
+    given, made = (configuration.get(name) for name in CHANNELS)
+    if "outputs" not in fields or "out_channels" in fields or not given or not made:
+        return {}
+    if made % given:
+        raise UserError(f"out_channels={made} must be a multiple of in_channels={given}.")
+    return {"outputs": made // given}
 
 
 def _hashable(value: Any) -> Any:

@@ -70,6 +70,8 @@ class AutoencoderKL(Autoencoder):
         "force_upcast": ANY,  # a matter of dtype
     }
 
+    original: ClassVar[str] = "AutoencoderKL"
+
     out_channels: int = 3
     down_block_types: tuple[str, ...] = ("DownEncoderBlock2D",)
     up_block_types: tuple[str, ...] = ("UpDecoderBlock2D",)

@@ -9,12 +9,16 @@ variance 1:
     x = autoencoder.apply(params, latents, method="reconstruct")
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.networks.configurations import rows
 from diffusion_jax.registry import Registry
 
 Pictures = Float[Array, "batch height width colours"]
@@ -38,6 +42,12 @@ class Autoencoder(nn.Module):
     def channels(self) -> int:
         """Channels of the latents that diffusion models see."""
         raise NotImplementedError
+
+    @nn.nowrap
+    def example(self, configuration: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Shapes of the inputs of a call."""
+        side = 2 * self.factor
+        return (rows(side, side, configuration.get("in_channels", 3)),)
 
     def encode(self, x: Pictures) -> tuple[Raw, Raw]:
         """Mean and log-variance of the original's latents; minus infinity where they are certain.

@@ -1,5 +1,6 @@
 """The U-Net of DDPM and NCSN++ as the diffusers library has it."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -10,7 +11,7 @@ from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.networks import checks
 from diffusion_jax.networks.base import networks
 from diffusion_jax.networks.conditioners.base import Context
-from diffusion_jax.networks.configurations import ANY
+from diffusion_jax.networks.configurations import ANY, rows, told
 from diffusion_jax.networks.layers import Conv, affine_group_norm
 from diffusion_jax.networks.unet2d.attention import AttentionStyle
 from diffusion_jax.networks.unet2d.classes import Told
@@ -101,6 +102,8 @@ class UNet2D(nn.Module):
         "sample_size": ANY,
     }
 
+    original: ClassVar[str] = "UNet2DModel"
+
     out_channels: int | None = None
     center_input_sample: bool = False
     time_embedding_type: str = "positional"
@@ -133,6 +136,14 @@ class UNet2D(nn.Module):
     perturbed: tuple[int, ...] | None = None
     outputs: int = 1
     dtype: str = "float32"
+
+    @nn.nowrap
+    def example(self, configuration: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Shapes of the inputs of a call."""
+        side = 2 ** len(self.block_out_channels)
+        classes = self._told.class_width
+        context = told(pooled=classes, numbers=1) if self._told.has_class else None
+        return rows(side, side, configuration.get("in_channels", 3)), rows(), context
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,5 +1,6 @@
 """The U-Net of Stable Diffusion 1, 2 and XL as the diffusers library has it."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -10,7 +11,7 @@ from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.networks import checks
 from diffusion_jax.networks.base import networks
 from diffusion_jax.networks.conditioners.base import Context
-from diffusion_jax.networks.configurations import ANY
+from diffusion_jax.networks.configurations import ANY, rows, told
 from diffusion_jax.networks.layers import Conv, Linear, activation, affine_group_norm
 from diffusion_jax.networks.unet2d.attention import Text
 from diffusion_jax.networks.unet2d.classes import KINDS, Told
@@ -32,6 +33,8 @@ Embedding = Float[Array, "batch embedding"]
 
 TIMES = ("positional", "fourier")
 OWNER = "unet2d_condition"
+# Numbers that SDXL is told: sizes and places; of its refiner, a score in the place of two.
+MANY_SIZES, FEW_SIZES = 6, 5
 
 
 @networks.register("unet2d_condition")
@@ -115,6 +118,8 @@ class UNet2DCondition(nn.Module):
         "time_cond_proj_dim": None,
     }
 
+    original: ClassVar[str] = "UNet2DConditionModel"
+
     out_channels: int | None = None
     center_input_sample: bool = False
     flip_sin_to_cos: bool = True
@@ -159,6 +164,23 @@ class UNet2DCondition(nn.Module):
     perturbed: tuple[int, ...] | None = None
     outputs: int = 1
     dtype: str = "float32"
+
+    @nn.nowrap
+    def example(self, configuration: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Shapes of the inputs of a call; SDXL is told six sizes."""
+        side, sizes = 2 ** len(self.block_out_channels), self.addition_time_embed_dim or 0
+        numbers = int(self.class_embed_type == "timestep")
+        pooled = self._told.class_width
+        if self.addition_embed_type is not None:
+            count = MANY_SIZES if sizes * MANY_SIZES < self._inputs else FEW_SIZES
+            numbers, pooled = numbers + count, pooled + self._inputs - count * sizes
+        text = self.encoder_hid_dim or self.cross_attention_dim
+        x = rows(side, side, configuration.get("in_channels", 4))
+        return x, rows(), told(text, pooled, numbers)
+
+    @property
+    def _inputs(self) -> int:
+        return self.projection_class_embeddings_input_dim or 0
 
     def __post_init__(self) -> None:
         super().__post_init__()

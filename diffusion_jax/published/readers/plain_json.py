@@ -1,20 +1,23 @@
 """JSON of others, read strictly and within bounds."""
 
 import json
+import math
 from collections import Counter
 from typing import Any
 
 from diffusion_jax.errors import UserError, shown
 
+INFINITIES = {"Infinity": math.inf, "-Infinity": -math.inf}
 MOST_VALUES = 2_000_000  # commas and brackets in one text
 
 
-def parsed(text: bytes, where: str) -> Any:
+def parsed(text: bytes, where: str, infinities: bool = False) -> Any:
     """The value of a JSON text (RFC 8259).
 
     Args:
         text: as UTF-8.
         where: what it is, for the message.
+        infinities: take the words Infinity and -Infinity, which diffusers writes.
 
     Raises:
         UserError: it is no JSON, has NaN or an infinity, a key twice, or more values than is meant.
@@ -23,6 +26,8 @@ def parsed(text: bytes, where: str) -> Any:
         raise UserError(f"{where} has more than {MOST_VALUES:,} values.")
 
     def refuse(word: str) -> Any:
+        if infinities and word in INFINITIES:
+            return INFINITIES[word]
         raise UserError(f"{where} has the number {word}, which is no JSON.")
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
