@@ -28,7 +28,7 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.statistics.paired import Difference, reach, two_sided
 
 Features = Float[np.ndarray, "_ dim"]
-LEAST = 2  # of either set
+LEAST = 3  # of either set: of two, the kernel between them scatters, and nothing tells how much
 TABLE = 2**22  # kernels of pairs held at once, 32 MiB
 
 
@@ -77,11 +77,11 @@ def kernel_distance(samples: Features, data: Features) -> KernelDistance:
     Pairs are looked at in blocks: memory beyond the features is a few times `TABLE` numbers.
 
     Args:
-        samples: (n, dim), n at least 2.
-        data: (m, dim), m at least 2.
+        samples: (n, dim), n at least 3.
+        data: (m, dim), m at least 3.
 
     Raises:
-        UserError: fewer than two of either.
+        UserError: fewer than three of either.
 
     >>> rng = np.random.default_rng(0)
     >>> x, y, far = rng.normal(size=(3, 500, 4)) + np.array([0, 0, 1])[:, None, None]

@@ -125,6 +125,8 @@ def of_distance(found: Distance, count: int) -> Measured:
 def mean(values: Float[np.ndarray, "n"]) -> Measured:
     """The mean of a number that each sample has, with Student's interval.
 
+    There is no interval where all samples have the same number: it does not tell how it scatters.
+
     Args:
         values: of each sample, (n,).
 
@@ -141,4 +143,6 @@ def mean(values: Float[np.ndarray, "n"]) -> Measured:
         raise NotMeasured(f"2 samples are needed, and there are {len(values)}")
     own = Mean(np.asarray(values, np.float64))
     value, half = float(own.values.mean()), reach(own.error, len(values) - 1)
+    if not half:
+        return Measured(value, count=len(values), pairing=own)
     return Measured(value, value - half, value + half, len(values), own.error, own)

@@ -7,13 +7,14 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from diffusion_jax.metrics import distance
 from diffusion_jax.metrics.base import metrics, unseen
 from diffusion_jax.metrics.features import FeatureMap, Pixels
 from diffusion_jax.metrics.measurement import Measured, NotMeasured, measured
 from diffusion_jax.metrics.real import Pictures, Real, reference_count
 
 PIXELS = Pixels()
+LEAST = 2  # of either kind
+WITH_INTERVAL = 6  # of either kind: the median lies outside all of n with probability 2^(1 - n)
 RESAMPLED = 1000  # draws of a bootstrap
 SEED = 0  # of the bootstrap
 ENDLESS = 0.02  # share of its draws that may have no end, beyond that of the 95% interval
@@ -25,7 +26,8 @@ class NeighbourRatio:
     """Median distance of samples to their nearest training picture over that of unseen pictures.
 
     1 is as new as unseen pictures are, 0 is a copy; above 1 samples are unlike any picture, as blur
-    is too. The unseen ones have the samples' captions; the interval is a bootstrap's, over both.
+    is too. The unseen ones have the samples' captions; the interval is a bootstrap's, over both,
+    and none where either are fewer than six.
 
     Attributes:
         features: what distances are measured on.
@@ -42,10 +44,10 @@ class NeighbourRatio:
     lower_is_better: ClassVar[bool] = False
 
     def needs(self, count: int, real: Real) -> str | None:
-        if count < distance.LEAST:
-            return f"{count} sample has no median with an interval: {distance.LEAST} are needed"
-        if len(real.data.test) - reference_count(real.data) < distance.LEAST:
-            return f"{distance.LEAST} test pictures with captions of samples are needed"
+        if count < LEAST:
+            return f"{count} sample has no median with an interval: {LEAST} are needed"
+        if _unseen_count(real) < LEAST:
+            return f"{LEAST} test pictures with captions of samples are needed"
         return unseen(self.features, real.data)
 
     def __call__(self, pictures: Pictures, captions: Sequence[str], real: Real) -> Measured:
@@ -61,8 +63,15 @@ class NeighbourRatio:
             )
         drawn = np.where(below > 0, above / np.where(below > 0, below, 1), np.inf)
         low, high = np.quantile(drawn, (0.025, 0.975))
-        value = np.median(ours) / np.median(theirs)
-        return measured(float(value), float(low), float(high), len(ours))
+        value = float(np.median(ours) / np.median(theirs))
+        if min(len(ours), _unseen_count(real)) < WITH_INTERVAL:
+            return Measured(value, count=len(ours))
+        return measured(value, float(low), float(high), len(ours))
+
+
+def _unseen_count(real: Real) -> int:
+    """Different test pictures with captions of samples; they come again where they are few."""
+    return min(real.count, len(real.data.test) - reference_count(real.data))
 
 
 def _medians(values: Float[np.ndarray, "n"], rng: np.random.Generator) -> Float[np.ndarray, "_"]:

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 from jaxtyping import Float
+from scipy import special
 
 Z95 = 1.959964  # two-sided 95% quantile of the standard normal distribution
 
@@ -65,18 +66,21 @@ class Estimate:
 
 
 def mean_of(values: Float[np.ndarray, "n"]) -> Estimate:
-    """The mean of independent values with its normal 95% interval.
+    """The mean of independent values with Student's 95% interval.
 
     There is no interval of one value, nor where some are not finite.
 
-    >>> mean_of(np.array([1.0, 2.0, 3.0])).error
-    0.577...
+    Source: Student 1908.
+
+    >>> mean_of(np.array([1.0, 2.0, 3.0])).high
+    4.48...
     """
     mean, count = float(values.mean(dtype=np.float64)), len(values)
     if count < 2 or not np.isfinite(values).all():
         return Estimate(mean, count=count)
     error = float(values.std(ddof=1) / math.sqrt(count))
-    return Estimate(mean, mean - Z95 * error, mean + Z95 * error, count, error)
+    reach = float(-special.stdtrit(count - 1, 0.025)) * error
+    return Estimate(mean, mean - reach, mean + reach, count, error)
 
 
 def _finite(number: float | None) -> float | None:

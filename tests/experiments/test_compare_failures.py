@@ -132,7 +132,7 @@ def test_an_overfit_check_ends_with_a_report(
     missing = rows["not_measured"]
     assert missing["copies"] == "two different training pictures are needed"
     assert "4 samples are needed" in missing["frechet"]
-    assert missing["kernel"].startswith("2 ") and "needed" in missing["kernel"]
+    assert missing["kernel"].startswith("3 ") and "needed" in missing["kernel"]
     assert ("neighbour_ratio" in missing) == (test == 1)
     for name, reason in missing.items():
         assert f"<b>{name}</b>, not measured: {reason}." in page.replace("&#39;", "'")

@@ -41,6 +41,6 @@ def test_pictures_become_rows_between_minus_one_and_one() -> None:
     np.testing.assert_array_equal(rows, [[-1.0, 1.0]])
 
 
-def test_one_picture_is_too_few() -> None:
-    with pytest.raises(UserError, match="at least 2"):
-        kernel_distance(np.zeros((1, 3)), np.zeros((5, 3)))
+def test_two_samples_do_not_tell_how_much_their_kernel_scatters() -> None:
+    with pytest.raises(UserError, match="at least 3"):
+        kernel_distance(np.zeros((2, 3)), np.zeros((5, 3)))

@@ -86,6 +86,20 @@ def test_copies_and_near_ones_are_told_by_their_distances() -> None:
     assert copies.value == 0.5  # the second nearest of 110 is 90 away
 
 
+@pytest.mark.parametrize(("samples", "unseen"), [(5, 40), (40, 5), (6, 6)])
+def test_a_ratio_of_medians_of_few_has_no_interval(samples: int, unseen: int) -> None:
+    """Six at least: all of n lie on one side of the median with probability 2^(1 - n)."""
+    real = Real(data_of(drawn(20, 0), drawn(2 * unseen, 1)), samples)
+    found = metrics["neighbour_ratio"]()(drawn(samples, 2), (), real)
+    assert found.value > 0
+    assert (found.low is None) == (found.error is None) == (min(samples, unseen) < 6)
+
+
+def test_a_number_that_all_samples_share_has_no_interval() -> None:
+    found = mean(np.full(3, 0.5))
+    assert found.value == 0.5 and found.low is None and found.error is None
+
+
 @pytest.mark.parametrize("again", [1, 5])
 def test_copies_of_pictures_that_the_set_has_several_times_are_copies(again: int) -> None:
     train = np.repeat(drawn(40, 0), again, axis=0)
@@ -114,8 +128,11 @@ def test_every_metric_is_measured_or_says_what_is_missing(
                         found = measure(metrics.make(spec), samples, ("a",) * count, real)
                     except NotMeasured:
                         continue
-                    assert np.isfinite([found.low, found.value, found.high]).all()
-                    assert found.low <= found.value <= found.high
+                    assert np.isfinite(found.value)
+                    if found.low is None:
+                        assert found.high is None and found.error is None
+                    else:
+                        assert found.low <= found.value <= found.high < np.inf
 
 
 def test_what_is_missing_is_known_before_there_are_samples() -> None:
@@ -123,9 +140,9 @@ def test_what_is_missing_is_known_before_there_are_samples() -> None:
     missing = {spec: metrics.make(spec).needs(1, few) or "" for spec in metrics}
     assert "no checker" in missing["exact_match"]
     assert "4 samples are needed, and there are 1" in missing["frechet"]
-    assert "2 samples are needed, and there are 1" in missing["kernel"]
-    assert "2 test pictures to measure distances to are needed, and there are 0 (half of 1" in (
-        metrics.make("kernel").needs(2, few) or ""
+    assert "3 samples are needed, and there are 1" in missing["kernel"]
+    assert "3 test pictures to measure distances to are needed, and there are 0 (half of 1" in (
+        metrics.make("kernel").needs(3, few) or ""
     )
     assert "1 sample has no median" in missing["neighbour_ratio"]
     assert "two different training pictures" in missing["copies"]
