@@ -16,11 +16,11 @@ from jaxtyping import Float
 from scipy import optimize, special
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.statistics.reference import reference
+from diffusion_jax.statistics.reference import reference, standard_seeds
 from diffusion_jax.statistics.scatter import difference_variance, scatter
 
 PROBABILITY = 0.8
-DRAWS = 2000  # of the variances, always the same
+DRAWS = 4096  # of the variances, always the same
 
 
 def power(difference: float, arms: int, seeds: int, deviation: float = 1.0) -> float:
@@ -86,6 +86,6 @@ def seed_deviation(values: Float[np.ndarray, "arms seeds"]) -> float:
 @functools.lru_cache(maxsize=64)
 def _errors(arms: int, seeds: int) -> Float[np.ndarray, " draws"]:
     """Standard errors of a difference where every arm scatters with standard deviation 1."""
-    normal = np.random.default_rng(1).standard_normal((DRAWS, arms, seeds))
+    normal = standard_seeds(arms, seeds, DRAWS)
     variances: Float[np.ndarray, " draws"] = difference_variance(scatter(normal), seeds)[:, 0]
     return np.sqrt(variances / seeds)

@@ -8,11 +8,12 @@ baseline's mean alone,
     P(any t_a > t) = 1 - E_z prod_a [Phi((t sqrt(v_a + v_0) - sigma_0 z) / sigma_a)
                                      - Phi((-t sqrt(v_a + v_0) - sigma_0 z) / sigma_a)],
 
-which a Gauss-Hermite rule does; its mean over fixed draws of the variances is the chance itself.
-It depends on how much the arms scatter, which is not known. So it is taken where all scatter
-alike, and where the baseline, or another arm, scatters three times as much as the rest. The
-p-value is the greatest of them, the unequal ones taken at 5/6: below 0.05 there are at most 5% of
-false alarms among arms that scatter alike and at most 6% with scatters up to threefold.
+which a Gauss-Hermite rule does; its mean over fixed draws of the variances, spread evenly by a
+scrambled Sobol sequence, is the chance itself. It depends on how much the arms scatter, which is
+not known. So it is taken where all scatter alike, and where the baseline, or another arm, scatters
+three times as much as the rest. The p-value is the greatest of them, the unequal ones taken at
+0.05/0.0596: below 0.05 there are at most 5% of false alarms among arms that scatter alike and at
+most 6% with scatters up to threefold.
 
 With two arms the statistic is Student's, exactly, whatever each scatters.
 """
@@ -23,19 +24,21 @@ import math
 
 import numpy as np
 from jaxtyping import Float
-from scipy import special
+from scipy import interpolate, special
+from scipy.stats import qmc
 
-from diffusion_jax.statistics.scatter import difference_variance, scatter
+from diffusion_jax.statistics.scatter import WORST_SCATTER, difference_variance, scatter
 
 LEVEL = 0.05
-WORST_LEVEL = 0.06  # with scatters up to `WORST_SCATTER` times the others'
-WORST_SCATTER = 3.0
+WORST_LEVEL = 0.0596  # with scatters up to `WORST_SCATTER` times the others'
 NODES = 24  # of the integral over the baseline's mean, which is even
-DRAWS = 16_000  # of a table, each of all its arms, shared among those judged
+DRAWS = 2**14  # of a table, each of all its arms, shared among those judged
 GRID = np.concatenate(
-    [np.geomspace(0.4, 12.0, 26), np.geomspace(20.0, 1000.0, 5)]
-)  # statistics at which the chance is computed
+    [np.geomspace(0.4, 1.7, 6), np.geomspace(1.9, 7.2, 20), np.geomspace(8.5, 1000.0, 9)]
+)  # statistics at which the chance is computed, close where critical ones lie; a cubic between
+STEPS = np.log(GRID)
 LEAST_CHANCE = 1e-9  # below it, rounding in 1 - E tells; the tail goes on as a power of t
+TINY = 2.0**-40  # from the ends of the unit interval, where the normal quantile is infinite
 
 Curve = Float[np.ndarray, " points"]
 
@@ -98,11 +101,7 @@ class Moderated:
     @property
     def critical(self) -> float:
         """The statistic from which on `p_adjusted` is below 0.05."""
-        goal, logs = math.log(LEVEL / self.factor), self.log_any
-        place = int(np.clip(np.searchsorted(-logs, -goal), 1, len(logs) - 1))
-        low, high = np.log(GRID[place - 1 : place + 1])
-        part = (goal - logs[place - 1]) / (logs[place] - logs[place - 1])
-        return math.exp(low + part * (high - low))
+        return math.exp(_where(math.log(LEVEL / self.factor), self.log_any))
 
 
 def reference(arms: int, judged: int, seeds: int, family: int) -> Student | Moderated:
@@ -128,12 +127,33 @@ def _moderated(arms: int, judged: int, seeds: int) -> Moderated:
         unequal = alike.copy()
         unequal[place] = WORST_SCATTER
         patterns.append(unequal)
-    draws = int(np.clip(DRAWS // judged, 256, 3000))
-    normal = np.random.default_rng(0).standard_normal((draws, arms, seeds))
+    normal = standard_seeds(arms, seeds, int(np.clip(DRAWS // judged, 512, 4096)))
     curves = [_chances(normal * scales[:, None], scales, judged) for scales in patterns]
     weights = np.array([1.0, *[LEVEL / WORST_LEVEL] * 2])[:, None]
     one, many = (np.max(weights * np.array(each), 0) for each in zip(*curves, strict=True))
     return Moderated(_log_falling(one), _log_falling(np.maximum(one, many)))
+
+
+def standard_seeds(arms: int, seeds: int, draws: int) -> Float[np.ndarray, "draws arms seeds"]:
+    """Normal seeds less their mean over seeds, spread evenly over what they may be.
+
+    They are as rest of arms that scatter with standard deviation 1, and are always the same.
+
+    Args:
+        arms: k.
+        seeds: n.
+        draws: at least so many; the next power of two.
+    """
+    wide, count = arms * (seeds - 1), 2 ** math.ceil(math.log2(draws))
+    rng = np.random.default_rng(0)
+    if wide > qmc.Sobol.MAXDIM:
+        uniform = rng.random((count, wide))
+    else:
+        uniform = qmc.Sobol(wide, rng=rng).random(count)
+    normal = special.ndtri(np.clip(uniform, TINY, 1 - TINY)).reshape(count, arms, seeds - 1)
+    # An orthogonal matrix without its first column, which is constant: contrasts between seeds.
+    contrasts = np.linalg.qr(np.tril(np.ones((seeds, seeds))))[0][:, 1:]
+    return np.asarray(normal @ contrasts.T)
 
 
 def _chances(
@@ -162,17 +182,26 @@ def _log_falling(chances: Curve) -> Curve:
     """Logarithms; where chances are smaller than rounding, a power of t goes on."""
     known = int((chances > LEAST_CHANCE).sum())
     logs = np.log(np.maximum(chances, LEAST_CHANCE))
-    steps = np.log(GRID)
-    slope = (logs[known - 1] - logs[known - 2]) / (steps[known - 1] - steps[known - 2])
-    logs[known:] = logs[known - 1] + slope * (steps[known:] - steps[known - 1])
+    slope = (logs[known - 1] - logs[known - 2]) / (STEPS[known - 1] - STEPS[known - 2])
+    logs[known:] = logs[known - 1] + slope * (STEPS[known:] - STEPS[known - 1])
     return logs
 
 
-def _along(log_t: float, logs: Curve) -> float:
-    """Piecewise linear, the last piece going on."""
-    steps = np.log(GRID)
-    if log_t <= steps[0]:
-        return float(logs[0] * math.exp(log_t - steps[0]))  # towards a chance of 1 at t = 0
-    place = int(np.clip(np.searchsorted(steps, log_t), 1, len(steps) - 1))
-    part = (log_t - steps[place - 1]) / (steps[place] - steps[place - 1])
-    return float(logs[place - 1] + part * (logs[place] - logs[place - 1]))
+def _along(step: float, logs: Curve) -> float:
+    """The curve at a logarithm of t: monotone between `STEPS`, a power of t beyond them."""
+    if step <= STEPS[0]:
+        return float(logs[0] * math.exp(step - STEPS[0]))  # towards a chance of 1 at t = 0
+    if step >= STEPS[-1]:
+        return float(logs[-1] + _last_slope(logs) * (step - STEPS[-1]))
+    return float(interpolate.PchipInterpolator(STEPS, logs)(step))
+
+
+def _where(goal: float, logs: Curve) -> float:
+    """The logarithm of t at which the curve has fallen to a value."""
+    if goal <= logs[-1]:
+        return float(STEPS[-1] + (goal - logs[-1]) / _last_slope(logs))
+    return float(interpolate.PchipInterpolator(STEPS, logs).solve(goal, extrapolate=False)[0])
+
+
+def _last_slope(logs: Curve) -> float:
+    return float((logs[-1] - logs[-2]) / (STEPS[-1] - STEPS[-2]))

@@ -14,10 +14,11 @@ from scipy import special, stats
 
 from diffusion_jax.statistics.many_to_one import gaps_of
 from diffusion_jax.statistics.reference import LEVEL, Student, reference
-from diffusion_jax.statistics.scatter import difference_variance, outlying, scatter
+from diffusion_jax.statistics.scatter import difference_variance, scatter, stands_out
 
 Sweeps = Float[np.ndarray, "sweeps arms seeds"]
 Called = Bool[np.ndarray, "sweeps others"]
+BLOCK = 20_000  # sweeps at once
 LOG_SPREAD = 0.75  # standard deviation of the logarithm of skewed noise
 
 
@@ -64,8 +65,11 @@ class Setting:
     effect: float = 0.0
 
 
-def draw(setting: Setting, sweeps: int, seed: int = 0) -> Sweeps:
-    """Values of simulated sweeps."""
+def draw(setting: Setting, sweeps: int, seed: int | Sequence[int] = 0) -> Sweeps:
+    """Values of simulated sweeps.
+
+    Settings that differ in scatter or effect alone have the same random numbers.
+    """
     rng = np.random.default_rng(seed)
     shape = (sweeps, setting.arms, setting.seeds)
     values = NOISE[setting.noise](rng, shape)
@@ -81,10 +85,9 @@ def moderated(values: Sweeps) -> Called:
     errors = np.sqrt(difference_variance(scatters, seeds) / seeds)
     critical = reference(arms, arms - 1, seeds, arms - 1).critical
     called = np.abs((values[:, 1:] - values[:, :1]).mean(-1)) > critical * errors
-    for place, own in enumerate(scatters):
-        if outlying(own, seeds) is not None:  # such arms are judged one by one
-            gaps = gaps_of(values[place], [0.0] * (arms - 1), arms - 1)
-            called[place] = [abs(gap.value) > gap.by.critical * gap.error for gap in gaps]
+    for place in np.flatnonzero(stands_out(scatters, seeds)):  # such arms are judged one by one
+        gaps = gaps_of(values[place], [0.0] * (arms - 1), arms - 1)
+        called[place] = [abs(gap.value) > gap.by.critical * gap.error for gap in gaps]
     return called
 
 
@@ -125,8 +128,12 @@ def rate(rule: str, setting: Setting, sweeps: int, seed: int = 0) -> float:
 
     Without an effect, that in which any arm is called different, which none is.
     """
-    called = RULES[rule](draw(setting, sweeps, seed))
-    return float((called[:, 0] if setting.effect else called.any(1)).mean())
+    found = 0
+    for block, start in enumerate(range(0, sweeps, BLOCK)):
+        values = draw(setting, min(BLOCK, sweeps - start), (seed, block))
+        called = RULES[rule](values)
+        found += int((called[:, 0] if setting.effect else called.any(1)).sum())
+    return found / sweeps
 
 
 def _dunnett_critical(others: int, freedom: int) -> float:
