@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from diffusion_jax.errors import UserError
 from diffusion_jax.networks import networks
 from diffusion_jax.networks.initialise import initialise
 from diffusion_jax.networks.score_network import build, drop_condition
