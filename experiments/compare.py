@@ -97,11 +97,10 @@ def compare(config: ConfigDict, written: Collection[str] = ()) -> None:
         config: see `configs/base.py`.
         written: fields that the command line gives.
     """
-    from diffusion_jax.inference.measure import measure
     from diffusion_jax.inference.preflight import prepare
     from diffusion_jax.parallel.devices import is_primary
-    from diffusion_jax.reports import comparison, files
-    from diffusion_jax.reports.compare import of_held_out
+    from diffusion_jax.reports import files, study
+    from diffusion_jax.reports.compare import of_config, of_trained
     from diffusion_jax.runs.fields import check_fields
     from diffusion_jax.runs.progress import Progress
     from diffusion_jax.training.idle import refuse_idle
@@ -122,31 +121,15 @@ def compare(config: ConfigDict, written: Collection[str] = ()) -> None:
         return
     arms = with_curves(load_arms(run.folder, step=config.training.steps), run.folder)
     guides = load_guides(run.folder, sound(arms), plan.guidance.guided_by)
-    held_out = of_held_out(plan, arms, data, progress)
-    found = comparison.Findings(
-        plan,
-        data,
-        arms,
-        tuple(measure(plan, arms, data, progress, guides)),
-        _provenance(config, time.monotonic() - start),
-        comparison.protocol(config, plan, data, arms),
-        config.seed,
-        config.baseline,
-        comparison.loss_curves(arms),
-        held_out,
-        config.training.batch_size,
-        config.sampling.guidance,
-        config.data,
-    )
-    more = {
-        "diverged": {n: arm.diverged for n, arm in arms.items() if arm.diverged is not None},
-        "held_out": {name: each.plain() for name, each in held_out.items()},
-    }
-    print(files.write(comparison.report(found), run.folder, more))
+    asked = config.seed, config.baseline, config.data
+    found = of_trained(plan, arms, data, progress, guides, *asked)
+    found = of_config(found, config, data)
+    report = study.report(found, _provenance(config, time.monotonic() - start))
+    print(files.write(report, run.folder))
 
 
 def _provenance(config: ConfigDict, seconds: float) -> "Provenance":
-    from diffusion_jax.reports.compare import provenance
+    from diffusion_jax.reports.provenance import provenance
 
     command = shlex.join(["python", "-m", "experiments.compare", *sys.argv[1:]])
     return provenance(seconds, config.seed, command, str(config))

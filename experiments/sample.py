@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from diffusion_jax.inference.restoration import Restoration
     from diffusion_jax.networks.conditioners.base import Condition
     from diffusion_jax.networks.functions import AnyNetwork
+    from diffusion_jax.runs.run import DataFacts
     from diffusion_jax.training.trained import TrainedArm
 
 flags.adopt_module_key_flags(options)
@@ -98,7 +99,7 @@ def main(config: ConfigDict) -> None:
     with Progress().phase("Sampling", len(arms), unit="arms") as advance:
         for name, arm in arms.items():
             given = condition, len(prompts) * COUNT.value
-            rows.append(_draw(plan, arm, run.facts.shape, given, guides.get(name), picture))
+            rows.append(_draw(plan, arm, run.facts, given, guides.get(name), picture))
             advance(name)
     for name, arm in found.items():
         if name not in arms:
@@ -166,7 +167,7 @@ def _restoration(config: ConfigDict, shape: tuple[int, ...]) -> "Restoration | N
 def _draw(
     plan: "SamplingPlan",
     arm: "TrainedArm",
-    shape: tuple[int, ...],
+    facts: "DataFacts",
     wanted: "tuple[Condition, int]",
     guide: "TrainedArm | None",
     picture: "np.ndarray | None",
@@ -181,7 +182,7 @@ def _draw(
     if plan.restoration and picture is not None:
         given = plan.restoration.given(picture[None], SEED.value).of(jnp.zeros(count, jnp.int32))
     samples, _ = generate(
-        plan.sampler(arm, sampling, shape, guide, given),
+        plan.sampler(arm, sampling, facts.shape, guide, given),
         arm.params,
         arm.objective.prediction,
         plan.nodes(arm.objective.schedule, sampling.steps),
@@ -191,7 +192,7 @@ def _draw(
         min(plan.batch_size, count),
     )
     check_finite(samples, f" of arm {arm.arm.name!r}")
-    return to_values(samples)
+    return to_values(samples, facts.has_pictures)
 
 
 def _write_sheet(
@@ -207,7 +208,7 @@ def _write_sheet(
     from diffusion_jax.reports import pictures
     from diffusion_jax.reports.scatter import scatter
 
-    if rows[0].ndim == 2:
+    if rows[0].dtype != np.uint8:
         parts = [np.split(row, len(prompts)) for row in rows]
         plots = [scatter(part[index]) for index in range(len(prompts)) for part in parts]
         captions = [f"{arm}: {prompt}".rstrip(": ") for prompt in prompts for arm in arms]

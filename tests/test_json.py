@@ -33,7 +33,7 @@ def test_numbers_that_are_none_are_null() -> None:
 
 
 def test_an_outcome_without_a_number_is_read_as_it_was(tmp_path: Path) -> None:
-    row = Number("ddim", 4, 4.0, "kernel", math.nan, 8, None)
+    row = Number(math.nan, count=8, solver="ddim", steps=4, nfe=4.0, metric="kernel")
     outcomes.store(Outcome(None, (row,), not_finite={"ddim, 4": 3}), tmp_path, "key")
     outcomes.add_to_curve(tmp_path, 5, {"a": math.inf})
     for path in (*tmp_path.rglob("*.json"), *tmp_path.rglob("*.jsonl")):

@@ -22,14 +22,15 @@ def arrays(
     held_out: float = 0.1,
     check: Check | None = None,
     name: str = "arrays",
+    latents: bool = False,
     **conditions: np.ndarray,
 ) -> Dataset:
-    """Pictures, vectors or sequences in memory as a data set.
+    """Pictures, vectors, sequences or latents in memory as a data set.
 
     Args:
         x0: pictures, uint8 (n, height, width, channels) with 1 to 4 channels; or vectors, float
-            (n, features), or sequences of them, float (n, length, features), best scaled to about
-            [-1, 1].
+            (n, features), sequences of them, float (n, length, features), or latents, float
+            (n, height, width, channels), best scaled to about [-1, 1].
         captions: of each: a text, or several, of which training draws one at a time.
         labels: the class of each, from 0 up, or -1 for none.
         class_names: of the classes; their numbers if left out.
@@ -37,6 +38,7 @@ def arrays(
         held_out: share that is for testing only; which examples depends on their index alone.
         check: reads from pictures whether they show what captions say.
         name: in messages and reports.
+        latents: whether x0, float of four axes, is what an autoencoder has made of pictures.
         **conditions: further arrays of n rows, under the names by which conditioners read them.
 
     Raises:
@@ -46,7 +48,7 @@ def arrays(
     >>> len(data.train), len(data.test), data.shape, data.class_names
     (94, 6, (2,), ('0', '1'))
     """
-    values = _values(np.asarray(x0))
+    values = _values(np.asarray(x0), latents)
     if not 0 <= held_out < 1:
         raise UserError(f"held_out={held_out} is not a share from 0 to less than 1.")
     if taken := sorted({"image", "vector", "label", "key"} & set(conditions)):
@@ -68,15 +70,15 @@ def arrays(
     )
 
 
-def _values(x0: np.ndarray) -> np.ndarray:
-    if x0.dtype == np.uint8 and x0.ndim == 4 and x0.shape[-1] in CHANNELS:
+def _values(x0: np.ndarray, latents: bool) -> np.ndarray:
+    if x0.dtype == np.uint8 and x0.ndim == 4 and x0.shape[-1] in CHANNELS and not latents:
         return x0
-    if x0.dtype.kind == "f" and x0.ndim in (2, 3):
+    if x0.dtype.kind == "f" and x0.ndim in ((4,) if latents else (2, 3)):
         return x0.astype(np.float32, copy=False)
     raise UserError(
         f"x0 is {x0.dtype} of shape {x0.shape}: give pictures, uint8 (n, height, width, channels) "
-        "with 1 to 4 channels, vectors, float (n, features), or sequences, float (n, length, "
-        "features)."
+        "with 1 to 4 channels, vectors, float (n, features), sequences, float (n, length, "
+        "features), or with latents=True latents, float (n, height, width, channels)."
     )
 
 

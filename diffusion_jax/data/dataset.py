@@ -1,6 +1,7 @@
 """What the rest of the library knows of a data set."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable
 
 from diffusion_jax.data.example import Check, Source, take
@@ -10,7 +11,7 @@ from diffusion_jax.verification.oracles import GaussianMixture
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Pictures or vectors, those that are trained on and those that are not.
+    """Pictures, vectors or other arrays, those that are trained on and those that are not.
 
     A set of one's own needs a name, something to train on, and its shape.
 
@@ -18,7 +19,7 @@ class Dataset:
         name: of the registry.
         train: examples to train on.
         shape: of a picture, (height, width, channels): 1 channel is grey, 3 are RGB, and 2 or 4 the
-            same with opacity; of a vector, (features,).
+            same with opacity; of a vector, (features,); of a latent, that of its numbers.
         test: examples to compare with; where `held_out_captions` is not empty, of those.
         class_names: what an example's label stands for.
         captions: all of them, of train, test and prompts, from which tokenizers learn.
@@ -45,17 +46,21 @@ class Dataset:
         """Number of different labels."""
         return len(self.class_names)
 
-    @property
+    @functools.cached_property
     def has_pictures(self) -> bool:
-        """Whether its examples are pictures, not vectors."""
-        return len(self.shape) == 3
+        """Whether its examples are pictures, which are bytes, not vectors or other arrays."""
+        source = self.train if len(self.train) else self.test
+        if len(self.shape) != 3 or not len(source):
+            return len(self.shape) == 3
+        return "image" in take(source, [0])[0]
 
     @property
     def form(self) -> str:
-        """What its examples are: "pictures of 16×16", "vectors of 2"."""
+        """What its examples are: "pictures of 16×16", "vectors of 2", "arrays of 8×8×4"."""
         if self.has_pictures:
             return f"pictures of {self.shape[0]}×{self.shape[1]}"
-        return f"vectors of {'×'.join(map(str, self.shape))}"
+        kind = "arrays" if len(self.shape) > 2 else "vectors"
+        return f"{kind} of {'×'.join(map(str, self.shape))}"
 
 
 def check_readable(data: Dataset) -> None:

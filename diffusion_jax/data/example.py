@@ -5,7 +5,7 @@ An example is a dict:
 | key | value |
 |---|---|
 | `image` | a picture, uint8 (height, width, channels) with 1 to 4 channels |
-| `vector` | in its place: numbers, float32 (n,), as networks see them, best about within [-1, 1] |
+| `vector` | in its place: numbers, float32 (…), as networks see them, best within about [-1, 1] |
 | `captions` | texts that say what it shows, a tuple of str; none where it is missing or empty |
 | `label` | its class, int; -1, or missing, for none |
 | `key` | int or str that tells it from all others; its index where it is missing |
@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, Float32, UInt8
 
 from diffusion_jax.errors import UserError
 
@@ -103,7 +103,7 @@ def to_unit(values: np.ndarray) -> Float32[np.ndarray, "*shape"]:
     return values.astype(np.float32) / np.float32(127.5) - np.float32(1)
 
 
-def to_bytes(images: Float32[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
+def to_bytes(images: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
     """[-1, 1] to bytes, clipped and rounded: the inverse of `to_unit`.
 
     Raises:
@@ -117,10 +117,12 @@ def to_bytes(images: Float32[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape
     return np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8)
 
 
-def to_values(x0: Float32[np.ndarray, "n *shape"]) -> Values:
-    """What networks make of data, as data sets keep it: pictures as bytes, vectors as they are.
+def to_values(x0: Float32[np.ndarray, "n *shape"], pictures: bool) -> Values:
+    """What networks make of data, as data sets keep it: pictures as bytes, others as they are.
 
-    >>> to_values(np.zeros((1, 2, 2, 1), np.float32)).dtype, to_values(np.float32([[2, 3]]))
-    (dtype('uint8'), array([[2., 3.]], dtype=float32))
+    >>> to_values(np.zeros((1, 2, 2, 1), np.float32), pictures=True).dtype
+    dtype('uint8')
+    >>> to_values(np.float32([[2, 3]]), pictures=False)
+    array([[2., 3.]], dtype=float32)
     """
-    return to_bytes(x0) if x0.ndim == 4 else x0
+    return to_bytes(x0) if pictures else x0

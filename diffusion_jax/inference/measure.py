@@ -318,7 +318,7 @@ def measure(
                 traced(data.shape, count),
             )
             finite = finite_rows(samples)
-            pictures = _with_gaps(samples, finite)
+            pictures = _with_gaps(samples, finite, data.has_pictures)
             right = data.check(pictures, captions) if data.check and finite.all() else {}
             done(f"{name}, {sampling.solver}, {sampling.steps} steps", _work(plan, sampling))
             counted = path.evaluations
@@ -329,11 +329,13 @@ def measure(
             )
 
 
-def _with_gaps(samples: Float[np.ndarray, "n *shape"], finite: Bool[np.ndarray, " n"]) -> Values:
+def _with_gaps(
+    samples: Float[np.ndarray, "n *shape"], finite: Bool[np.ndarray, " n"], pictures: bool
+) -> Values:
     """Samples as data sets keep them, grey, or zero, in the place of those that are not finite."""
     clean = np.zeros_like(samples)
     clean[finite] = samples[finite]
-    return to_values(clean)
+    return to_values(clean, pictures)
 
 
 def _work(plan: SamplingPlan, sampling: Sampling) -> int:

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
 from diffusion_jax.inference.measure import Drawn
-from diffusion_jax.inference.restoration import Fidelity, interval
+from diffusion_jax.inference.restoration import Fidelity
 from diffusion_jax.metrics import Measured, Metric, NotMeasured, Real, measure
-from diffusion_jax.metrics.measurement import share
-from diffusion_jax.statistics.estimate import mean_of
+from diffusion_jax.metrics.measurement import mean, share
 
 PSNR, RMSE = "psnr", "rmse"  # where samples restore pictures
 RIGHT = "right: "  # before an attribute that the data set's checker looks at
@@ -46,15 +47,15 @@ def _by(metric: Metric, drawn: Drawn, real: Real) -> Measured:
 
 
 def _fidelity(drawn: Drawn) -> dict[str, Measured]:
-    """To the pictures that samples restore, if they do."""
+    """To the examples that samples restore, if they do."""
     count = len(drawn.pictures)
     if drawn.truth is None:
         return {}
+    # The peak of a peak signal-to-noise ratio is that of bytes.
+    names = (PSNR, RMSE) if drawn.truth.dtype == np.uint8 else (RMSE,)
     if drawn.lost:
-        return {name: Measured(math.nan, count=count) for name in (PSNR, RMSE)}
-    fidelity, found = Fidelity.of(drawn.pictures, drawn.truth), {}
-    for name, values in ((PSNR, fidelity.psnr), (RMSE, fidelity.rmse)):
-        mean, low, high = interval(values)
-        known = Measured(mean, low, high, count, mean_of(values).error)
-        found[name] = known if count > 1 else Measured(mean, count=count)
-    return found
+        return {name: Measured(math.nan, count=count) for name in names}
+    fidelity = Fidelity.of(drawn.pictures, drawn.truth)
+    values = {PSNR: fidelity.psnr, RMSE: fidelity.rmse}
+    alone = {name: Measured(float(values[name][0]), count=1) for name in names}
+    return {name: mean(values[name]) for name in names} if count > 1 else alone

@@ -7,7 +7,7 @@ where it knows of none.
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 from ml_collections import ConfigDict
 
-from diffusion_jax.data.example import to_bytes, to_unit
+from diffusion_jax.data.example import Values, to_bytes, to_unit
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.level import Level
 from diffusion_jax.sampling.grids import Nodes
@@ -23,7 +23,6 @@ from diffusion_jax.sampling.inverse import Operator, Posterior, operators, poste
 from diffusion_jax.sampling.inverse.solve import conjugate_gradient
 from diffusion_jax.sampling.loop import sample_keys
 from diffusion_jax.sampling.solvers import Solver
-from diffusion_jax.statistics.paired import reach
 
 Pictures = UInt8[np.ndarray, "count height width channels"]
 
@@ -80,7 +79,7 @@ class Restoration:
         made.check(())
         return made
 
-    def given(self, pictures: Pictures, seed: int) -> Posterior:
+    def given(self, pictures: Values, seed: int) -> Posterior:
         """The posterior of samples, each of which is to be its own picture."""
         posterior = self._posterior(self.operator(jnp.asarray(to_unit(pictures))))
         std = getattr(posterior, "noise_std", 0.0)
@@ -129,14 +128,14 @@ class Fidelity:
 
     Attributes:
         psnr: peak signal-to-noise ratio of each, 20 log10(255/rmse), in decibels.
-        rmse: root of the mean square error of each, in values of a byte.
+        rmse: root of the mean square error of each, in values of a byte, or of vectors in theirs.
     """
 
     psnr: Float[np.ndarray, "count"]
     rmse: Float[np.ndarray, "count"]
 
     @staticmethod
-    def of(pictures: Pictures, truth: Pictures) -> "Fidelity":
+    def of(pictures: Values, truth: Values) -> "Fidelity":
         """Compares picture by picture.
 
         An error of less than one byte in all of a picture counts as one, so that a perfect one
@@ -150,12 +149,3 @@ class Fidelity:
         rmse = np.sqrt(np.mean(error**2, axis=1))
         least = 1 / np.sqrt(error.shape[1])
         return Fidelity(20 * np.log10(255 / np.maximum(rmse, least)), rmse)
-
-
-def interval(values: Sequence[float] | Float[np.ndarray, "n"]) -> tuple[float, float, float]:
-    """(mean, low, high) with Student's 95% interval over pictures; no interval of one alone."""
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return mean, mean, mean
-    spread = reach(float(np.std(values, ddof=1)) / len(values) ** 0.5, len(values) - 1)
-    return mean, mean - spread, mean + spread

@@ -19,7 +19,7 @@ from diffusion_jax.metrics.measurement import Measured, NotMeasured
 from diffusion_jax.metrics.real import REFERENCE, Pictures, Real, reference_count
 from diffusion_jax.registry import Registry
 
-DIFFERENT = "two different training pictures are needed"
+DIFFERENT = "two different training examples are needed"
 
 
 @runtime_checkable
@@ -145,7 +145,7 @@ def too_few(count: int, real: Real, least: int, features: FeatureMap) -> str | N
         return f"{least} samples are needed, and there are {count}"
     if reference < least:
         return (
-            f"{least} test pictures to measure distances to are needed, and there are {reference} "
+            f"{least} test examples to measure distances to are needed, and there are {reference} "
             f"(half of {len(real.data.test)}, at most {REFERENCE:,})"
         )
     return unseen(features, real.data)

@@ -19,6 +19,7 @@ Source: Gretton et al. 2012, eq. 3 (MMD); Bińkowski et al. 2018 (KID), section 
 import dataclasses
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -55,6 +56,10 @@ class Distance:
     def reach(self) -> float:
         """Half the width of the 95% interval of `value`, wide where samples or data are few."""
         return reach(*_error(self.sample_influence, self.data_influence))
+
+    def minus(self, other: Any) -> Difference:
+        """This arm's distance minus another's, whose influences are subtracted pair by pair."""
+        return distance_difference(self, other)
 
 
 class KernelDistance(Distance):

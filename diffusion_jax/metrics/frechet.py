@@ -117,7 +117,7 @@ def _influence(x: Features, other: Features) -> Float[np.ndarray, "n"]:
 @metrics.register("frechet")
 @dataclasses.dataclass(frozen=True)
 class Frechet:
-    """Squared Fréchet distance to test pictures, on features that are not Inception's.
+    """Squared Fréchet distance to test examples, on features that are not Inception's.
 
     d² = |mu_1 - mu_2|² + tr(C_1 + C_2 - 2 (C_1 C_2)^(1/2)). Extrapolated, it needs four samples
     and four test pictures per feature, and is not measured with fewer.

@@ -17,7 +17,7 @@ PIXELS = Pixels()
 @metrics.register("kernel")
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """Squared kernel distance to test pictures: the unbiased MMD² with KID's cubic kernel.
+    """Squared kernel distance to test examples: the unbiased MMD² with KID's cubic kernel.
 
     k(x, y) = (x·y/d + 1)³, of d features.
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.metrics.distance import Distance, distance_difference
+from diffusion_jax.metrics.distance import Distance
 from diffusion_jax.statistics.estimate import Z95, Estimate
 from diffusion_jax.statistics.paired import (
     Difference,
@@ -48,22 +48,6 @@ class Rate:
 
 
 @dataclasses.dataclass(frozen=True)
-class Influence:
-    """A distance between samples and data, whose influences are subtracted pair by pair.
-
-    Attributes:
-        distance: with the influence of each sample and of each data point.
-    """
-
-    distance: Distance
-
-    def minus(self, other: Pairing) -> Difference:
-        """By Student's interval."""
-        assert isinstance(other, Influence), "of the same metric"
-        return distance_difference(self.distance, other.distance)
-
-
-@dataclasses.dataclass(frozen=True)
 class Mean:
     """A mean over samples.
 
@@ -98,10 +82,13 @@ class Measured(Estimate):
 
     pairing: Pairing | None = dataclasses.field(default=None, compare=False, repr=False)
 
-    @property
-    def estimate(self) -> Estimate:
-        """The number alone."""
-        return Estimate(self.value, self.low, self.high, self.count, self.error)
+
+# Those that a sweep keeps; each is made of numbers and arrays.
+PAIRINGS: dict[str, type[Rate | Mean | Distance]] = {
+    "rate": Rate,
+    "mean": Mean,
+    "distance": Distance,
+}
 
 
 def measured(
@@ -119,7 +106,7 @@ def share(counted: Bool[np.ndarray, "n"]) -> Measured:
 def of_distance(found: Distance, count: int) -> Measured:
     """A distance with Student's interval."""
     low, high = found.value - found.reach, found.value + found.reach
-    return Measured(found.value, low, high, count, found.standard_error, Influence(found))
+    return Measured(found.value, low, high, count, found.standard_error, found)
 
 
 def mean(values: Float[np.ndarray, "n"]) -> Measured:

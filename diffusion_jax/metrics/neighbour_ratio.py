@@ -23,7 +23,7 @@ ENDLESS = 0.02  # share of its draws that may have no end, beyond that of the 95
 @metrics.register("neighbour_ratio")
 @dataclasses.dataclass(frozen=True)
 class NeighbourRatio:
-    """Median distance of samples to their nearest training picture over that of unseen pictures.
+    """Median distance of samples to their nearest training example over that of unseen ones.
 
     1 is as new as unseen pictures are, 0 is a copy; above 1 samples are unlike any picture, as blur
     is too. The unseen ones have the samples' captions; the interval is a bootstrap's, over both,
@@ -38,7 +38,7 @@ class NeighbourRatio:
     features: FeatureMap = PIXELS
 
     formula: ClassVar[str] = (
-        "r = median d(sample)/median d(unseen), d the distance to the nearest training picture"
+        "r = median d(sample)/median d(unseen), d the distance to the nearest training example"
     )
     unit: ClassVar[str] = ""
     lower_is_better: ClassVar[bool] = False
@@ -47,7 +47,7 @@ class NeighbourRatio:
         if count < LEAST:
             return f"{count} sample has no median with an interval: {LEAST} are needed"
         if _unseen_count(real) < LEAST:
-            return f"{LEAST} test pictures with captions of samples are needed"
+            return f"{LEAST} test examples with captions of samples are needed"
         return unseen(self.features, real.data)
 
     def __call__(self, pictures: Pictures, captions: Sequence[str], real: Real) -> Measured:
@@ -57,8 +57,8 @@ class NeighbourRatio:
         above, below = _medians(ours, rng), _medians(theirs, rng)
         if not np.median(theirs) or (below == 0).mean() > ENDLESS:
             raise NotMeasured(
-                f"of {len(theirs)} test pictures with the samples' captions, "
-                f"{int((theirs == 0).sum())} are training pictures, so that there is no distance "
+                f"of {len(theirs)} test examples with the samples' captions, "
+                f"{int((theirs == 0).sum())} are training examples, so that there is no distance "
                 "of unseen ones"
             )
         drawn = np.where(below > 0, above / np.where(below > 0, below, 1), np.inf)

@@ -7,14 +7,13 @@ from typing import Any
 from diffusion_jax.reports import formats, result_figures
 from diffusion_jax.reports.comparisons import by_sampling, estimate
 from diffusion_jax.reports.content import DONE, Comparison, Report, ReportedSampling, ReportMetric
-from diffusion_jax.reports.tables import Cell, decimals_of, difference_cell, extent_of, span_of
+from diffusion_jax.reports.tables import NOTHING, Cell, decimals_of, difference_cell, estimate_cell
 from diffusion_jax.reports.verdict import sampling_text
 from diffusion_jax.statistics import many_to_one
 from diffusion_jax.statistics.estimate import Estimate
 
 Key = tuple[str, ReportedSampling | None]
 COLUMNS = ("Mean", "Difference", "Finding", "p, adjusted", "Seeds")
-NOTHING = Cell(formats.UNKNOWN, "")
 
 
 def cells(
@@ -31,14 +30,12 @@ def cells(
         seeds: arm -> number of seeds measured.
         pairs: arm -> its comparison with the baseline.
     """
-    known = [mean for mean in means.values() if mean is not None]
-    decimals, extent = decimals_of([mean.value for mean in known]), extent_of(list(known))
     widest = max((_reach(pair) for pair in pairs.values()), default=0.0) or 1.0
     gaps = [abs(p.difference.value) for p in pairs.values() if math.isfinite(p.difference.value)]
     digits = decimals_of([max(gaps, default=0.0)])
     return [
         (
-            _mean(means.get(arm.name), decimals, extent),
+            estimate_cell(means.get(arm.name), [*means.values()], drawn=True),
             _difference(pairs.get(arm.name), widest, digits),
             _finding(
                 arm.name == report.baseline and len(report.arms) > 1,
@@ -129,15 +126,8 @@ def _note(metric: ReportMetric) -> str:
     if metric.floor is not None:
         share = "%" if metric.unit == "%" else ""
         got = formats.number(metric.floor.value)
-        floor = f" Real pictures with the same captions get {got}{share}."
+        floor = f" Real examples with the same captions get {got}{share}."
     return f"{metric.better.capitalize()} is better.{unit} {metric.explanation}{floor}".strip()
-
-
-def _mean(mean: Estimate | None, decimals: int, extent: tuple[float, float]) -> Cell:
-    if mean is None:
-        return NOTHING
-    ends = formats.fixed_interval(mean, decimals)
-    return Cell(formats.fixed(mean.value, decimals), mean.value, ends, span_of(mean, *extent))
 
 
 def _difference(pair: Comparison | None, widest: float, decimals: int) -> Cell:

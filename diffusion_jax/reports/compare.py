@@ -1,13 +1,15 @@
 """Comparing trained arms from Python: objects in, a result with its table and page out."""
 
 import dataclasses
-import datetime
-import shlex
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.errors import UserError, one_of
@@ -15,16 +17,23 @@ from diffusion_jax.inference.measure import SAMPLING, SamplingPlan, measure
 from diffusion_jax.inference.preflight import check_measuring, check_memory
 from diffusion_jax.metrics import DEFAULT, Metric, metrics
 from diffusion_jax.metrics.base import check_metric
-from diffusion_jax.metrics.heldout import PICTURES, HeldOut, held_out
+from diffusion_jax.metrics.heldout import PICTURES
+from diffusion_jax.metrics.real import Real
 from diffusion_jax.registry import Registry
-from diffusion_jax.reports import comparison, files, verdict
+from diffusion_jax.reports import files, study, verdict
 from diffusion_jax.reports.compared import Arms, all_trained, by_name, with_test
 from diffusion_jax.reports.comparisons import in_percent
-from diffusion_jax.reports.content import Comparison, Measurement, Report
-from diffusion_jax.reports.provenance import Provenance
-from diffusion_jax.runs import environment
+from diffusion_jax.reports.content import Comparison, Measurement, Report, ReportArm
+from diffusion_jax.reports.curves import Losses
+from diffusion_jax.reports.long_table import Found
+from diffusion_jax.reports.protocol import protocol as in_words
+from diffusion_jax.reports.provenance import provenance
+from diffusion_jax.reports.shown import restored
+from diffusion_jax.reports.study import Study
 from diffusion_jax.runs.progress import Progress
 from diffusion_jax.sampling import grids, guidance, solvers, thresholds
+from diffusion_jax.sweeps.measured import of_held_out, outcome
+from diffusion_jax.sweeps.outcomes import Outcome
 from diffusion_jax.training.trained import TrainedArm, sound
 
 T = TypeVar("T")
@@ -91,7 +100,7 @@ def compare(
     Args:
         arms: name -> trained arm, as `train` returns them; what `load_run` returns; or arms as
             `train` takes them, trained or not.
-        data: the data set, or what `train` takes: captions and real pictures are those of its test
+        data: the data set, or what `train` takes: captions and real examples are those of its test
             split. Of an array, or an array and its condition, a tenth is held out.
         training: options of `train` (`{"steps": 1000, "batch_size": 64}`) for arms that are not
             trained yet, side by side; None where all are.
@@ -145,61 +154,104 @@ def compare(
         "from the same noise in every arm",
         **({"Not measured": " ".join(notes)} if notes else {}),
     }
-    cells = tuple(measure(plan, trained, data, progress))
-    found = comparison.Findings(
-        plan,
-        data,
-        trained,
-        cells,
-        provenance(time.monotonic() - start, seed),
-        {**(protocol or {}), **asked},
-        seed,
-        baseline,
-        comparison.loss_curves(trained),
-        of_held_out(plan, trained, data, progress),
-        guidance=guidance if isinstance(guidance, str) else type(plan.guidance).__name__,
+    found = of_trained(plan, trained, data, progress, seed=seed, baseline=baseline)
+    name = guidance if isinstance(guidance, str) else type(plan.guidance).__name__
+    found = dataclasses.replace(
+        found,
+        protocol={**(protocol or {}), **asked},
+        arms=tuple(dataclasses.replace(arm, guidance=name) for arm in found.arms),
     )
-    return Result(comparison.report(found), notes)
+    return Result(study.report(found, provenance(time.monotonic() - start, seed)), notes)
 
 
-def of_held_out(
-    plan: SamplingPlan, arms: Mapping[str, TrainedArm], data: Dataset, progress: Progress
-) -> dict[str, HeldOut]:
-    """What each arm makes of held-out pictures; consistency functions estimate no noise in them."""
-    count, found = min(PICTURES, len(data.test)), {}
-    arms = sound(arms)
-    with progress.phase("Held-out loss", len(arms), unit="arms") as done:
-        for name, arm in arms.items():
-            if arm.denoises:
-                found[name] = held_out(arm, data, count, plan.seed, min(plan.batch_size, count))
-            done(name)
-    return found
-
-
-def provenance(
-    seconds: float, seed: int, command: str | None = None, config: str = ""
-) -> Provenance:
-    """How a comparison was made.
+def of_trained(
+    plan: SamplingPlan,
+    arms: Mapping[str, TrainedArm],
+    data: Dataset,
+    progress: Progress,
+    guides: Mapping[str, TrainedArm] = MappingProxyType({}),
+    seed: int = 0,
+    baseline: str = "",
+    data_name: str = "",
+) -> Study:
+    """Samples and measures trained arms of one seed: a sweep of one seed.
 
     Args:
-        seconds: that it took.
+        plan: how samples are drawn and measured.
+        arms: name -> trained arm, those that diverged too.
+        data: captions, and what samples are held against.
+        progress: where to show it.
+        guides: arm -> the network that guides it.
         seed: of the training.
-        command: that makes it again; None for the program that runs.
-        config: as text.
+        baseline: the arm that others are held against; "" for the first.
+        data_name: what the page calls the data; "" for the data set's own name.
     """
-    facts = environment.describe()
-    git = facts["git"] or {"revision": "unknown", "modified": False}
-    hardware = facts["hardware"]
-    return Provenance(
-        command=shlex.join(["python", *sys.argv]) if command is None else command,
-        revision=git["revision"][:12] + (" with changes" if git["modified"] else ""),
-        hardware=f"{hardware['devices']} {hardware['device_kind']} device(s), "
-        f"{hardware['processor']}",
-        duration=seconds,
-        seeds={"training": seed, "sampling": seed + SAMPLING},
-        versions=facts["versions"],
-        config=config,
-        created=datetime.datetime.now().isoformat(" ", "minutes"),
+    real, left, asked = Real(data, plan.judged_count), sound(arms), {}
+    with progress.phase("Held-out loss", len(left), unit="arms") as done:
+        for name, arm in left.items():
+            asked[name] = of_held_out(arm, real, PICTURES, plan.seed, plan.batch_size)
+            done(name)
+    cells = tuple(measure(plan, arms, data, progress, guides))
+    outcomes = {
+        name: outcome(plan, [cell for cell in cells if cell.arm == name], asked[name], real)
+        if name in left
+        else Outcome(arm.diverged)
+        for name, arm in arms.items()
+    }
+    verb = "paint" if data.has_pictures else "sample"
+    settings = {name: arm.arm.settings for name, arm in arms.items()}
+    fields = dict.fromkeys(field for own in settings.values() for field in own)
+    differ = [f for f in fields if len({str(own.get(f, "")) for own in settings.values()}) > 1]
+    what = f"The arms differ in their {' and '.join(sorted(differ))} alone. " if differ else ""
+    return Study(
+        f"Which arm {verb}s better?" if len(arms) > 1 else f"How well does it {verb}?",
+        f"{what}Data: {data_name or data.name}.",
+        tuple(
+            ReportArm(
+                name,
+                {f: str(value) for f, value in settings[name].items() if f in differ},
+                parameters=sum(leaf.size for leaf in jax.tree.leaves(arm.params)),
+                steps=arm.step if arm.diverged is None else arm.diverged,
+                losses=Losses(np.array(arm.curve["step"]), np.array(arm.curve["loss"]))
+                if arm.curve
+                else None,
+            )
+            for name, arm in arms.items()
+        ),
+        {name: arm.objective for name, arm in left.items()},
+        tuple(
+            Found(name, seed, one, tuple(plan.solvers), plan.steps)
+            for name, one in outcomes.items()
+        ),
+        baseline,
+        plan.metrics,
+        tuple(plan.metrics),
+        real,
+        {},
+        beside=restored(plan, data),
+    )
+
+
+def of_config(found: Study, config: ConfigDict, data: Dataset) -> Study:
+    """A study of arms of a config, with what it says of them.
+
+    Args:
+        found: what they were measured to be.
+        config: of the run.
+        data: its data set.
+    """
+    images = max(arm.steps for arm in found.arms)
+    return dataclasses.replace(
+        found,
+        protocol=in_words([config], [data]),
+        arms=tuple(
+            dataclasses.replace(
+                arm,
+                images=images * config.training.batch_size,
+                guidance=config.sampling.guidance,
+            )
+            for arm in found.arms
+        ),
     )
 
 

@@ -15,9 +15,9 @@ from diffusion_jax.reports.content import (
 )
 from diffusion_jax.statistics import many_to_one
 from diffusion_jax.statistics.estimate import Estimate
+from diffusion_jax.statistics.reference import LEVEL
 
 Table = dict[str, dict[int, Measurement]]
-VALUES = ("value", "low", "high", "error", "difference_error")
 
 
 def compare(
@@ -32,7 +32,7 @@ def compare(
         metrics: those to compare by.
         baseline: name of the arm to compare with.
 
-    >>> table = [Measurement(arm, seed, None, "loss", loss, 100)
+    >>> table = [Measurement(loss, arm=arm, seed=seed, sampling=None, metric="loss")
     ...          for arm, losses in {"a": (1.0, 1.1, 1.2), "b": (1.0, 1.1, 1.2)}.items()
     ...          for seed, loss in enumerate(losses)]
     >>> compare(table, [ReportMetric("loss", "Loss", "lower")], "a")[0].verdict
@@ -102,28 +102,54 @@ def in_percent(report: Report) -> Report:
         measurements=tuple(
             _hundredfold(m) if m.metric in shares else m for m in report.measurements
         ),
-        comparisons=tuple(
-            dataclasses.replace(
-                c,
-                mean=c.mean.scaled(100),
-                baseline=c.baseline.scaled(100),
-                difference=c.difference.scaled(100),
-            )
-            if c.metric in shares
-            else c
-            for c in report.comparisons
-        ),
-        tests=tuple(
-            dataclasses.replace(each, difference=each.difference.scaled(100))
-            if each.metric in shares
-            else each
-            for each in report.tests
-        ),
+        comparisons=tuple(_in_percent(c, shares) for c in report.comparisons),
+        tests=tuple(_in_percent(c, shares) for c in report.tests),
         metrics=tuple(
             dataclasses.replace(m, floor=m.floor.scaled(100)) if m.floor and m.name in shares else m
             for m in report.metrics
         ),
     )
+
+
+def _in_percent(pair: Comparison, shares: set[str]) -> Comparison:
+    parts = {name: getattr(pair, name) for name in ("mean", "baseline", "difference")}
+    scaled = {name: each.scaled(100) for name, each in parts.items()}
+    return dataclasses.replace(pair, **scaled) if pair.metric in shares else pair
+
+
+def adjusted(
+    tests: Sequence[Comparison], metrics: Sequence[ReportMetric]
+) -> tuple[Comparison, ...]:
+    """Tests of samples, adjusted for the number of arms of the same metric and sampling."""
+    better = {metric.name: metric.better for metric in metrics}
+    groups: dict[tuple[str, ReportedSampling | None], list[Comparison]] = {}
+    for test in tests:
+        groups.setdefault((test.metric, test.sampling), []).append(test)
+    found = []
+    for group in groups.values():
+        p_values = holm([1.0 if test.p_value is None else test.p_value for test in group])
+        for test, p in zip(group, p_values, strict=True):
+            lower = (test.difference.value < 0) == (better[test.metric] == "lower")
+            verdict = many_to_one.BETTER if lower else many_to_one.WORSE
+            verdict = verdict if p < LEVEL else many_to_one.OPEN
+            found.append(dataclasses.replace(test, p_adjusted=p, verdict=verdict))
+    return tuple(found)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values: max over the smaller ones of (m - rank) p, at most 1.
+
+    Source: Holm 1979 (a simple sequentially rejective multiple test procedure).
+
+    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
+    [0.03, 0.06, 0.06]
+    """
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted, running = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        running = max(running, (len(p_values) - rank) * p_values[index])
+        adjusted[index] = min(1.0, running)
+    return adjusted
 
 
 def estimate(row: dict[int, Measurement]) -> Estimate | None:
@@ -137,7 +163,7 @@ def estimate(row: dict[int, Measurement]) -> Estimate | None:
     if len(row) == 1:
         (only,) = row.values()
         if only.low is not None:
-            return only.estimate
+            return only
     errors = _known(row, "error")
     known = np.array(list(errors.values()), np.float64) if len(errors) == len(row) else None
     return many_to_one.mean_over_seeds(values, known)
@@ -149,8 +175,9 @@ def judged(report: Report) -> list[Comparison]:
 
 
 def _hundredfold(row: Measurement) -> Measurement:
-    values = {name: getattr(row, name) for name in VALUES}
-    return dataclasses.replace(row, **{n: v and 100 * v for n, v in values.items()})
+    error = row.difference_error
+    scaled = {**vars(row.scaled(100)), "difference_error": error and 100 * error}
+    return dataclasses.replace(row, **scaled)
 
 
 def _known(row: dict[int, Measurement], name: str) -> dict[int, float]:

@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from diffusion_jax.errors import one_of
-from diffusion_jax.reports.curves import Losses, ScheduleCurve, Trajectory
+from diffusion_jax.inference.trajectory import Trajectory
+from diffusion_jax.reports.curves import Losses, ScheduleCurve
 from diffusion_jax.reports.provenance import Provenance
 from diffusion_jax.statistics.estimate import Estimate
 from diffusion_jax.statistics.many_to_one import Compared
@@ -37,7 +38,7 @@ class ReportArm:
         flops_per_step: floating-point operations of one training step, None if unknown.
         seconds_per_step: wall time of one training step of this arm, compilation apart (its
             share, where arms run together), None if unknown.
-        images: training pictures seen.
+        images: training examples seen.
         steps: training steps taken.
         group: name of the group of arms that share their compiled program.
         execution: how the group was run, "together" or "one by one".
@@ -84,7 +85,7 @@ class ReportedSampling:
     Attributes:
         solver: spec of the solver, e.g. "heun".
         steps: number of steps.
-        nfe: denoiser evaluations per picture that this costs (what guidance adds, the protocol
+        nfe: denoiser evaluations per sample that this costs (what guidance adds, the protocol
             says); of adaptive solvers, the mean.
     """
 
@@ -104,7 +105,7 @@ class ReportMetric:
         unit: e.g. "nats"; "%" for shares, which are given from 0 to 1 (the page shows percent,
             CSV files shares); may be empty.
         explanation: the protocol: sample counts, seeds, features, estimator.
-        floor: what real pictures with the same captions get, as a perfect model would; None for
+        floor: what real examples with the same captions get, as a perfect model would; None for
             metrics of networks, and where it was not measured.
     """
 
@@ -116,9 +117,12 @@ class ReportMetric:
     floor: Estimate | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Measurement:
-    """One number: a row of the long table from which all else derives.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measurement(Estimate):
+    """One number with its interval over samples: a row of the long table, and the source of all.
+
+    It is not finite where this seed of the arm diverged, and 0 samples were measured. Of seeds that
+    were not run there is no row.
 
     Attributes:
         arm: name of an arm.
@@ -126,51 +130,25 @@ class Measurement:
         sampling: how samples were drawn, the same for all arms (the evaluations of adaptive solvers
             are the mean over arms); None for metrics that need no sampling.
         metric: name of a metric.
-        value: the number; not finite where this seed of the arm diverged. Of seeds that were
-            not run there is no row.
-        count: samples or pictures that it was measured on.
-        error: standard error of the value over samples, or None.
         difference_error: standard error, over samples, of the difference between this value and
             the baseline's with the same seed, sampling and metric, paired sample by sample; None
             where unknown. With one seed it is all there is to judge by, with more it bounds
             the noise from below.
-        low: lower end of the value's 95% interval over samples, or None.
-        high: upper end; the interval need not be symmetric.
     """
 
     arm: str
     seed: int
     sampling: ReportedSampling | None
     metric: str
-    value: float
-    count: int
-    error: float | None = None
     difference_error: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-    @staticmethod
-    def of(
-        arm: str,
-        seed: int,
-        sampling: "ReportedSampling | None",
-        metric: str,
-        one: Estimate,
-        difference_error: float | None = None,
-    ) -> "Measurement":
-        """A row with a number and its interval."""
-        ends = (one.error, difference_error, one.low, one.high)
-        return Measurement(arm, seed, sampling, metric, one.value, one.count or 0, *ends)
-
-    @property
-    def estimate(self) -> Estimate:
-        """The number with its interval over samples."""
-        return Estimate(self.value, self.low, self.high, self.count, self.error)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison(Compared):
-    """One arm against the baseline by one metric with one sampling, over training seeds.
+    """One arm against the baseline by one metric with one sampling.
+
+    Over training seeds; or of one seed, sample by sample, with the same captions and noise. The
+    latter is about these networks: what another training would change, no test of samples covers.
 
     Attributes:
         arm: name of the arm.
@@ -186,32 +164,6 @@ class Comparison(Compared):
 
 
 @dataclasses.dataclass(frozen=True)
-class SampleTest:
-    """An arm beside the baseline, sample by sample: the same captions, the same noise.
-
-    It is about these trained networks: what another training seed would change, no test of samples
-    covers.
-
-    Attributes:
-        arm: name of the arm.
-        baseline: name of the arm that it is compared to.
-        sampling: how both were sampled.
-        metric: name of a metric.
-        count: number of pairs.
-        difference: the arm's value minus the baseline's, with its 95% interval.
-        p_value: two-sided, unadjusted. The page adjusts for the number of arms (Holm).
-    """
-
-    arm: str
-    baseline: str
-    sampling: ReportedSampling
-    metric: str
-    count: int
-    difference: Estimate
-    p_value: float
-
-
-@dataclasses.dataclass(frozen=True)
 class BinLoss:
     """Held-out denoising loss per log-SNR bin, of one arm and seed.
 
@@ -220,7 +172,8 @@ class BinLoss:
         seed: training seed.
         losses: (bins,) mean loss in each bin of `Report.bin_edges`, of the same target and
             unweighted in all arms.
-        errors: (bins,) standard errors over pictures, or None; drawn where there is one seed.
+        errors: (bins,) standard errors over held-out examples, or None; drawn where there is
+            one seed.
     """
 
     arm: str
@@ -237,7 +190,7 @@ class LearningCurve:
         arm: name of the arm.
         seed: training seed.
         steps: (P,) training steps at each point, rising.
-        images: (P,) pictures seen.
+        images: (P,) examples seen.
         flops: (P,) floating-point operations, NaN if unknown.
         seconds: (P,) wall time, NaN if unknown.
         loss: (P,) held-out loss, the same quantity in all arms; not finite once diverged.
@@ -272,12 +225,13 @@ class Criterion:
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
-    """Pictures of every arm for the same captions and the same starting noise.
+    """Samples of every arm for the same captions and the same starting noise, or plots of them.
 
     Attributes:
         setting: how they were drawn.
         captions: (N) what was asked for.
         pictures: arm name -> (N, H, W, C) uint8.
+        plotted: whether each is a plot of many samples, which are no pictures.
         right: arm name -> attribute -> (N,) whether the checker found it right; empty where
             the data set has no checker. A picture is right when all its attributes are, so
             there is no attribute "all" among them.
@@ -294,11 +248,12 @@ class Samples:
     )
     beside: Mapping[str, Pictures] = dataclasses.field(default_factory=dict)
     missing: Mapping[str, frozenset[int]] = dataclasses.field(default_factory=dict)
+    plotted: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class RealPictures:
-    """Pictures of the data set, to compare the samples with.
+    """Pictures of the data set, or a plot of it, to compare the samples with.
 
     Attributes:
         pictures: (N, H, W, C) uint8.
@@ -335,10 +290,9 @@ class Report:
         samples: pictures for the same captions and starting noise in every arm (one training
             seed, which the protocol names), or None.
         real: pictures of the data, or None.
-        tests: of samples, of one training seed.
-        warnings: sentences that must be read before all else: what diverged or is not finite.
+        tests: of samples, of one training seed; adjusted by Holm's method.
+        warnings: sentences that must be read before all else, such as of another baseline.
         not_measured: metric -> why it, or some of it, is missing, as part of a sentence.
-        not_finite: arm and sampling -> how many of its samples were not.
         judged_sampling: the one that arms are judged with by any metric; None if nothing was
             sampled.
 
@@ -368,16 +322,15 @@ class Report:
     curve_label: str = "held-out loss"
     samples: Samples | None = None
     real: RealPictures | None = None
-    tests: tuple[SampleTest, ...] = ()
+    tests: tuple[Comparison, ...] = ()
     warnings: tuple[str, ...] = ()
     not_measured: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    not_finite: Mapping[tuple[str, ReportedSampling], int] = dataclasses.field(default_factory=dict)
     judged_sampling: ReportedSampling | None = None
 
     def __post_init__(self) -> None:
         arms = [arm.name for arm in self.arms]
         metrics = [metric.name for metric in self.metrics]
-        rows: tuple[Measurement | Comparison | SampleTest, ...]
+        rows: tuple[Measurement | Comparison, ...]
         rows = (*self.measurements, *self.comparisons, *self.tests)
         for name in {self.baseline, *(row.arm for row in rows)}:
             one_of(name, arms, "arm")

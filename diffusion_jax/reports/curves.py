@@ -5,8 +5,6 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-Film = UInt8[np.ndarray, "frames n height width channels"]
-
 
 @dataclasses.dataclass(frozen=True)
 class ScheduleCurve:
@@ -46,28 +44,13 @@ class Losses:
 
 
 @dataclasses.dataclass(frozen=True)
-class Trajectory:
-    """The reverse process of one arm, from noise to pictures, frame by frame.
-
-    Attributes:
-        log_snr: (F,) of each frame, rising; the last may be inf.
-        noisy: (F, N, H, W, C) x_t scaled for display, see `pictures.from_noisy`.
-        denoised: (F, N, H, W, C) the denoiser's estimate of x_0 from that x_t.
-    """
-
-    log_snr: Float[np.ndarray, " frames"]
-    noisy: Film
-    denoised: Film
-
-
-@dataclasses.dataclass(frozen=True)
 class Forward:
     """The forward process of one picture, from data to static, frame by frame.
 
     Attributes:
         time: (F,) the schedule's own time scaled to [0, 1], 0 = data, 1 = noise.
         log_snr: (F,) of each frame, falling.
-        noisy: (F, H, W, C) x_t scaled for display, see `pictures.from_noisy`.
+        noisy: (F, H, W, C) x_t scaled for display, see `inference.trajectory.visible`.
     """
 
     time: Float[np.ndarray, " frames"]

@@ -54,16 +54,21 @@ def schedules(arms: Sequence[ReportArm], levels: Float[np.ndarray, " levels"]) -
     if not denoising:
         return [curves]
     who = f"Arms: {formats.listed([arms[i].name for i, _ in denoising])}."
+    of_density, of_weight = (
+        np.concatenate([line.y for line in each]) for each in (density, weight)
+    )
+    heights = axes.linear("per unit of log-SNR", of_density, low=0.0)
+    ratios = axes.logarithmic("relative to log-SNR 0", of_weight)
     return [
         curves,
         Figure(
             "Training density",
-            plots.chart("Density of training log-SNR", who, density, x, _heights(density)),
+            plots.chart("Density of training log-SNR", who, density, x, heights),
             "How often training visits each noise level.",
         ),
         Figure(
             "Effective weight",
-            plots.chart("Effective weight over log-SNR", who, weight, x, _ratios(weight)),
+            plots.chart("Effective weight over log-SNR", who, weight, x, ratios),
             "Density times loss weight, for the squared error of the noise prediction: what "
             "training cares about. Each is 1 at log-SNR 0; a flat line is the likelihood bound.",
         ),
@@ -112,14 +117,6 @@ def losses(report: Report) -> list[Figure]:
             "not their heights.",
         )
     ]
-
-
-def _heights(lines: list[plots.Line]) -> axes.Axis:
-    return axes.linear("per unit of log-SNR", np.concatenate([line.y for line in lines]), low=0.0)
-
-
-def _ratios(lines: list[plots.Line]) -> axes.Axis:
-    return axes.logarithmic("relative to log-SNR 0", np.concatenate([line.y for line in lines]))
 
 
 def apart(values: list[int]) -> list[float]:

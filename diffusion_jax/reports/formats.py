@@ -66,15 +66,6 @@ def p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
-def log_snr(value: float) -> str:
-    """A log-SNR with sign and one decimal.
-
-    >>> log_snr(-3.14159)
-    '−3.1'
-    """
-    return signed(value, 1)
-
-
 def duration(seconds: float) -> str:
     """A time span in its natural unit.
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from diffusion_jax.inference.trajectory import Trajectory
 from diffusion_jax.reports import formats, pictures, style
 from diffusion_jax.reports.content import RealPictures, Report, ReportArm, Samples
-from diffusion_jax.reports.curves import Trajectory
 
 MOST_CARDS = 48
 FILM_BYTES = 4_000_000
@@ -59,7 +59,7 @@ class Film:
         css: the arm's CSS class.
         name: the arm's name.
         reel: what the page's script needs: sizes, log-SNR per frame as text, and two contact
-            sheets (x_t and the estimate of x_0) with a row per frame and a column per picture.
+            sheets (x_t and the estimate of x_0) with a row per frame and a column per sample.
     """
 
     arm: int
@@ -99,7 +99,8 @@ def films(report: Report) -> list[Film]:
 
 def film(index: int, name: str, trajectory: Trajectory, budget: int = FILM_BYTES) -> Film:
     """The film of one arm, in about `budget` bytes at most."""
-    return Film(index, style.css_class(index), name, _reel(_thinned(trajectory, budget)))
+    # Noise hardly compresses, and base64 adds a third.
+    return Film(index, style.css_class(index), name, _reel(trajectory.thinned(budget * 3 / 4)))
 
 
 def _card(arms: Sequence[ReportArm], samples: Samples, index: int) -> Card:
@@ -140,21 +141,10 @@ def _reel(trajectory: Trajectory) -> dict[str, object]:
         "count": count,
         "height": height,
         "width": width,
-        "logSnr": [formats.log_snr(float(value)) for value in trajectory.log_snr],
+        "logSnr": [formats.signed(float(value), 1) for value in trajectory.log_snr],
         "noisy": _contact_sheet(trajectory.noisy),
         "denoised": _contact_sheet(trajectory.denoised),
     }
-
-
-def _thinned(trajectory: Trajectory, budget: int) -> Trajectory:
-    """About so many bytes of film at most: noise hardly compresses, and base64 adds a third."""
-    per_frame = 2 * trajectory.noisy[0].size * 4 / 3
-    frames = len(trajectory.log_snr)
-    keep = np.linspace(0, frames - 1, int(np.clip(budget // per_frame, 2, frames)))
-    chosen = np.unique(keep.round().astype(int))
-    return Trajectory(
-        trajectory.log_snr[chosen], trajectory.noisy[chosen], trajectory.denoised[chosen]
-    )
 
 
 def _contact_sheet(film: UInt8[np.ndarray, "frames n height width channels"]) -> str:

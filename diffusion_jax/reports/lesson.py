@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from diffusion_jax.files import save
+from diffusion_jax.inference.trajectory import Trajectory
 from diffusion_jax.reports import axes, figures, formats, galleries, pictures, plots
-from diffusion_jax.reports.curves import Forward, Trajectory
+from diffusion_jax.reports.curves import Forward
 from diffusion_jax.reports.page import fill
 
 STRIP = 9  # frames that fit side by side
@@ -83,7 +84,8 @@ def render(lesson: Lesson) -> str:
 def forward_strip(lesson: Lesson) -> pictures.Image.Image:
     """The forward phase as a film strip with the log-SNR under each frame."""
     chosen = _spread(len(lesson.forward.log_snr))
-    return pictures.strip(lesson.forward.noisy[chosen], _texts(lesson.forward.log_snr[chosen]))
+    texts = _texts(lesson.forward.log_snr[chosen])
+    return pictures.grid(lesson.forward.noisy[chosen], texts, len(chosen))
 
 
 def reverse_strip(lesson: Lesson) -> pictures.Image.Image:
@@ -91,14 +93,14 @@ def reverse_strip(lesson: Lesson) -> pictures.Image.Image:
     chosen = _spread(len(lesson.reverse.log_snr))
     frames = [lesson.reverse.noisy[chosen, 0], lesson.reverse.denoised[chosen, 0]]
     texts = [*_texts(lesson.reverse.log_snr[chosen]), *["estimate"] * len(chosen)]
-    return pictures.strip(np.concatenate(frames), texts, columns=len(chosen))
+    return pictures.grid(np.concatenate(frames), texts, len(chosen))
 
 
 def forward_gif(lesson: Lesson) -> bytes:
     """The forward phase as an animation."""
     forward = lesson.forward
     sheets = [
-        pictures.strip(frame[None], [text], SIDE)
+        pictures.grid(frame[None], [text], 1, SIDE)
         for frame, text in zip(forward.noisy, _texts(forward.log_snr), strict=True)
     ]
     return pictures.gif(sheets)
@@ -108,7 +110,7 @@ def reverse_gif(lesson: Lesson) -> bytes:
     """The reverse phase as an animation: x_t beside the estimate of the clean picture."""
     reverse = lesson.reverse
     sheets = [
-        pictures.strip(np.stack([noisy[0], denoised[0]]), [text, "estimate"], SIDE)
+        pictures.grid(np.stack([noisy[0], denoised[0]]), [text, "estimate"], 2, SIDE)
         for noisy, denoised, text in zip(
             reverse.noisy, reverse.denoised, _texts(reverse.log_snr), strict=True
         )
@@ -123,7 +125,7 @@ def _spread(count: int) -> np.ndarray:
 
 def _texts(log_snr: Sequence[float] | np.ndarray) -> list[str]:
     return [
-        f"log-SNR {formats.log_snr(float(value))}" if np.isfinite(value) else _end(float(value))
+        f"log-SNR {formats.signed(float(value), 1)}" if np.isfinite(value) else _end(float(value))
         for value in log_snr
     ]
 

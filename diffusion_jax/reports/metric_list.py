@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from diffusion_jax.inference.measure import SAMPLING
 from diffusion_jax.inference.numbers import PSNR, RIGHT, RMSE
 from diffusion_jax.metrics import Metric
 from diffusion_jax.metrics.heldout import BITS_PER_DIM, NOISE_ERROR
@@ -16,7 +17,6 @@ NOTHING = ReportMetric("nothing", "Nothing measured", "lower")
 def metric_list(
     rows: Sequence[Measurement],
     made: Mapping[str, Metric],
-    seeds: str,
     floors: Mapping[str, Estimate] = MappingProxyType({}),
 ) -> tuple[ReportMetric, ...]:
     """The metrics of a long table; of an empty one, that nothing was measured.
@@ -24,18 +24,16 @@ def metric_list(
     Args:
         rows: the table.
         made: name -> metric, of those that measure samples.
-        seeds: what is said of the seeds of samples and held-out noise.
-        floors: metric -> what real pictures get.
+        floors: metric -> what real examples get.
     """
     names = dict.fromkeys(row.metric for row in rows)
-    return tuple(_metric(n, rows, made, seeds, floors.get(n)) for n in names) or (NOTHING,)
+    return tuple(_metric(n, rows, made, floors.get(n)) for n in names) or (NOTHING,)
 
 
 def _metric(
     name: str,
     rows: Sequence[Measurement],
     made: Mapping[str, Metric],
-    seeds: str,
     floor: Estimate | None,
 ) -> ReportMetric:
     counts = sorted({row.count for row in rows if row.metric == name and row.count})
@@ -43,10 +41,9 @@ def _metric(
     if name in (NOISE_ERROR, BITS_PER_DIM):
         return _of_held_out(name, of)
     if name in (PSNR, RMSE):
-        better, unit = ("higher", "dB") if name == PSNR else ("lower", "values of a byte")
-        return ReportMetric(
-            name, name.upper(), better, unit, f"To the true picture; {of} pictures."
-        )
+        byte = "values of a byte" if any(row.metric == PSNR for row in rows) else ""
+        better, unit = ("higher", "dB") if name == PSNR else ("lower", byte)
+        return ReportMetric(name, name.upper(), better, unit, f"To the true example; {of} samples.")
     if name.startswith(RIGHT):
         label = f"{name.removeprefix(RIGHT).capitalize()} right"
         return ReportMetric(
@@ -57,12 +54,12 @@ def _metric(
     label = plain.replace("_", " ").capitalize() + (f" ({name})" if settings else "")
     better = "lower" if measure.lower_is_better else "higher"
     summary = (inspect.getdoc(type(measure)) or "").split("\n")[0].rstrip(".")
-    explanation = f"{summary}. {of} samples; {seeds}."
+    explanation = f"{summary}. {of} samples; their seed is that of the training + {SAMPLING:,}."
     return ReportMetric(name, label, better, measure.unit, explanation, floor)
 
 
 def _of_held_out(name: str, count: str) -> ReportMetric:
-    asked = f"{count} held-out pictures with their captions, noise and levels the same in all arms"
+    asked = f"{count} held-out examples with their captions, noise and levels the same in all arms"
     if name == NOISE_ERROR:
         what = "Mean square error in the noise over bins of the log-SNR that all arms share"
         return ReportMetric(name, "Held-out error", "lower", "", f"{what}; {asked}.")

@@ -10,7 +10,6 @@ from typing import Any
 from diffusion_jax.files import save
 from diffusion_jax.reports import (
     figures,
-    formats,
     galleries,
     result_figures,
     sections,
@@ -21,7 +20,6 @@ from diffusion_jax.reports import (
 from diffusion_jax.reports.choices import choices
 from diffusion_jax.reports.comparisons import in_percent, judged
 from diffusion_jax.reports.content import Report, ReportArm, ReportedSampling
-from diffusion_jax.reports.provenance import Provenance
 from diffusion_jax.reports.tables import Cell
 from diffusion_jax.statistics import many_to_one
 
@@ -86,7 +84,6 @@ def render(report: Report) -> str:
         film_captions=_film_captions(report),
         hidden_cards=len(report.samples.captions) - len(cards) if report.samples else 0,
         samples_setting=said(report.samples.setting) if report.samples else "",
-        facts=facts(report.provenance),
         state=_packed({**shown, "picked": _picked(report), "slots": FEW}),
         data=_packed({name: tables_as_csv.embedded(table) for name, table in tables.items()}),
         files_of=list(tables),
@@ -183,7 +180,7 @@ def _sections(parts: Mapping[str, Any]) -> list[tuple[str, str]]:
         "learning": ("Learning curves", parts["learning"]),
         "training": ("Training loss", parts["losses"]),
         "reverse": ("Reverse process", parts["films"]),
-        "data": ("Real pictures", parts["real"]),
+        "data": ("Real examples", parts["real"]),
         "plan": ("Plan", parts["plan"]),
         "made": ("How it was made", True),
     }
@@ -213,13 +210,3 @@ def _packed(content: Any) -> str:
     """JSON, compressed and in base64: a tenth of its size, and nothing in it is markup."""
     text = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
-
-
-def facts(made: Provenance) -> list[tuple[str, str]]:
-    """How a report was made: what -> how."""
-    rows = [("Created", made.created), ("Hardware", made.hardware), ("Revision", made.revision)]
-    if made.duration is not None:
-        rows.append(("Duration", formats.duration(made.duration)))
-    rows += [(f"Seed, {what}", str(seed)) for what, seed in made.seeds.items()]
-    rows.append(("Versions", ", ".join(f"{k} {v}" for k, v in made.versions.items())))
-    return rows

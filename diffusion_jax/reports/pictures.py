@@ -9,45 +9,13 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from diffusion_jax.errors import UserError
 
 PAPER, INK, FAINT = "#ffffff", "#1d2230", "#6b7280"
 GAP = 12
-
-
-def from_unit(x: Float[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
-    """Pictures in [-1, 1] as uint8: round(255 (x + 1) / 2), clipped; NaN becomes mid-grey.
-
-    >>> from_unit(np.array([-1.0, 0.0, 1.0, 7.0])).tolist()
-    [0, 128, 255, 255]
-    """
-    scaled = np.nan_to_num((np.asarray(x, np.float64) + 1) * 127.5, nan=127.5)
-    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
-
-
-def from_noisy(
-    x: Float[np.ndarray, "..."],
-    alpha: float | Float[np.ndarray, "..."],
-    sigma: float | Float[np.ndarray, "..."],
-) -> UInt8[np.ndarray, "..."]:
-    """A noisy x = alpha x_0 + sigma eps as a picture: x / sqrt(alpha² + 2 sigma²), clipped.
-
-    The look depends on the log-SNR alone, so a variance-exploding arm and a variance-preserving
-    one can be compared; noise keeps within the visible range (pure noise has standard deviation
-    0.7), and a clean picture is shown as it is.
-
-    Args:
-        x: (..., H, W, C) noisy pictures.
-        alpha: scale of the data; broadcasts against x.
-        sigma: standard deviation of the noise; broadcasts against x.
-
-    >>> from_noisy(np.array([0.0, 80.0]), 1.0, 80.0).tolist()
-    [128, 218]
-    """
-    return from_unit(np.asarray(x, np.float64) / np.sqrt(np.square(alpha) + 2 * np.square(sigma)))
 
 
 def to_image(picture: UInt8[np.ndarray, "height width channels"], side: int = 0) -> Image.Image:
@@ -79,7 +47,7 @@ def grid(
     columns: int = 0,
     side: int = 96,
 ) -> Image.Image:
-    """Pictures in rows, each with its caption under it.
+    """Pictures in rows, each with its caption under it; a film strip is one of a single row.
 
     Args:
         pictures: uint8 (N, H, W, C).
@@ -89,23 +57,6 @@ def grid(
     """
     images = [to_image(picture, side) for picture in pictures]
     return sheet(images, captions, columns or int(np.ceil(np.sqrt(len(images)))))
-
-
-def strip(
-    frames: UInt8[np.ndarray, "frames height width channels"],
-    texts: Sequence[str],
-    side: int = 96,
-    columns: int = 0,
-) -> Image.Image:
-    """A film strip: frames from left to right, each with its text under it.
-
-    Args:
-        frames: uint8 (F, H, W, C).
-        texts: F texts such as "log-SNR −3.1".
-        side: pixels a frame is enlarged to.
-        columns: frames a row; 0 puts all into one.
-    """
-    return sheet([to_image(frame, side) for frame in frames], texts, columns or len(frames))
 
 
 def sheet(images: Sequence[Image.Image], texts: Sequence[str], columns: int) -> Image.Image:

@@ -66,7 +66,7 @@ def against_evaluations(report: Report, metric: ReportMetric, estimates: Estimat
                     points = found.setdefault((index[arm], sampling.solver), [])
                     points.append((float(sampling.nfe), estimate, tip))
     spent = sorted({int(cost) for points in found.values() for cost, _, _ in points})
-    x = axes.logarithmic("denoiser evaluations a picture", spent, ticks=apart(spent))
+    x = axes.logarithmic("denoiser evaluations a sample", spent, ticks=apart(spent))
     return _scatter(metric, x, [(arm, points) for (arm, _), points in found.items()])
 
 
@@ -129,10 +129,10 @@ def losses_by_level(report: Report) -> list[Figure]:
     edges = report.bin_edges[np.isfinite(report.bin_edges)]
     x = axes.linear(LOG_SNR, levels, low=float(edges.min()), high=float(edges.max()), count=6)
     bars = f" Bars: 95% intervals over {seeds} seeds, unadjusted." if seeds > 1 else ""
-    over_pictures = ""
+    over_examples = ""
     if seeds == 1 and all(one.errors is not None for one in report.bin_losses):
-        absolute = [_over_pictures(index[one.arm], levels, one) for one in report.bin_losses]
-        over_pictures = " Bars: 95% intervals over pictures."
+        absolute = [_over_examples(index[one.arm], levels, one) for one in report.bin_losses]
+        over_examples = " Bars: 95% intervals over held-out examples."
     figures = [
         Figure(
             "Loss by noise level",
@@ -144,7 +144,7 @@ def losses_by_level(report: Report) -> list[Figure]:
                 _heights("loss", absolute, ratio=WIDE_LOSSES),
             ),
             "Held-out denoising loss in the same bins of log-SNR for all arms, whatever they were "
-            f"trained on.{bars or over_pictures}",
+            f"trained on.{bars or over_examples}",
         )
     ]
     if relative:
@@ -162,8 +162,8 @@ def losses_by_level(report: Report) -> list[Figure]:
     return figures
 
 
-def _over_pictures(arm: int, levels: Float[np.ndarray, " bins"], one: BinLoss) -> plots.Line:
-    """A line of one seed with intervals over pictures."""
+def _over_examples(arm: int, levels: Float[np.ndarray, " bins"], one: BinLoss) -> plots.Line:
+    """A line of one seed with intervals over held-out examples."""
     assert one.errors is not None, "asked before"
     reach = Z95 * one.errors
     return plots.Line(arm, levels, one.losses, one.losses - reach, one.losses + reach)
@@ -174,7 +174,7 @@ def learning(report: Report) -> dict[str, str]:
     found = {}
     for cost, word in (
         ("steps", "Steps"),
-        ("images", "Pictures"),
+        ("images", "Examples"),
         ("flops", "FLOPs"),
         ("seconds", "Wall time"),
     ):
@@ -246,7 +246,7 @@ def _scatter(
         [*lines, _stairs(kept, x.high), _points(None, kept, metric)],
         x,
         y,
-        [plots.Rule(height, "real pictures") for height in floor],
+        [plots.Rule(height, "real examples") for height in floor],
     )
     return chart
 
@@ -318,7 +318,7 @@ def _scale(cost: str, most: float) -> tuple[float, str]:
     """What to divide costs by, and the unit that they are in then."""
     if cost == "seconds":
         return next(((s, name) for s, name in SPANS if most >= 2 * s), (1.0, "seconds"))
-    words = {"steps": "training steps", "images": "training pictures", "flops": "FLOPs"}
+    words = {"steps": "training steps", "images": "training examples", "flops": "FLOPs"}
     if cost == "flops":
         return next(((s, f"{prefix}FLOPs") for s, prefix in UNITS if most >= s), (1.0, "FLOPs"))
     return 1.0, words[cost]

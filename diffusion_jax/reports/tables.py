@@ -41,6 +41,9 @@ class Cell:
     numeric: bool = True
 
 
+NOTHING = Cell(formats.UNKNOWN, "")
+
+
 def ends_of(estimate: Estimate) -> tuple[float, float]:
     """The ends of an interval; where there is none, the number itself."""
     low, high = estimate.low, estimate.high
@@ -69,6 +72,17 @@ def decimals_of(values: list[float]) -> int:
         return 2
     largest, smallest = math.floor(math.log10(max(sizes))), math.floor(math.log10(min(sizes)))
     return max(2 - largest, min(1 - smallest, 3 - largest), 0)
+
+
+def estimate_cell(
+    found: Estimate | None, column: list[Estimate | None], drawn: bool = False
+) -> Cell:
+    """A number with its interval, in as many decimals as its column needs."""
+    if found is None:
+        return NOTHING
+    decimals = decimals_of([each.value for each in column if each is not None])
+    text, ends = formats.fixed(found.value, decimals), formats.fixed_interval(found, decimals)
+    return Cell(text, found.value, ends, span_of(found, *extent_of(column)) if drawn else None)
 
 
 def difference_cell(gap: Estimate, widest: float, decimals: int) -> Cell:

@@ -154,51 +154,41 @@ def _results(report: Report) -> Data:
 
 
 def _bin_losses(report: Report) -> Data:
-    edges = report.bin_edges
-    return _data(
-        ("arm", "seed", "log_snr_low", "log_snr_high", "loss"),
+    low, high = report.bin_edges[:-1], report.bin_edges[1:]
+    unknown = np.full(len(low), np.nan)
+    return _points(
+        ("arm", "seed", "log_snr_low", "log_snr_high", "loss", "error"),
         (
-            (one.arm, one.seed, *ends)
-            for one in report.bin_losses
-            for ends in zip(edges[:-1], edges[1:], one.losses, strict=True)
+            ((b.arm, b.seed), (low, high, b.losses, unknown if b.errors is None else b.errors))
+            for b in report.bin_losses
         ),
     )
 
 
 def _curves(report: Report) -> Data:
-    return _data(
-        ("arm", "seed", "steps", "images", "flops", "seconds", "loss"),
-        (
-            (c.arm, c.seed, *point)
-            for c in report.curves
-            for point in zip(c.steps, c.images, c.flops, c.seconds, c.loss, strict=True)
-        ),
+    measured = ("steps", "images", "flops", "seconds", "loss")
+    return _points(
+        ("arm", "seed", *measured),
+        (((c.arm, c.seed), [getattr(c, name) for name in measured]) for c in report.curves),
     )
 
 
 def _schedules(report: Report) -> Data:
-    return _data(
-        ("arm", "time", "log_snr"),
-        (
-            (arm.name, *point)
-            for arm in report.arms
-            if arm.schedule is not None
-            for point in zip(arm.schedule.time, arm.schedule.log_snr, strict=True)
-        ),
-    )
+    known = ((arm.name, arm.schedule) for arm in report.arms if arm.schedule)
+    return _points(("arm", "time", "log_snr"), (((n,), (s.time, s.log_snr)) for n, s in known))
 
 
 def _weights(report: Report) -> Data:
-    levels = report.log_snr_axis
-    return _data(
-        ("arm", "log_snr", "density", "weight"),
-        (
-            (arm.name, *point)
-            for arm in report.arms
-            if arm.schedule is not None
-            for point in zip(levels, arm.schedule.density, arm.schedule.weight, strict=True)
-        ),
-    )
+    known = ((arm.name, arm.schedule) for arm in report.arms if arm.schedule)
+    columns = (((n,), (report.log_snr_axis, s.density, s.weight)) for n, s in known)
+    return _points(("arm", "log_snr", "density", "weight"), columns)
+
+
+def _points(
+    names: tuple[str, ...], of: Iterable[tuple[tuple[Value, ...], Sequence[np.ndarray]]]
+) -> Data:
+    """A row per point of several curves, each told apart by what stands first."""
+    return _data(names, ((*who, *p) for who, columns in of for p in zip(*columns, strict=True)))
 
 
 SAMPLED = ("solver", "solver_steps", "nfe")

@@ -40,7 +40,7 @@ def judge(report: Report) -> Verdict:
     """
     pairs = judged(report)
     lead = _separated(report, pairs) if pairs else _nothing(report)
-    warning = " ".join(report.warnings) or _trouble(report)
+    warning = " ".join(filter(None, (_trouble(report), *report.warnings)))
     return Verdict(lead, tuple(_details(report, pairs)), warning)
 
 
@@ -151,7 +151,7 @@ def _perfect(metric: ReportMetric) -> list[str]:
         return []
     share = "%" if metric.unit == "%" else ""
     return [
-        f"Real pictures with the same captions get {formats.number(metric.floor.value)}{share}: a "
+        f"Real examples with the same captions get {formats.number(metric.floor.value)}{share}: a "
         "perfect model would too."
     ]
 

@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from diffusion_jax.inference.generate import check_finite
+from diffusion_jax.data.example import to_bytes
+from diffusion_jax.inference.generate import Path, check_finite
+from diffusion_jax.inference.trajectory import Trajectory, trajectory, visible
 from diffusion_jax.process.denoiser import DenoiserLike
 from diffusion_jax.process.schedules import Schedule, log_snr_range
-from diffusion_jax.reports import pictures
-from diffusion_jax.reports.curves import Forward, Trajectory
+from diffusion_jax.reports.curves import Forward
 from diffusion_jax.sampling.checks import check_start
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.guidance import SamplingRun
@@ -44,10 +45,12 @@ def forward(
     level = schedule.level(time)
     shape = (frames, *picture.shape)
     x = level.mix(jnp.broadcast_to(picture, shape), jnp.broadcast_to(eps, shape))
+    wide = (-1, *(1,) * picture.ndim)
+    scales = (np.asarray(part).reshape(wide) for part in (level.alpha, level.sigma))
     return Forward(
         np.asarray((time - schedule.t_min) / (schedule.t_max - schedule.t_min)),
         np.asarray(level.log_snr),
-        _shown(x, level.alpha, level.sigma),
+        to_bytes(visible(np.asarray(x), *scales)),
     )
 
 
@@ -91,16 +94,8 @@ def reverse(
         save=lambda state: (state.x, state.denoised),
     )
     check_finite(np.asarray(jnp.concatenate([x, denoised])).swapaxes(0, 1))
-    return Trajectory(
-        np.asarray(nodes.level.log_snr),
-        _shown(jnp.concatenate([start[None], x]), nodes.level.alpha, nodes.level.sigma),
-        pictures.from_unit(np.concatenate([denoised, end[None]])),
-    )
-
-
-def _shown(x: Array, alpha: Array, sigma: Array) -> np.ndarray:
-    """Frames (frames, ...) at levels (frames,), as uint8."""
-    wide = (-1,) + (1,) * (x.ndim - 1)
-    return pictures.from_noisy(
-        np.asarray(x), np.asarray(alpha).reshape(wide), np.asarray(sigma).reshape(wide)
-    )
+    frames = np.asarray(jnp.concatenate([start[None], x]))
+    path = Path(nodes.level, frames, np.concatenate([denoised, end[None]]))
+    found = trajectory(path, pictures=True)
+    assert found is not None, "it is finite"
+    return found

@@ -41,7 +41,7 @@ from diffusion_jax.sealed import Damaged, read_sealed, save_sealed, seal, unseal
 CONFIG, CONDITIONS, DATA = "config.json", "conditions.json", "data.json"
 TOKENIZER = "tokenizer.json"  # in its place, in older runs
 ENVIRONMENT = "environment.json"
-FINGERPRINT = "fingerprint"
+FINGERPRINT, PICTURES = "fingerprint", "pictures"
 OBJECTS = "python_objects"  # in configs of runs that were made of objects, not of a config
 REMEDY = "put a copy of it back, or delete the run folder to start over"
 
@@ -85,11 +85,19 @@ class DataFacts:
         shape: of a picture, (height, width, channels); (features,) for vectors.
         states: what the arms' conditioners have learnt of it: key of the condition -> plain data.
         fingerprint: of what is trained on, where the source tells one; "" in older runs.
+        pictures: whether examples are pictures; None where their rank alone says it, as older
+            runs do.
     """
 
     shape: tuple[int, ...]
     states: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     fingerprint: str = ""
+    pictures: bool | None = None
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether examples are pictures, which are bytes, not vectors or other arrays."""
+        return len(self.shape) == 3 if self.pictures is None else self.pictures
 
     @staticmethod
     def of(data: Dataset, conditioners: Iterable[Conditioner] = ()) -> "DataFacts":
@@ -100,7 +108,7 @@ class DataFacts:
             conditioners: that have been fit to it.
         """
         fingerprint = getattr(data.train, "fingerprint", "")
-        return DataFacts(data.shape, states(conditioners), fingerprint)
+        return DataFacts(data.shape, states(conditioners), fingerprint, data.has_pictures)
 
     def fits(self, there: "DataFacts") -> bool:
         """Whether a run with the facts `there` was trained on this data, as far as it says."""
@@ -225,7 +233,9 @@ def _read_facts(folder: Path) -> DataFacts:
         fingerprint = str(data.get(FINGERPRINT, ""))
     except (KeyError, TypeError, AttributeError):
         raise UserError(f"{folder / DATA} is damaged: {REMEDY} (shape is missing).") from None
-    return DataFacts(shape, _read_states(folder, data), fingerprint)
+    return DataFacts(
+        shape, _read_states(folder, data), fingerprint, data.get(PICTURES, len(shape) == 3)
+    )
 
 
 def _read_states(folder: Path, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -278,7 +288,8 @@ def _write(folder: Path, plain: dict[str, Any], facts: DataFacts) -> None:
     starts = [*_read_starts(folder / ENVIRONMENT), environment.describe()]
     save(json.dumps([seal(start) for start in starts], indent=2) + "\n", folder / ENVIRONMENT)
     save_sealed(dict(facts.states), folder / CONDITIONS)
-    save_sealed({"shape": facts.shape, FINGERPRINT: facts.fingerprint}, folder / DATA)
+    known = {"shape": facts.shape, FINGERPRINT: facts.fingerprint, PICTURES: facts.has_pictures}
+    save_sealed(known, folder / DATA)
     # Last, as it makes the folder a run folder.
     save_sealed(plain, folder / CONFIG)
 

@@ -46,6 +46,11 @@ class Estimate:
         return Estimate(value, low, high, count, _finite(error))
 
     @property
+    def parts(self) -> tuple[float, float | None, float | None, int | None, float | None]:
+        """Value, ends, count and error, of which another is made."""
+        return self.value, self.low, self.high, self.count, self.error
+
+    @property
     def excludes_zero(self) -> bool:
         """Whether an interval is known and lies on one side of zero."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)

@@ -8,55 +8,43 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, Shaped
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import save
+from diffusion_jax.inference.trajectory import Trajectory
+from diffusion_jax.metrics.heldout import BITS_PER_DIM, NOISE_ERROR
+from diffusion_jax.metrics.measurement import PAIRINGS, Measured, Rate
+from diffusion_jax.registry import parse
 from diffusion_jax.sealed import read_lines, read_sealed, save_sealed, sealed_line
-from diffusion_jax.statistics.estimate import Estimate
 from diffusion_jax.strict_json import from_null
 
 FOLDER = "measured"
 CURVE = "curve.jsonl"
 
 
-@dataclasses.dataclass(frozen=True)
-class Number:
-    """One measured number.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Number(Measured):
+    """One measured number: NaN where samples or errors were not finite.
+
+    Files that are older than intervals have an error alone.
 
     Attributes:
         solver: spec of the solver; "" for what needs no samples.
         steps: its steps.
         nfe: denoiser evaluations that a sample cost.
         metric: spec of the metric.
-        value: the number; NaN where samples or errors were not finite.
-        count: samples or pictures that it was measured on.
-        error: standard error over them, None if unknown.
-        low: lower end of its 95% interval, which need not be symmetric; None if unknown, as in
-            files that are older than this field.
-        high: upper end.
     """
 
     solver: str
     steps: int
     nfe: float
     metric: str
-    value: float
-    count: int
-    error: float | None
-    low: float | None = None
-    high: float | None = None
-
-    @staticmethod
-    def of(solver: str, steps: int, nfe: float, metric: str, one: Estimate) -> "Number":
-        """A number with its interval."""
-        ends = (one.error, one.low, one.high)
-        return Number(solver, steps, nfe, metric, one.value, one.count or 0, *ends)
 
     @property
-    def estimate(self) -> Estimate:
-        """The number with its interval."""
-        return Estimate(self.value, self.low, self.high, self.count, self.error)
+    def sampling(self) -> tuple[str, int]:
+        """Solver and steps."""
+        return self.solver, self.steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,12 +55,15 @@ class Outcome:
         diverged: the step at which it was dropped; there are no numbers then.
         numbers: one for each metric and sampling.
         edges: of the bins of log-SNR, rising.
-        bins: error in the noise of each held-out picture in each bin.
+        bins: error in the noise of each held-out example in each bin.
         bits: bound on the bits per dimension of each held-out picture.
-        right: sampling and attribute -> whether each sample is as its caption says.
-        pictures: the first samples where arms are judged; none where some samples
-            were not finite.
+        shown: the first samples where arms are judged; of what is no picture, the first two
+            numbers of all of them.
+        missing: indices of those that were not finite.
+        right: attribute -> whether each of those is as its caption says.
+        trajectory: how some of them came out of noise, or None.
         not_finite: sampling, or "held-out pictures" -> how many of them were not finite.
+        not_measured: metric -> why it has no number where arms are judged.
     """
 
     diverged: int | None
@@ -82,11 +73,24 @@ class Outcome:
         default_factory=lambda: np.zeros((0, 0))
     )
     bits: Float[np.ndarray, "count"] = dataclasses.field(default_factory=lambda: np.zeros(0))
-    right: Mapping[str, Bool[np.ndarray, "n"]] = dataclasses.field(default_factory=dict)
-    pictures: UInt8[np.ndarray, "shown ..."] = dataclasses.field(
+    shown: Shaped[np.ndarray, "shown ..."] = dataclasses.field(
         default_factory=lambda: np.zeros((0, 1, 1, 3), np.uint8)
     )
+    missing: tuple[int, ...] = ()
+    right: Mapping[str, Bool[np.ndarray, "shown"]] = dataclasses.field(default_factory=dict)
+    trajectory: Trajectory | None = None
     not_finite: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    not_measured: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def by_example(self, metric: str) -> Float[np.ndarray, "count"] | None:
+        """What a number of held-out examples is the mean of; None for other metrics."""
+        found = {NOISE_ERROR: self.bins.mean(axis=1) if self.bins.size else None}
+        return {**found, BITS_PER_DIM: self.bits}.get(metric)
+
+    def number(self, sampling: tuple[str, int], metric: str) -> Number | None:
+        """The number of one sampling and metric."""
+        named = (n for n in self.numbers if (n.sampling, n.metric) == (sampling, metric))
+        return next(named, None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +99,7 @@ class Curve:
 
     Attributes:
         steps: at each point.
-        loss: mean over bins and pictures.
+        loss: mean over bins and examples.
     """
 
     steps: Int[np.ndarray, "points"]
@@ -103,7 +107,7 @@ class Curve:
 
 
 def sampling_key(solver: str, steps: int) -> str:
-    """How a sampling is called in `Outcome.right`."""
+    """How a sampling is called in `Outcome.not_finite`."""
     return f"{solver}, {steps}"
 
 
@@ -118,21 +122,49 @@ def is_measured(unit: Path, key: str) -> bool:
 
 
 def store(outcome: Outcome, unit: Path, key: str) -> None:
-    """Writes an outcome; what others look for is written last."""
+    """Writes an outcome; what others look for is written last.
+
+    Raises:
+        UserError: a metric of one's own pairs samples in a way that cannot be written.
+    """
     numbers, arrays = paths(unit, key)
     content = io.BytesIO()
-    named: dict[str, Any] = {f"right:{name}": values for name, values in outcome.right.items()}
-    named |= {"bins": outcome.bins, "bits": outcome.bits, "pictures": outcome.pictures}
-    np.savez_compressed(content, **named)
+    np.savez_compressed(content, **_arrays(outcome))
     save(content.getvalue(), arrays)
     document = {
         "diverged": outcome.diverged,
         "arrays": hashlib.sha256(content.getvalue()).hexdigest(),
         "edges": outcome.edges,
+        "missing": outcome.missing,
         "not_finite": outcome.not_finite,
-        "numbers": [dataclasses.asdict(number) for number in outcome.numbers],
+        "not_measured": outcome.not_measured,
+        "numbers": [
+            {f: value for f, value in vars(number).items() if f != "pairing"}
+            for number in outcome.numbers
+        ],
     }
     save_sealed(document, numbers)
+
+
+def _arrays(outcome: Outcome) -> dict[str, Any]:
+    found: dict[str, Any] = {f"right:{SHOWN}{n}": ok for n, ok in outcome.right.items()}
+    found |= {"bins": outcome.bins, "bits": outcome.bits, "pictures": outcome.shown}
+    if outcome.trajectory:
+        found |= {f"film:{name}": values for name, values in vars(outcome.trajectory).items()}
+    for place, number in enumerate(outcome.numbers):
+        if number.pairing is not None:
+            kind = next((k for k, c in PAIRINGS.items() if isinstance(number.pairing, c)), None)
+            if kind is None:
+                raise UserError(
+                    f"The metric {number.metric!r} cannot be measured in a sweep: it pairs samples "
+                    f"by a {type(number.pairing).__name__}, which is not written to a file; "
+                    f"{', '.join(c.__name__ for c in PAIRINGS.values())} are."
+                )
+            found |= {f"paired:{place}:{kind}:{n}": v for n, v in vars(number.pairing).items()}
+    return found
+
+
+SHOWN = "shown, "  # before an attribute of the samples that are shown
 
 
 def load(unit: Path, key: str) -> Outcome | None:
@@ -147,20 +179,47 @@ def load(unit: Path, key: str) -> Outcome | None:
     remedy = "delete it to measure again"
     document: dict[str, Any] = read_sealed(numbers, remedy)
     try:
-        rows = tuple(
-            Number(**{**row, "value": from_null(row["value"])}) for row in document["numbers"]
-        )
         content = arrays.read_bytes()
         # What older files do not say is not checked.
         if document.get("arrays", found := hashlib.sha256(content).hexdigest()) != found:
             raise ValueError("the arrays are not those that were written")
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            right = {n.partition(":")[2]: file[n] for n in file.files if n.startswith("right:")}
-            own = (file["bins"], file["bits"], right, file["pictures"])
-        lost = document.get("not_finite", {})  # runs of before have none
-        return Outcome(document["diverged"], rows, tuple(document["edges"]), *own, lost)
+            named = {name: file[name] for name in file.files}
+        return Outcome(
+            document["diverged"],
+            tuple(_number(row, place, named) for place, row in enumerate(document["numbers"])),
+            tuple(document["edges"]),
+            named["bins"],
+            named["bits"],
+            named["pictures"],
+            tuple(document.get("missing", ())),
+            {
+                n.removeprefix(f"right:{SHOWN}"): values
+                for n, values in named.items()
+                if n.startswith(f"right:{SHOWN}") and n != f"right:{SHOWN}all"
+            },
+            Trajectory(*(named[f"film:{f.name}"] for f in dataclasses.fields(Trajectory)))
+            if "film:log_snr" in named
+            else None,
+            document.get("not_finite", {}),
+            document.get("not_measured", {}),
+        )
     except Exception as error:  # whatever numpy and zip make of damaged files
         raise UserError(f"{numbers} is damaged: {remedy}.") from error
+
+
+def _number(row: Mapping[str, Any], place: int, named: Mapping[str, Any]) -> Number:
+    number = Number(**{**row, "value": from_null(row["value"])})
+    parts = [n.split(":") for n in named if n.startswith(f"paired:{place}:")]
+    if parts:
+        arrays = {name: named[":".join((*start, name))] for *start, name in parts}
+        values: dict[str, Any] = {n: a if a.ndim else float(a) for n, a in arrays.items()}
+        return dataclasses.replace(number, pairing=PAIRINGS[parts[0][2]](**values))
+    # As earlier versions kept it, of exact matches alone.
+    right = named.get(f"right:{sampling_key(*number.sampling)}")
+    if right is not None and parse(number.metric).name == "exact_match":
+        return dataclasses.replace(number, pairing=Rate(right))
+    return number
 
 
 def add_to_curve(unit: Path, step: int, losses: Mapping[str, float]) -> None:

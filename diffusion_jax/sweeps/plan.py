@@ -105,7 +105,7 @@ class SweepPlan:
             config, names = unit.config, ", ".join(unit.keys.values())
             lines.append(
                 f"{unit.folder.name}: {names}; seed {config.seed}, {config.training.steps} steps "
-                f"of {config.training.batch_size} pictures, {_duration(unit_seconds(self, unit))}"
+                f"of {config.training.batch_size} examples, {_duration(unit_seconds(self, unit))}"
             )
         return (*lines, *self.notes, *([self.shows] if self.shows else ()))
 

@@ -3,35 +3,23 @@
 import dataclasses
 from collections.abc import Hashable, Mapping
 
-import numpy as np
-
 from diffusion_jax.data.dataset import Dataset
-from diffusion_jax.inference.measure import Drawn, SamplingPlan, measure
-from diffusion_jax.inference.numbers import RIGHT, numbers_of
-from diffusion_jax.metrics import Metric
+from diffusion_jax.inference.measure import SamplingPlan, measure
 from diffusion_jax.metrics.heldout import denoises, held_out
 from diffusion_jax.metrics.real import Real
 from diffusion_jax.parallel.devices import is_primary
 from diffusion_jax.runs.journal import Diverged
 from diffusion_jax.runs.progress import Progress
-from diffusion_jax.statistics.estimate import mean_of
-from diffusion_jax.sweeps.outcomes import (
-    Number,
-    Outcome,
-    add_to_curve,
-    is_measured,
-    sampling_key,
-    store,
-)
+from diffusion_jax.sweeps.measured import of_held_out, outcome
+from diffusion_jax.sweeps.outcomes import Outcome, add_to_curve, is_measured, store
 from diffusion_jax.sweeps.plan import SweepPlan, Unit
 from diffusion_jax.training.loop import Watch, train
 from diffusion_jax.training.trained import TrainedArm, load_arms, load_guides
 
-HELD_OUT = 512  # pictures
+HELD_OUT = 512  # examples
 WATCHED = 64  # of them during training
 SEED = 0  # of held-out noise and levels
-SHOWN = 12  # samples that are kept as pictures
-HELD_OUT_PICTURES = "held-out pictures"
+FILM_BYTES = 500_000  # of the film of each trial
 
 
 def is_done(plan: SweepPlan, unit: Unit) -> bool:
@@ -46,7 +34,7 @@ def do(plan: SweepPlan, unit: Unit, progress: Progress, reals: dict[Hashable, Re
         plan: the sweep.
         unit: one of its units.
         progress: where to show it.
-        reals: pictures that samples are held against, kept from unit to unit.
+        reals: what samples are held against, kept from unit to unit.
 
     Raises:
         UserError: training or measuring cannot go on.
@@ -92,42 +80,9 @@ def _measure(
 ) -> Outcome:
     if arm.diverged is not None:
         return Outcome(arm.diverged)
-    data = real.data
-    asked = _held_out(arm, data, drawing.batch_size)
-    numbers, right, pictures = list(asked.numbers), {}, None
-    lost = dict(asked.not_finite)
+    asked = of_held_out(arm, real, HELD_OUT, SEED, drawing.batch_size)
     arms = {arm.arm.name: arm}  # as the run calls it, where its guides are sought
     guides = load_guides(unit.run_folder, arms, drawing.guidance.guided_by)
-    for cell in measure(drawing, arms, data, progress, guides):
-        numbers += of_samples(drawing.metrics_of(cell.sampling), cell, real)
-        if cell.right:
-            right[sampling_key(cell.sampling.solver, cell.sampling.steps)] = cell.right["all"]
-        if cell.lost:
-            lost[sampling_key(cell.sampling.solver, cell.sampling.steps)] = cell.lost
-        if cell.sampling == drawing.judged_by:
-            most = SHOWN if data.has_pictures else len(cell.pictures)
-            pictures = cell.pictures[: 0 if cell.lost else most]
-            right |= {f"shown, {name}": each[:SHOWN] for name, each in cell.right.items()}
-    assert pictures is not None, "arms are judged by one of the samplings"
-    return dataclasses.replace(
-        asked, numbers=tuple(numbers), right=right, pictures=pictures, not_finite=lost
-    )
-
-
-def _held_out(arm: TrainedArm, data: Dataset, batch_size: int) -> Outcome:
-    """What the arm makes of held-out pictures; nothing for those that estimate no noise."""
-    if not denoises(arm.objective):
-        return Outcome(None)
-    found = held_out(arm, data, min(HELD_OUT, len(data.test)), SEED, batch_size)
-    bins = found.per_picture.astype(np.float64)
-    numbers = [Number.of("", 0, 0.0, name, mean_of(v)) for name, v in found.by_picture.items()]
-    lost = {HELD_OUT_PICTURES: found.lost} if found.lost else {}
-    return Outcome(None, tuple(numbers), found.bins.edges, bins, found.bits, not_finite=lost)
-
-
-def of_samples(metrics: Mapping[str, Metric], cell: Drawn, real: Real) -> list[Number]:
-    """What samples of one solver and step count are like, by each metric that so many allow."""
-    sampling = (cell.sampling.solver, cell.sampling.steps, cell.evaluations)
-    found, _ = numbers_of(metrics, cell, real)
-    # Of an attribute, the arrays say of each sample whether it is right.
-    return [Number.of(*sampling, n, one) for n, one in found.items() if not n.startswith(RIGHT)]
+    found = outcome(drawing, measure(drawing, arms, real.data, progress, guides), asked, real)
+    film = found.trajectory and found.trajectory.thinned(FILM_BYTES)
+    return dataclasses.replace(found, trajectory=film)

@@ -49,6 +49,9 @@ def test_sequences_are_vectors_of_two_axes():
     [
         ({"x0": np.zeros((4, 8, 8, 5), np.uint8)}, "uint8 of shape .*1 to 4 channels"),
         ({"x0": np.zeros((4, 8, 8, 3))}, "float64 of shape .*pictures, uint8"),
+        ({"x0": np.zeros((4, 8, 8, 3))}, "with latents=True latents, float"),
+        ({"latents": True}, "uint8 of shape"),
+        ({"x0": np.zeros((4, 2)), "latents": True}, "float64 of shape"),
         ({"x0": np.zeros((4, 2), int)}, "int64 of shape .*vectors, float"),
         ({"captions": ["a"]}, "40 examples, and 1 captions"),
         ({"labels": [0] * 39}, "40 examples, and 39 labels"),

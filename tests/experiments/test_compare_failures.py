@@ -12,10 +12,9 @@ from diffusion_jax.data.dataset import datasets
 from diffusion_jax.errors import UserError
 from diffusion_jax.inference import generate, measure
 from diffusion_jax.metrics.heldout import held_out
-from diffusion_jax.reports.failures import baseline
 from diffusion_jax.training.trained import load_arms
 from experiments import compare
-from tests.experiments.test_compare import tiny
+from tests.experiments.test_compare import by_sampling, tiny
 
 
 def strictly(path: Path) -> Any:
@@ -46,21 +45,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> ConfigDict:
 @pytest.mark.usefixtures("one_device")
 def test_an_arm_that_diverged_is_named_and_is_no_baseline(run: ConfigDict) -> None:
     rows, page = found(run)
-    assert list(rows["diverged"]) == ["boom"] and rows["diverged"]["boom"] <= 3
     assert rows["baseline"] == "calm"
-    step = rows["diverged"]["boom"]
-    said = f"Arm boom diverged at step {step} of its training: it was not sampled, and has no"
-    assert said in rows["warnings"][0] and said in page
-    assert "The baseline is calm in its place." in page
-    assert f"<small>diverged at step {step}</small>" in page
+    state = rows["status"]["boom"]
+    step = int(state.removeprefix("diverged at step "))
+    assert step <= 3 and rows["status"]["flow"] == "done"
+    assert rows["warnings"] == ["The baseline is calm in the place of boom, which diverged."]
+    assert rows["warnings"][0] in page
+    assert f"1 arm of 3 did not run whole: boom ({state})." in page
+    assert f"<small>{state}</small>" in page
     assert page.count("<small>baseline</small>") == 1
-    for name in ("results", "quality", "held_out", "paired"):
-        assert "boom" not in json.dumps(rows[name]), name
-    assert {(pair["arm"], pair["baseline"]) for pair in rows["paired"]} == {("flow", "calm")}
+    assert all(row["value"] is None for row in rows["table"] if row["arm"] == "boom")
+    known = {row["arm"] for row in rows["table"] if row["difference_error"] is not None}
+    assert known == {"calm", "flow"}
 
     arms = load_arms(run.run_dir)
-    for named, expected in (("flow", "flow"), ("boom", "calm"), ("", "calm")):
-        assert baseline(named, arms) == expected
     with pytest.raises(UserError, match=f"'boom' diverged at step {step} of its training"):
         held_out(arms["boom"], datasets.make(run.data), 4)
 
@@ -82,22 +80,22 @@ def test_samples_that_are_not_finite_are_counted_and_not_measured(
     turn = iter(range(2))
     monkeypatch.setattr(measure, "generate", broken)
     rows, page = found(run)
-    (judged,) = (r for r in rows["results"] if r["arm"] == arm and r["setting"]["steps"] == 2)
-    assert judged["not_finite"] == 3 and judged["rate"] is None and judged["distance"] is None
-    assert not judged["by_attribute"]
-    (other,) = (r for r in rows["results"] if r["arm"] != arm and r["setting"]["steps"] == 2)
-    assert other["rate"] and other["distance"] and not other["not_finite"]
-    # With one step, where all is finite, rates and distances are compared; with two, nothing is.
-    assert [pair["setting"]["steps"] for pair in rows["paired"]] == [1, 1]
-    for row in rows["quality"]:
-        assert (arm in row["by_arm"]) == (row["metric"] == "bits per dimension")
-    assert f"Samples of arm {arm} are not finite, 3 of 8 with ddim, 2 steps" in page
-    assert "3 not finite" in page
+    other = {"flow": "calm", "calm": "flow"}[arm]
+    assert rows["status"][arm] == "not finite: 3 samples with ddim, 2 steps"
+    assert rows["status"][other] == "done"
+    for (name, solver, steps, metric), row in by_sampling(rows).items():
+        if name != "boom":
+            lost = name == arm and steps == 2
+            assert (row["value"] is None) == lost and not (lost and metric.startswith("right"))
+        # With one step, where all is finite, distances are compared; with two, nothing is.
+        if solver and metric == "kernel" and name == "flow":
+            assert (row["difference_error"] is None) == (steps == 2)
+    assert f"{arm} (not finite: 3 samples with ddim, 2 steps)" in page
     left = {
         "flow": "no arm but the baseline calm has a number",
         "calm": "The baseline calm has no number",
     }
-    assert left[arm] in page and other["arm"] in page
+    assert left[arm] in page and other in page
 
 
 @pytest.mark.usefixtures("one_device")
@@ -111,9 +109,13 @@ def test_where_no_sample_is_finite_no_arm_is_measured(
     monkeypatch.setattr(measure, "generate", broken)
     rows, page = found(run)
     assert "No arm has a number where arms are judged." in page
-    assert all(row["not_finite"] and row["rate"] is None for row in rows["results"])
-    assert not rows["paired"]
-    assert [row["metric"] for row in rows["quality"]] == ["bits per dimension"]
+    assert all(row["value"] is None for row in rows["table"] if row["solver"])
+    assert not any(row["difference_error"] for row in rows["table"] if row["solver"])
+    measured = {row["metric"] for row in rows["table"] if row["value"] is not None}
+    assert measured == {"noise_error", "bits_per_dim"}
+    assert {state for arm, state in rows["status"].items() if arm != "boom"} == {
+        "not finite: 4 samples with ddim, 1 steps and 8 samples with ddim, 2 steps"
+    }
 
 
 @pytest.mark.usefixtures("one_device")
@@ -130,12 +132,14 @@ def test_an_overfit_check_ends_with_a_report(
     config.sampling.count = config.sampling.judged_count = count
     rows, page = found(config)
     missing = rows["not_measured"]
-    assert missing["copies"] == "two different training pictures are needed"
+    assert missing["copies"] == "two different training examples are needed"
     assert "4 samples are needed" in missing["frechet"]
     assert missing["kernel"].startswith("3 ") and "needed" in missing["kernel"]
     assert ("neighbour_ratio" in missing) == (test == 1)
     for name, reason in missing.items():
         assert f"<b>{name}</b>, not measured: {reason}." in page.replace("&#39;", "'")
-    assert {row["metric"] for row in rows["quality"]} >= {"exact_match", "bits per dimension"}
-    assert all(row["distance"] is None and row["rate"] for row in rows["results"])
-    assert [pair["measure"] for pair in rows["paired"]] == ["rate"]
+    values = {key[3]: row["value"] for key, row in by_sampling(rows).items()}
+    assert values["exact_match"] is not None and values["bits_per_dim"] is not None
+    assert "kernel" not in values
+    paired = by_sampling(rows)["flow", "ddim", 1, "exact_match"]["difference_error"]
+    assert paired is not None

@@ -37,7 +37,7 @@ def test_what_is_in_order_is_prepared_and_what_is_missing_told(config: ConfigDic
     assert found.plan.judged_by.steps == 16 and len(found.data.test) == 6
     # 16 components want four samples and four pictures each; only half of the 6 are a reference.
     assert [note.split(" ")[0] for note in found.notes] == ["frechet"]
-    assert "test pictures" in found.notes[0] or "samples" in found.notes[0]
+    assert "test examples" in found.notes[0] or "samples" in found.notes[0]
 
 
 def test_a_broken_test_picture_is_named(config: ConfigDict, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from ml_collections import ConfigDict
 
 from configs import base
 from diffusion_jax.errors import UserError
-from diffusion_jax.inference.restoration import Fidelity, Restoration, interval
+from diffusion_jax.inference.restoration import Fidelity, Restoration
+from diffusion_jax.metrics import mean
 from diffusion_jax.sampling.solvers import solvers
 
 SHAPE = (6, 6, 3)
@@ -103,6 +104,5 @@ def test_fidelity_is_that_of_the_formula(pictures: np.ndarray) -> None:
 
 def test_intervals_cover_a_mean_as_often_as_they_say() -> None:
     rng = np.random.default_rng(0)
-    ends = np.array([interval(rng.normal(3, 1, 50)) for _ in range(1000)])
+    ends = np.array([mean(rng.normal(3, 1, 50)).parts[:3] for _ in range(1000)])
     assert np.mean((ends[:, 1] < 3) & (ends[:, 2] > 3)) == pytest.approx(0.95, abs=0.025)
-    assert interval([2.0]) == (2.0, 2.0, 2.0)

@@ -141,11 +141,11 @@ def test_what_is_missing_is_known_before_there_are_samples() -> None:
     assert "no checker" in missing["exact_match"]
     assert "4 samples are needed, and there are 1" in missing["frechet"]
     assert "3 samples are needed, and there are 1" in missing["kernel"]
-    assert "3 test pictures to measure distances to are needed, and there are 0 (half of 1" in (
+    assert "3 test examples to measure distances to are needed, and there are 0 (half of 1" in (
         metrics.make("kernel").needs(3, few) or ""
     )
     assert "1 sample has no median" in missing["neighbour_ratio"]
-    assert "two different training pictures" in missing["copies"]
+    assert "two different training examples" in missing["copies"]
     faint = Real(data_of(drawn(40, 0) % 4, drawn(40, 1)), 16)
     assert "by more than 4 values of a byte" in (metrics.make("copies").needs(16, faint) or "")
     enough = Real(data_of(drawn(40, 0), drawn(200, 1)), 100)
@@ -155,7 +155,7 @@ def test_what_is_missing_is_known_before_there_are_samples() -> None:
 def test_unseen_pictures_that_were_trained_on_are_no_measure_of_new_ones() -> None:
     train = drawn(40, 0)
     real = Real(data_of(train, train), 16)
-    with pytest.raises(NotMeasured, match="of 16 test pictures .* 16 are training pictures"):
+    with pytest.raises(NotMeasured, match="of 16 test examples .* 16 are training examples"):
         measure(metrics.make("neighbour_ratio"), drawn(16, 2), ("a",) * 16, real)
 
 

@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from diffusion_jax.reports import pictures
-from diffusion_jax.reports.comparisons import compare
+from diffusion_jax.data.example import to_bytes
+from diffusion_jax.inference.trajectory import Trajectory, visible
+from diffusion_jax.reports.comparisons import adjusted, compare
 from diffusion_jax.reports.content import (
     BinLoss,
+    Comparison,
     Criterion,
     Measurement,
     Provenance,
@@ -15,10 +17,10 @@ from diffusion_jax.reports.content import (
     ReportedSampling,
     ReportMetric,
     Samples,
-    SampleTest,
 )
-from diffusion_jax.reports.curves import Losses, ScheduleCurve, Trajectory
+from diffusion_jax.reports.curves import Losses, ScheduleCurve
 from diffusion_jax.statistics.estimate import Estimate
+from diffusion_jax.statistics.many_to_one import OPEN
 
 COLOURS = {"red": (230, 60, 50), "green": (50, 180, 90), "blue": (60, 110, 230)}
 CAPTIONS = tuple(
@@ -81,23 +83,20 @@ def report(arms: int = 3, channels: int = 3, checker: bool = True, real: bool = 
         ),
         samples=_samples(names, channels, checker, rng),
         real=RealPictures(drawings(channels, rng), CAPTIONS) if real else None,
-        tests=tuple(
-            SampleTest(name, names[0], setting, metrics[0].name, 500, *_gap(i, checker))
-            for setting in SETTINGS
-            if setting.steps >= 16
-            for i, name in enumerate(names)
-            if i
+        tests=adjusted(
+            [
+                _test(i, names, setting, metrics[0].name, checker)
+                for setting in SETTINGS
+                if setting.steps >= 16
+                for i in range(1, arms)
+            ],
+            metrics,
         ),
         judged_sampling=JUDGED,
         provenance=Provenance(
-            command="python -m experiments.compare --config=configs/quickstart.py",
-            revision="5e8b086",
-            hardware="2 CPU cores (x86_64)",
-            duration=431.0,
-            seeds={"training": 0, "sampling": 1},
-            versions={"jax": "0.10.2", "flax": "0.12.8"},
-            config="seed: 0\ndata: shapes(level='one', size=16)\n",
-            created="2026-11-23 02:10",
+            "python -m experiments.compare --config=configs/quickstart.py",
+            "seed: 0\ndata: shapes(level='one', size=16)\n",
+            {"Revision": "5e8b086", "Hardware": "2 CPU cores (x86_64)", "Duration": "7 min 11 s"},
         ),
     )
 
@@ -137,9 +136,9 @@ def _trajectory(channels: int, rng: np.random.Generator) -> Trajectory:
     log_snr = np.linspace(-8, 8, 17)
     eps = rng.normal(size=x0.shape)
     alpha, sigma = (np.sqrt(1 / (1 + np.exp(s * log_snr))) for s in (-1, 1))
-    noisy = [pictures.from_noisy(a * x0 + s * eps, a, s) for a, s in zip(alpha, sigma, strict=True)]
+    noisy = [to_bytes(visible(a * x0 + s * eps, a, s)) for a, s in zip(alpha, sigma, strict=True)]
     mean = x0.mean(0)
-    denoised = [pictures.from_unit(a * x0 + (1 - a) * mean) for a in alpha]
+    denoised = [to_bytes(a * x0 + (1 - a) * mean) for a in alpha]
     return Trajectory(log_snr, np.stack(noisy), np.stack(denoised))
 
 
@@ -151,14 +150,27 @@ def _row(index: int, name: str, sampling: ReportedSampling, metric: str) -> Meas
         "kernel": Estimate(distance, distance * 0.9, distance * 1.12, 500, distance / 20),
     }[metric]
     gap = (found.error or 0) / 2 if index else None
-    values = (found.value, 500, found.error, gap)
-    return Measurement(name, 0, sampling, metric, *values, low=found.low, high=found.high)
+    where = {"arm": name, "seed": 0, "sampling": sampling, "metric": metric}
+    return Measurement(*found.parts, **where, difference_error=gap)
 
 
-def _gap(index: int, checker: bool) -> tuple[Estimate, float]:
+def _test(
+    index: int, names: tuple[str, ...], setting: ReportedSampling, metric: str, checker: bool
+) -> Comparison:
     by = {True: 0.05 - 0.052 * (index - 1), False: -0.003 + 0.003 * (index - 1)}[checker]
     half = 0.03 if checker else 0.002
-    return Estimate(by, by - half, by + half), 0.001 if abs(by) > half else 0.4
+    return Comparison(
+        arm=names[index],
+        against=names[0],
+        sampling=setting,
+        metric=metric,
+        mean=Estimate(0.8 + by),
+        baseline=Estimate(0.8),
+        difference=Estimate(by, by - half, by + half, 500),
+        p_value=0.001 if abs(by) > half else 0.4,
+        p_adjusted=None,
+        verdict=OPEN,
+    )
 
 
 def _samples(

@@ -80,14 +80,9 @@ def report(arms: int = 3, seeds: int = 3, pictures: bool = True) -> Report:
         },
         plan=(f"Group A: {arms} arms together, one program, 61 s a seed.", "Device: 2 CPU cores."),
         provenance=Provenance(
-            command="python -m experiments.compare --config=configs/quickstart.py --sweep=x.py",
-            revision="5e8b086",
-            hardware="2 CPU cores (x86_64)",
-            duration=4310.0,
-            seeds={"sampling": 1},
-            versions={"jax": "0.10.2"},
-            config="seed: 0\n",
-            created="2026-11-24 21:00",
+            "python -m experiments.compare --config=configs/quickstart.py --sweep=x.py",
+            "seed: 0\n",
+            {"Revision": "5e8b086", "Hardware": "2 CPU cores (x86_64)", "Duration": "7 min 11 s"},
         ),
         log_snr_axis=LEVELS,
         bin_edges=EDGES,
@@ -142,8 +137,18 @@ def _measurements(arms: list[ReportArm], seeds: int, rng: np.random.Generator) -
                     ]
                     value = np.nan if arm.status.startswith("diverged") else float(value)
                     error = 0.0002 if metric.name != "bits" else None
-                    one = (arm.name, seed, sampling, metric.name, value, 512, error)
-                    found.append(Measurement(*one, error if index else None))
+                    found.append(
+                        Measurement(
+                            value,
+                            count=512,
+                            error=error,
+                            arm=arm.name,
+                            seed=seed,
+                            sampling=sampling,
+                            metric=metric.name,
+                            difference_error=error if index else None,
+                        )
+                    )
     return found
 
 

@@ -1,23 +1,21 @@
 """The curves of an objective: densities that integrate to one, weights that mean what they say."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
 from diffusion_jax.fewstep.denoiser import FewStepPrediction
 from diffusion_jax.fewstep.shortcut import Shortcut
-from diffusion_jax.inference.measure import Sampling
 from diffusion_jax.metrics.distance import distance_difference, features, kernel_distance
 from diffusion_jax.metrics.measurement import of_distance
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.time_samplers.uniform import Uniform
 from diffusion_jax.process.weightings.plain import Simple
-from diffusion_jax.reports import figures, sampled
-from diffusion_jax.reports.content import ReportArm, ReportedSampling
-from diffusion_jax.reports.failures import baseline
+from diffusion_jax.reports import figures
+from diffusion_jax.reports.content import ReportArm
+from diffusion_jax.reports.long_table import Found, long_table
 from diffusion_jax.reports.schedule_curves import common_axis, schedule_curves
-from tests.annotations import unchecked
+from diffusion_jax.reports.study import Study, baseline
+from diffusion_jax.sweeps.outcomes import Number, Outcome
 
 AXIS = np.linspace(-20.0, 20.0, 2001)
 
@@ -77,30 +75,47 @@ def test_a_few_step_objective_has_a_path_and_no_density() -> None:
     assert "few" in beside[0].svg and "few" not in beside[1].svg
 
 
+def study(named: str, numbers: dict[str, tuple[Number, ...]], lost: str = "") -> Study:
+    """Of arms of one seed, of which one may have diverged."""
+    outcomes = {name: Outcome(3 if name == lost else None, own) for name, own in numbers.items()}
+    found = tuple(Found(name, 0, one, ("ddim",), (2,)) for name, one in outcomes.items())
+    arms = tuple(ReportArm(name) for name in numbers)
+    return Study("", "", arms, {}, found, named, {}, (), None, {})
+
+
 @pytest.mark.parametrize(("named", "base"), [("", "zero"), ("also", "also")])
 def test_the_first_arm_written_or_the_one_named_is_the_baseline(named: str, base: str) -> None:
-    sampling, setting = Sampling("ddim", 2), ReportedSampling("ddim", 2, 2)
-    arms = {name: SimpleNamespace(diverged=None) for name in ("zero", "more", "also")}
-    with unchecked():
-        chosen = baseline(named, arms)  # type: ignore[arg-type]
-    assert chosen == base
     rng = np.random.default_rng(0)
-    pictures = {name: rng.integers(0, 256, (8, 2, 2, 1), np.uint8) for name in arms}
     reference = features(rng.integers(0, 256, (8, 2, 2, 1), np.uint8))
     distances = {
-        name: kernel_distance(features(each), reference) for name, each in pictures.items()
+        name: kernel_distance(features(rng.integers(0, 256, (8, 2, 2, 1), np.uint8)), reference)
+        for name in ("zero", "more", "also")
     }
-    found = {(name, sampling, "kernel"): of_distance(each, 8) for name, each in distances.items()}
-    made = list(sampled.tests(found, {sampling: setting}, chosen))
-    assert {(test.arm, test.baseline) for test in made} == {
-        (name, base) for name in arms if name != base
+    how = {"solver": "ddim", "steps": 2, "nfe": 2.0, "metric": "kernel"}
+    measured = {name: of_distance(distance, 8) for name, distance in distances.items()}
+    numbers = {name: (Number(*one.parts, one.pairing, **how),) for name, one in measured.items()}
+    made = study(named, numbers)
+    assert baseline(made) == (base, "")
+    rows, tests = long_table(made.found, base)
+    assert {(test.arm, test.against) for test in tests} == {
+        (name, base) for name in distances if name != base
     }
-    for test in made:
+    for test in tests:
         gap = distances[test.arm].value - distances[base].value
         assert test.difference.value == pytest.approx(gap)
         paired = distance_difference(distances[test.arm], distances[base])
         assert (test.difference.low, test.p_value) == (paired.low, paired.p_value)
     # The long table has the same errors of the differences.
-    (row,) = (r for r in sampled.rows(found, {sampling: setting}, chosen, 0) if r.arm == "more")
+    (row,) = (row for row in rows if row.arm == "more")
     paired = distance_difference(distances["more"], distances[base])
     assert row.difference_error == pytest.approx((paired.high - paired.low) / (2 * 1.959964))
+
+
+@pytest.mark.parametrize(("named", "base"), [("more", "more"), ("zero", "more"), ("", "more")])
+def test_an_arm_that_diverged_is_no_baseline(named: str, base: str) -> None:
+    made = study(named, dict.fromkeys(("zero", "more"), ()), lost="zero")
+    found, said = baseline(made)
+    assert found == base
+    assert said == (
+        "" if named == base else "The baseline is more in the place of zero, which diverged."
+    )

@@ -17,7 +17,7 @@ HOW = ReportedSampling("heun", 8, 15)
 def called(values: np.ndarray) -> set[str]:
     """Which arms of a table (arms, seeds) are called better or worse than the first."""
     rows = [
-        Measurement(f"arm {arm}", seed, HOW, METRIC.name, float(value), 1000)
+        Measurement(float(value), arm=f"arm {arm}", seed=seed, sampling=HOW, metric=METRIC.name)
         for arm, seeds in enumerate(values)
         for seed, value in enumerate(seeds)
     ]

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from diffusion_jax.reports import page, sections
+from diffusion_jax.reports import page
+from diffusion_jax.reports.comparisons import adjusted, holm
 from diffusion_jax.reports.content import Samples
 from tests.reports import made_up
 from tests.reports.markup import outline
@@ -157,14 +158,14 @@ def test_every_metric_losses_by_level_and_what_was_seen_are_shown() -> None:
     made = dataclasses.replace(
         made,
         samples=dataclasses.replace(made.samples, beside={"seen": seen}),
-        not_measured={"copies": "two different training pictures are needed"},
+        not_measured={"copies": "two different training examples are needed"},
     )
     text = " ".join(page.render(made).split())
     assert (
-        "Higher is better. In %. 500 captions. Real pictures with the same captions get 97.2%."
+        "Higher is better. In %. 500 captions. Real examples with the same captions get 97.2%."
         in text
     )
-    assert "<b>copies</b>, not measured: two different training pictures are needed.</li>" in text
+    assert "<b>copies</b>, not measured: two different training examples are needed.</li>" in text
     # Both ends of an interval that is not symmetric: 77.5 - 3.3 and 77.5 + 2.9.
     (judged,) = (
         row
@@ -174,7 +175,7 @@ def test_every_metric_losses_by_level_and_what_was_seen_are_shown() -> None:
     assert judged.low is not None and judged.high is not None
     assert f"{100 * judged.low:.1f} to {100 * judged.high:.1f}" in text
     assert text.count("<figcaption>seen</figcaption>") == len(made.samples.captions)
-    assert "Loss by noise level" in text and "95% intervals over pictures" in text
+    assert "Loss by noise level" in text and "95% intervals over held-out examples" in text
     only = dataclasses.replace(
         made_up.report(arms=2, checker=False), bin_losses=(), not_measured={}
     )
@@ -190,9 +191,9 @@ def test_tests_of_samples_are_adjusted_for_the_number_of_arms() -> None:
         for test in made.tests
         if test.sampling == made_up.JUDGED
     )
-    text = page.render(dataclasses.replace(made, tests=tests))
+    text = page.render(dataclasses.replace(made, tests=adjusted(tests, made.metrics)))
     assert 'data-key="not separable"' in text.split('id="tests"')[1]
-    text = page.render(dataclasses.replace(made, tests=tests[:1]))
+    text = page.render(dataclasses.replace(made, tests=adjusted(tests[:1], made.metrics)))
     assert 'data-key="better"' in text.split('id="tests"')[1].split('id="schedules"')[0]
 
 
@@ -204,5 +205,4 @@ def test_holm_rejects_as_the_sequential_procedure_does(seed: int) -> None:
         if p >= 0.05 / (6 - rank):
             break
         rejected.add(p)
-    adjusted = sections.holm(p_values)
-    assert {p for p, a in zip(p_values, adjusted, strict=True) if a < 0.05} == rejected
+    assert {p for p, a in zip(p_values, holm(p_values), strict=True) if a < 0.05} == rejected

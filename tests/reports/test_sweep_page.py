@@ -16,7 +16,6 @@ from diffusion_jax.reports.content import (
     Criterion,
     Measurement,
     Report,
-    ReportedSampling,
     ReportMetric,
 )
 from tests.reports import made_up_sweep
@@ -32,6 +31,10 @@ def twelve() -> Report:
 
 def read(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
+
+
+def number(arm: str, seed: int, value: float) -> Measurement:
+    return Measurement(value, arm=arm, seed=seed, sampling=None, metric="m")
 
 
 @pytest.mark.parametrize("arms", [1, 3, 60])
@@ -177,7 +180,7 @@ def test_comparisons_are_made_within_one_metric_and_sampling(twelve: Report) -> 
 
 def test_an_arm_that_diverged_has_no_mean() -> None:
     values = {0: 1.0, 1: math.nan, 2: 1.1}
-    row = {seed: Measurement("a", seed, None, "m", value, 1) for seed, value in values.items()}
+    row = {seed: number("a", seed, value) for seed, value in values.items()}
     assert estimate(row) is None
     del row[1]
     found = estimate(row)
@@ -200,14 +203,13 @@ def test_non_dominated_points_are_those_that_nothing_beats() -> None:
 
 
 def test_pareto_marks_the_points_that_it_names(twelve: Report) -> None:
-    sampling = ReportedSampling("heun", 4, 7)
     values = {"cheap": (1.0, 3.0), "good": (2.0, 1.0), "dominated": (3.0, 2.0)}
     arms = tuple(
         dataclasses.replace(twelve.arms[0], name=name, flops_per_step=cost, steps=1000)
         for name, (cost, _) in values.items()
     )
     table = {
-        name: estimate({s: Measurement(name, s, sampling, "m", v + s / 100, 9) for s in range(3)})
+        name: estimate({s: number(name, s, v + s / 100) for s in range(3)})
         for name, (_, v) in values.items()
     }
     made = dataclasses.replace(twelve, arms=arms, baseline="cheap", measurements=(), comparisons=())

@@ -17,7 +17,16 @@ def judged(values: dict[str, tuple[float, ...]], error: float | None = None) -> 
     """A sweep of these arms and seeds; the first is the baseline."""
     names = list(values)
     table = tuple(
-        Measurement(arm, seed, None, "loss", value, 100, error, error)
+        Measurement(
+            value,
+            count=100,
+            error=error,
+            arm=arm,
+            seed=seed,
+            sampling=None,
+            metric="loss",
+            difference_error=error,
+        )
         for arm, row in values.items()
         for seed, value in enumerate(row)
     )
@@ -116,7 +125,7 @@ def test_what_a_perfect_model_would_get_is_told() -> None:
     made = judged({"base": BASE, "a": moved(-0.5)})
     metric = dataclasses.replace(LOSS, floor=Estimate(0.25))
     details = verdict.judge(dataclasses.replace(made, metrics=(metric,))).details
-    assert any("Real pictures with the same captions get 0.250" in line for line in details)
+    assert any("Real examples with the same captions get 0.250" in line for line in details)
 
 
 def test_where_no_arm_has_a_number_that_is_said() -> None:

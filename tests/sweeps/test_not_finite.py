@@ -13,7 +13,7 @@ from diffusion_jax.metrics import metrics
 from diffusion_jax.metrics.real import Real
 from diffusion_jax.process.level import Level
 from diffusion_jax.statistics.many_to_one import NO_NUMBER, compare
-from diffusion_jax.sweeps.unit import of_samples
+from diffusion_jax.sweeps.measured import of_samples
 
 COUNT = 8
 
@@ -36,7 +36,7 @@ def cell(real: Real, lost: int) -> Drawn:
 
 def test_metrics_have_no_number_and_are_not_left_out(real: Real) -> None:
     asked = {spec: metrics.make(spec) for spec in ("kernel", "exact_match", "frechet")}
-    whole, broken = (of_samples(asked, cell(real, lost), real) for lost in (0, 3))
+    whole, broken = (of_samples(asked, cell(real, lost), real)[0] for lost in (0, 3))
     # Eight samples are too few for a Fréchet distance, finite or not.
     names = ["kernel", "exact_match", "psnr", "rmse"]
     assert [row.metric for row in whole] == [row.metric for row in broken] == names

@@ -27,7 +27,9 @@ from tests.sweeps import tiny
 from tests.training.commands import finish, start
 from tests.training.conftest import on_one_device
 
-PROVENANCE = content.Provenance("", "", "", None, {}, {}, "", "")
+PROVENANCE = content.Provenance()
+ATTRIBUTES = ("right: shape", "right: colour", "right: size", "right: place")
+MEASURED = 2 + 2 * (2 + len(ATTRIBUTES))
 COMMAND = ("-m", "tests.sweeps.run_tiny")
 
 
@@ -66,8 +68,8 @@ def numbers(folder: Path) -> dict[str, list[dict[str, object]]]:
 
 def test_the_same_arm_under_two_names_is_the_same(plan: SweepPlan) -> None:
     pairs = [pair for pair in report(plan).comparisons if pair.arm == "again"]
-    # Held-out error, bits, exact match and kernel distance, the latter two with two step counts.
-    assert len(pairs) == 6
+    # Held-out error and bits; with two step counts exact match, its attributes, kernel distance.
+    assert len(pairs) == MEASURED
     assert all(pair.verdict == "identical" and pair.difference.value == 0 for pair in pairs)
     assert all(pair.seeds == 2 for pair in pairs)
 
@@ -78,9 +80,9 @@ def test_a_diverged_arm_is_told_and_has_no_number(plan: SweepPlan) -> None:
     assert "diverged at step" in status.pop("boom")
     assert set(status.values()) == {"done"}
     rows = [row for row in found.measurements if row.arm == "boom"]
-    assert len(rows) == 2 * 6 and all(math.isnan(row.value) for row in rows)
+    assert len(rows) == 2 * MEASURED and all(math.isnan(row.value) for row in rows)
     told = [pair.verdict for pair in found.comparisons if pair.arm == "boom"]
-    assert told == ["no number"] * 6
+    assert told == ["no number"] * MEASURED
 
 
 def test_samples_that_are_not_finite_are_told_and_have_no_number(
@@ -99,9 +101,7 @@ def test_samples_that_are_not_finite_are_told_and_have_no_number(
             for row in found.numbers
         )
         lost = {outcomes.sampling_key(solver, 3): 3}
-        return dataclasses.replace(
-            found, numbers=rows, not_finite=lost, pictures=found.pictures[:0]
-        )
+        return dataclasses.replace(found, numbers=rows, not_finite=lost, missing=(0, 3, 7))
 
     monkeypatch.setattr(outcomes, "load", without)
     found = report(plan)
@@ -113,10 +113,11 @@ def test_samples_that_are_not_finite_are_told_and_have_no_number(
         if p.arm == "flow"
     }
     assert {sampling for sampling, pair in told.items() if pair.verdict == "no number"} == {
-        ("exact_match", 3),
-        ("kernel", 3),
+        (metric, 3) for metric in ("exact_match", "kernel", *ATTRIBUTES)
     }
-    assert found.samples is not None and "flow" not in found.samples.pictures
+    assert found.samples is not None
+    lost = {arm: indices for arm, indices in found.samples.missing.items() if indices}
+    assert lost == {"flow": {0, 3, 7}}
     assert status["flow"] in page.render(found)
 
 
@@ -224,7 +225,7 @@ def test_only_what_is_new_is_done(
     )
     # A consistency function has samples and no error in the noise.
     few = {(row.metric, row.sampling is None) for row in found.measurements if row.arm == "few"}
-    assert few == {("exact_match", False), ("kernel", False)}
+    assert few == {(metric, False) for metric in ("exact_match", "kernel", *ATTRIBUTES)}
     assert {row.arm for row in found.bin_losses} == {"cosine", "strong", "new"}
 
 

@@ -1,0 +1,93 @@
+"""From samples and held-out errors of a trained arm to its outcome: of sweeps and comparisons."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from diffusion_jax.inference.measure import Drawn, SamplingPlan
+from diffusion_jax.inference.numbers import numbers_of
+from diffusion_jax.inference.trajectory import plane, trajectory
+from diffusion_jax.metrics import Metric
+from diffusion_jax.metrics.heldout import HeldOut, denoises, held_out
+from diffusion_jax.metrics.real import Real
+from diffusion_jax.statistics.estimate import mean_of
+from diffusion_jax.sweeps.outcomes import Number, Outcome, sampling_key
+from diffusion_jax.training.trained import TrainedArm
+
+SHOWN = 24  # samples that are kept as pictures
+HELD_OUT_PICTURES = "held-out pictures"
+
+
+def outcome(
+    plan: SamplingPlan, cells: Iterable[Drawn], asked: HeldOut | None, real: Real
+) -> Outcome:
+    """All that is measured of one arm that did not diverge.
+
+    Args:
+        plan: how its samples were drawn, and by what they are measured.
+        cells: the samples, sampling by sampling.
+        asked: its errors on held-out examples; None where it estimates no noise.
+        real: what samples are held against.
+    """
+    numbers, lost, missing = [], {}, {}
+    judged: Drawn | None = None
+    for cell in cells:
+        found, why = of_samples(plan.metrics_of(cell.sampling), cell, real)
+        numbers += found
+        if cell.lost:
+            lost[sampling_key(cell.sampling.solver, cell.sampling.steps)] = cell.lost
+        if cell.sampling == plan.judged_by:
+            judged, missing = cell, why
+    assert judged is not None, "arms are judged by one of the samplings"
+    pictures = real.data.has_pictures
+    few = judged.path.x.ndim == 5 and not pictures  # to be plotted
+    shown = judged.pictures[:SHOWN] if pictures else plane(judged.pictures[judged.finite])
+    held: dict[str, Any] = {}
+    if asked is not None:
+        numbers += [
+            Number(*mean_of(values).parts, solver="", steps=0, nfe=0.0, metric=name)
+            for name, values in asked.by_picture.items()
+        ]
+        lost |= {HELD_OUT_PICTURES: asked.lost} if asked.lost else {}
+        bins = asked.per_picture.astype(np.float64)
+        held = {"edges": asked.bins.edges, "bins": bins, "bits": asked.bits}
+    return Outcome(
+        None,
+        tuple(numbers),
+        **held,
+        shown=shown,
+        missing=tuple(np.flatnonzero(~judged.finite[:SHOWN]).tolist()) if pictures else (),
+        right={n: ok[:SHOWN] for n, ok in judged.right.items() if pictures and n != "all"},
+        trajectory=None if few else trajectory(judged.path, pictures),
+        not_finite=lost,
+        not_measured=missing,
+    )
+
+
+def of_samples(
+    metrics: Mapping[str, Metric], cell: Drawn, real: Real
+) -> tuple[list[Number], dict[str, str]]:
+    """Samples of one solver and step count by each metric, and why some say nothing."""
+    found, missing = numbers_of(metrics, cell, real)
+    how = {**vars(cell.sampling), "nfe": cell.evaluations}
+    numbers = [Number(*one.parts, one.pairing, **how, metric=n) for n, one in found.items()]
+    return numbers, missing
+
+
+def of_held_out(
+    arm: TrainedArm, real: Real, most: int, seed: int, batch_size: int
+) -> HeldOut | None:
+    """What an arm makes of held-out examples; None for those that estimate no noise.
+
+    Args:
+        arm: that did not diverge.
+        real: whose data set has the examples.
+        most: of them, if there are as many.
+        seed: of noise and levels.
+        batch_size: examples at once.
+    """
+    count = min(most, len(real.data.test))
+    if not denoises(arm.objective):
+        return None
+    return held_out(arm, real.data, count, seed, min(batch_size, count))
