@@ -1,6 +1,7 @@
 """DiT in the layout of diffusers, whose blocks embed timestep and class each for itself."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import flax.linen as nn
 from jaxtyping import Array, Float
@@ -9,7 +10,7 @@ from diffusion_jax.networks import checks
 from diffusion_jax.networks.attention import is_perturbed
 from diffusion_jax.networks.base import networks
 from diffusion_jax.networks.conditioners.base import Context
-from diffusion_jax.networks.configurations import ANY
+from diffusion_jax.networks.configurations import ANY, rows, told
 from diffusion_jax.networks.patches import from_patches
 from diffusion_jax.networks.rematerialise import rematerialised
 from diffusion_jax.networks.transformers.embeddings import (
@@ -87,6 +88,7 @@ class DiffusersDiT(nn.Module):
     outputs: int = 1
     out_channels: int | None = None
 
+    original: ClassVar[str] = "DiTTransformer2DModel"
     fixed: ClassVar[dict[str, object]] = {
         "norm_type": "ada_norm_zero",
         "in_channels": ANY,  # those of the pictures that it is given
@@ -94,6 +96,12 @@ class DiffusersDiT(nn.Module):
         "norm_num_groups": ANY,  # of another norm_type
         "upcast_attention": ANY,  # the softmax is always at least in float32
     }
+
+    @nn.nowrap
+    def example(self, configuration: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Shapes of the inputs of a call."""
+        x = rows(self.sample_size, self.sample_size, configuration.get("in_channels", 4))
+        return x, rows(), told(pooled=configuration.get("num_embeds_ada_norm", 1000) + 1)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,6 +1,7 @@
 """PixArt-alpha and PixArt-Sigma: one modulation for all blocks, and attention to a caption."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from diffusion_jax.networks import checks
 from diffusion_jax.networks.attention import is_perturbed
 from diffusion_jax.networks.base import networks
 from diffusion_jax.networks.conditioners.base import Context
-from diffusion_jax.networks.configurations import ANY
+from diffusion_jax.networks.configurations import ANY, rows, told
 from diffusion_jax.networks.patches import from_patches
 from diffusion_jax.networks.rematerialise import rematerialised
 from diffusion_jax.networks.transformers.embeddings import (
@@ -99,6 +100,7 @@ class PixArt(nn.Module):
     outputs: int = 1
     out_channels: int | None = None
 
+    original: ClassVar[str] = "PixArtTransformer2DModel"
     fixed: ClassVar[dict[str, object]] = {
         "norm_type": "ada_norm_single",
         "attention_type": "default",
@@ -108,6 +110,13 @@ class PixArt(nn.Module):
         "norm_num_groups": ANY,  # as its neighbour above
         "upcast_attention": ANY,  # the softmax is always at least in float32
     }
+
+    @nn.nowrap
+    def example(self, configuration: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Shapes of the inputs of a call."""
+        x = rows(self.sample_size, self.sample_size, configuration.get("in_channels", 4))
+        text = self.caption_channels or self.width
+        return x, rows(), told(tokens=text, numbers=SIZES if self.sizes_told else 0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
