@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from diffusion_jax.process.denoiser import Denoiser
     from diffusion_jax.process.level import Level
     from diffusion_jax.process.objective import Objective
+    from diffusion_jax.published.model import released
     from diffusion_jax.reports.compare import compare
     from diffusion_jax.sampling import grids, guidance, inverse, solvers, thresholds
     from diffusion_jax.sampling.editing import edit
@@ -70,6 +71,7 @@ _LAZY = {
     "optimizers": "diffusion_jax.training.optimizers",
     "preconditionings": "diffusion_jax.process.preconditionings",
     "predictions": "diffusion_jax.process.predictions",
+    "released": "diffusion_jax.published.model:released",
     "sample": "diffusion_jax.sampling.sample:sample",
     "schedules": "diffusion_jax.process.schedules",
     "solvers": "diffusion_jax.sampling.solvers",
@@ -109,6 +111,7 @@ __all__ = [
     "optimizers",
     "preconditionings",
     "predictions",
+    "released",
     "sample",
     "schedules",
     "solvers",

@@ -9,6 +9,9 @@
         --config.sampling.operator="downsample(factor=4)" --config.sampling.posterior=mmps
     python -m experiments.sample --config=runs/classes --label="ankle boot"
 
+With --model=FOLDER it draws from a model that others have released; see
+`python -m experiments.sample --model= --help`.
+
 Writes one sheet of pictures, a row per prompt and arm. The first solver and the largest number of
 steps of the run's config are used; without a prompt, captions and classes of test pictures. Arms
 that read classes take a class's name as a prompt, or the one of --label. Sample i of a
@@ -19,6 +22,7 @@ config names none. Arms that diverged are left out.
 """
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -26,7 +30,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
-from experiments import cli, options
+from experiments import cli, options, plain, sample_released
 from experiments.command_line import overridden
 from experiments.options import ARM, LABEL, OUT, PROMPT, test_picture
 from experiments.unused import COMPARING, TRAINING, is_given, refuse_several, refuse_unused
@@ -243,4 +247,7 @@ def _say_what_is_right(
 
 
 if __name__ == "__main__":
-    cli.run(main, default="runs/quickstart")
+    if sample_released.is_asked(sys.argv[1:]):
+        plain.run(sample_released.main)
+    else:
+        cli.run(main, default="runs/quickstart")

@@ -26,7 +26,7 @@ def load_mask(path: str | Path, shape: tuple[int, ...]) -> Bool[np.ndarray, "hei
         UserError: it is no picture, of other proportions, all black, or all white.
     """
     height, width, _ = shape
-    own = _size(Path(path))
+    own = picture_size(Path(path))
     if own[0] * height != own[1] * width:
         raise UserError(
             f"The mask {path} has {own[0]}×{own[1]} pixels, and pictures have {width}×{height}: "
@@ -52,8 +52,12 @@ def _resized(
     return np.asarray(plain.resize((width, height), Image.Resampling.BOX)) >= WHITE - 1
 
 
-def _size(path: Path) -> tuple[int, int]:
-    """Width and height, as the file's head says."""
+def picture_size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture in pixels, as the file's head says.
+
+    Raises:
+        UserError: it is no picture.
+    """
     from PIL import Image, UnidentifiedImageError
 
     try:

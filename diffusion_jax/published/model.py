@@ -1,6 +1,7 @@
 """A released model: its folder read, and its pictures drawn by any method of this library."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,15 +16,19 @@ from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.files import user_path
 from diffusion_jax.networks.conditioners.base import Condition, Context, Rows
 from diffusion_jax.process.denoiser import Denoiser, from_network
+from diffusion_jax.process.level import Level
 from diffusion_jax.published.parts import Part, originals, read_json, read_part
 from diffusion_jax.published.pipelines import Pipeline, pipelines
 from diffusion_jax.published.pipelines.base import Size
 from diffusion_jax.published.schedulers import Scheduler, translate
 from diffusion_jax.published.schedulers.scheduler import SIGMA_DATA
 from diffusion_jax.sampling.checks import one_key
+from diffusion_jax.sampling.editing import last_part
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.guidance import Guidance
 from diffusion_jax.sampling.guidance.classifier_free import ClassifierFree
+from diffusion_jax.sampling.inverse import Mask, Posterior
+from diffusion_jax.sampling.inverse.diffpir import DiffPIR
 from diffusion_jax.sampling.loop import prior, sample_keys
 from diffusion_jax.sampling.sample import Steering, steered_from
 from diffusion_jax.sampling.solvers import Solver
@@ -32,6 +37,7 @@ from diffusion_jax.sampling.thresholds import NoThreshold
 INDEX, SCHEDULER = "model_index.json", "scheduler/scheduler_config.json"
 # Parts of pipelines that decide about no number of a picture.
 UNUSED = ("safety_checker", "feature_extractor", "image_processor", "watermarker")
+EXACT = 1e-3  # standard deviation of noise in what is kept
 LEARNED = ("learned", "learned_range")
 
 
@@ -142,7 +148,7 @@ class ReleasedModel:
 
     def sample(
         self,
-        prompts: Sequence[str],
+        prompts: Sequence[str] | Condition,
         key: Array,
         *,
         negative: str = "",
@@ -151,6 +157,10 @@ class ReleasedModel:
         solver: Solver | None = None,
         nodes: Nodes | None = None,
         size: Size | None = None,
+        image: Float[Array, "height width colours"] | None = None,
+        strength: float = 0.8,
+        keep: Float[Array, "height width 1"] | None = None,
+        noise: Float[Array, "batch rows columns channels"] | None = None,
         latents: bool = False,
     ) -> Float[Array, "batch height width channels"]:
         """Draws a picture for each prompt, as the original pipeline does unless told otherwise.
@@ -158,7 +168,7 @@ class ReleasedModel:
         Sample i of a key is the same whatever the number of prompts.
 
         Args:
-            prompts: one for each picture.
+            prompts: one for each picture; or a condition, such as `ask` gives.
             key: of the noise, one `jax.random.key`.
             negative: what guidance leads away from, for all.
             steps: how many; None is the original's number.
@@ -166,7 +176,11 @@ class ReleasedModel:
                 original's.
             solver: takes the steps; None is that of the model's scheduler.
             nodes: the levels; None are those of the model's scheduler.
-            size: height and width in pixels; None is what the model was trained on.
+            size: height and width in pixels; None is what the model was trained on, or `image`'s.
+            image: from -1 to 1, to start from with some noise.
+            strength: share of the steps that are taken from there, see `editing.last_part`.
+            keep: 1 where `image` is kept as it is, 0 where it is drawn anew.
+            noise: standard normal, of the shape of the latents, in the place of that of the key.
             latents: give latents, not pictures.
 
         Returns:
@@ -175,45 +189,127 @@ class ReleasedModel:
         Raises:
             UserError: a prompt, a size or a method that the model cannot take.
         """
-        keys = sample_keys(one_key(key), len(prompts))
+        keys = sample_keys(one_key(key), _count(prompts))
+        if image is not None:
+            size = image.shape[0], image.shape[1]
+        elif keep is not None:
+            raise UserError("A mask needs the picture that it keeps part of: give an image.")
         size = size or self.default_size
         shape = self.pipeline.shape(self.parts, size)
-        given = self.nodes(steps, size) if nodes is None else nodes
-        noise = prior(given, keys, shape) / given.level.sigma[0]
-        start = noise * (
-            self.scheduler.start_scale(given) if nodes is None else given.level.sigma[0]
+        whole = self.nodes(steps, size) if nodes is None else nodes
+        chosen = self.scheduler.solver(whole.time.shape[0] - 1) if solver is None else solver
+        if noise is None:
+            noise = self.noise(keys, shape)
+        if image is None:
+            start = noise * self._start_scale(whole, nodes is None)
+            drawn = self.sample_from(start, prompts, keys, negative, guidance, chosen, whole, size)
+            return drawn if latents else self.decode(drawn)
+        known = jnp.broadcast_to(self.encode(image[None]), noise.shape)
+        left = last_part(whole, strength)
+        posterior = None if keep is None else _kept(keep, known)
+        start = left[0].level.mix(known, noise)
+        drawn = self.sample_from(
+            start, prompts, keys, negative, guidance, chosen, left, size, posterior
         )
-        count = given.time.shape[0] - 1
-        chosen = self.scheduler.solver(steps or count) if solver is None else solver
-        drawn = self.sample_from(start, prompts, keys, negative, guidance, chosen, given, size)
         return drawn if latents else self.decode(drawn)
+
+    def noise(self, keys: Array, shape: tuple[int, int, int]) -> Array:
+        """Standard normal noise, (batch, *shape), a key for each row."""
+        one = Level(jnp.zeros(1), jnp.ones(1))
+        return prior(Nodes(jnp.ones(1), one, one), keys, shape)
+
+    def _start_scale(self, nodes: Nodes, own: bool) -> float | Array:
+        return self.scheduler.start_scale(nodes) if own else nodes.level.sigma[0]
 
     def sample_from(
         self,
         start: Float[Array, "batch height width channels"],
-        prompts: Sequence[str],
+        prompts: Sequence[str] | Condition,
         keys: Array,
         negative: str,
         guidance: float | Guidance | None,
         solver: Solver,
         nodes: Nodes,
         size: Size,
+        posterior: Posterior | None = None,
     ) -> Float[Array, "batch height width channels"]:
-        """Latents drawn from a start at the first node; other arguments as of `sample`."""
-        scale = self.pipeline.guidance if guidance is None else guidance
-        guide = _guidance(scale)
-        condition = _arrays(self.ask(prompts, size))
-        null = None
+        """Latents drawn from a start at the first node; other arguments as of `sample`.
+
+        Args:
+            start: of the level of the first node.
+            prompts: one for each row, or a condition.
+            keys: one for each row, see `sampling.loop.sample_keys`.
+            negative: what guidance leads away from.
+            guidance: a scale, a `Guidance`, or None for the original's.
+            solver: takes the steps.
+            nodes: the levels.
+            size: height and width in pixels.
+            posterior: of an observation that they are to agree with, a row each.
+        """
+        guide = _guidance(self.pipeline.guidance if guidance is None else guidance)
+        asked = prompts if isinstance(prompts, Mapping) else self.ask(prompts, size)
+        condition, null = _arrays(asked), None
         if guide is not None:
-            null = _arrays(self.ask([negative] * len(prompts), size))
+            null = _arrays(self.ask([negative] * _count(prompts), size))
         elif negative:
             raise UserError(
                 "A negative prompt changes nothing without guidance: give a scale above 1."
             )
         own = self.scheduler.threshold
         kept = None if isinstance(own, NoThreshold) else own
-        run = _compiled(self)
-        return run(self.network.params, start, keys, condition, null, guide, kept, solver, nodes)
+        given = condition, null, guide, kept, posterior
+        return self._program(self.network.params, start, keys, given, solver, nodes)
+
+    @cached_property
+    def _program(self) -> Any:
+        """One program for all starts, prompts and parameters."""
+
+        @jax.jit
+        def run(
+            params: PyTree, start: Array, keys: Array, given: Any, solver: Any, nodes: Nodes
+        ) -> Array:
+            condition, null, guide, kept, posterior = given
+            steering = Steering(guidance=guide, null=null, threshold=kept, posterior=posterior)
+            denoise = self.denoiser(params)
+            samples = steered_from(denoise, solver, nodes, start, keys, condition or None, steering)
+            assert isinstance(samples, Array), "nothing else was asked for"
+            return samples
+
+        return run
+
+
+def between(
+    first: Mapping[str, Any], last: Mapping[str, Any], shares: Sequence[float]
+) -> Condition:
+    """Conditions on the way from one to another, a row for each share; masks are of both.
+
+    Args:
+        first, last: of one row each.
+        shares: of `last`, from 0 to 1.
+
+    >>> found = between({"pooled": jnp.zeros((1, 1))}, {"pooled": jnp.ones((1, 1))}, [0.0, 0.25])
+    >>> found["pooled"].tolist()
+    [[0.0], [0.25]]
+    """
+
+    def mixed(name: str) -> Array:
+        a, b = jnp.asarray(first[name]), jnp.asarray(last[name])
+        if a.dtype == bool:
+            return jnp.repeat(a | b, len(shares), axis=0)
+        weight = jnp.asarray(shares, a.dtype).reshape(-1, *[1] * (a.ndim - 1))
+        return a + weight * (b - a)
+
+    return {name: mixed(name) for name in first}
+
+
+def turned(first: Array, last: Array, share: float) -> Array:
+    """Noise on the way from one to another, which stays standard normal: cos(u) a + sin(u) b."""
+    angle = share * math.pi / 2
+    return math.cos(angle) * first + math.sin(angle) * last
+
+
+def _count(prompts: Sequence[str] | Condition) -> int:
+    return len(next(iter(prompts.values()))) if isinstance(prompts, Mapping) else len(prompts)
 
 
 def _arrays(condition: Mapping[str, Any]) -> dict[str, Any]:
@@ -226,31 +322,13 @@ def _guidance(scale: float | Guidance) -> Guidance | None:
     return scale
 
 
-def _compiled(model: ReleasedModel) -> Any:
-    """One program for all starts, prompts and parameters of a model."""
-    if "_program" not in model.__dict__:
-
-        @jax.jit
-        def run(
-            params: PyTree,
-            start: Array,
-            keys: Array,
-            condition: Any,
-            null: Any,
-            guide: Any,
-            kept: Any,
-            solver: Any,
-            nodes: Nodes,
-        ) -> Array:
-            steering = Steering(guidance=guide, null=null, threshold=kept)
-            denoise = model.denoiser(params)
-            given = condition or None
-            samples = steered_from(denoise, solver, nodes, start, keys, given, steering)
-            assert isinstance(samples, Array), "nothing else was asked for"
-            return samples
-
-        object.__setattr__(model, "_program", run)
-    return model.__dict__["_program"]
+def _kept(keep: Float[Array, "height width 1"], known: Array) -> Posterior:
+    """The posterior of latents of which those under `keep` are known."""
+    height, width = known.shape[1:3]
+    # A cell of latents is known where all its pixels are.
+    cells = keep.reshape(height, keep.shape[0] // height, width, keep.shape[1] // width)
+    mask = Mask(cells.min(axis=(1, 3))[:, :, None])
+    return DiffPIR(mask, mask(known), noise_std=EXACT)
 
 
 def released(
