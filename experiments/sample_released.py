@@ -199,8 +199,9 @@ def _write(out: Path, drawn: Sequence[Any], prompts: Sequence[str]) -> None:
 
     from diffusion_jax.files import save
     from diffusion_jax.reports import pictures
+    from  import from_unit
 
-    rows: list[np.ndarray] = [pictures.from_unit(np.asarray(row)) for row in drawn]
+    rows: list[np.ndarray] = [from_unit(np.asarray(row)) for row in drawn]
     for i, row in enumerate(rows):
         for k, picture in enumerate(row):
             path = out.with_name(f"{out.stem}_{i}_{k}.png")
