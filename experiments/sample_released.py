@@ -197,11 +197,11 @@ def _write(out: Path, drawn: Sequence[Any], prompts: Sequence[str]) -> None:
     """Every picture by itself, and the sheet of all."""
     import numpy as np
 
+    from diffusion_jax.data.example import to_bytes
     from diffusion_jax.files import save
     from diffusion_jax.reports import pictures
-    from  import from_unit
 
-    rows: list[np.ndarray] = [from_unit(np.asarray(row)) for row in drawn]
+    rows: list[np.ndarray] = [to_bytes(np.asarray(row)) for row in drawn]
     for i, row in enumerate(rows):
         for k, picture in enumerate(row):
             path = out.with_name(f"{out.stem}_{i}_{k}.png")
