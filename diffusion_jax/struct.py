@@ -1,11 +1,14 @@
 """Frozen dataclasses that JAX can look into."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, TypeVar, dataclass_transform, get_args, get_type_hints
 
 import jax
 from jax.tree_util import GetAttrKey
+
+from diffusion_jax.errors import UserError, shown
 
 T = TypeVar("T")
 
@@ -25,7 +28,7 @@ def pytree(cls: type[T]) -> type[T]:
     Settings that are leaves can be traced: a schedule's `shift` may be an array of shifts under
     `jax.vmap`, or be differentiated. A `__post_init__` checks what people write and runs only
     then: JAX rebuilds the object around whatever its leaves become (tracers, axis numbers)
-    without it.
+    without it. Text, None and the like in the place of a number are refused for all classes alike.
 
     >>> @pytree
     ... class Scale:
@@ -33,6 +36,14 @@ def pytree(cls: type[T]) -> type[T]:
     >>> jax.tree.leaves(Scale())
     [2.0]
     """
+    own = getattr(cls, "__post_init__", None)
+
+    def __post_init__(self: Any) -> None:
+        _check_numbers(self)
+        if own is not None:
+            own(self)
+
+    cls.__post_init__ = __post_init__  # type: ignore[attr-defined]
     frozen = dataclasses.dataclass(frozen=True)(cls)
     fields = dataclasses.fields(frozen)  # type: ignore[arg-type]
     leaves = [field.name for field in fields if not field.metadata.get("static")]
@@ -53,3 +64,28 @@ def pytree(cls: type[T]) -> type[T]:
 
     jax.tree_util.register_pytree_with_keys(frozen, flatten_with_keys, unflatten, flatten)
     return frozen
+
+
+def _check_numbers(value: Any) -> None:
+    """Raises UserError if a setting that is a number by its annotation is none, and no array."""
+    cls: Any = type(value)
+    for name in _numbers(cls):
+        given = getattr(value, name)
+        if given is None or isinstance(given, (str, bytes, list, dict, set, type)):
+            kind = type(value).__name__
+            raise UserError(f"{kind}: {name} must be a number, not {shown(given)}.")
+
+
+@functools.cache
+def _numbers(cls: Any) -> tuple[str, ...]:
+    """The fields of a class whose annotation allows numbers, and neither text nor None."""
+    try:
+        hints = get_type_hints(cls)
+    except NameError:  # a type that is imported for checkers alone
+        return ()
+    found = []
+    for field in dataclasses.fields(cls):
+        kinds = set(get_args(hints[field.name]) or (hints[field.name],))
+        if kinds & {int, float} and kinds <= {int, float, complex, jax.Array}:
+            found.append(field.name)
+    return tuple(found)

@@ -1,6 +1,7 @@
 """A data set of arrays in memory."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -8,9 +9,10 @@ from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.example import Check
 from diffusion_jax.data.indexed_random import uniforms
 from diffusion_jax.data.memory import ArraySource
-from diffusion_jax.errors import UserError
+from diffusion_jax.errors import UserError, shown
 
 CHANNELS = (1, 2, 3, 4)
+LARGEST = 1_000_000  # classes
 
 
 def arrays(
@@ -42,19 +44,21 @@ def arrays(
         **conditions: further arrays of n rows, under the names by which conditioners read them.
 
     Raises:
-        UserError: x0 is none of these, the lengths differ, or a split would be wrong.
+        UserError: x0 is none of these, empty or not finite; labels, captions or conditions are not
+            of their kind; the lengths differ, or a split would be wrong.
 
     >>> data = arrays(np.random.default_rng(0).normal(size=(100, 2)), labels=[0, 1] * 50)
     >>> len(data.train), len(data.test), data.shape, data.class_names
     (94, 6, (2,), ('0', '1'))
     """
     values = _values(np.asarray(x0), latents)
-    if not 0 <= held_out < 1:
-        raise UserError(f"held_out={held_out} is not a share from 0 to less than 1.")
+    if not isinstance(held_out, int | float) or not 0 <= held_out < 1:
+        raise UserError(f"held_out={held_out!r} is not a share from 0 to less than 1.")
     if taken := sorted({"image", "vector", "label", "key"} & set(conditions)):
         raise UserError(f"A condition cannot be called {taken[0]!r}, which examples have already.")
-    known = None if labels is None else np.asarray(labels, np.int64)
-    columns = {key: np.asarray(column) for key, column in conditions.items()}
+    known = None if labels is None else _labels(labels)
+    columns = {key: _column(key, column) for key, column in conditions.items()}
+    _check_captions(captions)
     everything = ArraySource(values, known, captions, others=columns)
     test = uniforms(0, np.arange(len(values)), 1)[:, 0] < held_out
     texts = [text for k in range(len(values)) for text in everything[k]["captions"]]
@@ -71,15 +75,55 @@ def arrays(
 
 
 def _values(x0: np.ndarray, latents: bool) -> np.ndarray:
+    if not x0.size and x0.ndim > 1:
+        raise UserError(f"x0 has shape {x0.shape}: there are no examples in it.")
     if x0.dtype == np.uint8 and x0.ndim == 4 and x0.shape[-1] in CHANNELS and not latents:
         return x0
     if x0.dtype.kind == "f" and x0.ndim in ((4,) if latents else (2, 3)):
+        if bad := int(len(x0) - np.isfinite(x0).all(axis=tuple(range(1, x0.ndim))).sum()):
+            raise UserError(f"{bad} of the {len(x0)} examples in x0 are not finite.")
         return x0.astype(np.float32, copy=False)
     raise UserError(
         f"x0 is {x0.dtype} of shape {x0.shape}: give pictures, uint8 (n, height, width, channels) "
         "with 1 to 4 channels, vectors, float (n, features), sequences, float (n, length, "
         "features), or with latents=True latents, float (n, height, width, channels)."
     )
+
+
+def _labels(labels: Any) -> np.ndarray:
+    """Labels as whole numbers from -1 up."""
+    found = np.asarray(labels)
+    if found.dtype.kind not in "iu" or found.ndim != 1:
+        raise UserError(
+            f"labels are {found.dtype} of shape {found.shape}: give whole numbers, one for each "
+            "example, -1 for none."
+        )
+    if found.size and not -1 <= found.min() <= found.max() < LARGEST:
+        raise UserError(
+            f"labels go from {found.min()} to {found.max()}: they must be from -1 (none) to less "
+            f"than {LARGEST:,}."
+        )
+    return found.astype(np.int64)
+
+
+def _column(name: str, given: Any) -> np.ndarray:
+    """A further array as numbers, a row for each example."""
+    column = np.asarray(given)
+    if column.dtype.kind not in "biuf" or not column.ndim:
+        raise UserError(f"{name!r} must be an array of numbers, a row for each example.")
+    return column
+
+
+def _check_captions(captions: Any) -> None:
+    """Raises UserError unless captions are a list of texts, or of lists of texts."""
+    if captions is None:
+        return
+    if isinstance(captions, str) or not isinstance(captions, Sequence | np.ndarray):
+        raise UserError(f"captions must be a list, a text or several for each, not {captions!r}.")
+    for row, caption in enumerate(captions):
+        texts = (caption,) if isinstance(caption, str) else caption
+        if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
+            raise UserError(f"captions[{row}] is {shown(caption)}, neither a text nor several.")
 
 
 def _class_names(labels: np.ndarray | None, names: Sequence[str]) -> tuple[str, ...]:

@@ -312,9 +312,11 @@ def _check_data(x0: Num[Any, "batch ..."], condition: Condition) -> None:
             f"x0 must be floats of shape (batch, ...), such as pictures in [-1, 1], not "
             f"{x0.dtype} of shape {x0.shape}."
         )
+    if not isinstance(condition, Mapping):
+        raise UserError(f"condition must be a dict of arrays, not a {type(condition).__name__}.")
     for name, values in condition.items():
-        if values.ndim < 1 or values.shape[0] != x0.shape[0]:
+        if not getattr(values, "shape", ()) or values.shape[0] != x0.shape[0]:
             raise UserError(
                 f"condition[{name!r}] must have a row for each of the {x0.shape[0]} samples, and "
-                f"has shape {values.shape}."
+                f"has shape {getattr(values, 'shape', ())}."
             )

@@ -35,10 +35,11 @@ def last_part(nodes: Nodes, strength: float) -> Nodes:
     """
     steps = nodes.time.shape[0] - 1
     # 0.29 × 100 is 28.999…: a strength that was written as a whole number of steps means it.
-    kept = math.floor(strength * steps + 1e-9) if 0 < strength <= 1 else 0
+    within = isinstance(strength, int | float) and 0 < strength <= 1
+    kept = math.floor(strength * steps + 1e-9) if within else 0
     if kept < 1:
         raise UserError(
-            f"strength={strength} leaves none of the {steps} steps: it must be from "
+            f"strength={strength!r} leaves none of the {steps} steps: it must be from "
             f"{1 / steps:.3g} to 1."
         )
     return nodes[steps - kept :]

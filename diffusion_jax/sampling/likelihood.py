@@ -179,6 +179,8 @@ def likelihood(
     """
     own = as_denoiser(denoiser)
     check_rows(condition, x0.shape[0])
+    if isinstance(probes, bool) or not isinstance(probes, int) or probes < 0:
+        raise UserError(f"probes must be a whole number, 0 or more, got {probes!r}.")
     if probes and key is None:
         raise UserError(f"a likelihood with {probes} probes needs a key to draw them.")
     if not own.denoises:
