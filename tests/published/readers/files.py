@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import flax.serialization
 import ml_dtypes
 import numpy as np
 
-from tests.published.readers.contents import TENSORS
+from tests.published.readers.contents import TENSORS, nested
 
 DATA = Path(__file__).parent / "data"
 NAMES = {
@@ -82,6 +83,12 @@ def _npy(folder: Path) -> Path:
     return path
 
 
+def _flax(folder: Path) -> Path:
+    path = folder / "weights"
+    path.write_bytes(flax.serialization.to_bytes(nested()))
+    return path
+
+
 def _recorded(name: str) -> Callable[[Path], Path]:
     def copied(folder: Path) -> Path:
         return Path(shutil.copy(DATA / name, folder / "weights"))
@@ -95,6 +102,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "npz": _npz,
     "npz_compressed": _npz_compressed,
     "npy": _npy,
+    "flax": _flax,
     # By the libraries themselves, see `tests/published/record/weights.py`.
     "safetensors_of_torch": _recorded("torch.safetensors"),
     "torch": _recorded("zip.pt"),

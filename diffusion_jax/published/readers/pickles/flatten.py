@@ -10,6 +10,7 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.published.readers.mapped import File
 from diffusion_jax.published.readers.pickles.values import (
     ByteRange,
+    JoinedArray,
     Name,
     PickledArray,
     Record,
@@ -156,7 +157,7 @@ def _word(key: Any) -> str:
 
 
 def _is_tensor(value: Any) -> bool:
-    return isinstance(value, StoredTensor) or (
+    return isinstance(value, StoredTensor | JoinedArray) or (
         isinstance(value, PickledArray) and value.shape != ()
     )
 

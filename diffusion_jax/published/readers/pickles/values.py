@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,11 @@ class StoredTensor:
     shape: tuple[int, ...]
     strides: tuple[int, ...]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all its numbers."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
     def handle(self, name: str, file: File) -> Tensor:
         """The tensor under a name.
 
@@ -117,6 +123,41 @@ class StoredTensor:
         start = self.storage.start + self.offset * self.dtype.itemsize
         source = StridedArray(file, start, self.dtype, self.shape, self.strides)
         return Tensor(name, str(file.path), self.shape, self.dtype, source)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class JoinedArray:
+    """An array whose numbers lie in pieces, which are put together when it is read.
+
+    Attributes:
+        parts: the pieces, each of one axis.
+        shape: of all.
+    """
+
+    parts: tuple[StoredTensor, ...]
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, parts: Sequence[StoredTensor], shape: tuple[int, ...], where: str) -> "JoinedArray":
+        """The array that pieces are.
+
+        Raises:
+            UserError: they are not as long together as it is.
+        """
+        if sum(part.shape[0] for part in parts) != math.prod(shape):
+            raise UserError(f"{where}: an array of shape {shape} lies in pieces that are not it.")
+        return cls(tuple(parts), shape)
+
+    def handle(self, name: str, file: File) -> Tensor:
+        """The array under a name."""
+        handles = [part.handle(name, file) for part in self.parts]
+        dtype = handles[0].dtype
+
+        def source(ranges: tuple[slice, ...]) -> np.ndarray:
+            whole = np.concatenate([handle.source((slice(None),)) for handle in handles])
+            return whole.reshape(self.shape)[ranges]
+
+        return Tensor(name, str(file.path), self.shape, dtype, source)
 
 
 def stored_tensor(
