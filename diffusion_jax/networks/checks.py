@@ -2,6 +2,9 @@
 
 from typing import Protocol, runtime_checkable
 
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.networks.attention import IMPLEMENTATIONS
 
@@ -59,15 +62,49 @@ def transformer(owner: str, network: TransformerSettings) -> None:
     attention(owner, network.attention_implementation, head_widths, network.dtype)
 
 
-def channel_tuple(owner: str, channels: object) -> None:
+def channel_tuple(
+    owner: str, channels: object, name: str = "channels", example: tuple[int, ...] = (32, 64)
+) -> None:
     """Raises UserError unless channels is a non-empty tuple of positive integers."""
     if not isinstance(channels, tuple) or not channels:
         raise UserError(
-            f"{owner}: channels must be a tuple with a number for each level such as (32, 64), "
+            f"{owner}: {name} must be a tuple with a number for each level such as {example}, "
             f"got {channels!r}."
         )
     for value in channels:
-        positive_integers(owner, channels=value)
+        positive_integers(owner, **{name: value})
+
+
+def counts(owner: str, **settings: object) -> None:
+    """Raises UserError unless every setting is a whole number, 0 or more."""
+    for name, value in settings.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise UserError(f"{owner}: {name} must be a whole number, 0 or more, got {value!r}.")
+
+
+def vector(
+    owner: str, name: str, width: int, given: Float[Array, "batch width"] | None, batch: int
+) -> Float[Array, "batch width"] | None:
+    """A vector of the context as a network takes it: zeros where it is known but not given.
+
+    Args:
+        owner: the network, as the user wrote it.
+        name: of the setting that is the width.
+        width: what the network knows of; 0 for whatever comes.
+        given: the vector, if there is one.
+        batch: rows, if there is none.
+
+    Raises:
+        UserError: the vector has another width.
+    """
+    if given is None:
+        return jnp.zeros((batch, width)) if width else None
+    if width and given.shape[-1] != width:
+        raise UserError(
+            f"{owner}: {name}={width}, and the condition is {given.shape[-1]} numbers a sample: "
+            f"set {name}={given.shape[-1]}, or 0 for whatever comes."
+        )
+    return given
 
 
 def levels(owner: str, chosen: object, count: int) -> None:

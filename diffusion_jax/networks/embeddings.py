@@ -1,5 +1,7 @@
 """Numbers as vectors: the noise level and the place in a picture, as sines and cosines."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -57,6 +59,18 @@ def grid_features(
     return jnp.concatenate(both, axis=-1)
 
 
+def side_by_side(
+    features: Callable[[Float[Array, " rows"]], Float[Array, "rows width"]],
+    c_noise: Float[Array, "batch *numbers"],
+) -> Float[Array, "batch all_widths"]:
+    """The features of each number of c_noise, (batch,) or (batch, numbers), side by side.
+
+    >>> side_by_side(lambda c: c[:, None] * jnp.ones(2), jnp.array([[1.0, 5.0]])).tolist()
+    [[1.0, 1.0, 5.0, 5.0]]
+    """
+    return features(c_noise.reshape(-1)).reshape(c_noise.shape[0], -1)
+
+
 def _sines(angles: Float[Array, "... n"]) -> Float[Array, "... two_n"]:
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
 
@@ -81,7 +95,7 @@ class NoiseEmbedding(nn.Module):
         c_noise: Float[Array, "batch *numbers"],
         pooled: Float[Array, "batch text"] | None = None,
     ) -> Float[Array, "batch width"]:
-        features = noise_features(c_noise.reshape(-1), self.width).reshape(c_noise.shape[0], -1)
+        features = side_by_side(lambda c: noise_features(c, self.width), c_noise)
         hidden = Dense(self.width, dtype=self.dtype)(features)
         embedding = Dense(self.width, dtype=self.dtype)(nn.silu(hidden))
         if pooled is not None:

@@ -24,6 +24,10 @@ CONDITION = {"label": jnp.array([0, 2])}
 NETWORKS = {
     "dit(patch=2, width=8, depth=2, heads=2)": 2,
     "unet(channels=(8, 8), blocks=1, attention=(1,))": 3,
+    "song_unet(model_channels=8, channel_mult=(1, 2), num_blocks=1, img_resolution=4, "
+    "attn_resolutions=(2,))": 3,
+    "dhariwal_unet(model_channels=8, channel_mult=(1, 2), num_blocks=1, img_resolution=4, "
+    "attn_resolutions=(2,), channels_per_head=8)": 4,
     "original_dit(hidden_size=8, depth=2, num_heads=2)": 2,
     "pixart(num_attention_heads=2, attention_head_dim=4, num_layers=2, sample_size=8, "
     "caption_channels=8)": 2,

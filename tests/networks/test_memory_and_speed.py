@@ -18,11 +18,14 @@ SPECS = {
     "dit": "dit(patch=2, width=16, depth=2, heads=2, {})",
     "unet": "unet(channels=(8, 16), blocks=1, head_width=8, {})",
 }
+TINY = "model_channels=8, channel_mult=(1, 2), num_blocks=1, dropout=0.0"
 RELEASED = {
     "original_dit": "original_dit(hidden_size=16, depth=2, num_heads=2, {})",
     "diffusers_dit": "diffusers_dit(num_attention_heads=2, attention_head_dim=8, num_layers=1, {})",
     "pixart": "pixart(num_attention_heads=2, attention_head_dim=8, num_layers=1, sample_size=8, "
     "caption_channels=8, {})",
+    "song_unet": f"song_unet({TINY}, {{}})",
+    "dhariwal_unet": f"dhariwal_unet({TINY}, {{}})",
 }
 TEXT = "transformer(width=8, layers=1, heads=2)"
 CAPTIONS = {"tokens": jnp.array([[3, 5, 0], [1, 0, 0]])}

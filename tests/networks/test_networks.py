@@ -27,7 +27,8 @@ DROPS = pytest.mark.parametrize(
 RANDOM = {"unet2d", "unet2d_condition"}
 START_AT_ZERO = pytest.mark.parametrize("name", sorted(SMALL.keys() - RANDOM))
 # The same vector added to every key changes no softmax; the originals have one all the same.
-WITHOUT_GRADIENT = "['to_k']['bias']"
+# Frequencies and phases that are drawn at the start stay as they are.
+WITHOUT_GRADIENT = ("['to_k']['bias']", "['freqs']", "['phases']")
 
 
 @functools.cache
@@ -110,7 +111,8 @@ def test_fresh_network_predicts_zero(name):
     network, _, apply = small(name)
     x, label, tokens = inputs(name)
     params = initialise(network, jax.random.key(0), shape_of(name), {"tokens": tokens})
-    assert jnp.all(apply(params, x, label, tokens) == 0)
+    # Some start with a last layer that is nearly zero.
+    assert jnp.all(jnp.abs(apply(params, x, label, tokens)) < 1e-3)
 
 
 @EVERY

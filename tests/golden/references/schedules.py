@@ -10,13 +10,13 @@ from jaxtyping import Array
 from scipy import stats
 
 from diffusion_jax.process.level import Level
-from diffusion_jax.process.preconditionings import input_scale
 from diffusion_jax.process.predictions import Prediction, predictions
 from diffusion_jax.process.schedules import Schedule, schedules
 from diffusion_jax.process.schedules.learned import MonotoneNetwork
 from diffusion_jax.process.schedules.table import Table
 from diffusion_jax.sampling.solvers.diffusion import coefficient, half_squared_diffusion
 from tests.golden.check import Comparisons, Known, checks, known, same
+from tests.golden.edm_wrappers import exploding, wrapper
 from tests.golden.load import Case
 from tests.golden.losses import restated
 from tests.golden.replay import at_times, times_of
@@ -204,45 +204,23 @@ def _slope(schedule: Schedule, time: Array) -> Array:
     return jax.jvp(lambda t: schedule.level(t).log_snr, (time,), (jnp.ones_like(time),))[1]
 
 
-# EDM's names of preconditionings: the schedule, what the network predicts, and its sigma_data.
-SPECS = {
-    "VPPrecond": ("vp_linear(beta_min={beta_min}, beta_max={beta_max})", "epsilon"),
-    "VEPrecond": ("ve_sqrt", "scaled_score"),
-    "iDDPMPrecond": ("ddpm_cosine(steps={M}, offset={C_2}, largest_beta={beta})", "epsilon"),
-    "EDMPrecond": ("edm", "edm(sigma_data={sigma_data})"),
-}
-PRECONDITIONINGS = Known("cls", SPECS)
-
-
 @checks("edm", "schedules")
 def preconditioning(case: Case) -> Comparisons:
-    kwargs, kind = case.kwargs, case.extra["cls"]
-    settings = {
-        "beta_min": kwargs.get("beta_min", 0.1),
-        "beta_max": kwargs.get("beta_min", 0.1) + kwargs.get("beta_d", 19.9),
-        "M": kwargs.get("M", 1000),
-        "C_2": kwargs.get("C_2", 0.008),
-        "beta": 1 - kwargs.get("C_1", 0.001),
-        "sigma_data": kwargs.get("sigma_data", 0.5),
-    }
-    spec, predicted = (text.format(**settings) for text in PRECONDITIONINGS[kind])
-    schedule, prediction = schedules.make(spec), predictions.make(predicted)
-    sigma = case["sigma"]
-    level = Level(jnp.asarray(np.ones(len(sigma))), jnp.asarray(sigma))
+    kwargs, kind, sigma = case.kwargs, case.extra["cls"], case["sigma"]
+    own = wrapper(kind, kwargs)
+    level = exploding(sigma)
     # x_0 = (b x - sigma y)/det at alpha = 1.
-    a, b = (np.asarray(value) for value in _coefficients(prediction, level))
+    a, b = (np.asarray(value) for value in _coefficients(own.prediction, level))
     yield same("c_skip", b / (b - sigma * a), case["c_skip"], rtol=1e-10, atol=1e-15)
     yield same("c_out", -sigma / (b - sigma * a), case["c_out"], rtol=1e-10)
-    scale = settings["sigma_data"] if kind == "EDMPrecond" else 1.0
-    seen = np.ones(len(sigma)) if kind == "VEPrecond" else input_scale(level, scale)
-    yield same("c_in", seen, case["c_in"], rtol=1e-10)
+    yield same("c_in", own.input_scale(level), case["c_in"], rtol=1e-10)
+    close = 1e-8 if kind == "VPPrecond" else 1e-10
+    yield same("c_noise", own.c_noise(level), case["c_noise"], rtol=close, atol=1e-12)
     if kind == "VPPrecond":
-        yield from _edms_vp(case, schedule, settings["M"])
+        yield from _edms_vp(case, own.schedule)
     elif kind == "iDDPMPrecond":
-        yield from _edms_table(case, schedule, settings["M"])
+        yield from _edms_table(case, own.table())
     else:
-        label = np.log(sigma / 2) if kind == "VEPrecond" else np.log(sigma) / 4
-        yield same("c_noise", label, case["c_noise"], rtol=1e-10, atol=1e-12)
         low, high = (0, np.inf) if kind == "EDMPrecond" else (0.02, 100)
         yield same("sigma_min", kwargs.get("sigma_min", low), case["sigma_min"])
         yield same("sigma_max", kwargs.get("sigma_max", high), case["sigma_max"])
@@ -253,13 +231,11 @@ def _coefficients(prediction: Prediction, level: Level) -> tuple[Array, Array]:
     return prediction.coefficients(level)
 
 
-def _edms_vp(case: Case, schedule: Schedule, count: int) -> Comparisons:
+def _edms_vp(case: Case, schedule: Schedule) -> Comparisons:
     level, _ = _level(schedule, case["t"])
     yield same("sigma(t)", level.sigma / level.alpha, case["sigma_of_t"], rtol=1e-8)
     again = times_of(schedule, np.asarray(level.log_snr))
     yield same("t(sigma(t))", again, case["sigma_roundtrip"], rtol=1e-7)
-    label = (count - 1) * times_of(schedule, -2 * np.log(case["sigma"]))
-    yield same("c_noise", label, case["c_noise"], rtol=1e-8)
     first = case.kwargs.get("epsilon_t", 1e-5)
     ends, _ = _level(schedule, np.array([first, 1.0]))
     # In float32 the first of them loses digits, which `native_sigma_min` shows.
@@ -267,15 +243,9 @@ def _edms_vp(case: Case, schedule: Schedule, count: int) -> Comparisons:
     yield same("ends", ends.sigma / ends.alpha, recorded, rtol=1e-8)
 
 
-def _edms_table(case: Case, schedule: Schedule, count: int) -> Comparisons:
-    """u_j is sigma/alpha of improved DDPM's table, noisiest first, and then 0."""
-    level, _ = _level(schedule, np.arange(count, 0, -1) / count)
-    u = np.append(level.sigma / level.alpha, 0.0)
+def _edms_table(case: Case, u: np.ndarray) -> Comparisons:
     yield same("u", u, case["u"], rtol=1e-8)
     yield same("ends", [u[-2], u[0]], [case["sigma_min"], case["sigma_max"]], rtol=1e-3)
     nearest = np.abs(np.asarray(case["round_in"])[:, None] - u).argmin(axis=1)
     yield same("index", nearest, case["round_idx"])
     yield same("rounded", u[nearest], case["round_out"], rtol=1e-3)
-    # Labels count from the clean end; sigma = 0 is at -1.
-    label = count - 1 - np.abs(case["sigma"][:, None] - u).argmin(axis=1)
-    yield same("c_noise", label, case["c_noise"])

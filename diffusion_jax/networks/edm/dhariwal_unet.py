@@ -1,0 +1,199 @@
+"""DhariwalUNet: the U-Net of ADM as EDM has it."""
+
+import math
+from typing import ClassVar
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from diffusion_jax.networks import checks
+from diffusion_jax.networks.base import networks
+from diffusion_jax.networks.conditioners.base import Context
+from diffusion_jax.networks.edm import layers
+from diffusion_jax.networks.edm.layers import (
+    EDMBlocks,
+    EDMStyle,
+    UniformInit,
+    convolution,
+    group_norm,
+    linear,
+)
+from diffusion_jax.networks.embeddings import side_by_side
+from diffusion_jax.networks.initializers import unit_normal
+
+THIRD = UniformInit("fan_in", math.sqrt(1 / 3), math.sqrt(1 / 3))
+ZERO = UniformInit(weight=0.0)
+
+Picture = Float[Array, "batch height width channels"]
+Result = Float[Array, "batch height width outputs"]
+Hidden = Float[Array, "batch _ _ _"]
+Embedding = Float[Array, "batch embedding"]
+
+
+@networks.register("dhariwal_unet")
+class DhariwalUNet(nn.Module):
+    """U-Net of ADM, with adaptive group norm and several attention heads.
+
+    c_noise is whatever the network was trained with: EDM's ln(sigma)/4, or the label of a step.
+    `context.pooled` is the class as a one-hot vector, or any vector; `context.numbers` says how
+    the picture was augmented. A level narrower than an attention head has no attention.
+
+    Source: Dhariwal & Nichol 2021 (ADM), sec. 3; Karras et al. 2022 (EDM), appendix F.2 and
+    table 7; github.com/NVlabs/edm, training/networks.py.
+
+    Attributes:
+        img_resolution: side of the pictures, from which levels have their names; others of sides
+            that can be halved as often are taken as well.
+        label_dim: width of `context.pooled`; 0 is the width of what comes.
+        augment_dim: of `context.numbers`, likewise.
+        model_channels: channels, which each level has a multiple of.
+        channel_mult: multiples, finest level first.
+        channel_mult_emb: of the embedding that steers the blocks.
+        num_blocks: residual blocks of a level on the way down; one more on the way up.
+        attn_resolutions: sides at which all blocks attend, besides the middle, which does always.
+        channels_per_head: features of an attention head.
+        dropout: fraction of activations dropped in each block while training.
+        remat: compute blocks again in the backward pass, for less memory.
+        attention_implementation: as of a `DiT`.
+        convolution: as of a `UNet`.
+        perturbed: as of a `UNet`.
+        outputs: channels of the result for each channel of x; 2 with a variance.
+        dtype: dtype of the computation; the result is at least float32.
+
+    Raises:
+        UserError: a setting that cannot work, or data that does not fit.
+
+    >>> import jax
+    >>> network = DhariwalUNet(img_resolution=8, model_channels=8, channel_mult=(1, 2))
+    >>> x, c_noise = jnp.zeros((1, 8, 8, 3)), jnp.zeros(1)
+    >>> jax.eval_shape(network.init_with_output, jax.random.key(0), x, c_noise)[0].shape
+    (1, 8, 8, 3)
+    """
+
+    unused: ClassVar[tuple[str, ...]] = (r".*[.]resample_filter",)
+
+    img_resolution: int = 64
+    label_dim: int = 0
+    augment_dim: int = 0
+    model_channels: int = 192
+    channel_mult: tuple[int, ...] = (1, 2, 3, 4)
+    channel_mult_emb: int = 4
+    num_blocks: int = 3
+    attn_resolutions: tuple[int, ...] = (32, 16, 8)
+    channels_per_head: int = 64
+    dropout: float = 0.1
+    remat: bool = False
+    attention_implementation: str = "xla"
+    convolution: str = "direct"
+    perturbed: tuple[int, ...] | None = None
+    outputs: int = 1
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        layers.check_settings("dhariwal_unet", self)
+        checks.positive_integers("dhariwal_unet", channels_per_head=self.channels_per_head)
+        heads = self._style().heads
+        widths = [width // heads(width) for width in self._widths if heads(width)]
+        checks.attention("dhariwal_unet", self.attention_implementation, widths, self.dtype)
+
+    @property
+    def self_attentions(self) -> int:
+        """How many there are: of each block of a level that attends, and of the middle."""
+        heads = [self._style().heads(width) for width in self._widths]
+        attend = [side in self.attn_resolutions for side in layers.sides(self)]
+        each = sum(a and h > 0 for a, h in zip(attend, heads, strict=True))
+        return each * (2 * self.num_blocks + 1) + (heads[-1] > 0)
+
+    @property
+    def _widths(self) -> list[int]:
+        """Channels of each level."""
+        return [self.model_channels * multiple for multiple in self.channel_mult]
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Picture,
+        c_noise: Float[Array, "batch *numbers"],
+        context: Context | None = None,
+        deterministic: bool = True,
+    ) -> Result:
+        """Returns the network's raw prediction; arguments as in `SongUNet`."""
+        layers.check_picture("dhariwal_unet", self, x.shape)
+        embedding = self._embedding(c_noise, context)
+        block = EDMBlocks(self._style(), embedding, deterministic, self.remat, self.perturbed)
+        h = self._decoded(self._encoded(x.astype(self.dtype), block), block)
+        h = nn.silu(group_norm(h, block.style.eps, self.dtype, "out_norm"))
+        h = convolution(h, self.outputs * x.shape[-1], 3, ZERO, block.style, "out_conv")
+        return h.astype(jnp.promote_types(jnp.float32, self.dtype))
+
+    def _style(self) -> EDMStyle:
+        return EDMStyle(
+            dropout=self.dropout,
+            channels_per_head=self.channels_per_head,
+            skip_scale=1.0,
+            eps=1e-5,
+            taps=(1.0, 1.0),
+            projects=False,
+            scales=True,
+            init=THIRD,
+            init_last=ZERO,
+            init_attention=THIRD,
+            dtype=self.dtype,
+            attention_implementation=self.attention_implementation,
+            convolution=self.convolution,
+        )
+
+    def _embedding(
+        self, c_noise: Float[Array, "batch *numbers"], context: Context | None
+    ) -> Embedding:
+        def features(c_noise: Float[Array, " rows"]) -> Float[Array, "rows width"]:
+            return layers.position_features(c_noise, self.model_channels, endpoint=False)
+
+        embedding = side_by_side(features, c_noise).astype(self.dtype)
+        given = (None, None) if context is None else (context.pooled, context.numbers)
+        owner, batch = "dhariwal_unet", len(c_noise)
+        augment = checks.vector(owner, "augment_dim", self.augment_dim, given[1], batch)
+        if augment is not None:
+            wide = embedding.shape[-1]
+            embedding += linear(augment, wide, ZERO, self.dtype, "map_augment", bias=False)
+        wide = self.model_channels * self.channel_mult_emb
+        embedding = nn.silu(linear(embedding, wide, THIRD, self.dtype, "map_layer0"))
+        embedding = linear(embedding, wide, THIRD, self.dtype, "map_layer1")
+        pooled = checks.vector(owner, "label_dim", self.label_dim, given[0], batch)
+        if pooled is not None:
+            table = nn.Dense(
+                wide, use_bias=False, kernel_init=unit_normal, dtype=self.dtype, name="map_label"
+            )
+            embedding += table(pooled)
+        return nn.silu(embedding)
+
+    def _encoded(self, x: Picture, block: EDMBlocks) -> list[Hidden]:
+        """What each layer makes of x, from the finest to the coarsest level."""
+        made: list[Hidden] = []
+        for level, side in enumerate(layers.sides(self)):
+            name, attends = f"enc.{side}x{side}", side in self.attn_resolutions
+            if level == 0:
+                width = self.model_channels
+                made.append(convolution(x, width, 3, THIRD, block.style, f"{name}_conv"))
+            else:
+                made.append(block(made[-1], made[-1].shape[-1], f"{name}_down", mode="down"))
+            for i in range(self.num_blocks):
+                made.append(block(made[-1], self._widths[level], f"{name}_block{i}", attends))
+        return made
+
+    def _decoded(self, made: list[Hidden], block: EDMBlocks) -> Hidden:
+        """What the coarsest to the finest level make of all that was made on the way down."""
+        h = made[-1]
+        for level, side in reversed(list(enumerate(layers.sides(self)))):
+            name, attends = f"dec.{side}x{side}", side in self.attn_resolutions
+            if level == len(self.channel_mult) - 1:
+                h = block(h, h.shape[-1], f"{name}_in0", attends=True)
+                h = block(h, h.shape[-1], f"{name}_in1")
+            else:
+                h = block(h, h.shape[-1], f"{name}_up", mode="up")
+            for i in range(self.num_blocks + 1):
+                h = jnp.concatenate([h, made.pop()], axis=-1)
+                h = block(h, self._widths[level], f"{name}_block{i}", attends)
+        return h
