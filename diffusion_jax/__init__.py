@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from diffusion_jax import data, fewstep, metrics, networks, statistics, verification
     from diffusion_jax.errors import UserError
-    from diffusion_jax.networks import autoencoders, conditioners, tokenizers
+    from diffusion_jax.networks import autoencoders, conditioners, encoders, tokenizers
     from diffusion_jax.process import (
         losses,
         preconditionings,
@@ -57,6 +57,7 @@ _LAZY = {
     "data": "diffusion_jax.data",
     "edit": "diffusion_jax.sampling.editing:edit",
     "ema": "diffusion_jax.training.ema",
+    "encoders": "diffusion_jax.networks.encoders",
     "fewstep": "diffusion_jax.fewstep",
     "grids": "diffusion_jax.sampling.grids",
     "guidance": "diffusion_jax.sampling.guidance",
@@ -97,6 +98,7 @@ __all__ = [
     "data",
     "edit",
     "ema",
+    "encoders",
     "fewstep",
     "grids",
     "guidance",

@@ -27,7 +27,10 @@ Initializer = Callable[..., Array]
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "gelu": functools.partial(nn.gelu, approximate=False),
+    "gelu_new": functools.partial(nn.gelu, approximate=True),
+    "gelu_pytorch_tanh": functools.partial(nn.gelu, approximate=True),
     "mish": jax.nn.mish,
+    "quick_gelu": lambda h: h * jax.nn.sigmoid(1.702 * h),
     "relu": nn.relu,
     "silu": nn.silu,
     "swish": nn.silu,

@@ -39,10 +39,13 @@ class Names:
             gives.
         unused: patterns of whole names of tensors that the network has no use for, such as tables
             that can be computed.
+        aliases: (pattern, replacement) for `re.sub`, applied in turn to the names of a file: what
+            other versions of the original call the tensors.
     """
 
     renamed: tuple[tuple[str, str], ...] = ()
     unused: tuple[str, ...] = ()
+    aliases: tuple[tuple[str, str], ...] = ()
 
     def tensor(self, path: Iterable[str]) -> str:
         """The name of the tensor that a parameter is.
@@ -56,10 +59,15 @@ class Names:
         'norm.weight'
         """
         *modules, leaf = path
-        name = ".".join([*modules, "weight" if leaf in WEIGHT else leaf])
-        for pattern, replacement in self.renamed:
-            name = re.sub(pattern, replacement, name)
-        return name
+        return _renamed(".".join([*modules, "weight" if leaf in WEIGHT else leaf]), self.renamed)
+
+    def known(self, name: str) -> str:
+        """The name that a tensor of a file has here.
+
+        >>> Names(aliases=(("gamma$", "weight"),)).known("norm.gamma")
+        'norm.weight'
+        """
+        return _renamed(name, self.aliases)
 
     def is_unused(self, name: str) -> bool:
         """Whether the network has no use for a tensor of that name."""
@@ -67,9 +75,15 @@ class Names:
 
 
 def names_of(network: Any) -> Names:
-    """The names of a network, which may have `renamed` and `unused` as attributes of its class."""
-    kind = type(network)
-    return Names(getattr(kind, "renamed", ()), getattr(kind, "unused", ()))
+    """The names of a network, whose class may have the attributes of `Names`."""
+    found = {each.name: getattr(type(network), each.name, ()) for each in dataclasses.fields(Names)}
+    return Names(**found)
+
+
+def _renamed(name: str, renames: Iterable[tuple[str, str]]) -> str:
+    for pattern, replacement in renames:
+        name = re.sub(pattern, replacement, name)
+    return name
 
 
 def to_params(
@@ -101,6 +115,7 @@ def to_params(
     flat, structure = jax.tree_util.tree_flatten_with_path(shapes)
     paths = [tuple(str(key.key) for key in path) for path, _ in flat]
     wanted = {names.tensor(path): path for path in paths}
+    tensors = {names.known(name): tensor for name, tensor in tensors.items()}
     _check_names(wanted, tensors, names)
     leaves = []
     for path, (_, leaf) in zip(paths, flat, strict=True):

@@ -19,6 +19,7 @@ from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.networks.autoencoders import autoencoders
 from diffusion_jax.networks.base import networks
 from diffusion_jax.networks.configurations import Released, from_configuration
+from diffusion_jax.networks.encoders import encoders
 from diffusion_jax.networks.initialise import shapes
 from diffusion_jax.published.names import names_of, to_params
 from diffusion_jax.published.readers import open_weights
@@ -26,7 +27,7 @@ from diffusion_jax.published.readers.plain_json import parsed, table
 from diffusion_jax.registry import Registry
 
 CONFIG = "config.json"
-FAMILIES: tuple[Registry[Any], ...] = (networks, autoencoders)
+FAMILIES: tuple[Registry[Any], ...] = (networks, autoencoders, encoders)
 
 
 @dataclasses.dataclass(frozen=True)

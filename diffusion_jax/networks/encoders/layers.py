@@ -1,0 +1,161 @@
+"""Layers that encoders share: attention and two layers, named as each original has them."""
+
+import dataclasses
+
+import flax.linen as nn
+from jaxtyping import Array, Bool, Float
+
+from diffusion_jax.networks.attention import attend
+from diffusion_jax.networks.encoders.base import Tokens
+from diffusion_jax.networks.layers import activation, affine_layer_norm
+
+
+def dense(features: int, std: float, name: str, dtype: str, use_bias: bool = True) -> nn.Dense:
+    """A linear map whose kernel is drawn from N(0, std²) and whose bias is 0."""
+    init = nn.initializers.normal(std)
+    return nn.Dense(features, use_bias=use_bias, kernel_init=init, dtype=dtype, name=name)
+
+
+@dataclasses.dataclass(frozen=True)
+class AttentionStyle:
+    """How an original's attention is made.
+
+    Attributes:
+        names: of the linear maps to queries, keys, values and the result.
+        heads: number of heads.
+        head_width: features of a head.
+        stds: of the first values of these maps' kernels.
+        use_bias: whether queries, keys and values have one.
+        use_out_bias: whether the result has one.
+        scale: of the logits; None is 1/sqrt(head_width).
+        implementation: of `attend`.
+        dtype: of the computation.
+    """
+
+    names: tuple[str, str, str, str]
+    heads: int
+    head_width: int
+    stds: tuple[float, float, float, float]
+    use_bias: bool = True
+    use_out_bias: bool = True
+    scale: float | None = None
+    implementation: str = "xla"
+    dtype: str = "float32"
+
+
+class NamedAttention(nn.Module):
+    """softmax(scale q kᵀ + bias) v, then a linear map.
+
+    Source: Vaswani et al. 2017, Attention Is All You Need, eq. 1.
+
+    Attributes:
+        style: how it is made.
+    """
+
+    style: AttentionStyle
+
+    @nn.compact
+    def __call__(
+        self,
+        h: Tokens,
+        mask: Bool[Array, "#batch #heads #queries keys"] | None = None,
+        bias: Float[Array, "#batch heads queries keys"] | None = None,
+    ) -> Tokens:
+        """Lets every token look at those where mask is true."""
+        style = self.style
+        inner = style.heads * style.head_width
+
+        def project(name: str, std: float) -> Array:
+            flat = dense(inner, std, name, style.dtype, style.use_bias)(h)
+            return flat.reshape(*h.shape[:2], style.heads, style.head_width)
+
+        query, key, value = map(project, style.names[:3], style.stds[:3])
+        mixed = attend(query, key, value, mask, style.implementation, bias, style.scale)
+        out = dense(h.shape[-1], style.stds[3], style.names[3], style.dtype, style.use_out_bias)
+        result: Array = out(mixed.reshape(*h.shape[:2], inner))
+        return result
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerStyle:
+    """How an original's layers are made, which normalise before each part.
+
+    Attributes:
+        attention: its attention.
+        name: of the attention.
+        norms: names of the two norms.
+        maps: names of the two linear maps that follow attention.
+        hidden: features between these two.
+        stds: of the first values of their kernels.
+        act: activation between them.
+        epsilon: of the norms.
+    """
+
+    attention: AttentionStyle
+    name: str
+    norms: tuple[str, str]
+    maps: tuple[str, str]
+    hidden: int
+    stds: tuple[float, float]
+    act: str
+    epsilon: float
+
+
+class PreNormLayer(nn.Module):
+    """h + attention(norm(h)), then h + two layers of norm(h).
+
+    Source: Xiong et al. 2020, On Layer Normalization in the Transformer Architecture, figure 1.
+
+    Attributes:
+        style: how it is made.
+    """
+
+    style: LayerStyle
+
+    @nn.compact
+    def __call__(
+        self, h: Tokens, mask: Bool[Array, "#batch #heads #queries keys"] | None = None
+    ) -> Tokens:
+        """The result of the layer."""
+        style, dtype = self.style, self.style.attention.dtype
+        first, second = (affine_layer_norm(style.epsilon, dtype, name) for name in style.norms)
+        h += NamedAttention(style.attention, name=style.name)(first(h), mask)
+        inner = dense(style.hidden, style.stds[0], style.maps[0], dtype)(second(h))
+        outer = dense(h.shape[-1], style.stds[1], style.maps[1], dtype)
+        result: Array = h + outer(activation(style.act)(inner))
+        return result
+
+
+def clip_layer(
+    width: int,
+    heads: int,
+    hidden: int,
+    layers: int,
+    act: str,
+    epsilon: float,
+    implementation: str,
+    dtype: str,
+) -> LayerStyle:
+    """The layers of CLIP's text and image encoders.
+
+    Source: Radford et al. 2021 (CLIP), section 2.4; transformers, clip/modeling_clip.py.
+    """
+    inner, outer = (2 * layers * width) ** -0.5, width**-0.5
+    attention = AttentionStyle(
+        ("q_proj", "k_proj", "v_proj", "out_proj"),
+        heads,
+        width // heads,
+        (inner, inner, inner, outer),
+        implementation=implementation,
+        dtype=dtype,
+    )
+    return LayerStyle(
+        attention,
+        "self_attn",
+        ("layer_norm1", "layer_norm2"),
+        ("mlp.fc1", "mlp.fc2"),
+        hidden,
+        ((2 * width) ** -0.5, inner),
+        act,
+        epsilon,
+    )

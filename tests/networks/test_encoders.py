@@ -1,0 +1,132 @@
+"""What every encoder keeps to, and the settings that cannot work."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.networks.encoders import encoders
+from diffusion_jax.networks.initialise import init
+from tests.networks.random_parameters import quick_jit, random_parameters
+
+CLIP = (
+    "(vocab_size=20, hidden_size=8, intermediate_size=12, num_hidden_layers=2, "
+    "num_attention_heads=2, max_position_embeddings=6, eos_token_id=19, {})"
+)
+SMALL = {
+    "clip_text": "clip_text" + CLIP.format("hidden_act=gelu"),
+    "clip_text_with_projection": "clip_text_with_projection" + CLIP.format("projection_dim=5"),
+}
+EVERY = pytest.mark.parametrize("name", sorted(SMALL))
+READERS = pytest.mark.parametrize(
+    "name", [name for name in sorted(SMALL) if encoders[name].reads == "text"]
+)
+LENGTH = 5
+
+
+@functools.cache
+def small(name):
+    """A small encoder, parameters of which none is zero, and what it reads."""
+    encoder = encoders.make(SMALL[name])
+    if encoder.reads == "text":
+        given = jax.random.randint(jax.random.key(0), (2, LENGTH), 1, 19).at[:, -1].set(19)
+    else:
+        side = encoder.image_size
+        given = jax.random.normal(jax.random.key(0), (2, side, side, 3))
+    return encoder, random_parameters(encoder, given), given
+
+
+def call(name, *given, method=None):
+    encoder, params, _ = small(name)
+    return quick_jit(functools.partial(encoder.apply, method=method))(params, *given)
+
+
+def test_every_encoder_is_tested():
+    assert SMALL.keys() == set(encoders)
+
+
+@EVERY
+def test_what_an_encoder_gives(name):
+    encoder, _, given = small(name)
+    found = call(name, given)
+    batch, length, width = found.tokens.shape
+    assert batch == 2 and width == encoder.width
+    assert all(each.shape == found.tokens.shape for each in found.hidden)
+    assert {each.dtype for each in jax.tree.leaves(found)} == {jnp.dtype("float32")}
+    assert length == LENGTH if encoder.reads == "text" else length > 1
+    last = call(name, found.hidden[-1], method="normalise")
+    np.testing.assert_allclose(last, found.tokens, atol=1e-5)
+
+
+@EVERY
+def test_rows_of_a_batch_do_not_see_each_other_and_each_counts(name):
+    _, _, given = small(name)
+    both = call(name, given)
+    other = call(name, given.at[1].set(given[0]))
+    for before, after in zip(jax.tree.leaves(both), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(after[0], before[0], atol=1e-5)
+        np.testing.assert_allclose(after[1], before[0], atol=1e-5)
+        assert np.abs(before[1] - before[0]).max() > 1e-3
+
+
+@READERS
+def test_tokens_that_are_masked_change_nothing_else(name):
+    _, _, ids = small(name)
+    mask = jnp.arange(LENGTH)[None] < jnp.array([[LENGTH], [2]])
+    found, changed = (call(name, given, mask).tokens for given in (ids, ids.at[1, 3].set(7)))
+    np.testing.assert_allclose(changed[0], found[0], atol=1e-5)
+    np.testing.assert_allclose(changed[1, :2], found[1, :2], atol=1e-5)
+    short = call(name, ids[1:, :2]).tokens
+    np.testing.assert_allclose(found[1, :2], short[0], atol=1e-5)
+
+
+@EVERY
+def test_fresh_parameters_are_finite_and_a_gradient_reaches_each(name):
+    encoder, _, given = small(name)
+    params = init(encoder, jax.random.key(0), given)
+
+    def loss(params):
+        found = encoder.apply({"params": params}, given)
+        return sum(jnp.sum(jnp.sin(each)) for each in (found.tokens, found.pooled))
+
+    value, gradient = quick_jit(jax.value_and_grad(loss))(params)
+    assert jnp.isfinite(value)
+    sizes = jax.tree_util.tree_leaves_with_path(jax.tree.map(lambda g: jnp.abs(g).max(), gradient))
+    without = [jax.tree_util.keystr(path) for path, size in sizes if not size > 0]
+    # The same vector added to every key changes no softmax.
+    assert [path for path in without if not path.endswith("_proj']['bias']")] == []
+
+
+@READERS
+def test_more_tokens_than_places_are_refused(name):
+    encoder, params, ids = small(name)
+    if encoder.longest is not None:
+        with pytest.raises(UserError, match=f"{encoder.longest} places for tokens.* given 10"):
+            jax.eval_shape(encoder.apply, params, jnp.tile(ids, (1, 2)))
+
+
+def test_the_vector_of_a_caption_is_that_of_its_end():
+    _, _, ids = small("clip_text")
+    found = call("clip_text", ids.at[0, 2].set(19))
+    ends = found.tokens[0, 2], found.tokens[1, LENGTH - 1]
+    np.testing.assert_allclose(found.pooled, jnp.stack(ends), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("spec", "part"),
+    [
+        ("clip_text(hidden_size=10, num_attention_heads=3)", "a multiple of 3"),
+        ("clip_text(hidden_act=gel)", "Did you mean 'gelu'"),
+        ("clip_text(vocab_size=0)", "vocab_size must be a positive integer"),
+        ("clip_text(attention_implementation=cudnn)", "bfloat16"),
+        ("clip_text_with_projection(projection_dim=0)", "projection_dim must be a positive"),
+    ],
+)
+def test_settings_that_cannot_work(spec, part):
+    with pytest.raises(UserError) as refusal:
+        encoders.make(spec)
+    assert part in str(refusal.value)
+    assert "\n" not in str(refusal.value)

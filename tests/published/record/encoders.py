@@ -1,0 +1,118 @@
+"""Records what small encoders of transformers give, for tests without it.
+
+    PYTHON -m tests.published.record.encoders DIR [--seed=0] [--only=clip_text]
+
+PYTHON has torch 2.13 and transformers 5.24. Each encoder has settings drawn by the seed and random
+parameters, which are kept as float16 and are exact.
+"""
+
+import argparse
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from torch import nn
+
+from tests.published.record.transformers import randomise
+
+Given = dict[str, torch.Tensor]
+KINDS: dict[str, Callable[[random.Random], tuple[nn.Module, Given]]] = {}
+
+
+def kind(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds a maker of small models under its name."""
+    KINDS[make.__name__] = make
+    return make
+
+
+def record(name: str, seed: int) -> dict[str, np.ndarray]:
+    """A small encoder: its settings, its tensors, what goes in and what comes out."""
+    torch.manual_seed(seed)
+    model, given = KINDS[name](random.Random(seed))
+    with torch.no_grad():
+        model.eval()
+        randomise(model)
+        found = {f"sd/{k}": v.half().numpy() for k, v in model.state_dict().items()}
+        found |= {f"in/{k}": v.numpy() for k, v in given.items()}
+        found |= {f"f32/{k}": v for k, v in outputs(model, given).items()}
+        wide = {k: v.double() if v.is_floating_point() else v for k, v in given.items()}
+        found |= {f"f64/{k}": v for k, v in outputs(model.double(), wide).items()}
+    found["config"] = np.array(model.config.to_json_string())
+    return found
+
+
+def outputs(model: nn.Module, given: Given) -> dict[str, np.ndarray]:
+    """Last and all hidden states, and one vector for all, projected where the model does so."""
+    result = model(**given, output_hidden_states=True)
+    found = {f"hidden{i}": each.numpy() for i, each in enumerate(result.hidden_states)}
+    found["tokens"] = result.last_hidden_state.numpy()
+    for key in ("text_embeds", "image_embeds", "pooler_output"):
+        if key in result:
+            return found | {"pooled": result[key].numpy()}
+    return found
+
+
+def main() -> None:
+    """Writes NAME_SEED.npz for each kind."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seed", type=int, nargs="*", default=[0])
+    parser.add_argument("--only", nargs="*", default=sorted(KINDS))
+    asked = parser.parse_args()
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    for name in asked.only:
+        for seed in asked.seed:
+            np.savez_compressed(asked.folder / f"{name}_{seed}.npz", **record(name, seed))
+
+
+def _captions(pick: random.Random, vocabulary: int, longest: int) -> Given:
+    """Ids, and sometimes a mask with as many tokens as it pleases."""
+    length = pick.choice([longest, longest - 1])
+    given = {"input_ids": torch.randint(3, vocabulary, (3, length))}
+    if pick.choice([True, False]):
+        counts = torch.tensor([[length], [pick.randint(1, length)], [1]])
+        given["attention_mask"] = (torch.arange(length)[None] < counts).long()
+    return given
+
+
+def _clip_text(pick: random.Random, model: Any) -> tuple[nn.Module, Given]:
+    heads, words, longest = pick.choice([1, 2, 3]), pick.choice([20, 50]), pick.choice([5, 7])
+    end = pick.choice([2, words - 1, words - 3])
+    config = transformers.CLIPTextConfig(
+        vocab_size=words,
+        hidden_size=heads * pick.choice([4, 5]),
+        intermediate_size=pick.choice([8, 13]),
+        num_hidden_layers=pick.choice([1, 2, 3]),
+        num_attention_heads=heads,
+        max_position_embeddings=longest,
+        hidden_act=pick.choice(["quick_gelu", "gelu"]),
+        layer_norm_eps=pick.choice([1e-5, 1e-3]),
+        projection_dim=pick.choice([3, 6]),
+        eos_token_id=end,
+        bos_token_id=0,
+    )
+    given = _captions(pick, words, longest)
+    if end != 2:
+        given["input_ids"][0, 2] = given["input_ids"][1, -1] = end
+        given["input_ids"][2, 1:] = end
+    return model(config), given
+
+
+@kind
+def clip_text(pick: random.Random) -> tuple[nn.Module, Given]:
+    """CLIPTextModel."""
+    return _clip_text(pick, transformers.CLIPTextModel)
+
+
+@kind
+def clip_text_with_projection(pick: random.Random) -> tuple[nn.Module, Given]:
+    """CLIPTextModelWithProjection."""
+    return _clip_text(pick, transformers.CLIPTextModelWithProjection)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Encoders give what transformers gave with the same tensors."""
+
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from diffusion_jax.networks.configurations import from_configuration
+from diffusion_jax.networks.encoders import encoders
+from diffusion_jax.networks.initialise import shapes
+from diffusion_jax.published.names import names_of, to_params
+from tests.published.recorded import DATA, TENSORS
+
+RECORDED = sorted((DATA / "encoders").glob("*.npz"))
+
+
+def off(file: Path, dtype: str, against: str) -> float:
+    """The largest error of anything that an encoder gives, relative to the root mean square.
+
+    Args:
+        file: what `record.encoders` wrote; its name is ENCODER_SEED.npz.
+        dtype: of the computation.
+        against: "f32" or "f64".
+    """
+    with np.load(file) as stored:
+        arrays = dict(stored)
+    configuration = json.loads(str(arrays["config"]))
+    kind = encoders[file.stem.rpartition("_")[0]]
+    encoder = from_configuration(kind, configuration, dtype=dtype)
+    tensors = {k.removeprefix(TENSORS): v for k, v in arrays.items() if k.startswith(TENSORS)}
+    wanted = shapes(encoder, *encoder.example(configuration))
+    params = to_params(wanted, tensors, names_of(encoder), dtype)
+    if "in/pixel_values" in arrays:
+        given = jnp.asarray(np.moveaxis(arrays["in/pixel_values"], 1, -1), dtype)
+    else:
+        given = jnp.asarray(arrays["in/input_ids"], jnp.int32)
+    mask = arrays.get("in/attention_mask")
+    mask = None if mask is None else mask.astype(bool)
+    found = jax.jit(encoder.apply)({"params": params}, given, mask)
+    made = {f"hidden{i}": each for i, each in enumerate(found.hidden)} | {"tokens": found.tokens}
+    if found.pooled is not None:
+        made["pooled"] = found.pooled
+    recorded = {k.partition("/")[2]: v for k, v in arrays.items() if k.startswith(f"{against}/")}
+    assert made.keys() == recorded.keys()
+    # What stands at tokens that nothing looks at, nothing reads.
+    seen = {name: slice(None) if mask is None or name == "pooled" else mask for name in made}
+    return max(_off(made[k][seen[k]], recorded[k][seen[k]].astype(float)) for k in made)
+
+
+def _off(found: jax.Array, recorded: np.ndarray) -> float:
+    assert found.shape == recorded.shape, (found.shape, recorded.shape)
+    return float(np.abs(found - recorded).max() / np.sqrt(np.mean(recorded**2)))
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("file", RECORDED, ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    ("dtype", "against", "close"), [("float64", "f64", 1e-9), ("float32", "f32", 1e-4)]
+)
+def test_all_that_encoders_give_is_the_originals(
+    file: Path, dtype: str, against: str, close: float
+) -> None:
+    assert off(file, dtype, against) < close
+
+
+def test_every_encoder_is_recorded() -> None:
+    assert {file.stem.rpartition("_")[0] for file in RECORDED} == set(encoders)
