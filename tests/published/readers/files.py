@@ -89,6 +89,38 @@ def _flax(folder: Path) -> Path:
     return path
 
 
+def orbax_tree() -> dict[str, Any]:
+    """The same contents without an array of no numbers, which orbax does not save."""
+    tree: Any = nested()
+    del tree["model"]["nothing"]
+    return tree
+
+
+def _orbax(folder: Path) -> Path:
+    import orbax.checkpoint as ocp
+
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(folder / "weights", orbax_tree())
+    return folder / "weights"
+
+
+def _orbax_of_files(folder: Path) -> Path:
+    import orbax.checkpoint as ocp
+
+    with ocp.PyTreeCheckpointer(use_ocdbt=False) as checkpointer:
+        checkpointer.save(folder / "weights", orbax_tree())
+    return folder / "weights"
+
+
+def _orbax_of_zarr3(folder: Path) -> Path:
+    import orbax.checkpoint as ocp
+
+    handler = ocp.PyTreeCheckpointHandler(use_ocdbt=True, use_zarr3=True)
+    with ocp.Checkpointer(handler) as checkpointer:
+        checkpointer.save(folder / "weights", orbax_tree())
+    return folder / "weights"
+
+
 def _recorded(name: str) -> Callable[[Path], Path]:
     def copied(folder: Path) -> Path:
         return Path(shutil.copy(DATA / name, folder / "weights"))
@@ -103,6 +135,9 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "npz_compressed": _npz_compressed,
     "npy": _npy,
     "flax": _flax,
+    "orbax": _orbax,
+    "orbax_of_files": _orbax_of_files,
+    "orbax_of_zarr3": _orbax_of_zarr3,
     # By the libraries themselves, see `tests/published/record/weights.py`.
     "safetensors_of_torch": _recorded("torch.safetensors"),
     "torch": _recorded("zip.pt"),
@@ -118,6 +153,8 @@ EXPECTED: dict[str, dict[str, np.ndarray]] = {"npy": {"tensor": TENSORS["model.e
 
 def expected(kind: str) -> dict[str, np.ndarray]:
     """The arrays of a kind of file, by the names that its reader gives."""
+    if kind.startswith("orbax"):
+        return {name: array for name, array in TENSORS.items() if array.size}
     return EXPECTED.get(kind, TENSORS)
 
 
