@@ -10,6 +10,9 @@ captions from the same noise, so their differences are paired. The report is `re
 run folder, one file that opens offline; its numbers are in `results.csv` and `results.json` too.
 Started again, the command goes on where it was.
 
+With --model=FOLDER it compares ways of drawing from a model that others have released; see
+`python -m experiments.compare --model= --help`.
+
 With --sweep, the arms are those of a sweep file: products, zips and lists of any fields, with
 several training seeds. The plan is printed before it starts. Stopped at any time, it goes on where
 it was; started several times at once, the processes share the work; a sweep that has grown runs
@@ -26,7 +29,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError
-from experiments import cli
+from experiments import cli, compare_released, plain, sample_released
 from experiments.command_line import overridden
 
 if TYPE_CHECKING:
@@ -136,4 +139,7 @@ def _provenance(config: ConfigDict, seconds: float) -> "Provenance":
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    if sample_released.is_asked(sys.argv[1:]):
+        plain.run(compare_released.main)
+    else:
+        cli.run(main)

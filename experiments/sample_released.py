@@ -149,7 +149,7 @@ def _settings(options: "Namespace", model: "ReleasedModel") -> dict[str, Any]:
         "guidance": options.guidance,
         "steps": steps,
         "solver": solvers.make(options.solver) if options.solver else None,
-        "size": _size(options.size),
+        "size": size_of(options.size),
     }
     if options.grid:
         grid = grids.make(options.grid)
@@ -159,7 +159,7 @@ def _settings(options: "Namespace", model: "ReleasedModel") -> dict[str, Any]:
     return found
 
 
-def _size(told: str | None) -> tuple[int, int] | None:
+def size_of(told: str | None) -> tuple[int, int] | None:
     """Height and width of `WIDTHxHEIGHT`."""
     if told is None:
         return None
@@ -182,7 +182,7 @@ def _picture(options: "Namespace", model: "ReleasedModel") -> dict[str, Any]:
         factor = model.parts["vae"].module.factor if "vae" in model.parts else 1
         height, width = (side // factor * factor for side in picture_size(path)[::-1])
     else:
-        height, width = _size(options.size) or (0, 0)
+        height, width = size_of(options.size) or (0, 0)
     pixels = load_pictures([path], (height, width), 3)[0]
     found: dict[str, Any] = {"image": jnp.asarray(pixels, jnp.float32) / 127.5 - 1}
     if options.strength is not None:

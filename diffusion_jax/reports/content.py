@@ -273,7 +273,7 @@ class Report:
         question: one or two sentences: what differs, on which data.
         arms: in the order of the legend.
         baseline: name of the arm that others are compared to.
-        seeds: training seeds.
+        seeds: training seeds; none where all arms are of one model that was not trained here.
         budget: what is equal for all arms: "images", "steps", "flops" or "time".
         metrics: what was measured.
         judged_by: what the arms are judged by.

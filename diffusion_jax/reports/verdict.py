@@ -138,10 +138,12 @@ def _details(report: Report, pairs: Sequence[Comparison]) -> list[str]:
     metric = metric_of(report, report.judged_by.metric)
     how = f", {sampling_text(report.judged_by.sampling)}" if report.judged_by.sampling else ""
     seeds = "1 training seed" if len(report.seeds) == 1 else f"{len(report.seeds)} training seeds"
+    over = seeds if report.seeds else "samples of one model"
+    done = "trained" if report.seeds else "drawn"
     details = [
-        f"Judged by {metric.label} ({metric.better} is better){how}, over {seeds}, at equal "
+        f"Judged by {metric.label} ({metric.better} is better){how}, over {over}, at equal "
         f"{'wall time' if report.budget == 'time' else report.budget}. Metric and sampling were "
-        "fixed before anything was trained."
+        f"fixed before anything was {done}."
     ]
     return details + _perfect(metric) + _correction(report, pairs) + _elsewhere(report)
 
@@ -161,7 +163,7 @@ def _correction(report: Report, pairs: Sequence[Comparison]) -> list[str]:
     if not tested:
         return []
     family = sum(pair.verdict != many_to_one.NO_NUMBER for pair in pairs)
-    one = min(pair.seeds for pair in tested) == 1
+    one = min(pair.seeds for pair in tested) == 1 and bool(report.seeds)
     compared = "1 arm was" if family == 1 else f"{family} arms were"
     limits = (
         " They are about other samples of the same trained networks, not about other trainings."
