@@ -43,7 +43,6 @@ class TransformerSettings(Protocol):
     num_attention_heads: int
     attention_head_dim: int
     num_layers: int
-    patch_size: int
     remat: bool
     attention_implementation: str
     dtype: str
@@ -51,15 +50,28 @@ class TransformerSettings(Protocol):
 
 def transformer(owner: str, network: TransformerSettings) -> None:
     """Raises UserError unless a transformer in diffusers' layout has settings that can work."""
-    counts = "num_attention_heads", "attention_head_dim", "num_layers", "patch_size"
+    counts = "num_attention_heads", "attention_head_dim", "num_layers"
     positive_integers(owner, **{name: getattr(network, name) for name in counts})
     width = network.num_attention_heads * network.attention_head_dim
-    product = "num_attention_heads * attention_head_dim"
-    divides(owner, width, product, 4, "for sines and cosines of two axes")
     size(owner, network.num_layers, 18 * network.num_layers * width**2)
     switch(owner, remat=network.remat)
     head_widths = [network.attention_head_dim]
     attention(owner, network.attention_implementation, head_widths, network.dtype)
+
+
+def places(owner: str, width: int, patch_size: int, sample_size: int) -> None:
+    """Raises UserError unless patches of a picture can have places as sines and cosines.
+
+    Args:
+        owner: the network, as the user wrote it.
+        width: features of a token.
+        patch_size: side of a patch.
+        sample_size: side of a picture.
+    """
+    positive_integers(owner, patch_size=patch_size, sample_size=sample_size)
+    divides(owner, sample_size, "sample_size", patch_size, "its patch_size")
+    product = "num_attention_heads * attention_head_dim"
+    divides(owner, width, product, 4, "for sines and cosines of two axes")
 
 
 def channel_tuple(

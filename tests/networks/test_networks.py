@@ -26,9 +26,15 @@ DROPS = pytest.mark.parametrize(
 # Networks that do not start as zero, as the originals do not.
 RANDOM = {"unet2d", "unet2d_condition"}
 START_AT_ZERO = pytest.mark.parametrize("name", sorted(SMALL.keys() - RANDOM))
-# The same vector added to every key changes no softmax; the originals have one all the same.
-# Frequencies and phases that are drawn at the start stay as they are.
-WITHOUT_GRADIENT = ("['to_k']['bias']", "['freqs']", "['phases']")
+# The same vector added to every key changes no softmax, and what SD3's text asks for last goes
+# nowhere; the originals have these all the same. Frequencies and phases that are drawn at the start
+# stay as they are.
+LAST = "['transformer_blocks.1']['attn']"
+WITHOUT_GRADIENT = (
+    *("['to_k']['bias']", "['freqs']", "['phases']"),
+    *(f"{LAST}['add_q_proj']['{leaf}']" for leaf in ("kernel", "bias")),
+    f"{LAST}['norm_added_q']['scale']",
+)
 
 
 @functools.cache

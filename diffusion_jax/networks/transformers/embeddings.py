@@ -105,3 +105,40 @@ class ClassTable(nn.Module):
         shape = (chosen.shape[-1], self.width)
         table = self.param("embedding", nn.initializers.normal(0.02), shape)
         return chosen.astype(self.dtype) @ table.astype(self.dtype)
+
+
+class TextAndTime(nn.Module):
+    """The sum of vectors for a timestep, a pooled text and a guidance scale.
+
+    Names as in diffusers: `timestep_embedder`, `text_embedder`, `guidance_embedder`.
+
+    Attributes:
+        width: of the result.
+        dtype: of the computation.
+    """
+
+    width: int
+    dtype: str
+
+    @nn.compact
+    def __call__(
+        self,
+        c_noise: Float[Array, "batch *numbers"],
+        pooled: Float[Array, "batch features"] | None = None,
+        guidance: Float[Array, " batch"] | None = None,
+    ) -> Float[Array, "batch {self.width}"]:
+        """The vector that steers all blocks."""
+
+        def embedded(name: str, features: Float[Array, "batch features"]) -> Array:
+            layers = "linear_1", "linear_2"
+            return TimestepEmbedding(self.width, layers, self.dtype, name=name)(features)
+
+        def of_number(numbers: Float[Array, "batch *several"]) -> Float[Array, "batch features"]:
+            return timestep_features(numbers, dtype=self.dtype, angles="float32")
+
+        condition = embedded("timestep_embedder", of_number(c_noise))
+        if guidance is not None:
+            condition += embedded("guidance_embedder", of_number(guidance))
+        if pooled is not None:
+            condition += embedded("text_embedder", pooled)
+        return condition

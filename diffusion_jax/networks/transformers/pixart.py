@@ -121,8 +121,8 @@ class PixArt(nn.Module):
     def __post_init__(self) -> None:
         super().__post_init__()
         checks.transformer(OWNER, self)
-        checks.positive_integers(OWNER, sample_size=self.sample_size, outputs=self.outputs)
-        checks.divides(OWNER, self.sample_size, "sample_size", self.patch_size, "its patch_size")
+        checks.places(OWNER, self.width, self.patch_size, self.sample_size)
+        checks.positive_integers(OWNER, outputs=self.outputs)
         checks.fraction(OWNER, dropout=self.dropout)
         checks.switch(
             OWNER,

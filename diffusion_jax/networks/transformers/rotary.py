@@ -7,6 +7,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Float32
 
+from diffusion_jax.errors import UserError
 from diffusion_jax.networks.transformers.embeddings import wide
 
 Rotation = tuple[
@@ -43,6 +44,23 @@ def rotation(
         angles.append(np.outer(along.astype(dtype), each))
     whole = np.concatenate(angles, axis=1).astype(np.float64)
     return np.cos(whole).astype(np.float32), np.sin(whole).astype(np.float32)
+
+
+def check_axes(owner: str, widths: tuple[int, ...], axes: int, head_width: int, name: str) -> None:
+    """Raises UserError unless even parts of a head turn with each axis.
+
+    Args:
+        owner: the network, as the user wrote it.
+        widths: features that turn with each axis.
+        axes: how many there are.
+        head_width: features of a head.
+        name: of the setting.
+    """
+    if len(widths) != axes or sum(widths) != head_width or any(n % 2 or n < 2 for n in widths):
+        raise UserError(
+            f"{owner}: {name} must be {axes} even numbers whose sum is the {head_width} features "
+            f"of a head, got {widths}."
+        )
 
 
 def grid_places(rows: int, columns: int) -> Float[np.ndarray, "cells two"]:

@@ -19,6 +19,7 @@ from unittest import mock
 import numpy as np
 import torch
 from diffusers.models import embeddings, normalization
+from diffusers.models.transformers import transformer_prx
 from torch import nn
 
 Arrays = dict[str, Any]
@@ -77,9 +78,17 @@ def in_double() -> Iterator[None]:
         return x if self.weight is None else x * self.weight
 
     with contextlib.ExitStack() as stack:
-        stack.enter_context(sines(embeddings))
+        for module in (embeddings, transformer_prx):
+            stack.enter_context(sines(module))
         stack.enter_context(mock.patch.object(normalization.RMSNorm, "forward", norm))
+        # Rotations, which are taken of `x.float()`.
+        stack.enter_context(mock.patch.object(torch.Tensor, "float", _only_whole))
         yield
+
+
+def _only_whole(tensor: torch.Tensor) -> torch.Tensor:
+    """Float32 where it was whole numbers or float32 angles, and else what it was."""
+    return tensor if tensor.dtype == torch.float64 and tensor.ndim > 3 else tensor.to(torch.float32)
 
 
 def record(name: str, seed: int) -> Arrays:
@@ -196,6 +205,87 @@ def pixart(pick: random.Random) -> Made:
         if numbers is not None:
             sizes = {"resolution": numbers[:, :2], "aspect_ratio": numbers[:, 2:]}
         return model(x, tokens, t, sizes, encoder_attention_mask=mask).sample
+
+    return model, settings, given, call
+
+
+@kind
+def sd3(pick: random.Random) -> Made:
+    """SD3Transformer2DModel."""
+    from diffusers import SD3Transformer2DModel
+
+    heads, head = pick.choice([(1, 4), (2, 6), (3, 4), (2, 8)])
+    layers, channels, patch = pick.choice([1, 2, 3]), pick.choice([3, 4]), pick.choice([1, 2])
+    settings = {
+        "sample_size": patch * 4,
+        "patch_size": patch,
+        "in_channels": channels,
+        "num_layers": layers,
+        "attention_head_dim": head,
+        "num_attention_heads": heads,
+        "joint_attention_dim": 7,
+        "caption_projection_dim": heads * head,
+        "pooled_projection_dim": 5,
+        "out_channels": channels,
+        "pos_embed_max_size": pick.choice([5, 6, 8]),
+        "dual_attention_layers": pick.choice([(), (0,), tuple(range(layers))]),
+        "qk_norm": pick.choice([None, "rms_norm"]),
+    }
+    model = SD3Transformer2DModel(**settings)
+    given = {
+        "x": normal(2, channels, patch * pick.choice([2, 3, 5]), patch * pick.choice([3, 4])),
+        "t": torch.tensor([997.5, 31.25]),
+        "tokens": normal(2, pick.choice([1, 6]), 7),
+        "pooled": normal(2, 5),
+    }
+    return (
+        model,
+        settings,
+        given,
+        lambda model, x, t, tokens, pooled: model(x, tokens, pooled, t).sample,
+    )
+
+
+@kind
+def flux(pick: random.Random) -> Made:
+    """FluxTransformer2DModel, with latents packed as its pipeline packs them."""
+    from diffusers import FluxPipeline, FluxTransformer2DModel
+
+    axes = pick.choice([(2, 2, 4), (2, 4, 2), (4, 4, 4)])
+    channels, told = pick.choice([2, 4]), pick.choice([True, False])
+    settings = {
+        "patch_size": 1,
+        "in_channels": 4 * channels,
+        "out_channels": pick.choice([None, 4 * channels]),
+        "num_layers": pick.choice([1, 2]),
+        "num_single_layers": pick.choice([1, 2]),
+        "attention_head_dim": sum(axes),
+        "num_attention_heads": pick.choice([1, 2, 3]),
+        "joint_attention_dim": 7,
+        "pooled_projection_dim": 5,
+        "guidance_embeds": told,
+        "axes_dims_rope": axes,
+    }
+    model = FluxTransformer2DModel(**settings)
+    given = {
+        "x": normal(2, channels, 2 * pick.choice([2, 3]), 2 * pick.choice([3, 4])),
+        "t": torch.tensor([1000.0, 62.5]),
+        "tokens": normal(2, pick.choice([1, 6]), 7),
+        "pooled": normal(2, 5),
+    }
+    if told:
+        given["numbers"] = torch.tensor([[3.5], [1.0]])
+
+    def call(
+        model: nn.Module, x: Any, t: Any, tokens: Any, pooled: Any, numbers: Any = None
+    ) -> torch.Tensor:
+        (batch, channels, height, width), half = x.shape, (x.shape[2] // 2, x.shape[3] // 2)
+        ids = FluxPipeline._prepare_latent_image_ids(batch, *half, x.device, x.dtype)
+        latents = FluxPipeline._pack_latents(x, batch, channels, height, width)
+        guidance = None if numbers is None else numbers[:, 0]
+        text = torch.zeros(tokens.shape[1], 3)
+        found = model(latents, tokens, pooled, t / 1000, ids, text, guidance).sample
+        return FluxPipeline._unpack_latents(found, 8 * height, 8 * width, 8)
 
     return model, settings, given, call
 

@@ -1,0 +1,163 @@
+"""Stable Diffusion 3 and 3.5: MM-DiT, a stream for the picture and one for the text."""
+
+from typing import ClassVar
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from diffusion_jax.errors import UserError, one_of
+from diffusion_jax.networks import checks
+from diffusion_jax.networks.attention import is_perturbed
+from diffusion_jax.networks.base import networks
+from diffusion_jax.networks.conditioners.base import Context
+from diffusion_jax.networks.configurations import ANY
+from diffusion_jax.networks.patches import from_patches
+from diffusion_jax.networks.rematerialise import rematerialised
+from diffusion_jax.networks.transformers.embeddings import TextAndTime, wide
+from diffusion_jax.networks.transformers.layers import Dense, PatchProjection, ZeroDense
+from diffusion_jax.networks.transformers.mmdit_block import MMDiTBlock, last_norm
+from diffusion_jax.networks.transformers.positions import sincos_table
+
+OWNER = "sd3"
+
+
+@networks.register(OWNER)
+class SD3(nn.Module):
+    """MM-DiT of Stable Diffusion 3 and 3.5, as diffusers' SD3Transformer2DModel.
+
+    It is called with 1000 t, t from 0 for data to 1 for noise, with the features of CLIP and T5 in
+    `context.tokens` and CLIP's pooled vectors in `context.pooled`; without a context there is the
+    picture alone. Words that the mask leaves out are not seen; the original sees all. The table of
+    places is cut from the middle of a larger one, which is a parameter, as released files have
+    their own.
+
+    Source: Esser et al. 2024, Scaling Rectified Flow Transformers for High-Resolution Image
+    Synthesis, section 4; diffusers 0.42, transformer_sd3.py. First values are those of DiT.
+
+    Attributes:
+        num_attention_heads: attention heads.
+        attention_head_dim: features of a head; the product of the two is a multiple of 4.
+        num_layers: number of blocks.
+        patch_size: side of a patch.
+        sample_size: side of the pictures, in latents, for which places are 0, 1, 2, ….
+        pos_embed_max_size: patches along a side of the table of places.
+        dual_attention_layers: blocks in which the picture attends to itself besides.
+        qk_norm: "rms_norm" of queries and keys, or None.
+        remat: compute each block again in the backward pass rather than keep what it computed.
+        attention_implementation: "xla", or "cudnn" for NVIDIA GPUs in bfloat16.
+        perturbed: blocks in which a row of the picture looks at itself and the text alone; () is
+            all, None none.
+        dtype: dtype of the computation; parameters are float32.
+        outputs: channels of the result for each channel of x.
+        out_channels: channels of the result; None is `outputs` times those of x.
+
+    Raises:
+        UserError: a setting that cannot work, or a picture whose sides are not multiples of
+            patch_size or exceed the table.
+    """
+
+    num_attention_heads: int = 18
+    attention_head_dim: int = 64
+    num_layers: int = 18
+    patch_size: int = 2
+    sample_size: int = 128
+    pos_embed_max_size: int = 96
+    dual_attention_layers: tuple[int, ...] = ()
+    qk_norm: str | None = None
+    remat: bool = False
+    attention_implementation: str = "xla"
+    perturbed: tuple[int, ...] | None = None
+    dtype: str = "float32"
+    outputs: int = 1
+    out_channels: int | None = None
+
+    fixed: ClassVar[dict[str, object]] = {
+        "in_channels": ANY,  # those of the pictures that it is given
+        "joint_attention_dim": ANY,  # as many as the context's tokens have
+        "pooled_projection_dim": ANY,  # as many as the context's pooled vector has
+        "caption_projection_dim": ANY,  # the width
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        checks.transformer(OWNER, self)
+        checks.places(OWNER, self.width, self.patch_size, self.sample_size)
+        checks.positive_integers(
+            OWNER, pos_embed_max_size=self.pos_embed_max_size, outputs=self.outputs
+        )
+        if self.qk_norm is not None:
+            one_of(self.qk_norm, ("rms_norm",), f"qk_norm of a {OWNER}")
+        if any(layer not in range(self.num_layers) for layer in self.dual_attention_layers):
+            raise UserError(
+                f"{OWNER}: dual_attention_layers must be among the blocks 0 to "
+                f"{self.num_layers - 1}, got {self.dual_attention_layers}."
+            )
+
+    @property
+    def width(self) -> int:
+        """Features of a token."""
+        return self.num_attention_heads * self.attention_head_dim
+
+    @property
+    def self_attentions(self) -> int:
+        """How many blocks attend."""
+        return self.num_layers
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "batch height width channels"],
+        c_noise: Float[Array, "batch *numbers"],
+        context: Context | None = None,
+        deterministic: bool = True,
+    ) -> Float[Array, "batch height width outputs"]:
+        """Returns the network's raw prediction; `deterministic` decides nothing."""
+        checks.picture_fits(OWNER, x.shape, self.patch_size, "its patch_size")
+        patches = PatchProjection(self.patch_size, self.width, self.dtype, name="pos_embed.proj")(x)
+        rows, columns = patches.shape[1:3]
+        h = patches + self._places(rows, columns).astype(self.dtype)
+        h = h.reshape(len(x), rows * columns, self.width)
+        embed = TextAndTime(self.width, self.dtype, name="time_text_embed")
+        condition = embed(c_noise, None if context is None else context.pooled)
+        words, mask = None, None
+        if context is not None:
+            mask = context.mask
+            words = Dense(self.width, dtype=self.dtype, name="context_embedder")(context.tokens)
+        kind = rematerialised(MMDiTBlock) if self.remat else MMDiTBlock
+        for i in range(self.num_layers):
+            block = kind(
+                self.num_attention_heads,
+                self.attention_head_dim,
+                self.dtype,
+                self.attention_implementation,
+                self.qk_norm is not None,
+                is_perturbed(i, self.perturbed),
+                i in self.dual_attention_layers,
+                i == self.num_layers - 1,
+                name=f"transformer_blocks.{i}",
+            )
+            h, words = block(h, words, mask, condition, None, deterministic)
+        channels = self.patch_size**2 * (self.out_channels or self.outputs * x.shape[-1])
+        h = last_norm(h, condition, self.dtype)
+        h = ZeroDense(channels, dtype=self.dtype, name="proj_out")(h)
+        h = h.reshape(len(x), rows, columns, channels)
+        return from_patches(h, self.patch_size).astype(wide(self.dtype))
+
+    def _places(self, rows: int, columns: int) -> Float[Array, "rows columns width"]:
+        """The middle of the table."""
+        side, width = self.pos_embed_max_size, self.width
+        if max(rows, columns) > side:
+            most = side * self.patch_size
+            raise UserError(
+                f"{OWNER} cannot take {rows * self.patch_size}x{columns * self.patch_size} "
+                f"pictures: its table of places ends at {most}x{most} (pos_embed_max_size={side})."
+            )
+
+        def first(key: PRNGKeyArray, shape: tuple[int, ...]) -> Array:
+            base = self.sample_size // self.patch_size
+            return jnp.asarray(sincos_table(side, side, width, base)).reshape(shape)
+
+        table = jnp.asarray(self.param("pos_embed.pos_embed", first, (1, side**2, width)))
+        top, left = (side - rows) // 2, (side - columns) // 2
+        return table.reshape(side, side, width)[top : top + rows, left : left + columns]
