@@ -8,6 +8,7 @@ Source: PKWARE's APPNOTE, sections 4.3 and 4.4.
 
 import dataclasses
 import itertools
+import mmap
 import struct
 import zlib
 from collections.abc import Iterator
@@ -98,7 +99,9 @@ def entries(file: File) -> dict[str, ArchiveEntry]:
             or one that leads out of the archive, sizes that cannot be.
     """
     found: dict[str, ArchiveEntry] = {}
-    for entry in _listed(file):
+    with file.mapped() as data:
+        listed = list(_listed(file, data))
+    for entry in listed:
         if entry.name in found:
             raise UserError(f"{file.path} has two entries of the name {shown(entry.name)}.")
         _check(entry)
@@ -128,7 +131,7 @@ def _check(entry: ArchiveEntry) -> None:
         raise UserError(f"{where} has {entry.packed} bytes, which cannot become {entry.size}.")
 
 
-def _listed(file: File) -> Iterator[ArchiveEntry]:
+def _listed(file: File, data: mmap.mmap) -> Iterator[ArchiveEntry]:
     start, size, count = _directory(file)
     if count > MOST_ENTRIES or size > MOST_ENTRIES * 1000:
         raise UserError(f"{file.path} has {count:,} entries; at most {MOST_ENTRIES:,} are read.")
@@ -148,7 +151,7 @@ def _listed(file: File) -> Iterator[ArchiveEntry]:
             if flags & 1:
                 raise UserError(f"{file.path}: {shown(name)} is encrypted.")
             whole, packed, header = _long(extra, (whole, packed, header))
-            yield ArchiveEntry(file, name, _data(file, header), packed, whole, method)
+            yield ArchiveEntry(file, name, _start(file, data, header), packed, whole, method)
             at += 46 + sum(lengths)
     except struct.error as error:
         raise UserError(f"{file.path} is damaged: its table of entries is cut off.") from error
@@ -190,11 +193,11 @@ def _long(extra: bytes, sizes: tuple[int, ...]) -> Iterator[int]:
             yield size
 
 
-def _data(file: File, header: int) -> int:
+def _start(file: File, data: mmap.mmap, header: int) -> int:
     """The byte at which the data of an entry begin, behind its own header."""
     if header + 30 > file.size:
         raise UserError(f"{file.path} is cut off: an entry lies behind its end.")
-    local = file.cut(header, 30)
+    local = data[header : header + 30]
     if local[:4] != START:
         raise UserError(f"{file.path} is damaged: an entry is not where its table says.")
     return header + 30 + sum(struct.unpack_from("<HH", local, 26))

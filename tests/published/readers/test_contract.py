@@ -8,6 +8,7 @@ import pytest
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.published.readers import PathContents, Weights, open_weights, readers
+from tests.annotations import unchecked
 from tests.published.readers.files import WRITERS, expected
 
 KINDS = sorted(WRITERS)
@@ -145,6 +146,32 @@ def test_a_file_that_is_cut_off_gives_one_line(kind: str, path: Path, tmp_path: 
             with pytest.raises(UserError) as caught:
                 open_weights(cut)
             assert "\n" not in str(caught.value)
+
+
+def why_not(path: Path) -> str | None:
+    """Reads a file whole, or says why it is refused."""
+    try:
+        for tensor in open_weights(path).values():
+            tensor.read()
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def test_a_file_that_is_damaged_anywhere_is_read_or_refused(kind: str, path: Path) -> None:
+    """Anything but a UserError fails, and so does a process that ends."""
+    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    places = 60 // len(files) + 1
+    for file in files:
+        whole = file.read_bytes()
+        for at in range(0, len(whole), max(len(whole) // places, 1)):
+            damaged = bytearray(whole)
+            damaged[at] ^= 0xFF
+            file.write_bytes(damaged)
+            with unchecked():
+                line = why_not(path)
+            assert line is None or "\n" not in line
+        file.write_bytes(whole)
 
 
 def test_members_are_values(kind: str) -> None:
