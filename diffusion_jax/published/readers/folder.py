@@ -7,11 +7,12 @@ from pathlib import Path
 from diffusion_jax.errors import UserError, nearest, shown
 
 # From what is read first to what is read last where a folder has several.
-ENDINGS = ("safetensors", "bin", "pt", "pth", "ckpt", "pkl", "msgpack", "npz")
+ENDINGS = ("safetensors", "bin", "pt", "pth", "ckpt", "pkl", "pickle", "msgpack", "npz", "npy")
 INDEX = re.compile(r"(?P<stem>.+)\.(?P<ending>safetensors|bin)\.index(\.(?P<variant>[^.]+))?\.json")
 SHARD = re.compile(r".+-\d{5}-of-\d{5}\..+")
+# A variant begins with a letter, unlike what follows the dot in `model3.5_medium`.
 SINGLE = re.compile(
-    rf"(?P<stem>[^.]+(\.[^.]+)*?)(\.(?P<variant>[^.]+))?\.(?P<ending>{'|'.join(ENDINGS)})"
+    rf"(?P<stem>.+?)(\.(?P<variant>[A-Za-z][^.]*))?\.(?P<ending>{'|'.join(ENDINGS)})"
 )
 
 

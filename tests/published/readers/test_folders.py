@@ -45,6 +45,12 @@ def test_a_variant_is_not_taken_in_place_of_another(tmp_path: Path) -> None:
         open_weights(tmp_path)
 
 
+def test_a_number_with_a_dot_is_no_variant(tmp_path: Path) -> None:
+    write(tmp_path / "sd3.5_medium.safetensors", 1)
+    write(tmp_path / "sd3.5_medium.fp16.safetensors", 2)
+    assert (value(tmp_path), value(tmp_path, "fp16")) == (1, 2)
+
+
 def test_shards_of_a_variant(tmp_path: Path) -> None:
     write(tmp_path / f"{STEM}-00001-of-00001.safetensors", 1)
     index(tmp_path, {"a": f"{STEM}-00001-of-00001.safetensors"}, f"{STEM}.safetensors.index.json")
