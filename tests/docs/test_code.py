@@ -53,6 +53,7 @@ def as_before() -> Iterator[None]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "tests").symlink_to(ROOT / "tests")  # whose tiny models pages may use
     exec(compile(code(page), page, "exec"), {"__name__": "__main__"})
 
 
