@@ -20,7 +20,7 @@ N = TypeVar("N", bound=nn.Module)
 
 
 @runtime_checkable
-class Released(Protocol):
+class ReleasedModule(Protocol):
     """A module whose parameters others have released.
 
     Attributes:

@@ -18,7 +18,7 @@ from jaxtyping import PyTree
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.networks.autoencoders import autoencoders
 from diffusion_jax.networks.base import networks
-from diffusion_jax.networks.configurations import Released, from_configuration
+from diffusion_jax.networks.configurations import ReleasedModule, from_configuration
 from diffusion_jax.networks.encoders import encoders
 from diffusion_jax.networks.initialise import shapes
 from diffusion_jax.published.names import names_of, to_params
@@ -100,7 +100,7 @@ def make_module(configuration: Mapping[str, Any], where: str, **settings: Any) -
 
 def parameter_shapes(module: Any, configuration: Mapping[str, Any]) -> PyTree:
     """Shapes and dtypes of a module's parameters, of which nothing is made."""
-    if not isinstance(module, Released) or not isinstance(module, nn.Module):
+    if not isinstance(module, ReleasedModule) or not isinstance(module, nn.Module):
         raise UserError(f"{type(module).__name__} does not say what its inputs look like.")
     return shapes(module, *module.example(configuration))
 

@@ -85,14 +85,23 @@ def evaluated(
 
 
 def outputs(case: Case, make: Callable[[str], nn.Module], *given: Any) -> Comparisons:
-    """A network's outputs in double and in single precision; arguments as of `evaluated`."""
-    for dtype in CLOSE:
+    """A network's outputs in each precision that is recorded; arguments as of `evaluated`."""
+    for dtype in precisions(case, "out"):
         found = evaluated(case, make, dtype, *given)
         yield close(case, "out", np.moveaxis(found, -1, 1), dtype)
 
 
+def precisions(case: Case, name: str) -> list[str]:
+    """The dtypes for which an array is recorded."""
+    return [dtype for dtype in CLOSE if _recorded(name, dtype) in case]
+
+
+def _recorded(name: str, dtype: str) -> str:
+    return f"{name}_{dtype.replace('loat', '')}"
+
+
 def close(case: Case, name: str, found: Any, dtype: str) -> Comparison:
     """Compares with the array that is recorded for a dtype under a name."""
-    recorded = case[f"{name}_{dtype.replace('loat', '')}"]
+    recorded = case[_recorded(name, dtype)]
     rms = float(np.sqrt(np.mean(np.square(recorded, dtype=np.float64))))
     return same(f"{name} in {dtype}", found, recorded, rtol=CLOSE[dtype], atol=CLOSE[dtype] * rms)

@@ -18,13 +18,31 @@ KL = (
     "down_block_types=('DownEncoderBlock2D', 'DownEncoderBlock2D'), "
     "up_block_types=('UpDecoderBlock2D', 'UpDecoderBlock2D'), {})"
 )
+DC = (
+    "autoencoder_dc(latent_channels=4, attention_head_dim=4, encoder_block_out_channels=({0}), "
+    "decoder_block_out_channels=({0}), encoder_layers_per_block=({1}), "
+    "decoder_layers_per_block=({1}), encoder_qkv_multiscales=({2}), decoder_qkv_multiscales=({2}), "
+    "encoder_block_types='EfficientViTBlock', {3})"
+)
 SMALL = {
     "autoencoder_kl": KL.format("latent_channels=3, shift_factor=0.3"),
     "autoencoder_kl_statistics": KL.format(
         "latent_channels=2, latents_mean=(0.5, -1.0), latents_std=(2.0, 3.0), "
         "use_quant_conv=False, use_post_quant_conv=False"
     ),
+    "autoencoder_tiny": "autoencoder_tiny(encoder_block_out_channels=(4, 4), "
+    "num_encoder_blocks=(1, 1), decoder_block_out_channels=(6, 6), num_decoder_blocks=(1, 1), "
+    "scaling_factor=0.5, shift_factor=0.1)",
+    "autoencoder_kl_flux2": KL.replace("kl(", "kl_flux2(").format(
+        "latent_channels=2, layers_per_block=1, decoder_block_out_channels=(6, 4)"
+    ),
+    "autoencoder_dc": DC.format("8, 16", "2, 1", "(), (3,)", "downsample_block_type='conv'"),
+    "autoencoder_dc_shuffled": DC.format(
+        "8, 8, 16", "0, 1, 1", "(), (), (3, 5)", "decoder_norm_types='batch_norm'"
+    ),
 }
+# The same vector added to every key changes no softmax, and statistics are counted, not learned.
+WITHOUT_GRADIENT = ("['to_k']['bias']", "['running_mean']", "['running_var']")
 EVERY = pytest.mark.parametrize("name", sorted(SMALL))
 
 
@@ -86,7 +104,7 @@ def test_fresh_parameters_are_finite_and_a_gradient_reaches_each(name):
     assert 0 < value < 100
     sizes = jax.tree_util.tree_leaves_with_path(jax.tree.map(lambda g: jnp.abs(g).max(), gradient))
     without = [jax.tree_util.keystr(path) for path, size in sizes if not size > 0]
-    assert [path for path in without if not path.endswith("['to_k']['bias']")] == []
+    assert [path for path in without if not path.endswith(WITHOUT_GRADIENT)] == []
 
 
 @EVERY

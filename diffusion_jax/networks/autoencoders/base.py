@@ -21,6 +21,7 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.networks.configurations import rows
 from diffusion_jax.registry import Registry
 
+Grid = Float[Array, "batch height width channels"]
 Pictures = Float[Array, "batch height width colours"]
 Raw = Float[Array, "batch raw_height raw_width raw_channels"]
 Latents = Float[Array, "batch latent_height latent_width latent_channels"]
@@ -93,6 +94,16 @@ def draw(mean: Raw, log_variance: Raw, key: PRNGKeyArray) -> Raw:
     1.0
     """
     return mean + jnp.exp(log_variance / 2) * jax.random.normal(key, mean.shape, mean.dtype)
+
+
+def at_least_single(h: Grid) -> Grid:
+    """As float32, or as float64 where it was computed so."""
+    return h.astype(jnp.promote_types(jnp.float32, h.dtype))
+
+
+def certain(z: Raw) -> tuple[Raw, Raw]:
+    """What `encode` tells of latents that are no distribution: their log-variance is -infinity."""
+    return z, jnp.full_like(z, -jnp.inf)
 
 
 def check_sizes(owner: str, shape: tuple[int, ...], factor: int) -> None:

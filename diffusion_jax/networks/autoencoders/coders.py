@@ -3,13 +3,12 @@
 import dataclasses
 
 import flax.linen as nn
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.networks import checks
 from diffusion_jax.networks.layers import Conv, activation, affine_group_norm
-from diffusion_jax.networks.unet2d.attention import AttentionStyle
+from diffusion_jax.networks.unet2d.attention import LevelAttention
 from diffusion_jax.networks.unet2d.levels import DownLevel, MiddleLevel, UpLevel
 from diffusion_jax.networks.unet2d.resnet import ResnetStyle
 
@@ -55,12 +54,12 @@ class CoderStyle:
         """What residual blocks share."""
         return ResnetStyle(EPSILON, self.act, dtype=self.dtype, convolution=self.convolution)
 
-    def attention(self, channels: int, attends: bool) -> AttentionStyle | None:
+    def attention(self, channels: int, attends: bool) -> LevelAttention | None:
         """Attention of one head among the cells of a level, if it has any."""
         if not attends:
             return None
         implementation, dtype = self.implementation, self.dtype
-        return AttentionStyle(
+        return LevelAttention(
             1, channels, self.groups, EPSILON, implementation=implementation, dtype=dtype
         )
 
@@ -80,7 +79,7 @@ class CoderStyle:
         return nn.silu(norm(h))
 
 
-class Encoder(nn.Module):
+class LatentEncoder(nn.Module):
     """Pictures to features on a grid of 1/2^(levels - 1) the size.
 
     Attributes:
@@ -115,8 +114,8 @@ class Encoder(nn.Module):
         return style.conv(self.features, "conv_out")(style.ended(h))
 
 
-class Decoder(nn.Module):
-    """Features on a grid to pictures of 2^(levels - 1) the size; attributes as of an `Encoder`."""
+class LatentDecoder(nn.Module):
+    """Features on a grid to pictures of 2^(levels - 1) the size; as a `LatentEncoder`."""
 
     features: int
     kinds: tuple[str, ...]
@@ -177,8 +176,3 @@ def check_coders(
     layers = 2 * (style.layers_per_block + 1) * len(style.block_out_channels)
     weights = 18 * layers * max(style.block_out_channels) ** 2
     checks.size(owner, layers, weights)
-
-
-def at_least_single(h: Grid) -> Grid:
-    """As float32, or as float64 where it was computed so."""
-    return h.astype(jnp.promote_types(jnp.float32, h.dtype))

@@ -19,7 +19,7 @@ LAYER_NORM_EPSILON = 1e-5
 
 
 @dataclasses.dataclass(frozen=True)
-class AttentionStyle:
+class LevelAttention:
     """What attentions of a level share.
 
     Attributes:
@@ -58,7 +58,7 @@ def attended(
     rows: Rows,
     context: Float[Array, "batch keys text"],
     mask: Bool[Array, "batch keys"] | None,
-    style: AttentionStyle,
+    style: LevelAttention,
     bias: bool,
     perturbed: bool = False,
 ) -> Rows:
@@ -97,7 +97,7 @@ class CellAttention(nn.Module):
         number: of this self-attention.
     """
 
-    style: AttentionStyle
+    style: LevelAttention
     number: int = 0
 
     @nn.compact
@@ -127,7 +127,7 @@ class Transformer(nn.Module):
         number: of the first self-attention.
     """
 
-    style: AttentionStyle
+    style: LevelAttention
     blocks: int
     number: int = 0
 
@@ -161,7 +161,7 @@ class TransformerBlock(nn.Module):
         perturbed: the first attention's map is the identity.
     """
 
-    style: AttentionStyle
+    style: LevelAttention
     perturbed: bool = False
 
     @nn.compact
@@ -188,7 +188,7 @@ class TransformerBlock(nn.Module):
 class MultiHead(nn.Module):
     """`attended` as a module of its own, without biases of queries, keys and values."""
 
-    style: AttentionStyle
+    style: LevelAttention
     perturbed: bool = False
 
     @nn.compact

@@ -5,7 +5,7 @@ from typing import Any
 
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.networks import checks
-from diffusion_jax.networks.unet2d.attention import AttentionStyle
+from diffusion_jax.networks.unet2d.attention import LevelAttention
 from diffusion_jax.networks.unet2d.kinds import DOWN, UP, Kind, per_level
 from diffusion_jax.networks.unet2d.levels import DownLevel, MiddleLevel, UpLevel
 from diffusion_jax.networks.unet2d.resnet import ResnetStyle
@@ -30,7 +30,7 @@ class LevelPlan:
     kind: Kind
     channels: int
     layers: int
-    attention: AttentionStyle | None
+    attention: LevelAttention | None
     resample: str
 
     @property
@@ -81,7 +81,7 @@ def plan(owner: str, network: Any) -> list[LevelPlan]:
         attention = None
         if kind.attends:
             words = kind.attends == "words"
-            attention = AttentionStyle(
+            attention = LevelAttention(
                 heads if words else max(channels // head_width, 1),
                 channels // heads if words else head_width,
                 network.norm_num_groups,

@@ -12,8 +12,8 @@ from jaxtyping import Array, Float
 
 from diffusion_jax.networks.rematerialise import rematerialised
 from diffusion_jax.networks.unet2d.attention import (
-    AttentionStyle,
     CellAttention,
+    LevelAttention,
     Text,
     Transformer,
 )
@@ -45,7 +45,7 @@ class UNetLevel(nn.Module):
     layers: int
     groups: int
     style: ResnetStyle
-    attention: AttentionStyle | None = None
+    attention: LevelAttention | None = None
     resample: str = ""
     padding: int = 1
     output_scale: float = 1.0

@@ -17,7 +17,8 @@ from diffusion_jax.networks.unet2d.levels import Embedding, Grid, Result, UNetLe
 from diffusion_jax.networks.unet2d.resampling import fir_doubled, fir_halved
 
 Picture = Float[Array, "batch height width colours"]
-OtherPicture = Float[Array, "batch new_height new_width colours"]
+SmallerPicture = Float[Array, "batch new_height new_width colours"]
+HalfPicture = Float[Array, "batch half_height half_width colours"]
 
 OUTPUT_SCALE = math.sqrt(2)
 MOST_GROUPS = 32
@@ -58,7 +59,7 @@ class SkipDownLevel(SkipLevel):
     @nn.compact
     def __call__(
         self, h: Grid, picture: Picture, embedding: Embedding, deterministic: bool
-    ) -> tuple[Result, list[Array], OtherPicture]:
+    ) -> tuple[Result, list[Array], SmallerPicture]:
         """Returns the result, those of all blocks, and the smaller picture."""
         results: list[Array] = []
         for i in range(self.layers):
@@ -83,12 +84,12 @@ class SkipUpLevel(SkipLevel):
         self,
         h: Grid,
         skips: Sequence[Array],
-        picture: Picture | None,
+        picture: HalfPicture | None,
         colours: int,
         embedding: Embedding,
         deterministic: bool,
-    ) -> tuple[Result, OtherPicture | None]:
-        """Returns the result and the larger picture; other arguments as of an `UpLevel`.
+    ) -> tuple[Result, Picture | None]:
+        """Returns the result, and the picture of the size of h; other arguments as of an `UpLevel`.
 
         Args:
             picture: from the level below, or None.

@@ -13,7 +13,7 @@ from diffusion_jax.networks.base import networks
 from diffusion_jax.networks.conditioners.base import Context
 from diffusion_jax.networks.configurations import ANY, rows, told
 from diffusion_jax.networks.layers import Conv, affine_group_norm
-from diffusion_jax.networks.unet2d.attention import AttentionStyle
+from diffusion_jax.networks.unet2d.attention import LevelAttention
 from diffusion_jax.networks.unet2d.classes import Told
 from diffusion_jax.networks.unet2d.embedding import (
     FourierFeatures,
@@ -21,7 +21,7 @@ from diffusion_jax.networks.unet2d.embedding import (
     VectorEmbedding,
     sines,
 )
-from diffusion_jax.networks.unet2d.kinds import DOWN, UP, check_blocks, check_levels, without
+from diffusion_jax.networks.unet2d.kinds import DOWN, UP, Kind, check_blocks, check_levels, without
 from diffusion_jax.networks.unet2d.levels import DownLevel, MiddleLevel, UpLevel
 from diffusion_jax.networks.unet2d.resnet import ResnetStyle
 from diffusion_jax.networks.unet2d.skip_levels import (
@@ -240,8 +240,8 @@ class UNet2D(nn.Module):
 
     def _attention(
         self, channels: int, groups: int | None, first: int, output_scale: float = 1.0
-    ) -> AttentionStyle:
-        return AttentionStyle(
+    ) -> LevelAttention:
+        return LevelAttention(
             *self._heads(channels),
             groups,
             self.norm_eps,
@@ -270,8 +270,8 @@ class UNet2D(nn.Module):
         picture, h = x, self._conv(self.block_out_channels[0], "conv_in")(x)
         skips, first = [h], 0
         for i, name in enumerate(self.down_block_types):
-            level, picture_too = self._down(i, first), DOWN[name].resample == "fir"
-            if picture_too:
+            level = self._level(f"down_blocks.{i}", DOWN[name], self.block_out_channels[i], first)
+            if DOWN[name].resample == "fir":
                 h, results, picture = level(h, picture, embedding, deterministic)
             else:
                 h, results = level(h, embedding, None, deterministic)
@@ -283,7 +283,9 @@ class UNet2D(nn.Module):
         features = self.out_channels or self.outputs * x.shape[-1]
         built = None
         for i, name in enumerate(self.up_block_types):
-            level, here = self._up(i, first), skips[: -self.layers_per_block - 2 : -1]
+            channels = self.block_out_channels[-1 - i]
+            level = self._level(f"up_blocks.{i}", UP[name], channels, first)
+            here = skips[: -self.layers_per_block - 2 : -1]
             del skips[-self.layers_per_block - 1 :]
             if UP[name].resample == "fir":
                 h, built = level(h, here, built, features, embedding, deterministic)
@@ -331,59 +333,32 @@ class UNet2D(nn.Module):
     def _conv(self, features: int, name: str) -> Conv:
         return Conv(features, dtype=self.dtype, convolution=self.convolution, name=name)
 
-    def _down(self, i: int, first: int) -> Any:
-        kind, channels = DOWN[self.down_block_types[i]], self.block_out_channels[i]
-        choice = self.downsample_type if kind.resample == "choice" else kind.resample
-        last = i == len(self.block_out_channels) - 1
-        return self._level(
-            DownLevel if kind.resample != "fir" else SkipDownLevel,
+    def _level(self, name: str, kind: Kind, channels: int, first: int) -> Any:
+        """The module of a level, within the calling module; names end with its number."""
+        down = name.startswith("down")
+        plain, skips = (DownLevel, SkipDownLevel) if down else (UpLevel, SkipUpLevel)
+        chosen = self.downsample_type if down else self.upsample_type
+        resample = chosen if kind.resample == "choice" else kind.resample
+        ends = name.endswith(f".{len(self.block_out_channels) - 1}")
+        which: Any = skips if kind.resample == "fir" else plain
+        return which(
             channels,
-            self.layers_per_block,
+            self.layers_per_block if down else self.layers_per_block + 1,
+            self.norm_num_groups or group_count(channels),
+            self._style,
             self._level_attention(kind, channels, first),
-            "" if last else choice,
-            f"down_blocks.{i}",
+            "" if ends else resample,
+            self.downsample_padding,
+            remat=self.remat,
+            name=name,
         )
 
-    def _up(self, i: int, first: int) -> Any:
-        kind, channels = UP[self.up_block_types[i]], self.block_out_channels[::-1][i]
-        choice = self.upsample_type if kind.resample == "choice" else kind.resample
-        last = i == len(self.block_out_channels) - 1
-        return self._level(
-            UpLevel if kind.resample != "fir" else SkipUpLevel,
-            channels,
-            self.layers_per_block + 1,
-            self._level_attention(kind, channels, first),
-            "" if last else choice,
-            f"up_blocks.{i}",
-        )
-
-    def _level_attention(self, kind: Any, channels: int, first: int) -> AttentionStyle | None:
+    def _level_attention(self, kind: Kind, channels: int, first: int) -> LevelAttention | None:
         if not kind.attends:
             return None
         if kind.resample == "fir":
             return self._attention(channels, MOST_GROUPS, first, OUTPUT_SCALE)
         return self._attention(channels, self.norm_num_groups, first)
-
-    def _level(
-        self,
-        which: Any,
-        channels: int,
-        layers: int,
-        attention: AttentionStyle | None,
-        resample: str,
-        name: str,
-    ) -> Any:
-        return which(
-            channels,
-            layers,
-            self.norm_num_groups or group_count(channels),
-            self._style,
-            attention,
-            resample,
-            self.downsample_padding,
-            remat=self.remat,
-            name=name,
-        )
 
     def _middle(self, first: int) -> MiddleLevel:
         channels, scale = self.block_out_channels[-1], self.mid_block_scale_factor
