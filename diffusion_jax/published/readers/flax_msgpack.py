@@ -22,7 +22,7 @@ from diffusion_jax.published.readers.pickles.values import (
     Storage,
     StoredTensor,
 )
-from diffusion_jax.published.readers.tensor import checked_shape
+from diffusion_jax.published.readers.tensor import brief, checked_shape
 from diffusion_jax.published.readers.weights import Weights
 
 ARRAY, COMPLEX, SCALAR = 1, 2, 3
@@ -154,7 +154,7 @@ class Unpacker:
         for _ in range(count):
             key = self.value(depth + 1)
             if not isinstance(key, str | int):
-                raise UserError(f"{self.where} has a map with the key {shown(key)}.")
+                raise UserError(f"{self.where} has a map with the key {brief(key)}.")
             if str(key) in found:
                 raise UserError(f"{self.where} has a map with the key {shown(key)} twice.")
             found[str(key)] = self.value(depth + 1)

@@ -24,7 +24,13 @@ from diffusion_jax.published.readers.dtypes import BY_NAME
 from diffusion_jax.published.readers.folder import check_inside
 from diffusion_jax.published.readers.mapped import File
 from diffusion_jax.published.readers.numpy_arrays import SIMPLE
-from diffusion_jax.published.readers.tensor import Ranges, Tensor, check_memory, checked_shape
+from diffusion_jax.published.readers.tensor import (
+    Ranges,
+    Tensor,
+    brief,
+    check_memory,
+    checked_shape,
+)
 from diffusion_jax.published.readers.weights import Weights, without_twins
 
 DATABASE, TREE, STEP = "manifest.ocdbt", "_METADATA", "_CHECKPOINT_METADATA"
@@ -206,7 +212,7 @@ def _dtype(name: Any, where: str) -> np.dtype:
         return BY_NAME[name]
     if isinstance(name, str) and SIMPLE.fullmatch(f"'{name}'"):
         return np.dtype(name)
-    raise UserError(f"{where} has the dtype {shown(name)}, which is not read.")
+    raise UserError(f"{where} has the dtype {brief(name)}, which is not read.")
 
 
 def _check_links(folder: Path) -> None:
@@ -225,11 +231,13 @@ def _check_complete(folder: Path, known: dict[str, Any], names: set[str]) -> Non
     """Raises UserError if an array is missing that orbax says is there."""
     tree = known.get("tree_metadata")
     for entry in tree.values() if isinstance(tree, dict) else ():
-        value = entry.get("value_metadata") if isinstance(entry, dict) else None
-        keys = entry.get("key_metadata") if isinstance(entry, dict) else None
-        if not (isinstance(value, dict) and isinstance(keys, list)):
-            raise UserError(f"{folder}/{TREE} is damaged: {shown(entry)}.")
-        name = ".".join(str(key.get("key")) for key in keys if isinstance(key, dict))
+        told = entry if isinstance(entry, dict) else {}
+        value, keys = told.get("value_metadata"), told.get("key_metadata")
+        listed = keys if isinstance(keys, list) else [keys]
+        words = [key.get("key") if isinstance(key, dict) else None for key in listed]
+        if not isinstance(value, dict) or not all(isinstance(word, str | int) for word in words):
+            raise UserError(f"{folder}/{TREE} is damaged: it has {brief(entry)} for an array.")
+        name = ".".join(map(str, words))
         kept = value.get("value_type") == "string" or value.get("skip_deserialize") is True
         if not kept and name not in names:
             raise UserError(f"{folder} has no array {shown(name)}, of which {TREE} tells.")

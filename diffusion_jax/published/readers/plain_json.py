@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from diffusion_jax.errors import UserError, shown
+from diffusion_jax.published.readers.tensor import brief
 
 INFINITIES = {"Infinity": math.inf, "-Infinity": -math.inf}
 MOST_VALUES = 2_000_000  # commas and brackets in one text
@@ -60,5 +61,5 @@ def table(value: Any, where: str) -> dict[str, Any]:
         UserError: it is something else.
     """
     if not isinstance(value, dict):
-        raise UserError(f"{where} must be a JSON object, not {shown(value)}.")
+        raise UserError(f"{where} must be a JSON object, not {brief(value)}.")
     return value

@@ -18,7 +18,7 @@ from diffusion_jax.published.readers import plain_json
 from diffusion_jax.published.readers.base import PathContents, readers
 from diffusion_jax.published.readers.dtypes import BY_NAME
 from diffusion_jax.published.readers.mapped import File, StridedArray, contiguous
-from diffusion_jax.published.readers.tensor import Tensor, checked_shape
+from diffusion_jax.published.readers.tensor import Tensor, brief, checked_shape
 from diffusion_jax.published.readers.weights import Weights
 
 LONGEST_HEADER = 100_000_000  # bytes, as in the reference implementation
@@ -92,12 +92,12 @@ def _entry(file: File, name: str, entry: Any) -> _Entry:
     if told.keys() != {"dtype", "shape", "data_offsets"}:
         raise UserError(f"{where} must have dtype, shape and data_offsets, not {shown([*told])}.")
     if not (isinstance(told["dtype"], str) and told["dtype"] in DTYPES):
-        raise UserError(f"{where} has the dtype {shown(told['dtype'])}, which is not read.")
+        raise UserError(f"{where} has the dtype {brief(told['dtype'])}, which is not read.")
     dtype, shape = BY_NAME[DTYPES[told["dtype"]]], checked_shape(told["shape"], where)
     offsets, count = told["data_offsets"], math.prod(shape) * dtype.itemsize
     right = isinstance(offsets, list) and [type(place) for place in offsets] == [int, int]
     if not right or offsets[0] < 0 or offsets[1] - offsets[0] != count:
-        raise UserError(f"{where} lies at bytes {shown(offsets)}; its shape needs {count} bytes.")
+        raise UserError(f"{where} lies at bytes {brief(offsets)}; its shape needs {count} bytes.")
     return _Entry(name, dtype, shape, *offsets)
 
 

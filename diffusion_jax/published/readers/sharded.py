@@ -7,6 +7,7 @@ from diffusion_jax.errors import UserError, shown
 from diffusion_jax.published.readers import plain_json
 from diffusion_jax.published.readers.base import PathContents, open_weights, readers
 from diffusion_jax.published.readers.folder import beside
+from diffusion_jax.published.readers.tensor import brief
 from diffusion_jax.published.readers.weights import Weights
 
 LONGEST = 100_000_000  # bytes of an index
@@ -43,7 +44,7 @@ class Sharded:
         places = plain_json.table(index["weight_map"], f"{where}: weight_map")
         for name, file in places.items():
             if not isinstance(file, str):
-                raise UserError(f"{where}: tensor {shown(name)} is in {shown(file)}, no file name.")
+                raise UserError(f"{where}: tensor {shown(name)} is in {brief(file)}, no file name.")
         files = dict.fromkeys(places.values())
         if len(files) > MOST_SHARDS:
             raise UserError(f"{where} names {len(files):,} files, more than {MOST_SHARDS:,}.")

@@ -120,6 +120,20 @@ def check_memory(count: int, what: str) -> None:
         raise UserError(f"{what} needs {count:,} bytes of memory; {free:,} are free.")
 
 
+def brief(value: Any) -> str:
+    """A value of a file in a few words, however large it is or often it holds itself.
+
+    >>> brief("a" * 1000)[-3:], brief((2, 3)), brief([[[]]])
+    ('aa…', '(2, 3)', 'a list')
+    """
+    if isinstance(value, str | bytes):
+        return shown(value[:200])
+    parts = value if isinstance(value, list | tuple) and len(value) <= MOST_AXES else [value]
+    if value == [] or not all(isinstance(part, int | float | None) for part in parts):
+        return f"a {type(value).__name__}"
+    return shown(value)
+
+
 def checked_shape(shape: Any, where: str) -> tuple[int, ...]:
     """A shape as a file tells it: whole numbers from 0 on, not too many.
 
@@ -132,9 +146,9 @@ def checked_shape(shape: Any, where: str) -> tuple[int, ...]:
     """
     right = isinstance(shape, list | tuple) and len(shape) <= MOST_AXES
     if not right or not all(type(size) is int and 0 <= size < 2**63 for size in shape):
-        raise UserError(f"{where} has the shape {shown(shape)}; sizes are whole numbers from 0 on.")
+        raise UserError(f"{where} has the shape {brief(shape)}; sizes are whole numbers from 0 on.")
     if math.prod(max(size, 1) for size in shape) >= 2**60:
-        raise UserError(f"{where} has the shape {shown(shape)}, more than any memory holds.")
+        raise UserError(f"{where} has the shape {brief(shape)}, more than any memory holds.")
     return tuple(shape)
 
 

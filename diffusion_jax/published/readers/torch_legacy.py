@@ -9,7 +9,7 @@ Source: PyTorch, `torch/serialization.py`.
 import dataclasses
 from typing import Any
 
-from diffusion_jax.errors import UserError, shown
+from diffusion_jax.errors import UserError
 from diffusion_jax.published.readers.base import PathContents, readers
 from diffusion_jax.published.readers.mapped import File
 from diffusion_jax.published.readers.pickles.flatten import weights_of
@@ -17,6 +17,7 @@ from diffusion_jax.published.readers.pickles.instructions import follow
 from diffusion_jax.published.readers.pickles.machine import Budget, Machine
 from diffusion_jax.published.readers.pickles.shells import Shells, storage_of
 from diffusion_jax.published.readers.pickles.values import Storage
+from diffusion_jax.published.readers.tensor import brief
 from diffusion_jax.published.readers.weights import Weights
 
 MAGIC = bytes.fromhex("8a0a6cfc9c46f9206aa85019")  # the number, as a pickle writes it
@@ -65,12 +66,12 @@ class LegacyStorages(Shells):
         storage, key, view = storage_of(identity, where)
         known = self.storages.setdefault(key, storage)
         if (known.dtype, known.count) != (storage.dtype, storage.count):
-            raise UserError(f"{where} has two storages of the key {shown(key)}.")
+            raise UserError(f"{where} has two storages of the key {brief(key)}.")
         if view is None:
             return known
         right = isinstance(view, tuple) and len(view) == 3 and all(type(n) is int for n in view[1:])
         if not right or not (view[1] >= 0 and view[2] >= 0 and view[1] + view[2] <= known.count):
-            raise UserError(f"{where} has a view {shown(view)} of a storage that is none.")
+            raise UserError(f"{where} has a view {brief(view)} of a storage that is none.")
         part = Storage(known.dtype, view[2])
         self.views.append((part, known, view[1]))
         return part
@@ -104,13 +105,14 @@ def legacy_value(file: File, data: Any, start: int, end: int, budget: Budget) ->
     if isinstance(system, dict) and system.get("little_endian") is False:
         raise UserError(f"{file.path} was written on a machine of the other byte order.")
     value, keys = follow(machine), follow(machine)
-    if not isinstance(keys, list) or len(set(map(str, keys))) < len(keys):
+    named = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+    if not named or len(set(keys)) < len(keys):
         raise UserError(f"{file.path} is damaged: its storages have no list of different keys.")
     for key in keys:
         count = machine.unsigned(8)
-        storage = stored.storages.get(str(key))
+        storage = stored.storages.get(key)
         if storage is None or storage.count != count:
-            raise UserError(f"{file.path}: the storage {shown(key)} is not as the pickle says.")
+            raise UserError(f"{file.path}: the storage {brief(key)} is not as the pickle says.")
         storage.start = machine.take(storage.nbytes)
     stored.settle()
     return value

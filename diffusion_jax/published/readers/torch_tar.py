@@ -11,7 +11,7 @@ Source: PyTorch, `torch/serialization.py`, and POSIX.1-1988 for the archive.
 import dataclasses
 from typing import Any
 
-from diffusion_jax.errors import UserError, shown
+from diffusion_jax.errors import UserError
 from diffusion_jax.published.readers.base import PathContents, readers
 from diffusion_jax.published.readers.mapped import File
 from diffusion_jax.published.readers.pickles.flatten import weights_of
@@ -24,7 +24,7 @@ from diffusion_jax.published.readers.pickles.values import (
     StorageKind,
     stored_tensor,
 )
-from diffusion_jax.published.readers.tensor import MOST_AXES
+from diffusion_jax.published.readers.tensor import MOST_AXES, brief
 from diffusion_jax.published.readers.weights import Weights
 
 BLOCK = 512
@@ -81,9 +81,10 @@ class TarObjects(Shells):
         """The tensor or storage of a key; of a class with its source, the class."""
         if isinstance(identity, tuple) and identity and isinstance(identity[0], Name):
             return identity[0]
-        key = int(identity) if isinstance(identity, str) and identity.isdecimal() else identity
+        digits = isinstance(identity, str) and identity.isdecimal() and len(identity) <= 20
+        key = int(identity) if digits else identity
         if type(key) is not int or key not in self.known:
-            raise UserError(f"{where} has no tensor of the key {shown(identity)} beside it.")
+            raise UserError(f"{where} has no tensor of the key {brief(identity)} beside it.")
         return self.known[key]
 
 
@@ -97,10 +98,10 @@ def _entries(file: File, data: Any) -> dict[str, tuple[int, int]]:
         size = int(digits, 8) if digits.isdigit() and not set(digits) & set(b"89") else -1
         start = at + BLOCK
         if size < 0 or start + size > file.size or len(found) >= MOST_ENTRIES:
-            raise UserError(f"{file.path} is cut off or damaged: its entry {shown(name)}.")
+            raise UserError(f"{file.path} is cut off or damaged: its entry {brief(name)}.")
         if data[at + 156 : at + 157] in (b"0", b"\0"):
             if name in found:
-                raise UserError(f"{file.path} has two entries of the name {shown(name)}.")
+                raise UserError(f"{file.path} has two entries of the name {brief(name)}.")
             found[name] = (start, start + size)
         at = start + -(-size // BLOCK) * BLOCK
     return found
@@ -110,7 +111,7 @@ def _count(machine: Machine) -> int:
     """How many pickles follow."""
     count = follow(machine)
     if type(count) is not int or not 0 <= count <= machine.end - machine.at:
-        raise machine.wrong(f"a count {shown(count)}")
+        raise machine.wrong(f"a count {brief(count)}")
     return count
 
 
@@ -119,7 +120,7 @@ def _read_storages(machine: Machine, objects: TarObjects) -> None:
         told = follow(machine)
         right = isinstance(told, tuple) and len(told) == 3 and isinstance(told[2], StorageKind)
         if not right or type(told[0]) is not int:
-            raise machine.wrong(f"a storage {shown(told)}")
+            raise machine.wrong(f"a storage {brief(told)}")
         storage = Storage(told[2].dtype, machine.unsigned(8))
         storage.start = machine.take(storage.nbytes)
         objects.known[told[0]] = storage
@@ -128,7 +129,7 @@ def _read_storages(machine: Machine, objects: TarObjects) -> None:
         right = isinstance(told, tuple) and [type(part) for part in told] == [int] * 4
         root = objects.known.get(told[1]) if right else None
         if not isinstance(root, Storage) or min(told[2:]) < 0 or told[2] + told[3] > root.count:
-            raise machine.wrong(f"a view {shown(told)} of a storage")
+            raise machine.wrong(f"a view {brief(told)} of a storage")
         assert root.start is not None
         start = root.start + told[2] * root.dtype.itemsize
         objects.known[told[0]] = Storage(root.dtype, told[3], start)
@@ -142,7 +143,7 @@ def _read_tensors(machine: Machine, objects: TarObjects) -> None:
         axes = machine.unsigned(4)
         machine.take(4)  # once, the count of axes was eight bytes long
         if not isinstance(storage, Storage) or axes > MOST_AXES:
-            raise machine.wrong(f"a tensor {shown(told)}")
+            raise machine.wrong(f"a tensor {brief(told)}")
         shape = tuple(machine.signed(8) for _ in range(axes))
         strides = tuple(machine.signed(8) for _ in range(axes))
         offset = machine.signed(8)

@@ -70,7 +70,7 @@ NESTED = b"\x81\xa1a" + b"\x91" * 100_000
         (b"\x81\xa1a\xc0\xc0", "something follows its end"),
         (b"\x82\xa1a\xc0\xa1a\xc0", "the key 'a' twice"),
         (b"\x82\xa11\xc0\x01\xc0", "the key 1 twice"),
-        (b"\x82\xa1a\xc0\x90\xc0", "a map with the key []"),
+        (b"\x82\xa1a\xc0\x90\xc0", "a map with the key a list"),
         (NESTED, "nests them too deeply"),
         (b"\x81\xa1a" + b"\x81\xa1a" * 100_000, "nests them too deeply"),
         (msgpack.packb({"a": msgpack.ExtType(42, b"x")}), "an extension 42"),

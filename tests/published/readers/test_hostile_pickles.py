@@ -19,6 +19,7 @@ from diffusion_jax.published.readers.pickles.machine import Budget, Machine
 from diffusion_jax.published.readers.pickles.shells import Shells
 from tests.published.readers.crafted import (
     FILES,
+    STORAGE,
     call,
     in_legacy,
     in_tar,
@@ -241,6 +242,55 @@ def test_instructions_are_counted_over_all_pickles_of_a_file() -> None:
     follow(Machine(data, 0, len(data), "file", Shells(), budget))
     with pytest.raises(UserError, match="more than 4,000,000 instructions"):
         follow(Machine(data, 0, len(data), "file", Shells(), budget))
+
+
+def test_a_file_of_nothing_but_containers_is_bounded(path: Path) -> None:
+    path.write_bytes(plain(b"\x8f" * 1_000_000))
+    refused(path, "more than 4,000,000 instructions", memory=2**28)
+
+
+# A list that holds the one before it ten times, and so on; lists within one another.
+LAUGHS = b"]\x940" + b"".join(b"](" + (b"h" + bytes([k])) * 10 + b"e\x940" for k in range(40))
+LAUGHS += b"h\x28"
+DEEP = b"]" * 2000 + b"a" * 1999
+
+
+@pytest.mark.parametrize("value", [LAUGHS, DEEP], ids=["laughs", "deep"])
+def test_a_message_does_not_spell_out_what_is_in_a_file(path: Path, value: bytes) -> None:
+    parts = [text("storage"), STORAGE, text("0"), text("cpu"), whole(4)]
+    memories = [b"(" + b"".join([*parts[:k], value, *parts[k + 1 :]]) + b"tQ" for k in range(5)]
+    function = ("torch._tensor", "_rebuild_from_type_v2")
+    for instructions in (
+        value + b"Q",
+        value + b")R",
+        *(tensor(memory=memory) for memory in (*memories[:3], memories[4], value)),
+        *(tensor(shape=value), tensor(strides=value), tensor(offset=value)),
+        tensor(shape=b"(" + value + b"t"),
+        tensor(strides=b"(" + value + b"t"),
+        b"}" + value + b"Ns",
+        b"\x8f(" + value + b"\x90",
+        call(*function, value, name("torch", "Tensor"), b")", b"N"),
+        call(*function, name("torch._utils", "_rebuild_tensor_v2"), value, b")", b"N"),
+        call("torch._utils", "_rebuild_tensor_v3", *[storage()] * 6, value),
+        call("copyreg", "_reconstructor", value, b"N", b"N"),
+        call("builtins", "set", value),
+        call("_codecs", "encode", text("a"), value),
+        call("numpy", "dtype", value),
+        call("numpy._core.numeric", "_frombuffer", value, value, value),
+        call("torch_utils.persistence", "_reconstruct_persistent_obj", value),
+    ):
+        for file in (in_zip, in_legacy, in_tar, within):
+            path.write_bytes(file(instructions))
+            refused(path)
+    path.write_bytes(in_legacy(b"N", keys=b"](" + value + b"e"))
+    refused(path)
+    path.write_bytes(plain(call("torch", "device", value)))
+    assert open_weights(path).metadata == {}
+
+
+def test_a_key_of_many_digits_is_none(path: Path) -> None:
+    path.write_bytes(in_tar(text("9" * 10_000) + b"Q"))
+    refused(path, "has no tensor of the key")
 
 
 KEYS = ["../../etc/passwd", "/etc/passwd", "__import__('os').system('touch ran')", "0\0", "", "1"]

@@ -142,6 +142,10 @@ def test_links_that_lead_out_are_not_followed(tmp_path: Path) -> None:
         ('{"tree_metadata": {"a": 3}}', "is damaged"),
         ('{"tree_metadata": {"a": {"key_metadata": [], "value_metadata": 3}}}', "is damaged"),
         (
+            '{"tree_metadata": {"a": {"key_metadata": [{"key": []}], "value_metadata": {}}}}',
+            "damaged",
+        ),
+        (
             '{"tree_metadata": {"b": {"key_metadata": [{"key": "../b"}], "value_metadata": {}}}}',
             "no array '../b'",
         ),

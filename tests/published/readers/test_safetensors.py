@@ -72,6 +72,16 @@ def test_what_is_wrong_is_refused_in_a_line(path: Path, content: bytes, words: s
     refused(path, words)
 
 
+@pytest.mark.parametrize("depth", [400, 700, 900, 950, 970, 980, 990])
+def test_a_value_that_is_nearly_too_deep_is_no_longer_shown(path: Path, depth: int) -> None:
+    deep = "[" * depth + "]" * depth
+    for key in ("dtype", "shape", "data_offsets"):
+        entry = json.dumps({**tensor(), key: "DEEP"}).replace('"DEEP"', deep)
+        for text in (f'{{"a": {entry}}}', f'{{"a": {deep}}}', f'{{"__metadata__": {deep}}}'):
+            path.write_bytes(header_and(text.encode()))
+            refused(path)
+
+
 def test_a_header_longer_than_any_is_not_read(path: Path) -> None:
     with open(path, "wb") as file:
         file.write(header_and(b"{", length=2**32))

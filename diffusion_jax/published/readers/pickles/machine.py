@@ -8,8 +8,9 @@ import dataclasses
 import struct
 from typing import Any, Protocol, runtime_checkable
 
-from diffusion_jax.errors import UserError, shown
+from diffusion_jax.errors import UserError
 from diffusion_jax.published.readers.pickles.values import ByteRange, Name, Record
+from diffusion_jax.published.readers.tensor import brief
 
 MOST_STEPS = 4_000_000  # instructions of one file; the largest checkpoints have a tenth
 LONGEST_TEXT = 2**26  # bytes
@@ -228,7 +229,8 @@ class Machine:
     def make(self, arguments: Any, keywords: Any, kind: Any) -> None:
         """Asks for an object of a class."""
         if keywords:
-            raise self.wrong(f"{shown(str(kind))} is to be made with settings by name")
+            called = brief(str(kind) if isinstance(kind, Name) else kind)
+            raise self.wrong(f"{called} is to be made with settings by name")
         self.call(kind, arguments)
 
     def build(self, state: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from diffusion_jax.errors import UserError, shown
+from diffusion_jax.errors import UserError
 from diffusion_jax.published.readers.dtypes import BY_NAME
 from diffusion_jax.published.readers.pickles.machine import LARGEST_KEY
 from diffusion_jax.published.readers.pickles.values import (
@@ -22,6 +22,7 @@ from diffusion_jax.published.readers.pickles.values import (
     StorageKind,
     stored_tensor,
 )
+from diffusion_jax.published.readers.tensor import brief
 
 STORAGES = {
     **{"Double": "float64", "Float": "float32", "Half": "float16", "BFloat16": "bfloat16"},
@@ -57,6 +58,7 @@ NAMED = (
 )
 LISTS = ("int", "double", "bool", "tensor")  # of TorchScript
 OLD_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+REBUILT = "torch._utils._rebuild_"  # how the names of functions begin that make tensors
 PATHS = r"pathlib\.(Pure)?(Posix|Windows)?Path"
 
 
@@ -82,7 +84,7 @@ class Shells:
         if plain and (str(known) in FUNCTIONS or _matches(str(known), (*RECORDS, *NAMED, PATHS))):
             return known
         raise UserError(
-            f"{where} asks for {shown(str(name))[1:-1]}: only tensors, plain containers and a few "
+            f"{where} asks for {brief(str(name))[1:-1]}: only tensors, plain containers and a few "
             "known classes are read, and nothing that a file holds is run."
         )
 
@@ -92,9 +94,9 @@ class Shells:
         Raises:
             UserError: what is called is none, or not with such arguments.
         """
-        name = str(function)
         if not isinstance(function, Name):
-            raise UserError(f"{where} calls {shown(function)}, which is no function.")
+            raise UserError(f"{where} calls {brief(function)}, which is no function.")
+        name = str(function)
         if name in FUNCTIONS:
             try:
                 return FUNCTIONS[name](self, where, *arguments)
@@ -109,7 +111,7 @@ class Shells:
 
     def persistent(self, identity: Any, where: str) -> Any:
         """What stands for an object that is kept outside of the pickle: here there is none."""
-        raise UserError(f"{where} asks for an object outside of it, {shown(identity)}.")
+        raise UserError(f"{where} asks for an object outside of it, {brief(identity)}.")
 
     def from_bytes(self, span: ByteRange, where: str) -> Any:
         """What is in a pickle that lies within this one: here there is none."""
@@ -130,12 +132,16 @@ def storage_of(identity: Any, where: str) -> tuple[Storage, str, Any]:
         UserError: it is something else.
     """
     if not (isinstance(identity, tuple) and len(identity) in (5, 6) and identity[0] == "storage"):
-        raise UserError(f"{where} asks for an object outside of it, {shown(identity)}.")
+        raise UserError(f"{where} asks for an object outside of it, {brief(identity)}.")
     kind, key, count = identity[1], identity[2], identity[4]
     right = isinstance(kind, StorageKind) and isinstance(key, str)
     if not right or type(count) is not int or not 0 <= count < 2**60:
-        raise UserError(f"{where} has a storage that is none: {shown(identity)}.")
+        raise UserError(f"{where} has a storage that is none: {brief(identity)}.")
     return Storage(kind.dtype, count), key, identity[5] if len(identity) == 6 else None
+
+
+def _called(kind: Any) -> str:
+    return brief(str(kind) if isinstance(kind, Name) else kind)
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
@@ -195,7 +201,7 @@ def _tensor_of_dtype(
     *rest: Any,
 ) -> Any:
     if not isinstance(dtype, np.dtype):
-        raise UserError(f"{where} has a tensor of dtype {shown(dtype)}, which is not read.")
+        raise UserError(f"{where} has a tensor of dtype {brief(dtype)}, which is not read.")
     return stored_tensor(storage, dtype, offset, shape, strides, where)
 
 
@@ -204,8 +210,9 @@ def _with_class(
 ) -> Any:
     """A tensor with attributes of its own, which are left out, or of a class of its own."""
     plain = ("torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer")
-    if str(kind) not in plain or not str(function).startswith("torch._utils._rebuild_"):
-        raise UserError(f"{where} has a tensor of class {shown(str(kind))}, which is not read.")
+    named = isinstance(kind, Name) and isinstance(function, Name)
+    if not named or str(kind) not in plain or not str(function).startswith(REBUILT):
+        raise UserError(f"{where} has a tensor of class {_called(kind)}, which is not read.")
     return shells.call(function, arguments, where)
 
 
@@ -221,7 +228,7 @@ def _persistent(shells: Shells, where: str, told: Any) -> Record:
 
 def _reconstructed(shells: Shells, where: str, kind: Any, base: Any, state: Any) -> Record:
     if not (isinstance(kind, Name) and _matches(str(kind), RECORDS)):
-        raise UserError(f"{where} makes a {shown(str(kind))}, which is not read.")
+        raise UserError(f"{where} makes a {_called(kind)}, which is not read.")
     record = Record(str(kind))
     record.build(state, where)
     return record
@@ -230,7 +237,7 @@ def _reconstructed(shells: Shells, where: str, kind: Any, base: Any, state: Any)
 def _encoded(shells: Shells, where: str, text: Any, encoding: Any = "utf-8") -> bytes:
     """The bytes that old protocols write as text."""
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise UserError(f"{where} has bytes in the encoding {shown(encoding)}.")
+        raise UserError(f"{where} has bytes in the encoding {brief(encoding)}.")
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError as error:
@@ -259,7 +266,7 @@ def _dtype(shells: Shells, where: str, name: Any, *rest: Any) -> PickledDtype:
 
 def _set(shells: Shells, where: str, items: Any = ()) -> Any:
     if not isinstance(items, list | tuple | set | frozenset):
-        raise UserError(f"{where} has a set of {shown(items)}.")
+        raise UserError(f"{where} has a set of {brief(items)}.")
     for item in items:
         basic = isinstance(item, str | int | float | bool | None)
         if not basic or (isinstance(item, int) and abs(item) >= LARGEST_KEY):
@@ -273,7 +280,8 @@ def _plain(shells: Shells, where: str, value: Any, *rest: Any) -> Any:
 
 
 def _device(shells: Shells, where: str, kind: Any, index: Any = None) -> str:
-    return str(kind)[:20] if index is None else f"{str(kind)[:20]}:{str(index)[:20]}"
+    told = [part for part in (kind, index) if isinstance(part, str | int)]
+    return ":".join(str(part)[:20] for part in told)
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {

@@ -9,7 +9,7 @@ import numpy as np
 
 from diffusion_jax.errors import UserError, shown
 from diffusion_jax.published.readers.mapped import File, StridedArray, contiguous, extent
-from diffusion_jax.published.readers.tensor import Tensor, checked_shape
+from diffusion_jax.published.readers.tensor import Tensor, brief, checked_shape
 
 MOST_REPEATED = 2**24  # numbers of a tensor that has more of them than are stored
 
@@ -169,10 +169,11 @@ def stored_tensor(
         UserError: it does not, or is told wrongly.
     """
     sizes = checked_shape(shape, f"{where}: a tensor")
-    wrong = f"{where}: a tensor of shape {shown(shape)} and strides {shown(strides)}"
     right = isinstance(storage, Storage) and isinstance(strides, tuple) and _whole(offset)
     if not right or len(strides) != len(sizes) or not all(map(_whole, strides)):
+        wrong = f"{where}: a tensor of shape {sizes} and strides {brief(strides)}"
         raise UserError(f"{wrong} is damaged: its storage, offset or strides are none.")
+    wrong = f"{where}: a tensor of shape {sizes} and strides {strides}"
     room = storage.nbytes // dtype.itemsize
     needed = extent(sizes, strides)
     if needed and offset + needed > room:
