@@ -22,6 +22,10 @@ REDUCED = {
     "channel_mult_noise=2, resample_filter=(1.0, 3.0, 3.0, 1.0), dropout=0.5)",
     "dhariwal_unet": "dhariwal_unet(model_channels=8, channel_mult=(1, 2), num_blocks=1, "
     "img_resolution=8, attn_resolutions=(4,), channels_per_head=8, dropout=0.5)",
+    "jit": "jit(patch_size=2, hidden_size=16, depth=4, num_heads=2, bottleneck_dim=6, "
+    "in_context_len=2, in_context_start=1, proj_drop=0.5)",
+    "prx": "prx(hidden_size=16, num_heads=2, depth=2, axes_dim=(4, 4), bottleneck_size=8, "
+    "resolution_embeds=True)",
     "sd3": "sd3(num_attention_heads=2, attention_head_dim=8, num_layers=2, sample_size=8, "
     "pos_embed_max_size=16, dual_attention_layers=(0,), qk_norm='rms_norm')",
     "flux": "flux(num_attention_heads=2, attention_head_dim=8, num_layers=1, "

@@ -23,6 +23,8 @@ RELEASED = {
     "original_dit": "original_dit(hidden_size=16, depth=2, num_heads=2, {})",
     "flux": "flux(num_attention_heads=2, attention_head_dim=8, num_layers=1, "
     "num_single_layers=1, axes_dims_rope=(2, 2, 4), {})",
+    "jit": "jit(patch_size=2, hidden_size=16, depth=2, num_heads=2, in_context_len=2, "
+    "in_context_start=1, {})",
     "diffusers_dit": "diffusers_dit(num_attention_heads=2, attention_head_dim=8, num_layers=1, {})",
     "pixart": "pixart(num_attention_heads=2, attention_head_dim=8, num_layers=1, sample_size=8, "
     "caption_channels=8, {})",

@@ -20,9 +20,7 @@ from tests.networks.small import SMALL, TEXT
 BATCH = 3
 CAPTIONS = jnp.array([[3, 5, 2, 0, 0], [1, 4, 0, 0, 0], [6, 6, 1, 2, 5]])
 EVERY = pytest.mark.parametrize("name", sorted(SMALL))
-DROPS = pytest.mark.parametrize(
-    "name", [name for name in sorted(SMALL) if "dropout" in SMALL[name]]
-)
+DROPS = pytest.mark.parametrize("name", [name for name in sorted(SMALL) if "drop" in SMALL[name]])
 # Networks that do not start as zero, as the originals do not.
 RANDOM = {"unet2d", "unet2d_condition"}
 START_AT_ZERO = pytest.mark.parametrize("name", sorted(SMALL.keys() - RANDOM))

@@ -17,8 +17,10 @@ def wide(dtype: DTypeLike) -> np.dtype:
     return np.promote_types(np.float32, jnp.dtype(dtype))
 
 
-def frequencies(width: int, dtype: DTypeLike, shift: float = 0.0) -> Float[np.ndarray, " half"]:
-    """w_k = 10000^(-k/(n - shift)), k = 0 … n-1, n = width / 2.
+def frequencies(
+    width: int, dtype: DTypeLike, shift: float = 0.0, period: float = LONGEST_PERIOD
+) -> Float[np.ndarray, " half"]:
+    """w_k = period^(-k/(n - shift)), k = 0 … n-1, n = width / 2.
 
     In float32 the exponent is rounded as in the original, whose sines of large timesteps depend on
     that.
@@ -28,7 +30,7 @@ def frequencies(width: int, dtype: DTypeLike, shift: float = 0.0) -> Float[np.nd
     """
     kind = jnp.dtype(dtype).type
     half = width // 2
-    exponent = np.arange(half, dtype=kind) * kind(-math.log(LONGEST_PERIOD)) / kind(half - shift)
+    exponent = np.arange(half, dtype=kind) * kind(-math.log(period)) / kind(half - shift)
     return np.exp(exponent.astype(np.float64)).astype(kind)
 
 
@@ -38,6 +40,8 @@ def timestep_features(
     dtype: DTypeLike = "float32",
     angles: DTypeLike | None = None,
     shift: float = 0.0,
+    period: float = LONGEST_PERIOD,
+    scale: float = 1.0,
 ) -> Float[Array, "batch features"]:
     """[cos(w_1 t), …, cos(w_n t), sin(w_1 t), …, sin(w_n t)], see `frequencies`.
 
@@ -50,14 +54,16 @@ def timestep_features(
         angles: dtype in which w t is taken, where the original always takes it in that; None is
             the result's.
         shift: of the exponent's denominator.
+        period: longest period over 2 pi.
+        scale: of all angles.
 
     >>> timestep_features(jnp.zeros(1), 4).tolist()
     [[1.0, 1.0, 0.0, 0.0]]
     """
     result = wide(dtype)
     kind = result if angles is None else jnp.dtype(angles)
-    angle = numbers.astype(kind)[..., None] * frequencies(width, kind, shift)
-    angle = angle.astype(result)
+    angle = numbers.astype(kind)[..., None] * frequencies(width, kind, shift, period)
+    angle = (angle * kind.type(scale)).astype(result)
     both = jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], axis=-1)
     return both.reshape(len(numbers), -1)
 

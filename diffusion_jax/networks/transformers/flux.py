@@ -1,6 +1,7 @@
 """FLUX.1: blocks of two streams, then blocks of one, with rotary places."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from diffusion_jax.networks import checks
 from diffusion_jax.networks.attention import attend, is_perturbed
 from diffusion_jax.networks.base import networks
 from diffusion_jax.networks.conditioners.base import Context
-from diffusion_jax.networks.configurations import ANY
+from diffusion_jax.networks.configurations import ANY, rows, told
 from diffusion_jax.networks.rematerialise import rematerialised
 from diffusion_jax.networks.transformers.embeddings import TextAndTime, wide
 from diffusion_jax.networks.transformers.joint_attention import joint_mask
@@ -87,12 +88,21 @@ class Flux(nn.Module):
     outputs: int = 1
     out_channels: int | None = None
 
+    original: ClassVar[str] = "FluxTransformer2DModel"
     fixed: ClassVar[dict[str, object]] = {
         "patch_size": 1,
         "in_channels": ANY,  # those of the pictures that it is given, four times
         "joint_attention_dim": ANY,  # as many as the context's tokens have
         "pooled_projection_dim": ANY,  # as many as the context's pooled vector has
     }
+
+    @nn.nowrap
+    def example(self, configuration: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Shapes of the inputs of a call."""
+        told_of, guidance = configuration.get, int(self.guidance_embeds)
+        text = told_of("joint_attention_dim", 4096), told_of("pooled_projection_dim", 768)
+        channels = told_of("in_channels", 64) // PACKED**2
+        return rows(PACKED, PACKED, channels), rows(), told(*text, guidance)
 
     def __post_init__(self) -> None:
         super().__post_init__()

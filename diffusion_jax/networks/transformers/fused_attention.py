@@ -20,6 +20,7 @@ class FusedAttention(nn.Module):
         implementation: of `attend`.
         perturbed: replace the map softmax(…) by the identity.
         normalised: whether queries and keys pass an RMS norm, `q_norm` and `k_norm`.
+        dropout: fraction of the result dropped while training.
     """
 
     heads: int
@@ -27,9 +28,12 @@ class FusedAttention(nn.Module):
     implementation: str = "xla"
     perturbed: bool = False
     normalised: bool = False
+    dropout: float = 0.0
 
     @nn.compact
-    def __call__(self, h: Tokens, rotation: Rotation | None = None) -> Tokens:
+    def __call__(
+        self, h: Tokens, rotation: Rotation | None = None, deterministic: bool = True
+    ) -> Tokens:
         """Lets every row look at all rows, with queries and keys turned by their place."""
         batch, rows, width = h.shape
         fused = Dense(3 * width, dtype=self.dtype, name="qkv")(h)
@@ -37,8 +41,8 @@ class FusedAttention(nn.Module):
             fused.reshape(batch, rows, 3, self.heads, width // self.heads), 2, 0
         )
         mixed = value if self.perturbed else self._mix(query, key, value, rotation)
-        result: Array = Dense(width, dtype=self.dtype, name="proj")(mixed.reshape(h.shape))
-        return result
+        result = Dense(width, dtype=self.dtype, name="proj")(mixed.reshape(h.shape))
+        return nn.Dropout(self.dropout)(result, deterministic=deterministic)
 
     def _mix(
         self,

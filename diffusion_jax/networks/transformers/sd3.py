@@ -1,6 +1,7 @@
 """Stable Diffusion 3 and 3.5: MM-DiT, a stream for the picture and one for the text."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from diffusion_jax.networks import checks
 from diffusion_jax.networks.attention import is_perturbed
 from diffusion_jax.networks.base import networks
 from diffusion_jax.networks.conditioners.base import Context
-from diffusion_jax.networks.configurations import ANY
+from diffusion_jax.networks.configurations import ANY, rows, told
 from diffusion_jax.networks.patches import from_patches
 from diffusion_jax.networks.rematerialise import rematerialised
 from diffusion_jax.networks.transformers.embeddings import TextAndTime, wide
@@ -72,12 +73,20 @@ class SD3(nn.Module):
     outputs: int = 1
     out_channels: int | None = None
 
+    original: ClassVar[str] = "SD3Transformer2DModel"
     fixed: ClassVar[dict[str, object]] = {
         "in_channels": ANY,  # those of the pictures that it is given
         "joint_attention_dim": ANY,  # as many as the context's tokens have
         "pooled_projection_dim": ANY,  # as many as the context's pooled vector has
         "caption_projection_dim": ANY,  # the width
     }
+
+    @nn.nowrap
+    def example(self, configuration: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Shapes of the inputs of a call."""
+        side, told_of = self.patch_size, configuration.get
+        text = told(told_of("joint_attention_dim", 4096), told_of("pooled_projection_dim", 2048))
+        return rows(side, side, told_of("in_channels", 16)), rows(), text
 
     def __post_init__(self) -> None:
         super().__post_init__()

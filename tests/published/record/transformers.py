@@ -87,8 +87,10 @@ def in_double() -> Iterator[None]:
 
 
 def _only_whole(tensor: torch.Tensor) -> torch.Tensor:
-    """Float32 where it was whole numbers or float32 angles, and else what it was."""
-    return tensor if tensor.dtype == torch.float64 and tensor.ndim > 3 else tensor.to(torch.float32)
+    """Double for queries and keys, which are rotated, and float32 for all else."""
+    return (
+        tensor if tensor.dtype == torch.float64 and tensor.ndim == 4 else tensor.to(torch.float32)
+    )
 
 
 def record(name: str, seed: int) -> Arrays:
@@ -288,6 +290,111 @@ def flux(pick: random.Random) -> Made:
         return FluxPipeline._unpack_latents(found, 8 * height, 8 * width, 8)
 
     return model, settings, given, call
+
+
+@kind
+def jit(pick: random.Random) -> Made:
+    """JiT, as azula's plugin has it."""
+    from azula.plugins.jit._src import model as original
+
+    # Its norm is always in float32, and rotations are kept in it.
+    def norm(self: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        scale = torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon)
+        return self.weight * (x * scale)
+
+    patch, heads, depth = pick.choice([1, 2, 4]), pick.choice([1, 2]), pick.choice([2, 4])
+    tokens = pick.choice([0, 1, 3])
+    settings = {
+        "patch_size": patch,
+        "hidden_size": heads * pick.choice([4, 8]),
+        "depth": depth,
+        "num_heads": heads,
+        "mlp_ratio": pick.choice([4.0, 3.0]),
+        "bottleneck_dim": pick.choice([3, 6]),
+        "in_context_len": tokens,
+        "in_context_start": pick.choice(range(depth)),
+    }
+    side = patch * pick.choice([2, 4])
+    sin, cos = torch.Tensor.sin, torch.Tensor.cos
+    with (  # rounded to float32 as they are meant to be, whatever the processor
+        mock.patch.object(torch.Tensor, "sin", lambda x: sin(x.double()).float()),
+        mock.patch.object(torch.Tensor, "cos", lambda x: cos(x.double()).float()),
+    ):
+        model = original.JiT(input_size=side, num_classes=5, **settings)
+    place = model.pos_embed.detach().clone()
+    given = {
+        "x": normal(2, 3, side, side),
+        "t": torch.tensor([0.03, 0.85]),
+        "labels": torch.tensor([2, 5]),
+    }
+
+    def call(model: nn.Module, x: Any, t: Any, labels: Any) -> torch.Tensor:
+        with torch.no_grad():
+            model.pos_embed.copy_(place)
+        double = x.dtype == torch.float64
+        rms = mock.patch.object(original.RMSNorm, "forward", norm)
+        with contextlib.ExitStack() as stack:
+            if double:
+                stack.enter_context(rms)
+                features = original.TimestepEmbedder.timestep_embedding
+                wide = staticmethod(lambda t, dim: _in_wide(features, t, dim))
+                stack.enter_context(
+                    mock.patch.object(original.TimestepEmbedder, "timestep_embedding", wide)
+                )
+            return model(x, t, labels)
+
+    return model, settings, given, call
+
+
+def _in_wide(features: Callable[..., torch.Tensor], t: torch.Tensor, dim: int) -> torch.Tensor:
+    """Sines and cosines of a time in double."""
+    arange = torch.arange
+
+    def wide(*args: Any, dtype: Any, **settings: Any) -> torch.Tensor:
+        return arange(*args, dtype=torch.float64, **settings)
+
+    with (
+        mock.patch.object(torch, "arange", wide),
+        mock.patch.object(torch.Tensor, "float", torch.Tensor.double),
+    ):
+        return features(t, dim)
+
+
+@kind
+def prx(pick: random.Random) -> Made:
+    """PRXTransformer2DModel."""
+    from diffusers import PRXTransformer2DModel
+
+    axes, heads = pick.choice([(2, 2), (4, 2), (2, 4)]), pick.choice([1, 2, 3])
+    patch, channels = pick.choice([1, 2]), pick.choice([2, 3])
+    settings = {
+        "in_channels": channels,
+        "patch_size": patch,
+        "context_in_dim": 7,
+        "hidden_size": heads * sum(axes),
+        "mlp_ratio": pick.choice([3.5, 2.0]),
+        "num_heads": heads,
+        "depth": pick.choice([1, 2]),
+        "axes_dim": list(axes),
+        "theta": pick.choice([10000, 100]),
+        "time_factor": pick.choice([1000.0, 10.0]),
+        "time_max_period": pick.choice([10000, 500]),
+        "bottleneck_size": pick.choice([None, 5]),
+        "resolution_embeds": pick.choice([True, False]),
+    }
+    model = PRXTransformer2DModel(**settings)
+    given = {
+        "x": normal(2, channels, patch * pick.choice([2, 3]), patch * pick.choice([2, 4])),
+        "t": torch.tensor([0.97, 0.125]),
+        "tokens": normal(2, 5, 7),
+        "mask": mask(2, 5),
+    }
+    return (
+        model,
+        settings,
+        given,
+        lambda model, x, t, tokens, mask: model(x, t, tokens, mask).sample,
+    )
 
 
 if __name__ == "__main__":
