@@ -103,13 +103,13 @@ def vector(
         owner: the network, as the user wrote it.
         name: of the setting that is the width.
         width: what the network knows of; 0 for whatever comes.
-        given: the vector, if there is one.
+        given: the vector, if there is one; one without numbers is none.
         batch: rows, if there is none.
 
     Raises:
         UserError: the vector has another width.
     """
-    if given is None:
+    if given is None or given.shape[-1] == 0:
         return jnp.zeros((batch, width)) if width else None
     if width and given.shape[-1] != width:
         raise UserError(

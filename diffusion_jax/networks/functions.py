@@ -112,6 +112,10 @@ class FunctionNetwork:
         own = _own_null(self.functions)
         return condition if own is None else own(condition)
 
+    def constrained(self, params: PyTree) -> PyTree:
+        """The parameters as they are: whoever constrains them does so in an optimizer."""
+        return params
+
     def for_sampling(self) -> "FunctionNetwork":
         """Itself: nothing is known of what is faster without a backward pass."""
         return self

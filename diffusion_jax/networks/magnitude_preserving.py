@@ -9,7 +9,7 @@ import math
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.struct import Scalar
@@ -17,7 +17,7 @@ from diffusion_jax.struct import Scalar
 # The root mean square of silu(z) for z of N(0, 1).
 SILU_MAGNITUDE = 0.596
 # The name of the parameter of MPConv, by which `forced` finds it.
-FILTERS = "filters"
+FILTERS = "kernel"
 
 
 def normalize(
@@ -95,27 +95,6 @@ def mp_cat(
     return jnp.concatenate(weighted, axis=-1)
 
 
-def fourier_constants(
-    key: PRNGKeyArray, features: int, bandwidth: float = 1.0
-) -> tuple[Float[Array, "features"], Float[Array, "features"]]:
-    """Frequencies of N(0, (2 pi bandwidth)²) and phases uniform in [0, 2 pi), for `mp_fourier`.
-
-    Args:
-        key: a JAX key.
-        features: how many.
-        bandwidth: the spread of the frequencies, in turns per unit.
-
-    Source: Karras et al. 2024 (EDM2), section 2 and appendix B.
-
-    >>> frequencies, phases = fourier_constants(jax.random.key(0), features=4)
-    >>> frequencies.shape, bool((phases >= 0).all())
-    ((4,), True)
-    """
-    first, second = jax.random.split(key)
-    frequencies = 2 * jnp.pi * bandwidth * jax.random.normal(first, (features,))
-    return frequencies, 2 * jnp.pi * jax.random.uniform(second, (features,))
-
-
 def mp_fourier(
     c_noise: Float[Array, " batch"],
     frequencies: Float[Array, "features"],
@@ -172,14 +151,14 @@ def normalized(filters: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 
 def forced(params: PyTree[Array]) -> PyTree[Array]:
-    """Parameters whose filters of every MPConv are normalised; to be used after each update.
+    """Parameters of MPConv layers alone, their filters normalised; to be used after each update.
 
     The gradient is perpendicular to a normalised filter, so without this the filters would grow
     and their effective learning rate fall.
 
     Source: Karras et al. 2024 (EDM2), section 2.3 (forced weight normalisation).
 
-    >>> forced({"layer": {"filters": jnp.full((4, 1), 3.0)}})["layer"]["filters"].round(3)[0]
+    >>> forced({"layer": {"kernel": jnp.full((4, 1), 3.0)}})["layer"]["kernel"].round(3)[0]
     Array([1.], dtype=float32)
     """
 
@@ -194,23 +173,48 @@ class MPConv(nn.Module):
 
     Attributes:
         features: output channels.
-        kernel: sides of the filter, e.g. (3, 3), odd; () for a dense layer.
+        sides: of the filter, e.g. (3, 3), odd; () for a dense layer.
 
     Source: Karras et al. 2024 (EDM2), section 2.3.
 
-    >>> layer = MPConv(features=8, kernel=(3, 3))
+    >>> layer = MPConv(features=8, sides=(3, 3))
     >>> x = jnp.ones((1, 4, 4, 2))
     >>> layer.apply(layer.init(jax.random.key(0), x), x).shape
     (1, 4, 4, 8)
     """
 
     features: int
-    kernel: tuple[int, ...] = ()
+    sides: tuple[int, ...] = ()
 
     @nn.compact
     def __call__(self, x: Float[Array, "... inputs"], gain: Scalar = 1.0) -> Float[Array, "..."]:
-        if len(self.kernel) not in (0, 2) or any(side % 2 == 0 for side in self.kernel):
-            raise UserError(f"MPConv needs a kernel of two odd sides or none, not {self.kernel}.")
-        shape = (*self.kernel, x.shape[-1], self.features)
+        if len(self.sides) not in (0, 2) or any(side % 2 == 0 for side in self.sides):
+            raise UserError(f"MPConv needs a filter of two odd sides or none, not {self.sides}.")
+        shape = (*self.sides, x.shape[-1], self.features)
         filters = self.param(FILTERS, nn.initializers.normal(1.0), shape)
-        return mp_conv(x, filters, gain)
+        return mp_conv(x, jnp.asarray(filters), gain)
+
+
+class MPFourier(nn.Module):
+    """`mp_fourier` with frequencies and phases that are drawn at the start and not trained.
+
+    Frequencies are of N(0, (2 pi)²), phases uniform in [0, 2 pi).
+
+    Attributes:
+        features: how many.
+
+    Source: Karras et al. 2024 (EDM2), section 2 and appendix B.
+
+    >>> layer, c_noise = MPFourier(features=4), jnp.zeros(3)
+    >>> layer.apply(layer.init(jax.random.key(0), c_noise), c_noise).shape
+    (3, 4)
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(self, c_noise: Float[Array, " batch"]) -> Float[Array, "batch features"]:
+        freqs = self.param("freqs", nn.initializers.normal(2 * math.pi), (self.features,))
+        phases = self.param("phases", nn.initializers.uniform(2 * math.pi), (self.features,))
+        fixed = (jax.lax.stop_gradient(jnp.asarray(each)) for each in (freqs, phases))
+        return mp_fourier(c_noise, *fixed)

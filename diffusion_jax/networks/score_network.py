@@ -1,15 +1,35 @@
 """A score network with its condition: what it predicts of a noisy picture, and of what kind."""
 
+from typing import Protocol, runtime_checkable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, PyTree
 
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.networks.base import check_field, networks
 from diffusion_jax.networks.conditioners import Conditioner, conditioners
 from diffusion_jax.networks.conditioners.base import Condition
 from diffusion_jax.networks.uncertainty import UncertaintyHead
+
+
+@runtime_checkable
+class Constrained(Protocol):
+    """A backbone that keeps its parameters, and those of its head, of a kind while trained."""
+
+    def constrained(self, params: PyTree[Array]) -> PyTree[Array]:
+        """The parameters, after an update, as they are to be."""
+        ...
+
+
+@runtime_checkable
+class KnowsError(Protocol):
+    """A backbone that brings what tells how large its error is."""
+
+    def uncertainty_head(self) -> nn.Module:
+        """c_noise (batch,) -> u (batch,)."""
+        ...
 
 
 class ScoreNetwork(nn.Module):
@@ -77,6 +97,13 @@ class ScoreNetwork(nn.Module):
         if not hasattr(self.backbone, "convolution"):
             return self
         return self.clone(backbone=self.backbone.clone(convolution="winograd"))
+
+    def constrained(self, params: PyTree[Array]) -> PyTree[Array]:
+        """The parameters as its backbone has them after an update, which may normalise its own."""
+        if not isinstance(self.backbone, Constrained):
+            return params
+        own = {name: params[name] for name in ("backbone", "uncertainty") if name in params}
+        return {**params, **self.backbone.constrained(own)}
 
     def nothing(self) -> Condition:
         """The condition of one row that asks for nothing; the conditioner must have been fit."""
@@ -192,7 +219,7 @@ def build(
     encoder = conditioner if isinstance(conditioner, Conditioner) else None
     if isinstance(conditioner, str) and conditioner != "none":
         encoder = make_conditioner(conditioner, dtype, **context)
-    head = UncertaintyHead() if uncertain else None
-    return ScoreNetwork(
-        networks.make(network, dtype=dtype, **context), encoder, variance, head, noise_inputs
-    )
+    backbone = networks.make(network, dtype=dtype, **context)
+    own = backbone.uncertainty_head if isinstance(backbone, KnowsError) else UncertaintyHead
+    head = own() if uncertain else None
+    return ScoreNetwork(backbone, encoder, variance, head, noise_inputs)

@@ -141,7 +141,7 @@ class Program:
 @functools.cache
 def _step(network: AnyNetwork, microbatches: int) -> TrainStep:
     """The step of a network; one object for equal networks, so that JAX compiles it once."""
-    return make_train_step(score_losses(network), microbatches)
+    return make_train_step(score_losses(network), microbatches, constrained=network.constrained)
 
 
 def _targets(objective: Objective | None, u: Float[Array, " batch"]) -> TrainingTargets | None:

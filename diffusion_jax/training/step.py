@@ -30,7 +30,10 @@ TrainStep = Callable[[TrainState, Hyper, PyTree[Any]], tuple[TrainState, Metrics
 
 
 def make_train_step(
-    losses: SampleLosses, microbatches: int = 1, axis_name: str | None = None
+    losses: SampleLosses,
+    microbatches: int = 1,
+    axis_name: str | None = None,
+    constrained: Callable[[PyTree[Any]], PyTree[Any]] = lambda params: params,
 ) -> TrainStep:
     """Makes `step(state, hyper, inputs) -> (state, metrics)`, which minimises the mean of `losses`.
 
@@ -44,6 +47,8 @@ def make_train_step(
         microbatches: number of parts that the batch is taken in, one after the other, to save
             memory; must divide the batch size. The update is the same but for rounding.
         axis_name: the mapped axis over which the batch is split, if any.
+        constrained: what a network does to its parameters after an update, such as normalising
+            its filters; leaves them as they are by default.
 
     Returns:
         The step. `inputs` is a pytree whose leaves all have B rows; metrics are `loss`, the mean
@@ -69,7 +74,7 @@ def make_train_step(
         gradient = method.scale_gradient(gradient, loss)
         optimizer = hyper.optimizer.transformation()
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        params = constrained(optax.apply_updates(state.params, updates))
         count = state.step + 1
         ema = update(hyper.average, state.ema, params, count)
         history = method.remember(state.history, inputs, each)

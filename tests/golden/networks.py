@@ -29,28 +29,35 @@ def channels_last(x: np.ndarray) -> jnp.ndarray:
 
 
 def context(
-    pooled: Any = None, tokens: Any = None, mask: Any = None, numbers: Any = None
+    pooled: Any = None,
+    tokens: Any = None,
+    mask: Any = None,
+    numbers: Any = None,
+    channels: Any = None,
 ) -> Context:
     """A context of which only some is known; vectors alone are a token each."""
-    batch = next(len(each) for each in (pooled, tokens, numbers) if each is not None)
+    batch = next(len(each) for each in (pooled, tokens, numbers, channels) if each is not None)
     pooled = np.zeros((batch, 0)) if pooled is None else pooled
     tokens = pooled[:, None] if tokens is None else tokens
     mask = np.ones(tokens.shape[:2], bool) if mask is None else mask
-    arrays = (tokens, mask, pooled, None, numbers)
+    arrays = (tokens, mask, pooled, channels, numbers)
     return Context(*(None if each is None else jnp.asarray(each) for each in arrays))
 
 
-def parameters(case: Case, network: nn.Module, *given: Any, prefix: str = "") -> Any:
+def parameters(
+    case: Case, network: nn.Module, *given: Any, prefix: str = "", only: str = ""
+) -> Any:
     """The case's tensors whose names begin with `prefix` as parameters of a network.
 
     Args:
         case: whose tensors are stored under `TENSORS`.
         network: whose parameters they are, all of them.
         given: inputs of a call, of the dtype that the parameters are to have.
-        prefix: of the names; what has another is for another network.
+        prefix: of the names, which the network's do not have; what has another is of another.
+        only: how the names begin that are wanted, after the prefix.
     """
     start = TENSORS + prefix
-    stored = [name for name in case.stored[2] if name.startswith(start)]
+    stored = [name for name in case.stored[2] if name.startswith(start + only)]
     tensors = {name.removeprefix(start): case[name] for name in stored}
     shapes = jax.eval_shape(network.init, jax.random.key(0), *given)["params"]
     return to_params(shapes, tensors, names_of(network), given[0].dtype)
@@ -79,7 +86,8 @@ def evaluated(
     def cast(each: jnp.ndarray) -> jnp.ndarray:
         return each.astype(dtype) if jnp.issubdtype(each.dtype, jnp.floating) else each
 
-    given = jax.tree.map(lambda each: cast(jnp.asarray(each)), (x, c_noise, context))
+    inputs = (x, c_noise) if context is None else (x, c_noise, context)
+    given = jax.tree.map(lambda each: cast(jnp.asarray(each)), inputs)
     params = parameters(case, network, *given, prefix=prefix)
     return np.asarray(jax.jit(network.apply)({"params": params}, *given))
 

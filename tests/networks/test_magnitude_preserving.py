@@ -31,7 +31,7 @@ def rms(x: jax.Array) -> float:
         lambda: mp.mp_silu(A),
         lambda: mp.mp_sum(A[..., :8], B, t=0.3),
         lambda: mp.mp_cat(A, B, t=0.3),
-        lambda: mp.mp_fourier(unit(2, 512), *mp.fourier_constants(jax.random.key(3), 64)),
+        lambda: mp.MPFourier(64).init_with_output(jax.random.key(3), unit(2, 512))[0],
         lambda: mp.mp_conv(A, 5 * unit(4, 3, 3, 32, 64))[:, 1:-1, 1:-1],
         lambda: mp.mp_conv(unit(6, 512, 32), 0.1 * unit(5, 32, 64)),
     ],
@@ -75,13 +75,13 @@ def test_zeros_stay_zero_and_have_a_finite_gradient() -> None:
 
 
 def test_forcing_touches_filters_alone_and_leaves_the_layer_as_it_is() -> None:
-    layer = mp.MPConv(features=8, kernel=(3, 3))
+    layer = mp.MPConv(features=8, sides=(3, 3))
     params = layer.init(jax.random.key(0), A)["params"] | {"gain": jnp.float32(3.0)}
-    params["filters"] = 7 * params["filters"]
+    params["kernel"] = 7 * params["kernel"]
     after = mp.forced(params)
     assert after["gain"] == 3.0
-    np.testing.assert_allclose(jnp.mean(after["filters"] ** 2, axis=(0, 1, 2)), 1, rtol=1e-3)
-    outputs = [layer.apply({"params": {"filters": p["filters"]}}, A) for p in (params, after)]
+    np.testing.assert_allclose(jnp.mean(after["kernel"] ** 2, axis=(0, 1, 2)), 1, rtol=1e-3)
+    outputs = [layer.apply({"params": {"kernel": p["kernel"]}}, A) for p in (params, after)]
     np.testing.assert_allclose(outputs[0], outputs[1], rtol=1e-3, atol=1e-3)
 
 
@@ -100,4 +100,4 @@ def test_parts_that_cannot_be_are_refused() -> None:
     with pytest.raises(UserError, match="even number of taps"):
         resample(A, "up", (1.0, 2.0, 1.0))
     with pytest.raises(UserError, match="two odd sides or none"):
-        mp.MPConv(features=2, kernel=(2, 2)).init(jax.random.key(0), A)
+        mp.MPConv(features=2, sides=(2, 2)).init(jax.random.key(0), A)

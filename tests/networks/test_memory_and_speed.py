@@ -29,6 +29,7 @@ RELEASED = {
     "pixart": "pixart(num_attention_heads=2, attention_head_dim=8, num_layers=1, sample_size=8, "
     "caption_channels=8, {})",
     "song_unet": f"song_unet({TINY}, {{}})",
+    "edm2_unet": f"edm2_unet({TINY}, {{}})",
     "dhariwal_unet": f"dhariwal_unet({TINY}, {{}})",
 }
 TEXT = "transformer(width=8, layers=1, heads=2)"

@@ -10,6 +10,8 @@ import optax
 import pytest
 from jax.sharding import PartitionSpec
 
+from diffusion_jax.networks.initialise import initialise
+from diffusion_jax.networks.score_network import build
 from diffusion_jax.parallel.devices import AXIS, by_rows, data_mesh, replicated
 from diffusion_jax.runs.state import TrainState
 from diffusion_jax.training.ema import averages
@@ -18,6 +20,7 @@ from diffusion_jax.training.optimizers import optimizers
 from diffusion_jax.training.step import make_train_step
 
 ROWS, FEATURES = 16, 5
+ROWS_OF_1 = jnp.ones((ROWS, 1))
 
 
 def losses(
@@ -129,6 +132,25 @@ def test_the_same_step_under_shard_map_gives_the_same_update(check: bool) -> Non
         repeat(jax.jit(mapped), inputs, TrainState.create(params, OPTIMIZER.transformation())),
         reference(),
     )
+
+
+def test_a_network_has_the_last_word_on_its_parameters() -> None:
+    """EDM2's filters are normalised after each update, its gains and other parts are not."""
+    network = build("edm2_unet(model_channels=8, channel_mult=(1,), num_blocks=1)", uncertain=True)
+    params = initialise(network, jax.random.key(0), (4, 4, 1), {})
+
+    def wrong(params: Any, *_: Any) -> jax.Array:
+        return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(params)) * jnp.ones(ROWS)
+
+    step = make_train_step(wrong, constrained=network.constrained)
+    state, _ = step(TrainState.create(params, OPTIMIZER.transformation()), HYPER, {"x": ROWS_OF_1})
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state.params):
+        if path[-1].key == "kernel":
+            square = jnp.mean(leaf**2, axis=tuple(range(leaf.ndim - 1)))
+            np.testing.assert_allclose(square, 1, rtol=1e-3)
+    heads = state.params["backbone"]["out_gain"], state.params["uncertainty"]["logvar_linear"]
+    np.testing.assert_allclose(heads[0], -0.1, rtol=1e-5)
+    assert heads[1]["kernel"].shape == (128, 1)
 
 
 def test_metrics_are_those_of_the_whole_batch_before_the_update() -> None:

@@ -7,10 +7,11 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from diffusion_jax.errors import one_of
 from diffusion_jax.networks import checks
 from diffusion_jax.networks.base import networks
 from diffusion_jax.networks.conditioners.base import Context
-from diffusion_jax.networks.edm import layers
+from diffusion_jax.networks.edm import layers, sides
 from diffusion_jax.networks.edm.layers import (
     EDMBlocks,
     EDMStyle,
@@ -92,24 +93,19 @@ class DhariwalUNet(nn.Module):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        layers.check_settings("dhariwal_unet", self)
+        sides.check_settings("dhariwal_unet", self)
         checks.positive_integers("dhariwal_unet", channels_per_head=self.channels_per_head)
+        checks.positive_integers("dhariwal_unet", channel_mult_emb=self.channel_mult_emb)
+        checks.counts("dhariwal_unet", augment_dim=self.augment_dim)
+        one_of(self.convolution, ("direct", "winograd"), "convolution of a dhariwal_unet")
         heads = self._style().heads
-        widths = [width // heads(width) for width in self._widths if heads(width)]
+        widths = [width // heads(width) for width in sides.widths(self) if heads(width)]
         checks.attention("dhariwal_unet", self.attention_implementation, widths, self.dtype)
 
     @property
     def self_attentions(self) -> int:
         """How many there are: of each block of a level that attends, and of the middle."""
-        heads = [self._style().heads(width) for width in self._widths]
-        attend = [side in self.attn_resolutions for side in layers.sides(self)]
-        each = sum(a and h > 0 for a, h in zip(attend, heads, strict=True))
-        return each * (2 * self.num_blocks + 1) + (heads[-1] > 0)
-
-    @property
-    def _widths(self) -> list[int]:
-        """Channels of each level."""
-        return [self.model_channels * multiple for multiple in self.channel_mult]
+        return sides.self_attentions(self)
 
     @nn.compact
     def __call__(
@@ -120,7 +116,7 @@ class DhariwalUNet(nn.Module):
         deterministic: bool = True,
     ) -> Result:
         """Returns the network's raw prediction; arguments as in `SongUNet`."""
-        layers.check_picture("dhariwal_unet", self, x.shape)
+        sides.check_picture("dhariwal_unet", self, x.shape)
         embedding = self._embedding(c_noise, context)
         block = EDMBlocks(self._style(), embedding, deterministic, self.remat, self.perturbed)
         h = self._decoded(self._encoded(x.astype(self.dtype), block), block)
@@ -172,7 +168,7 @@ class DhariwalUNet(nn.Module):
     def _encoded(self, x: Picture, block: EDMBlocks) -> list[Hidden]:
         """What each layer makes of x, from the finest to the coarsest level."""
         made: list[Hidden] = []
-        for level, side in enumerate(layers.sides(self)):
+        for level, side in enumerate(sides.sides(self)):
             name, attends = f"enc.{side}x{side}", side in self.attn_resolutions
             if level == 0:
                 width = self.model_channels
@@ -180,13 +176,13 @@ class DhariwalUNet(nn.Module):
             else:
                 made.append(block(made[-1], made[-1].shape[-1], f"{name}_down", mode="down"))
             for i in range(self.num_blocks):
-                made.append(block(made[-1], self._widths[level], f"{name}_block{i}", attends))
+                made.append(block(made[-1], sides.widths(self)[level], f"{name}_block{i}", attends))
         return made
 
     def _decoded(self, made: list[Hidden], block: EDMBlocks) -> Hidden:
         """What the coarsest to the finest level make of all that was made on the way down."""
         h = made[-1]
-        for level, side in reversed(list(enumerate(layers.sides(self)))):
+        for level, side in reversed(list(enumerate(sides.sides(self)))):
             name, attends = f"dec.{side}x{side}", side in self.attn_resolutions
             if level == len(self.channel_mult) - 1:
                 h = block(h, h.shape[-1], f"{name}_in0", attends=True)
@@ -195,5 +191,5 @@ class DhariwalUNet(nn.Module):
                 h = block(h, h.shape[-1], f"{name}_up", mode="up")
             for i in range(self.num_blocks + 1):
                 h = jnp.concatenate([h, made.pop()], axis=-1)
-                h = block(h, self._widths[level], f"{name}_block{i}", attends)
+                h = block(h, sides.widths(self)[level], f"{name}_block{i}", attends)
         return h

@@ -12,8 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from diffusion_jax.errors import UserError, one_of
-from diffusion_jax.networks import checks
+from diffusion_jax.errors import UserError
 from diffusion_jax.networks.attention import attend, is_perturbed
 from diffusion_jax.networks.convolution import convolve
 from diffusion_jax.networks.rematerialise import rematerialised
@@ -287,34 +286,3 @@ class EDMBlocks:
         block = kind(width, self.style, mode, attends, perturbed, name=name)
         found: Array = block(h, self.embedding, self.deterministic)
         return found
-
-
-def sides(network: Any) -> list[int]:
-    """The side of the pictures at each level, finest first."""
-    return [network.img_resolution >> level for level in range(len(network.channel_mult))]
-
-
-def check_settings(owner: str, network: Any) -> None:
-    """Raises UserError for settings of either of EDM's networks that cannot work."""
-    checks.channel_tuple(owner, network.channel_mult, "channel_mult", (1, 2))
-    for name in ("img_resolution", "model_channels", "channel_mult_emb", "num_blocks", "outputs"):
-        checks.positive_integers(owner, **{name: getattr(network, name)})
-    checks.divides(owner, network.model_channels, "model_channels", 2, "for sines and cosines")
-    halvings = len(network.channel_mult) - 1
-    checks.divides(
-        owner, network.img_resolution, "img_resolution", 2**halvings, f"for {halvings} halvings"
-    )
-    checks.counts(owner, label_dim=network.label_dim, augment_dim=network.augment_dim)
-    checks.fraction(owner, dropout=network.dropout)
-    checks.switch(owner, remat=network.remat)
-    one_of(network.convolution, ("direct", "winograd"), f"convolution of a {owner}")
-    widths = [network.model_channels * multiple for multiple in network.channel_mult]
-    # Two convolutions in each block, down and up.
-    weights = 36 * network.num_blocks * sum(width**2 for width in widths)
-    checks.size(owner, 2 * network.num_blocks * len(widths), weights)
-
-
-def check_picture(owner: str, network: Any, shape: tuple[int, ...]) -> None:
-    """Raises UserError unless pictures can be halved for all levels."""
-    halvings = len(network.channel_mult) - 1
-    checks.picture_fits(owner, shape, 2**halvings, f"{halvings} halvings")

@@ -11,7 +11,7 @@ from diffusion_jax.errors import one_of
 from diffusion_jax.networks import checks
 from diffusion_jax.networks.base import networks
 from diffusion_jax.networks.conditioners.base import Context
-from diffusion_jax.networks.edm import layers
+from diffusion_jax.networks.edm import layers, sides
 from diffusion_jax.networks.edm.layers import (
     EDMBlocks,
     EDMStyle,
@@ -103,8 +103,12 @@ class SongUNet(nn.Module):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        layers.check_settings("song_unet", self)
-        checks.positive_integers("song_unet", channel_mult_noise=self.channel_mult_noise)
+        sides.check_settings("song_unet", self)
+        multiples = {"noise": self.channel_mult_noise, "emb": self.channel_mult_emb}
+        for name, multiple in multiples.items():
+            checks.positive_integers("song_unet", **{f"channel_mult_{name}": multiple})
+        checks.counts("song_unet", augment_dim=self.augment_dim)
+        one_of(self.convolution, ("direct", "winograd"), "convolution of a song_unet")
         one_of(self.embedding_type, ("positional", "fourier"), "embedding of a song_unet")
         one_of(self.encoder_type, ("standard", "skip", "residual"), "encoder of a song_unet")
         one_of(self.decoder_type, ("standard", "skip"), "decoder of a song_unet")
@@ -115,7 +119,7 @@ class SongUNet(nn.Module):
     @property
     def self_attentions(self) -> int:
         """How many there are: of each block down, of the middle, and one a level up."""
-        attending = sum(side in self.attn_resolutions for side in layers.sides(self))
+        attending = sum(side in self.attn_resolutions for side in sides.sides(self))
         return attending * (self.num_blocks + 1) + 1
 
     @nn.compact
@@ -134,7 +138,7 @@ class SongUNet(nn.Module):
             context: class and augmentation, or None.
             deterministic: no dropout.
         """
-        layers.check_picture("song_unet", self, x.shape)
+        sides.check_picture("song_unet", self, x.shape)
         embedding = self._embedding(c_noise, context)
         block = EDMBlocks(self._style(), embedding, deterministic, self.remat, self.perturbed)
         h, skips = self._encoded(x.astype(self.dtype), block)
@@ -192,7 +196,7 @@ class SongUNet(nn.Module):
         """What the finest to the coarsest level make of x, and all that was made on the way."""
         style, skips, aside = block.style, [], x
         h = x
-        for level, side in enumerate(layers.sides(self)):
+        for level, side in enumerate(sides.sides(self)):
             name = f"enc.{side}x{side}"
             width = self.model_channels * self.channel_mult[level]
             if level == 0:
@@ -221,7 +225,7 @@ class SongUNet(nn.Module):
         """The picture that all levels make, or the sum of a picture of each."""
         style, found = block.style, None
         coarsest = len(self.channel_mult) - 1
-        for level, side in reversed(list(enumerate(layers.sides(self)))):
+        for level, side in reversed(list(enumerate(sides.sides(self)))):
             name = f"dec.{side}x{side}"
             if level == coarsest:
                 h = block(h, h.shape[-1], f"{name}_in0", attends=True)
