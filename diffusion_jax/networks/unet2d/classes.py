@@ -55,8 +55,6 @@ class Told:
                 )
         elif self.classes is not None:
             checks.positive_integers(self.owner, num_class_embeds=self.classes)
-        if self.sizes is not None:
-            checks.positive_integers(self.owner, addition_time_embed_dim=self.sizes)
         if self.sizes is not None or (self.kind or "").endswith("projection"):
             checks.positive_integers(self.owner, projection_class_embeddings_input_dim=self.inputs)
 

@@ -204,6 +204,7 @@ class UNet2DCondition(nn.Module):
             raise UserError(f"{OWNER}: class_embed_type='timestep' needs positional embeddings.")
         if self.addition_embed_type is not None:
             one_of(self.addition_embed_type, ("text_time",), f"addition_embed_type of a {OWNER}")
+            checks.positive_integers(OWNER, addition_time_embed_dim=self.addition_time_embed_dim)
         if self.encoder_hid_dim_type is not None:
             one_of(self.encoder_hid_dim_type, ("text_proj",), f"encoder_hid_dim_type of a {OWNER}")
             checks.positive_integers(OWNER, encoder_hid_dim=self.encoder_hid_dim)
