@@ -52,14 +52,17 @@ def told(tokens: int = 0, pooled: int = 0, numbers: int = 0, length: int = 2) ->
         numbers: how many numbers; 0 for none.
         length: tokens.
     """
-    forms: tuple[Any, ...] = (
-        rows(length, tokens),
-        jax.ShapeDtypeStruct((1, length), jnp.bool_),
-        rows(pooled),
-        None,
-        rows(numbers) if numbers else None,
-    )
-    return Context(*forms)
+
+    def made() -> Context:
+        return Context(
+            jnp.zeros((1, length, tokens), jnp.float32),
+            jnp.ones((1, length), bool),
+            jnp.zeros((1, pooled), jnp.float32),
+            numbers=jnp.zeros((1, numbers), jnp.float32) if numbers else None,
+        )
+
+    form: Context = jax.eval_shape(made)
+    return form
 
 
 def from_configuration(network: type[N], configuration: Mapping[str, Any], **settings: Any) -> N:

@@ -17,11 +17,16 @@ from diffusion_jax.files import user_path
 from diffusion_jax.networks.conditioners.base import Condition, Context, Rows
 from diffusion_jax.process.denoiser import Denoiser, from_network
 from diffusion_jax.process.level import Level
+from diffusion_jax.published.card import ModelCard
+from diffusion_jax.published.checkpoint import read_checkpoint
+from diffusion_jax.published.folder import INDEX, SCHEDULER, read_index
+from diffusion_jax.published.identify import card_of
 from diffusion_jax.published.parts import Part, originals, read_json, read_part
 from diffusion_jax.published.pipelines import Pipeline, pipelines
 from diffusion_jax.published.pipelines.base import Size
-from diffusion_jax.published.schedulers import Scheduler, translate
-from diffusion_jax.published.schedulers.scheduler import SIGMA_DATA
+from diffusion_jax.published.readers import open_weights
+from diffusion_jax.published.room import check_room
+from diffusion_jax.published.schedulers import ReleasedProcess, translate
 from diffusion_jax.sampling.checks import one_key
 from diffusion_jax.sampling.editing import last_part
 from diffusion_jax.sampling.grids import Nodes
@@ -34,11 +39,7 @@ from diffusion_jax.sampling.sample import Steering, steered_from
 from diffusion_jax.sampling.solvers import Solver
 from diffusion_jax.sampling.thresholds import NoThreshold
 
-INDEX, SCHEDULER = "model_index.json", "scheduler/scheduler_config.json"
-# Parts of pipelines that decide about no number of a picture.
-UNUSED = ("safety_checker", "feature_extractor", "image_processor", "watermarker")
 EXACT = 1e-3  # standard deviation of noise in what is kept
-LEARNED = ("learned", "learned_range")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,8 +47,8 @@ class ReleasedModel:
     """A model that others have released.
 
     Attributes:
-        folder: that it was read from.
-        kind: the original's name of its pipeline.
+        folder: or file that it was read from.
+        kind: the original's name of its pipeline; the name of its card, if it has none.
         pipeline: how it is asked.
         parts: its modules with their parameters, by the names of their folders.
         scheduler: the process that it was trained on, and how it is drawn from by default.
@@ -58,7 +59,7 @@ class ReleasedModel:
     kind: str
     pipeline: Pipeline
     parts: Mapping[str, Part]
-    scheduler: Scheduler
+    scheduler: ReleasedProcess
     unused: tuple[str, ...] = ()
 
     @property
@@ -90,8 +91,7 @@ class ReleasedModel:
             params: in the place of its own, such as the argument of a compiled function.
         """
         own = self.network.params if params is None else params
-        variance = self.scheduler.settings["variance_type"]
-        told = variance if variance in LEARNED else None
+        told = self.scheduler.variance
 
         def predict(x: Array, c_noise: Array, condition: Condition | None) -> Array:
             context = Context(**_arrays(condition)) if condition else None
@@ -101,7 +101,7 @@ class ReleasedModel:
 
         scheduler = self.scheduler
         return from_network(
-            predict, scheduler.prediction, SIGMA_DATA, told, scheduler.preconditioning
+            predict, scheduler.prediction, scheduler.sigma_data, told, scheduler.preconditioning
         )
 
     def decode(self, latents: Float[Array, "batch height width channels"]) -> Array:
@@ -336,36 +336,42 @@ def released(
     dtype: str = "float32",
     variant: str = "",
     sharding: Sharding | None = None,
+    card: str | ModelCard = "",
+    autoencoder: str | Path | None = None,
 ) -> ReleasedModel:
-    """Reads a model's folder as diffusers writes it; nothing in it is run.
+    """Reads a model that others have released; nothing in its files is run.
 
     Args:
-        path: a folder with a model_index.json.
+        path: a folder with a model_index.json, as diffusers writes it; or a checkpoint as its
+            authors released it, of which a card is known.
         dtype: of parameters and computation, "float32" or "bfloat16".
         variant: which of several files of weights, such as "fp16".
         sharding: where parameters are to live; None is the default device.
+        card: that explains a checkpoint, or its name; "" is the one that fits it.
+        autoencoder: folder of the one that makes pictures of a checkpoint's latents.
 
     Raises:
-        UserError: there is no such folder, something in it is missing, damaged or left over, or a
-            class or a setting is not known.
+        UserError: there is nothing, something in it is missing, damaged or left over, a class or
+            a setting is not known, or there is no memory for it.
     """
     folder = user_path(path)
-    index = read_json(folder / INDEX)
-    kind = str(index.get("_class_name"))
-    pipeline = pipelines.make(one_of(kind, pipelines, "pipeline"))
-    known, parts, unused = originals(), {}, []
-    for name, value in index.items():
-        if name.startswith("_") or not isinstance(value, list) or value == [None, None]:
-            continue
-        original = value[-1]
-        if name == "scheduler" or name.startswith("tokenizer"):
-            continue
-        if name in UNUSED:
-            unused.append(name)
-            continue
+    if card or not (folder / INDEX).exists():
+        found = card if isinstance(card, ModelCard) else card_of(folder, card)
+        place = None if autoencoder is None else user_path(autoencoder)
+        return ReleasedModel(
+            folder, found.name, *read_checkpoint(folder, found, dtype, sharding, place)
+        )
+    if autoencoder is not None:
+        raise UserError(f"{folder} has an autoencoder of its own, or needs none.")
+    index = read_index(folder)
+    pipeline = pipelines.make(one_of(index.kind, pipelines, "pipeline"))
+    known = originals()
+    for name, original in index.parts.items():
         one_of(original, known, f"class of the part {name!r}")
-        parts[name] = read_part(folder / name, dtype, variant, sharding)
-    if pipeline.network not in parts:
+    if pipeline.network not in index.parts:
         raise UserError(f"{folder / INDEX} names no part {pipeline.network!r}.")
     scheduler = translate(read_json(folder / SCHEDULER), pipeline.even_times)
-    return ReleasedModel(folder, kind, pipeline, parts, scheduler, tuple(unused))
+    stored = [open_weights(folder / name, variant) for name in index.parts]
+    check_room([each for weights in stored for each in weights.values()], dtype, folder, sharding)
+    parts = {name: read_part(folder / name, dtype, variant, sharding) for name in index.parts}
+    return ReleasedModel(folder, index.kind, pipeline, parts, scheduler, index.unused)

@@ -1,7 +1,7 @@
 """What a pipeline is: how one kind of released model is asked, and in which space it draws."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.networks.conditioners.base import Rows
 from diffusion_jax.published.parts import Part
 from diffusion_jax.registry import Registry
+from diffusion_jax.sampling.guidance import Guidance
 
 Parts = Mapping[str, Part]
 Size = tuple[int, int]
@@ -22,13 +23,17 @@ class Pipeline(Protocol):
         network: what the folder of its network is called.
         even_times: whether the original lays out the times of a flow itself, evenly.
         steps: what the original takes by default.
-        guidance: its scale of classifier-free guidance by default; 1 for none.
+        guidance: its scale of classifier-free guidance by default, 1 for none; or a `Guidance`.
     """
 
-    network: ClassVar[str]
-    even_times: ClassVar[bool]
-    steps: ClassVar[int]
-    guidance: ClassVar[float]
+    @property
+    def network(self) -> str: ...
+    @property
+    def even_times(self) -> bool: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def guidance(self) -> float | Guidance: ...
 
     def ask(self, parts: Parts, prompts: Sequence[str], size: Size) -> Rows:
         """What is asked for, a row for each prompt: arrays by the names of `Context`.

@@ -33,7 +33,7 @@ class DiTPipeline:
             UserError: a prompt that is not the number of a class.
         """
         count = int(parts[self.network].configuration.get("num_embeds_ada_norm", 1000))
-        found = [_number(prompt, count) for prompt in prompts]
+        found = [class_number(prompt, count) for prompt in prompts]
         return pooled(np.eye(count + 1)[found])
 
     def shape(self, parts: Parts, size: Size) -> tuple[int, int, int]:
@@ -43,8 +43,12 @@ class DiTPipeline:
         return trained_size(parts, self.network)
 
 
-def _number(prompt: str, count: int) -> int:
-    """The number of a class; `count` for no class."""
+def class_number(prompt: str, count: int) -> int:
+    """The number of a class that a prompt is; `count` for no class.
+
+    Raises:
+        UserError: it is no number of a class.
+    """
     if not prompt:
         return count
     if not prompt.isascii() or not prompt.isdigit() or int(prompt) >= count:

@@ -29,6 +29,7 @@ PREDICTIONS: Mapping[str, Prediction] = {"epsilon": Epsilon(), "sample": X0(), "
 BY_LABEL = ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler")
 # What data are taken to have by networks that see x at unit variance.
 SIGMA_DATA = 1.0
+LEARNED = ("learned", "learned_range")
 HALVED = 3  # steps that PNDM takes by Runge-Kutta
 
 
@@ -56,6 +57,17 @@ class Scheduler:
     def name(self) -> str:
         """Of the scheduler's class."""
         return self.settings.name
+
+    @property
+    def sigma_data(self) -> float:
+        """Standard deviation of data, as networks take it that see x at unit variance."""
+        return SIGMA_DATA
+
+    @property
+    def variance(self) -> str | None:
+        """How to read the variance that its network tells; None if it tells none."""
+        kind = self.settings["variance_type"]
+        return kind if kind in LEARNED else None
 
     def solver(self, steps: int) -> Solver:
         """The solver that takes its steps.
