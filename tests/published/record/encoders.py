@@ -17,7 +17,7 @@ import torch
 import transformers
 from torch import nn
 
-from tests.published.record.transformers import randomise
+from tests.published.record.recording import randomise
 
 Given = dict[str, torch.Tensor]
 KINDS: dict[str, Callable[[random.Random], tuple[nn.Module, Given]]] = {}
