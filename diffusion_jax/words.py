@@ -5,6 +5,8 @@ import itertools
 import re
 import unicodedata
 
+from diffusion_jax.errors import UserError
+
 
 def split_words(caption: str) -> list[str]:
     """The words of a caption in lower case, punctuation dropped.
@@ -25,6 +27,8 @@ def normal(text: str) -> str:
     >>> normal("E\u0301TE\u0301") == "été"
     True
     """
+    if not isinstance(text, str):
+        raise UserError(f"a text must be a string, not {text!r}.")
     # Lower case can undo the normal form.
     composed = unicodedata.normalize("NFC", text)
     return unicodedata.normalize("NFC", composed.lower())

@@ -68,6 +68,13 @@ class Denoiser:
     denoises: bool = True
     prediction: Prediction | None = None
 
+    def __post_init__(self) -> None:
+        if not callable(self.estimate):
+            raise UserError(
+                "A Denoiser's estimate is a function (x, level, condition, end), not a "
+                f"{type(self.estimate).__name__}."
+            )
+
     @staticmethod
     def with_variance(
         variance: str, moments: Moments, prediction: Prediction | None = None

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jax.nn import log_sigmoid
 from jaxtyping import Array, Float
 
+from diffusion_jax.errors import UserError
 from diffusion_jax.process.per_sample import wide
 from diffusion_jax.struct import pytree
 
@@ -22,6 +23,12 @@ class Level:
 
     alpha: Float[Array, "..."]
     sigma: Float[Array, "..."]
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "sigma"):
+            value: object = getattr(self, name)
+            if value is None or isinstance(value, str):
+                raise UserError(f"Level: {name} must be a number or an array, not {value!r}.")
 
     @property
     def log_snr(self) -> Float[Array, "..."]:

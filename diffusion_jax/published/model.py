@@ -40,6 +40,7 @@ from diffusion_jax.sampling.solvers import Solver
 from diffusion_jax.sampling.thresholds import NoThreshold
 
 EXACT = 1e-3  # standard deviation of noise in what is kept
+DTYPES = ("float32", "bfloat16", "float64")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -354,6 +355,7 @@ def released(
         UserError: there is nothing, something in it is missing, damaged or left over, a class or
             a setting is not known, or there is no memory for it.
     """
+    one_of(dtype, DTYPES, "dtype of a released model")
     folder = user_path(path)
     if card or not (folder / INDEX).exists():
         found = card if isinstance(card, ModelCard) else card_of(folder, card)

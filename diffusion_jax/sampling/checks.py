@@ -1,6 +1,9 @@
 """What can be known before a solver runs: whether it can follow a grid with a denoiser."""
 
+from typing import Any
+
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Key, PyTree
 
 from diffusion_jax.errors import UserError
@@ -167,6 +170,31 @@ def check_shape(shape: object) -> None:
             "shape must be that of all samples, the batch axis first, such as (16, 32, 32, 3), "
             f"not {shape!r}."
         )
+
+
+def check_samples(x0: object) -> None:
+    """Refuses what is no batch of samples, for functions that start from data.
+
+    Raises:
+        UserError: no array of floats with a batch axis, or, as far as is known by now, numbers
+            that are not finite.
+    """
+    dtype: Any = getattr(x0, "dtype", None)
+    shape: tuple[int, ...] = getattr(x0, "shape", ())
+    if dtype is None:
+        raise UserError(f"x0 must be an array of shape (batch, ...), not a {type(x0).__name__}.")
+    if not jnp.issubdtype(dtype, jnp.floating) or len(shape) < 2:
+        raise UserError(
+            f"x0 must be floats of shape (batch, ...), such as pictures in [-1, 1], not {dtype} of "
+            f"shape {shape}."
+        )
+    if isinstance(x0, jax.core.Tracer):
+        return
+    with jax.ensure_compile_time_eval():
+        finite = jnp.isfinite(jnp.asarray(x0)).reshape(shape[0], -1).all(axis=1)
+        lost = int((~finite).sum())
+    if lost:
+        raise UserError(f"x0 has numbers that are not finite, in {lost} of {shape[0]} samples.")
 
 
 def one_key(key: Array | None) -> Key[Array, ""]:

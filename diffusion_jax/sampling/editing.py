@@ -8,7 +8,7 @@ from jaxtyping import Array, PyTree
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.denoiser import DenoiserLike
-from diffusion_jax.sampling.checks import check_parts, one_key
+from diffusion_jax.sampling.checks import check_parts, check_samples, one_key
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.guidance import Guidance
 from diffusion_jax.sampling.loop import prior, sample_keys
@@ -125,6 +125,7 @@ def edit(
     >>> edit(data.denoise, Heun(), nodes, key, x0, strength=0.5).tolist()
     [[1.0], [1.0], [1.0]]
     """
+    check_samples(x0)
     check_parts(solver, nodes)
     nodes = nodes if strength == 1 else last_part(nodes, strength)
     keys = sample_keys(one_key(key), x0.shape[0])

@@ -9,7 +9,7 @@ from jaxtyping import Array, Key, PyTree
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.process.denoiser import DenoiserLike, as_denoiser
-from diffusion_jax.sampling.checks import check_parts, check_rows, check_run
+from diffusion_jax.sampling.checks import check_parts, check_rows, check_run, check_samples
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.loop import sample_from
 from diffusion_jax.sampling.sample import Samples
@@ -92,6 +92,7 @@ def invert(
     >>> (x / 80).round(1).tolist()  # no noise leads to the mean, and a unit of it to 1 + 0.5
     [[0.0], [1.0]]
     """
+    check_samples(x0)
     check_parts(solver, nodes)
     check_rows(condition, x0.shape[0])
     own = as_denoiser(denoiser)

@@ -20,7 +20,7 @@ from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.process.denoiser import DenoiserLike, as_denoiser
 from diffusion_jax.process.level import Level
 from diffusion_jax.process.schedules import Schedule, log_snr_range
-from diffusion_jax.sampling.checks import check_rows, check_tells, one_key
+from diffusion_jax.sampling.checks import check_rows, check_samples, check_tells, one_key
 from diffusion_jax.sampling.forward_mode import forward_mode
 from diffusion_jax.sampling.integrate import Integrator, depth, level_at, scale
 from diffusion_jax.sampling.loop import sample_keys
@@ -178,6 +178,9 @@ def likelihood(
     -0.919
     """
     own = as_denoiser(denoiser)
+    check_samples(x0)
+    if not isinstance(schedule, Schedule) or isinstance(schedule, type):
+        raise UserError(f"schedule must be an object, such as Cosine(), not {schedule!r}.")
     check_rows(condition, x0.shape[0])
     if isinstance(probes, bool) or not isinstance(probes, int) or probes < 0:
         raise UserError(f"probes must be a whole number, 0 or more, got {probes!r}.")

@@ -67,6 +67,54 @@ CALLS: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: OBJECTIVE.loss(network, X0, KEY, {"a": 1.0}),  # type: ignore[dict-item]
         "a row for each of the 3 samples",
     ),
+    "edited lists": (
+        lambda: dj.edit(DENOISER, dj.solvers.DDIM(), NODES, KEY, [[1.0]]),  # type: ignore[type-var]
+        "^x0 must be an array",
+    ),
+    "edited integers": (
+        lambda: dj.edit(DENOISER, dj.solvers.DDIM(), NODES, KEY, jnp.ones((3, 2), int)),
+        "^x0 must be floats",
+    ),
+    "edited NaN": (
+        lambda: dj.edit(DENOISER, dj.solvers.DDIM(), NODES, KEY, X0 * jnp.nan),
+        "not finite, in 3 of 3 samples",
+    ),
+    "an inverted number": (
+        lambda: dj.invert(DENOISER, dj.solvers.DDIM(), NODES, jnp.array(1.0)),
+        "^x0 must be floats",
+    ),
+    "an inverted NaN": (
+        lambda: dj.invert(DENOISER, dj.solvers.DDIM(), NODES, X0.at[0].set(jnp.nan)),
+        "not finite, in 1 of 3 samples",
+    ),
+    "a likelihood of lists": (
+        lambda: dj.likelihood(DENOISER, SCHEDULE, [[1.0]]),  # type: ignore[arg-type]
+        "^x0 must be an array",
+    ),
+    "a likelihood of NaN": (
+        lambda: dj.likelihood(DENOISER, SCHEDULE, X0 * jnp.nan),
+        "not finite, in 3 of 3 samples",
+    ),
+    "a schedule as text": (
+        lambda: dj.likelihood(DENOISER, "cosine", X0),  # type: ignore[arg-type]
+        "^schedule must be an object",
+    ),
+    "a denoiser of nothing": (
+        lambda: dj.Denoiser(None),  # type: ignore[arg-type]
+        "^A Denoiser's estimate is a function",
+    ),
+    "a level as text": (
+        lambda: dj.Level("a", "b"),  # type: ignore[arg-type]
+        "^Level: alpha must be a number",
+    ),
+    "a number to read": (
+        lambda: dj.tokenizers.Words().encode(3),  # type: ignore[arg-type]
+        "^a text must be a string",
+    ),
+    "a dtype of whole numbers": (
+        lambda: dj.released("nowhere", dtype="int8"),
+        "dtype of a released model",
+    ),
     "a list as condition": (
         lambda: OBJECTIVE.loss(network, X0, KEY, [1]),  # type: ignore[arg-type]
         "^condition must be a dict of arrays",
