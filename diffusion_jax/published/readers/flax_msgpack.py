@@ -12,6 +12,7 @@ import struct
 from typing import Any
 
 from diffusion_jax.errors import UserError, shown
+from diffusion_jax.published.readers import plain_json
 from diffusion_jax.published.readers.base import PathContents, readers
 from diffusion_jax.published.readers.dtypes import dtype_named
 from diffusion_jax.published.readers.mapped import contiguous
@@ -49,6 +50,8 @@ class FlaxMessagePack:
 
     def recognises(self, found: PathContents) -> bool:
         """Whether it begins with a map whose first key is a text."""
+        if plain_json.follows_its_length(found.head):
+            return False
         head = found.head.ljust(6, b"\0")
         first = {0xDE: head[3], 0xDF: head[5]}.get(head[0], head[1] if head[0] in MAPS else 0)
         return first in TEXTS or first in (0xD9, 0xDA, 0xDB)

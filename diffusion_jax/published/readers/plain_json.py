@@ -54,6 +54,17 @@ def begins(head: bytes) -> bool:
     return head.lstrip(b" \t\r\n")[:1] == b"{" and b"\0" not in head[:8]
 
 
+def follows_its_length(head: bytes) -> bool:
+    """Whether a file begins as safetensors do: eight bytes for a length, then a JSON object.
+
+    Lengths are such that the bytes may look like the start of a pickle or of msgpack.
+
+    >>> follows_its_length((0x28).to_bytes(8, "little") + b"{"), follows_its_length(b"(dp0")
+    (True, False)
+    """
+    return head[4:9] == b"\0\0\0\0{"
+
+
 def table(value: Any, where: str) -> dict[str, Any]:
     """A value that must be a JSON object.
 

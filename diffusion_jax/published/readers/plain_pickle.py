@@ -11,6 +11,7 @@ import dataclasses
 from typing import Any
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.published.readers import plain_json
 from diffusion_jax.published.readers.base import PathContents, readers
 from diffusion_jax.published.readers.mapped import File
 from diffusion_jax.published.readers.pickles.flatten import weights_of
@@ -35,6 +36,8 @@ class PlainPickle:
     def recognises(self, found: PathContents) -> bool:
         """Whether it begins as a pickle of some protocol."""
         head = found.head
+        if plain_json.follows_its_length(head):
+            return False
         if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
             return not head[2:].startswith(MAGIC)
         return bool(head) and head[0] in OLD

@@ -114,6 +114,15 @@ def test_every_dtype_is_read(path: Path, name: str, dtype: type) -> None:
         np.testing.assert_array_equal(read, array)
 
 
+@pytest.mark.parametrize("second", [0x01, 0x02, 0x05, 0xA0, 0xD9])
+def test_the_length_of_a_header_is_never_taken_for_another_format(path: Path, second: int) -> None:
+    """As 0x28 is for a pickle of protocol 0, 0x0280 for one of protocol 2, 0xA080 for msgpack."""
+    for first in range(256):
+        spaces = 256 * second + first - len(header(a=tensor()))
+        path.write_bytes(header_and(header(a=tensor()) + b" " * spaces, b"x" * 8))
+        assert list(open_weights(path)) == ["a"], hex(256 * second + first)
+
+
 def test_metadata_are_kept(path: Path) -> None:
     path.write_bytes(header_and(b'{"__metadata__": {"format": "pt"}}'))
     weights = open_weights(path)
