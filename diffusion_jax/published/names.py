@@ -173,11 +173,29 @@ def _placed(
     return place(turned, like)
 
 
+def unplaced(
+    wanted: Iterable[str], tensors: Iterable[str], names: Names = Names()
+) -> tuple[list[str], list[str]]:
+    """The names that a network needs and a file lacks, and those that it has no place for.
+
+    Args:
+        wanted: names of the network's tensors.
+        tensors: of the file, as the network calls them.
+        names: how the network's names differ from the original's.
+
+    >>> unplaced(["a.weight", "a.bias"], ["a.weight", "b.weight"])
+    (['a.bias'], ['b.weight'])
+    """
+    wanted, tensors = dict.fromkeys(wanted), dict.fromkeys(tensors)
+    missing = [name for name in wanted if name not in tensors]
+    left = [name for name in tensors if name not in wanted and not names.is_unused(name)]
+    return missing, left
+
+
 def _check_names(
     wanted: Mapping[str, tuple[str, ...]], tensors: Mapping[str, TensorSource], names: Names
 ) -> None:
-    missing = [name for name in wanted if name not in tensors]
-    left = [name for name in tensors if name not in wanted and not names.is_unused(name)]
+    missing, left = unplaced(wanted, tensors, names)
     if missing:
         raise UserError(
             f"{_count(missing, len(wanted))} that the network needs are not in the file: "
