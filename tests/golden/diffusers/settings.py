@@ -4,80 +4,8 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
+from diffusion_jax.published.schedulers.settings import COMMON, DEFAULTS
 from tests.golden.load import Case
-
-COMMON = {
-    "num_train_timesteps": 1000,
-    "beta_start": 0.0001,
-    "beta_end": 0.02,
-    "beta_schedule": "linear",
-    "trained_betas": None,
-    "prediction_type": "epsilon",
-    "timestep_spacing": "linspace",
-    "steps_offset": 0,
-    "rescale_betas_zero_snr": False,
-    "clip_sample": False,
-    "clip_sample_range": 1.0,
-    "thresholding": False,
-    "dynamic_thresholding_ratio": 0.995,
-    "sample_max_value": 1.0,
-    "set_alpha_to_one": True,
-    "use_karras_sigmas": False,
-    "use_exponential_sigmas": False,
-    "use_beta_sigmas": False,
-    "use_lu_lambdas": False,
-    "use_flow_sigmas": False,
-    "flow_shift": 1.0,
-    "use_dynamic_shifting": False,
-    "time_shift_type": "exponential",
-    "shift_terminal": None,
-    "final_sigmas_type": "zero",
-    "interpolation_type": "linear",
-    "timestep_type": "discrete",
-    "sigma_min": None,
-    "sigma_max": None,
-    "lambda_min_clipped": -np.inf,
-}
-LEADING = {"timestep_spacing": "leading"}
-STABLE = {"beta_start": 0.00085, "beta_end": 0.012}
-LATENT = STABLE | LEADING | {"beta_schedule": "scaled_linear"}
-DISTILLED = LATENT | {"original_inference_steps": 50}
-FLOW = {
-    "shift": 1.0,
-    "use_dynamic_shifting": False,
-    "base_shift": 0.5,
-    "max_shift": 1.15,
-    "base_image_seq_len": 256,
-    "max_image_seq_len": 4096,
-    "invert_sigmas": False,
-    "shift_terminal": None,
-    "time_shift_type": "exponential",
-    "stochastic_sampling": False,
-    "scale_factors": None,
-    "upscale_mode": "bicubic",
-    "prediction_type": "flow_prediction",
-}
-
-# What a scheduler takes where it is told nothing, as far as it differs from COMMON.
-DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "DDPMScheduler": {"clip_sample": True, "variance_type": "fixed_small", **LEADING},
-    "DDIMScheduler": {"clip_sample": True, **LEADING},
-    "DDIMInverseScheduler": {"clip_sample": True, **LEADING},
-    "PNDMScheduler": {"set_alpha_to_one": False, "skip_prk_steps": False, **LEADING},
-    "HeunDiscreteScheduler": STABLE,
-    "KDPM2DiscreteScheduler": STABLE,
-    "KDPM2AncestralDiscreteScheduler": STABLE,
-    "DPMSolverSDEScheduler": STABLE,
-    "DEISMultistepScheduler": {"final_sigmas_type": "sigma_min"},
-    "SASolverScheduler": {"final_sigmas_type": "sigma_min"},
-    "LCMScheduler": DISTILLED | {"timestep_scaling": 10.0},
-    "TCDScheduler": DISTILLED | {"timestep_scaling": 10.0},
-    "FlowMatchEulerDiscreteScheduler": FLOW,
-    "FlowMatchHeunDiscreteScheduler": FLOW,
-    "FlowMatchLCMScheduler": FLOW,
-}
 
 
 @dataclasses.dataclass(frozen=True)
