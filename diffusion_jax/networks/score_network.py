@@ -132,7 +132,8 @@ class ScoreNetwork(nn.Module):
         context = None if self.encoder is None else self.encoder(condition, x)
         if self.uncertainty is not None and self.is_initializing():
             self.uncertainty(c_noise)  # so that its parameters are made with the others
-        if context is None or context.channels is None:
+        own = getattr(self.backbone, "reads_channels", False)
+        if context is None or context.channels is None or own:
             return self.backbone(x, c_noise, context, deterministic)
         beside = jnp.concatenate([x, context.channels.astype(x.dtype)], axis=-1)
         whole = self.backbone(beside, c_noise, context, deterministic)

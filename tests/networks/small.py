@@ -30,6 +30,11 @@ REDUCED = {
     "pos_embed_max_size=16, dual_attention_layers=(0,), qk_norm='rms_norm')",
     "flux": "flux(num_attention_heads=2, attention_head_dim=8, num_layers=1, "
     "num_single_layers=1, axes_dims_rope=(2, 2, 4))",
+    "guided_unet": "guided_unet(model_channels=64, channel_mult=(1, 1), num_res_blocks=1, "
+    "attention_resolutions=(2,), num_head_channels=16, dropout=0.5)",
+    "guided_unet_updown": "guided_unet(model_channels=64, channel_mult=(1, 1), num_res_blocks=1, "
+    "attention_resolutions=(2,), use_scale_shift_norm=True, resblock_updown=True, num_heads=2, "
+    "use_new_attention_order=True, dropout=0.5)",
     "edm2_unet": "edm2_unet(model_channels=8, channel_mult=(1, 2), num_blocks=1, "
     "img_resolution=8, attn_resolutions=(4,), channels_per_head=8, dropout=0.5)",
     "sit": "sit(hidden_size=16, depth=2, num_heads=2, learn_sigma=False)",

@@ -28,6 +28,8 @@ NETWORKS = {
     "attn_resolutions=(2,))": 3,
     "dhariwal_unet(model_channels=8, channel_mult=(1, 2), num_blocks=1, img_resolution=4, "
     "attn_resolutions=(2,), channels_per_head=8)": 4,
+    "guided_unet(model_channels=32, channel_mult=(1, 1), num_res_blocks=1, "
+    "attention_resolutions=(2,))": 4,
     "edm2_unet(model_channels=8, channel_mult=(1, 2), num_blocks=1, img_resolution=4, "
     "attn_resolutions=(2,), channels_per_head=8)": 4,
     "original_dit(hidden_size=8, depth=2, num_heads=2)": 2,

@@ -30,6 +30,7 @@ RELEASED = {
     "caption_channels=8, {})",
     "song_unet": f"song_unet({TINY}, {{}})",
     "edm2_unet": f"edm2_unet({TINY}, {{}})",
+    "guided_unet": "guided_unet(model_channels=32, channel_mult=(1, 1), num_res_blocks=1, {})",
     "dhariwal_unet": f"dhariwal_unet({TINY}, {{}})",
 }
 TEXT = "transformer(width=8, layers=1, heads=2)"
