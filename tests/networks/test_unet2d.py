@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.networks import initialise
 from diffusion_jax.networks.base import networks
 from diffusion_jax.networks.conditioners import Context
 from tests.networks.random_parameters import quick_jit, random_parameters
@@ -173,3 +174,24 @@ def test_levels_that_cannot_work(spec, part):
     with pytest.raises(UserError) as refusal:
         networks.make(spec)
     assert part in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "count"),
+    [
+        ("unet2d_condition(cross_attention_dim=768)", 859_520_964),  # Stable Diffusion 1
+        (
+            "unet2d_condition(cross_attention_dim=2048, block_out_channels=(320, 640, 1280), "
+            "down_block_types=('DownBlock2D', 'CrossAttnDownBlock2D', 'CrossAttnDownBlock2D'), "
+            "up_block_types=('CrossAttnUpBlock2D', 'CrossAttnUpBlock2D', 'UpBlock2D'), "
+            "attention_head_dim=(5, 10, 20), transformer_layers_per_block=(1, 2, 10), "
+            "use_linear_projection=True, addition_embed_type='text_time', "
+            "addition_time_embed_dim=256, projection_class_embeddings_input_dim=2816)",
+            2_567_463_684,  # SDXL
+        ),
+    ],
+)
+def test_released_sizes_have_as_many_parameters_as_the_originals(spec, count):
+    network = networks.make(spec)
+    shapes = initialise.shapes(network, *network.example({"in_channels": 4}))
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == count
