@@ -37,7 +37,7 @@ def test_super_resolution_without_a_smaller_picture_is_refused() -> None:
 @pytest.mark.parametrize("pool", POOLS)
 def test_the_classifier_starts_unsure_and_tells_noise_levels_apart(pool: str) -> None:
     network = GuidedClassifier(
-        5, model_channels=32, channel_mult=(1, 1), num_res_blocks=1, num_head_channels=16, pool=pool
+        5, model_channels=64, channel_mult=(1, 1), num_res_blocks=1, num_head_channels=16, pool=pool
     )
     first = quick_jit(network.init)(jax.random.key(0), X, T)
     logits = quick_jit(network.apply)(first, X, T)
