@@ -46,7 +46,7 @@ def main(words: list[str]) -> None:
         prompts,
         evaluations=_numbers(options.evaluations),
         reference_steps=options.reference_steps,
-        negative=options.negative_prompt,
+        negative=options.negative_prompt or None,
         size=size,
         seed=options.seed,
         batch_size=options.batch_size,

@@ -145,7 +145,7 @@ def _settings(options: "Namespace", model: "ReleasedModel") -> dict[str, Any]:
     if steps is not None and not 1 <= steps <= MOST:
         raise UserError(f"--steps must be from 1 to {MOST}, not {steps}.")
     found: dict[str, Any] = {
-        "negative": options.negative_prompt,
+        "negative": options.negative_prompt or None,
         "guidance": options.guidance,
         "steps": steps,
         "solver": solvers.make(options.solver) if options.solver else None,

@@ -1,7 +1,6 @@
 """A checkpoint as its authors released it, in one file that a card explains."""
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from diffusion_jax.networks.initialise import shapes
 from diffusion_jax.published.card import CardData, ModelCard
 from diffusion_jax.published.names import names_of, to_params
 from diffusion_jax.published.parts import Part, read_part
-from diffusion_jax.published.pipelines.base import Parts, Size, pooled
+from diffusion_jax.published.pipelines.base import Asked, Parts, Prompts, Size, pooled
 from diffusion_jax.published.pipelines.classes import class_number
 from diffusion_jax.published.readers import Weights, open_weights
 from diffusion_jax.published.room import check_room
@@ -50,8 +49,8 @@ class CheckpointPipeline:
     network: str = NETWORK
     even_times: bool = False
 
-    def ask(self, parts: Parts, prompts: Sequence[str], size: Size) -> Rows:
-        """One-hot vectors of the classes that prompts number; "" asks for none of them.
+    def ask(self, model: Asked, prompts: Prompts, size: Size, negative: bool = False) -> Rows:
+        """One-hot vectors of the classes that prompts number; "" or None asks for none of them.
 
         Raises:
             UserError: a prompt that is not the number of a class, or a network that must be asked

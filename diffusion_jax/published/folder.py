@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from diffusion_jax.published.parts import read_json
 
@@ -19,11 +20,15 @@ class FolderIndex:
         kind: the original's class of the pipeline.
         parts: class of the original by the name of the part, of those that have weights.
         unused: parts that decide about no number of a picture.
+        tokenizers: names of those, of text encoders.
+        settings: what it says beside the parts.
     """
 
     kind: str
     parts: Mapping[str, str]
     unused: tuple[str, ...]
+    tokenizers: tuple[str, ...]
+    settings: Mapping[str, Any]
 
 
 def read_index(folder: Path) -> FolderIndex:
@@ -33,12 +38,10 @@ def read_index(folder: Path) -> FolderIndex:
         UserError: there is none, or it is no JSON object.
     """
     index = read_json(folder / INDEX)
-    parts, unused = {}, []
-    for name, value in index.items():
-        if name.startswith("_") or not isinstance(value, list) or value == [None, None]:
-            continue
-        if name in UNUSED:
-            unused.append(name)
-        elif name != "scheduler" and not name.startswith("tokenizer"):
-            parts[name] = str(value[-1])
-    return FolderIndex(str(index.get("_class_name")), parts, tuple(unused))
+    named = {name: value for name, value in index.items() if isinstance(value, list)}
+    held = {k: str(v[-1]) for k, v in named.items() if v and v != [None, None] and k != "scheduler"}
+    unused = tuple(name for name in held if name in UNUSED)
+    tokenizers = tuple(name for name in held if name.startswith("tokenizer"))
+    parts = {k: kind for k, kind in held.items() if k not in unused + tokenizers}
+    settings = {name: value for name, value in index.items() if name not in named}
+    return FolderIndex(str(index.get("_class_name")), parts, unused, tokenizers, settings)

@@ -23,10 +23,11 @@ from diffusion_jax.published.folder import INDEX, SCHEDULER, read_index
 from diffusion_jax.published.identify import card_of
 from diffusion_jax.published.parts import Part, originals, read_json, read_part
 from diffusion_jax.published.pipelines import Pipeline, pipelines
-from diffusion_jax.published.pipelines.base import Size
+from diffusion_jax.published.pipelines.base import Prompts, Size
 from diffusion_jax.published.readers import open_weights
 from diffusion_jax.published.room import check_room
 from diffusion_jax.published.schedulers import ReleasedProcess, translate
+from diffusion_jax.published.tokenizers import PromptTokenizer, read_tokenizer
 from diffusion_jax.sampling.checks import one_key
 from diffusion_jax.sampling.editing import last_part
 from diffusion_jax.sampling.grids import Nodes
@@ -54,6 +55,8 @@ class ReleasedModel:
         parts: its modules with their parameters, by the names of their folders.
         scheduler: the process that it was trained on, and how it is drawn from by default.
         unused: parts of the folder that decide about no number of a picture.
+        tokenizers: of its text encoders, by the names of their folders.
+        settings: what its model_index.json says beside the parts.
     """
 
     folder: Path
@@ -62,6 +65,8 @@ class ReleasedModel:
     parts: Mapping[str, Part]
     scheduler: ReleasedProcess
     unused: tuple[str, ...] = ()
+    tokenizers: Mapping[str, PromptTokenizer] = dataclasses.field(default_factory=dict)
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def network(self) -> Part:
@@ -73,17 +78,18 @@ class ReleasedModel:
         """Height and width that it was trained on, in pixels."""
         return self.pipeline.default_size(self.parts)
 
-    def ask(self, prompts: Sequence[str], size: Size | None = None) -> Rows:
-        """The condition that asks for prompts, a row for each; "" asks for nothing.
+    def ask(self, prompts: Prompts, size: Size | None = None, negative: bool = False) -> Rows:
+        """The condition that asks for prompts, a row for each; None asks for nothing.
 
         Args:
             prompts: in words, or whatever the pipeline takes.
             size: height and width in pixels, which some models are told.
+            negative: they are what guidance leads away from.
 
         Raises:
             UserError: it cannot be asked for that.
         """
-        return self.pipeline.ask(self.parts, tuple(prompts), size or self.default_size)
+        return self.pipeline.ask(self, tuple(prompts), size or self.default_size, negative)
 
     def denoiser(self, params: PyTree | None = None) -> Denoiser:
         """(x, level, condition) → E[x_0 | x]; levels of any process, and any solver.
@@ -152,7 +158,7 @@ class ReleasedModel:
         prompts: Sequence[str] | Condition,
         key: Array,
         *,
-        negative: str = "",
+        negative: str | None = None,
         steps: int | None = None,
         guidance: float | Guidance | None = None,
         solver: Solver | None = None,
@@ -171,7 +177,7 @@ class ReleasedModel:
         Args:
             prompts: one for each picture; or a condition, such as `ask` gives.
             key: of the noise, one `jax.random.key`.
-            negative: what guidance leads away from, for all.
+            negative: what guidance leads away from, for all; None is what the original takes.
             steps: how many; None is the original's number.
             guidance: the scale of classifier-free guidance, or a `Guidance`; None is the
                 original's.
@@ -227,7 +233,7 @@ class ReleasedModel:
         start: Float[Array, "batch height width channels"],
         prompts: Sequence[str] | Condition,
         keys: Array,
-        negative: str,
+        negative: str | None,
         guidance: float | Guidance | None,
         solver: Solver,
         nodes: Nodes,
@@ -251,7 +257,7 @@ class ReleasedModel:
         asked = prompts if isinstance(prompts, Mapping) else self.ask(prompts, size)
         condition, null = _arrays(asked), None
         if guide is not None:
-            null = _arrays(self.ask([negative] * _count(prompts), size))
+            null = _arrays(self.ask([negative] * _count(prompts), size, negative=True))
         elif negative:
             raise UserError(
                 "A negative prompt changes nothing without guidance: give a scale above 1."
@@ -339,6 +345,7 @@ def released(
     sharding: Sharding | None = None,
     card: str | ModelCard = "",
     autoencoder: str | Path | None = None,
+    strict: bool = False,
 ) -> ReleasedModel:
     """Reads a model that others have released; nothing in its files is run.
 
@@ -350,6 +357,7 @@ def released(
         sharding: where parameters are to live; None is the default device.
         card: that explains a checkpoint, or its name; "" is the one that fits it.
         autoencoder: folder of the one that makes pictures of a checkpoint's latents.
+        strict: refuse prompts that are too long for the text encoders, and do not cut them.
 
     Raises:
         UserError: there is nothing, something in it is missing, damaged or left over, a class or
@@ -375,5 +383,7 @@ def released(
     scheduler = translate(read_json(folder / SCHEDULER), pipeline.even_times)
     stored = [open_weights(folder / name, variant) for name in index.parts]
     check_room([each for weights in stored for each in weights.values()], dtype, folder, sharding)
+    tokenizers = {name: read_tokenizer(folder / name, strict) for name in index.tokenizers}
     parts = {name: read_part(folder / name, dtype, variant, sharding) for name in index.parts}
-    return ReleasedModel(folder, index.kind, pipeline, parts, scheduler, index.unused)
+    told = tokenizers, index.settings
+    return ReleasedModel(folder, index.kind, pipeline, parts, scheduler, index.unused, *told)

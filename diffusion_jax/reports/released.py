@@ -86,7 +86,7 @@ def compare_ways(
     *,
     evaluations: Sequence[int] = (10, 20),
     reference_steps: int = 200,
-    negative: str = "",
+    negative: str | None = None,
     size: Size | None = None,
     seed: int = 0,
     batch_size: int = 4,
@@ -161,7 +161,7 @@ class _Drawing:
 
     model: ReleasedModel
     prompts: tuple[str, ...]
-    negative: str
+    negative: str | None
     size: Size
     seed: int
     batch_size: int
@@ -254,7 +254,7 @@ def _check(ways: Sequence[Way], prompts: Sequence[str]) -> None:
 def _protocol(
     model: ReleasedModel,
     prompts: Sequence[str],
-    negative: str,
+    negative: str | None,
     evaluations: Sequence[int],
     reference_steps: int,
     size: Size,

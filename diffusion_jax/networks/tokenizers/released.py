@@ -1,4 +1,4 @@
-"""A tokenizer that somebody released, from its tokenizer.json."""
+"""A tokenizer that somebody released, from its files."""
 
 import dataclasses
 import functools
@@ -12,6 +12,7 @@ from diffusion_jax.errors import UserError, within
 from diffusion_jax.files import user_path
 from diffusion_jax.networks.tokenizers.base import padded, saved_model, tokenizers
 from diffusion_jax.networks.tokenizers.byte_pairs import opened
+from diffusion_jax.networks.tokenizers.files import tokenizer_text
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Library
@@ -26,9 +27,10 @@ class Released:
     out: a text encoder of ours brings its own start token.
 
     Attributes:
-        path: of the tokenizer.json; needed where a run begins, and saved with it.
+        path: of a tokenizer.json, or of a folder with any files that `files` reads; needed where a
+            run begins, and what it holds is saved with it.
         max_tokens: length of every encoded caption; 0 learns the longest caption's.
-        model: the text of the file, once it has been read.
+        model: the text of a tokenizer.json, once it has been read.
     """
 
     path: str = ""
@@ -86,8 +88,5 @@ class Released:
 
 def _text(path: str) -> str:
     if not path:
-        raise UserError("tokenizer 'released' needs path, that of a tokenizer.json.")
-    try:
-        return user_path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"Cannot read the tokenizer {path!r}: {error}.") from None
+        raise UserError("tokenizer 'released' needs path, that of a tokenizer.json or its folder.")
+    return tokenizer_text(user_path(path))

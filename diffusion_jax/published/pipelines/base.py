@@ -8,11 +8,33 @@ import numpy as np
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.conditioners.base import Rows
 from diffusion_jax.published.parts import Part
+from diffusion_jax.published.tokenizers import PromptTokenizer
 from diffusion_jax.registry import Registry
 from diffusion_jax.sampling.guidance import Guidance
 
 Parts = Mapping[str, Part]
+Prompts = Sequence[str | None]
 Size = tuple[int, int]
+
+
+@runtime_checkable
+class Asked(Protocol):
+    """What a pipeline knows of the model that it asks.
+
+    Attributes:
+        parts: its modules with their parameters.
+        tokenizers: of its text encoders, by the names of their folders.
+        settings: what model_index.json says beside the parts.
+    """
+
+    @property
+    def parts(self) -> Parts: ...
+
+    @property
+    def tokenizers(self) -> Mapping[str, PromptTokenizer]: ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
 
 
 @runtime_checkable
@@ -35,13 +57,15 @@ class Pipeline(Protocol):
     @property
     def guidance(self) -> float | Guidance: ...
 
-    def ask(self, parts: Parts, prompts: Sequence[str], size: Size) -> Rows:
+    def ask(self, model: Asked, prompts: Prompts, size: Size, negative: bool = False) -> Rows:
         """What is asked for, a row for each prompt: arrays by the names of `Context`.
 
         Args:
-            parts: of the model.
-            prompts: in words; "" asks for nothing.
+            model: whose parts answer.
+            prompts: in words; None asks for nothing, in the way of the original where nothing is
+                said.
             size: height and width of the pictures in pixels.
+            negative: they are what guidance leads away from.
 
         Raises:
             UserError: the model cannot be asked for that.

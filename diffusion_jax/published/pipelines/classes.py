@@ -1,6 +1,5 @@
 """Models that are asked for classes: DiT's."""
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -8,7 +7,9 @@ import numpy as np
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.conditioners.base import Rows
 from diffusion_jax.published.pipelines.base import (
+    Asked,
     Parts,
+    Prompts,
     Size,
     latent_shape,
     pipelines,
@@ -26,13 +27,13 @@ class DiTPipeline:
     steps: ClassVar[int] = 50
     guidance: ClassVar[float] = 4.0
 
-    def ask(self, parts: Parts, prompts: Sequence[str], size: Size) -> Rows:
+    def ask(self, model: Asked, prompts: Prompts, size: Size, negative: bool = False) -> Rows:
         """One-hot vectors of the classes that prompts number, and, last, of none.
 
         Raises:
             UserError: a prompt that is not the number of a class.
         """
-        count = int(parts[self.network].configuration.get("num_embeds_ada_norm", 1000))
+        count = int(model.parts[self.network].configuration.get("num_embeds_ada_norm", 1000))
         found = [class_number(prompt, count) for prompt in prompts]
         return pooled(np.eye(count + 1)[found])
 
@@ -43,7 +44,7 @@ class DiTPipeline:
         return trained_size(parts, self.network)
 
 
-def class_number(prompt: str, count: int) -> int:
+def class_number(prompt: str | None, count: int) -> int:
     """The number of a class that a prompt is; `count` for no class.
 
     Raises:

@@ -1,12 +1,13 @@
 """Models that draw pictures of one kind and are asked for nothing: DDPM's and DDIM's."""
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.conditioners.base import Rows
 from diffusion_jax.published.pipelines.base import (
+    Asked,
     Parts,
+    Prompts,
     Size,
     latent_shape,
     pipelines,
@@ -22,7 +23,7 @@ class Unconditional:
     steps: ClassVar[int] = 1000
     guidance: ClassVar[float] = 1.0
 
-    def ask(self, parts: Parts, prompts: Sequence[str], size: Size) -> Rows:
+    def ask(self, model: Asked, prompts: Prompts, size: Size, negative: bool = False) -> Rows:
         """Nothing.
 
         Raises:

@@ -1,0 +1,65 @@
+"""Prompts through the tokenizers and text encoders of a released model."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Int32, PyTree
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.networks.encoders import Encoder, Encoding
+from diffusion_jax.published.pipelines.base import Asked, Prompts
+
+
+def encoded(
+    model: Asked,
+    prompts: Prompts,
+    suffix: str = "",
+    length: int | None = None,
+    masked: bool = False,
+) -> tuple[Encoding, Bool[np.ndarray, "batch length"]]:
+    """What a text encoder makes of prompts, and which tokens are no padding.
+
+    Args:
+        model: with the parts "tokenizer" and "text_encoder".
+        prompts: None is "".
+        suffix: of the names of these parts, such as "_2".
+        length: of all prompts, in tokens; None is what the tokenizer says.
+        masked: let no token look at padding.
+
+    Raises:
+        UserError: a part is missing, or the tokenizer is not this encoder's.
+    """
+    tokenizer, part = f"tokenizer{suffix}", f"text_encoder{suffix}"
+    for name, held in ((tokenizer, model.tokenizers), (part, model.parts)):
+        if name not in held:
+            raise UserError(f"This model's folder has no {name!r}, so that it reads no prompts.")
+    ids, mask = model.tokenizers[tokenizer]([prompt or "" for prompt in prompts], length)
+    module, params = model.parts[part].module, model.parts[part].params
+    if ids.max(initial=0) >= module.vocab_size:
+        raise UserError(
+            f"{tokenizer} gives the id {ids.max()}, and {part} has {module.vocab_size}: they are "
+            "of two models."
+        )
+    return _encode(module, params, jnp.asarray(ids), jnp.asarray(mask) if masked else None), mask
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _encode(
+    module: Encoder,
+    params: PyTree,
+    ids: Int32[Array, "batch length"],
+    mask: Bool[Array, "batch length"] | None,
+) -> Encoding:
+    found = module.apply({"params": params}, ids, mask)
+    assert isinstance(found, Encoding)
+    return found
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def normalised(module: Encoder, params: PyTree, hidden: Array) -> Array:
+    """The last norm of an encoder, for the result of a layer before the last."""
+    found = module.apply({"params": params}, hidden, method="normalise")
+    assert isinstance(found, Array)
+    return found

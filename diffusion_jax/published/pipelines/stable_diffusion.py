@@ -1,0 +1,104 @@
+"""Stable Diffusion 1, 2 and XL: a U-Net on latents, asked for by CLIP's text encoders."""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from diffusion_jax.errors import UserError
+from diffusion_jax.networks.conditioners.base import Rows
+from diffusion_jax.networks.encoders import Encoding
+from diffusion_jax.published.pipelines.base import (
+    Asked,
+    Parts,
+    Prompts,
+    Size,
+    latent_shape,
+    pipelines,
+    trained_size,
+)
+from diffusion_jax.published.pipelines.captions import encoded, normalised
+
+ZEROS = "force_zeros_for_empty_prompt"
+
+
+@dataclasses.dataclass(frozen=True)
+class TextToLatents:
+    """What the members here share.
+
+    Attributes:
+        clip_skip: the last layers of text encoders that prompts leave out; negative prompts do not.
+    """
+
+    network: ClassVar[str] = "unet"
+    even_times: ClassVar[bool] = False
+    steps: ClassVar[int] = 50
+
+    clip_skip: int = 0
+
+    def shape(self, parts: Parts, size: Size) -> tuple[int, int, int]:
+        return latent_shape(parts, size, self.network)
+
+    def default_size(self, parts: Parts) -> Size:
+        return trained_size(parts, self.network)
+
+    def _layer(self, encoding: Encoding, last: int, negative: bool) -> int:
+        """Which of the hidden states, from behind: 1 is the last."""
+        found = last if negative else last + self.clip_skip
+        if not 1 <= found <= len(encoding.hidden):
+            most = len(encoding.hidden) - last
+            raise UserError(f"clip_skip={self.clip_skip} must be 0 to {most} for this model.")
+        return found
+
+
+@pipelines.register("StableDiffusionPipeline")
+@dataclasses.dataclass(frozen=True)
+class StableDiffusionPipeline(TextToLatents):
+    """Rombach et al. 2022: the last layer of a CLIP text encoder, padding and all."""
+
+    guidance: ClassVar[float] = 7.5
+
+    def ask(self, model: Asked, prompts: Prompts, size: Size, negative: bool = False) -> Rows:
+        """The tokens of prompts.
+
+        Raises:
+            UserError: a prompt is too long and the tokenizer strict, or a layer that is not there.
+        """
+        found, mask = encoded(model, prompts)
+        layer, tokens = self._layer(found, 1, negative), found.tokens
+        if layer > 1:
+            part = model.parts["text_encoder"]
+            tokens = normalised(part.module, part.params, found.hidden[-layer])
+        nothing = np.zeros((len(mask), 0), np.float32)
+        return {"tokens": np.asarray(tokens), "mask": np.ones_like(mask), "pooled": nothing}
+
+
+@pipelines.register("StableDiffusionXLPipeline")
+@dataclasses.dataclass(frozen=True)
+class StableDiffusionXLPipeline(TextToLatents):
+    """Podell et al. 2023: the layers before the last of two encoders, side by side.
+
+    The network is also told the second's pooled vector and six numbers: the size that the picture
+    had before it was cut, where it was cut, and its size.
+    """
+
+    guidance: ClassVar[float] = 5.0
+
+    def ask(self, model: Asked, prompts: Prompts, size: Size, negative: bool = False) -> Rows:
+        """The tokens of prompts, their pooled vectors, and sizes.
+
+        Raises:
+            UserError: a prompt is too long and the tokenizer strict, or a layer that is not there.
+        """
+        suffixes = [each for each in ("", "_2") if f"text_encoder{each}" in model.parts]
+        found = [encoded(model, prompts, suffix)[0] for suffix in suffixes]
+        tokens = np.concatenate(
+            [np.asarray(each.hidden[-self._layer(each, 2, negative)]) for each in found], axis=-1
+        )
+        pooled = np.array(found[-1].pooled)
+        if model.settings.get(ZEROS) and negative:
+            nothing = np.array([prompt is None for prompt in prompts])
+            tokens[nothing], pooled[nothing] = 0, 0
+        numbers = np.tile(np.array([*size, 0, 0, *size], np.float32), (len(tokens), 1))
+        mask = np.ones(tokens.shape[:2], bool)
+        return {"tokens": tokens, "mask": mask, "pooled": pooled, "numbers": numbers}
