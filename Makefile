@@ -5,8 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed.stamp
-# Libraries that `make bench` times beside this one; they live in an environment of their own.
-PEERS := torch==2.13.0 diffusers==0.42.1 k-diffusion==0.1.1.post1
+# Libraries that `make bench` times beside this one, and `make parity` holds it against; they live in
+# an environment of their own.
+PEERS := torch==2.13.0 diffusers==0.42.1 transformers==5.24.0 k-diffusion==0.1.1.post1
 PEERS_VENV := .venv-peers
 # What finds most faults a second: contract tests of the families whose members compile quickly,
 # and of the rest what compiles little. Solvers, training, reports and sweeps are for `make test`.
@@ -22,7 +23,7 @@ QUICK := $(addprefix tests/,process statistics \
 	experiments/test_command_line.py experiments/test_mistakes.py)
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: demo test check lint docs bench lock clean
+.PHONY: demo test check lint docs bench parity lock clean
 
 demo: $(INSTALLED)
 	@$(BIN)/python -m experiments.compare --config=configs/quickstart.py
@@ -47,6 +48,11 @@ bench: $(INSTALLED) $(PEERS_VENV)/installed.stamp
 	@$(BIN)/python -m experiments.benchmark
 	@$(BIN)/python -m experiments.benchmark_arms
 	@$(BIN)/python -m experiments.benchmark_peers --peers=$(PEERS_VENV)/bin/python
+
+# Released models beside the original libraries, with SEED=… other ones; fails where they differ.
+SEED ?= 0
+parity: $(INSTALLED) $(PEERS_VENV)/installed.stamp
+	@$(BIN)/python -m experiments.parity --peers=$(PEERS_VENV)/bin/python --seed=$(SEED)
 
 # Pins the ranges of setup.cfg for every Python and platform it allows; needs `uv`.
 lock:

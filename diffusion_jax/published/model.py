@@ -1,9 +1,9 @@
 """A released model: its folder read, and its pictures drawn by any method of this library."""
 
 import dataclasses
+import functools
 import math
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from diffusion_jax.sampling.inverse import Mask, Posterior
 from diffusion_jax.sampling.inverse.diffpir import DiffPIR
 from diffusion_jax.sampling.loop import prior, sample_keys
 from diffusion_jax.sampling.sample import Steering, steered_from
-from diffusion_jax.sampling.solvers import Solver
+from diffusion_jax.sampling.solvers import Solver, State
 from diffusion_jax.sampling.thresholds import NoThreshold
 
 EXACT = 1e-3  # standard deviation of noise in what is kept
@@ -125,12 +125,12 @@ class ReleasedModel:
         coder = self.parts["vae"]
         return self._encoded(coder.params, pictures)
 
-    @cached_property
+    @functools.cached_property
     def _decoded(self) -> Any:
         module = self.parts["vae"].module
         return jax.jit(lambda params, z: module.apply({"params": params}, z, method="reconstruct"))
 
-    @cached_property
+    @functools.cached_property
     def _encoded(self) -> Any:
         module = self.parts["vae"].module
 
@@ -239,7 +239,8 @@ class ReleasedModel:
         nodes: Nodes,
         size: Size,
         posterior: Posterior | None = None,
-    ) -> Float[Array, "batch height width channels"]:
+        save: Callable[[State], PyTree] | None = None,
+    ) -> Any:
         """Latents drawn from a start at the first node; other arguments as of `sample`.
 
         Args:
@@ -252,6 +253,11 @@ class ReleasedModel:
             nodes: the levels.
             size: height and width in pixels.
             posterior: of an observation that they are to agree with, a row each.
+            save: what to keep of the solver's state after each step (`lambda state: state.x`).
+
+        Returns:
+            Latents, (batch, height, width, channels); with `save`, they and what was saved,
+            (steps, ...).
         """
         guide = _guidance(self.pipeline.guidance if guidance is None else guidance)
         asked = prompts if isinstance(prompts, Mapping) else self.ask(prompts, size)
@@ -265,22 +271,27 @@ class ReleasedModel:
         own = self.scheduler.threshold
         kept = None if isinstance(own, NoThreshold) else own
         given = condition, null, guide, kept, posterior
-        return self._program(self.network.params, start, keys, given, solver, nodes)
+        return self._program(self.network.params, start, keys, given, solver, nodes, save)
 
-    @cached_property
+    @functools.cached_property
     def _program(self) -> Any:
         """One program for all starts, prompts and parameters."""
 
-        @jax.jit
+        @functools.partial(jax.jit, static_argnames="save")
         def run(
-            params: PyTree, start: Array, keys: Array, given: Any, solver: Any, nodes: Nodes
-        ) -> Array:
+            params: PyTree,
+            start: Array,
+            keys: Array,
+            given: Any,
+            solver: Any,
+            nodes: Nodes,
+            save: Callable[[State], PyTree] | None,
+        ) -> Any:
             condition, null, guide, kept, posterior = given
             steering = Steering(guidance=guide, null=null, threshold=kept, posterior=posterior)
             denoise = self.denoiser(params)
-            samples = steered_from(denoise, solver, nodes, start, keys, condition or None, steering)
-            assert isinstance(samples, Array), "nothing else was asked for"
-            return samples
+            asked = condition or None
+            return steered_from(denoise, solver, nodes, start, keys, asked, steering, save)
 
         return run
 

@@ -11,6 +11,7 @@ from diffusion_jax.process.level import Level
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.preconditionings import preconditionings
 from diffusion_jax.process.preconditionings.time import TimePreconditioning
+from diffusion_jax.process.preconditionings.timesteps import TimestepsPreconditioning
 from diffusion_jax.process.predictions import Epsilon, V, Velocity
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.verification.oracles import Gaussian
@@ -144,3 +145,15 @@ def test_what_cannot_work_is_refused_in_a_line() -> None:
         TimePreconditioning().c_noise(Level(jnp.array(0.5), jnp.array(0.5)))
     with unchecked(), pytest.raises(UserError, match="preconditioning must be an object"):
         Objective(schedules.make("cosine"), Epsilon(), preconditioning="time")
+
+
+TABLES = ["ddpm_linear", "ddpm_cosine", "zero_terminal_snr(schedule=ddpm_linear)"]
+
+
+@pytest.mark.parametrize("spec", TABLES)
+def test_every_entry_of_a_table_is_told_as_itself(spec) -> None:
+    """Also the last, of which some have hardly any signal and one has none."""
+    table = schedules.make(spec)
+    level = table.level((jnp.arange(1000) + 1) / 1000)
+    seen = TimestepsPreconditioning(table, 1000, "nearest")
+    np.testing.assert_array_equal(seen.c_noise(level)[-20:], np.arange(980, 1000))

@@ -17,7 +17,7 @@ from diffusion_jax.process.preconditionings.base import (
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.struct import Scalar, pytree, static
 
-BLIND = 2.0**-12  # what alpha counts as where the table ends without signal
+BLIND = 2.0**-12  # what alpha counts as at most where the table ends without signal
 
 
 @preconditionings.register("timesteps")
@@ -67,11 +67,15 @@ class TimestepsPreconditioning:
     def c_noise(self, level: Level) -> Float[Array, "..."]:
         clock = known_clock("timesteps", self.clock)
         entry = jnp.arange(self.steps)
-        table = _log_ratio(clock.level(clock.t_max * (entry + 1) / self.steps))
-        found = jnp.interp(_log_ratio(level), table, entry.astype(table.dtype))
+        whole = clock.level(clock.t_max * (entry + 1) / self.steps)
+        # Less than any entry has, so that the last ones stay apart.
+        least = jnp.where(whole.alpha > 0, whole.alpha / whole.sigma, jnp.inf).min()
+        blind = jnp.where(least > BLIND, BLIND, least / 2)
+        table = _log_ratio(whole, blind)
+        found = jnp.interp(_log_ratio(level, blind), table, entry.astype(table.dtype))
         return rounded(found, self.rounding)
 
 
-def _log_ratio(level: Level) -> Float[Array, "..."]:
-    """log(sigma/alpha), where a level without signal has a little."""
-    return jnp.log(level.sigma) - jnp.log(jnp.maximum(level.alpha, BLIND * level.sigma))
+def _log_ratio(level: Level, blind: Float[Array, ""]) -> Float[Array, "..."]:
+    """log(sigma/alpha), where a level without signal counts as having a little."""
+    return jnp.log(level.sigma) - jnp.log(jnp.maximum(level.alpha, blind * level.sigma))

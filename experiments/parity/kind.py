@@ -1,0 +1,80 @@
+"""What a kind of model is: how one is drawn, built by the original library, and asked.
+
+Of the two halves one runs in the original library's environment, the other in this one's.
+"""
+
+import dataclasses
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+Options = dict[str, Any]
+"""Settings as JSON has them."""
+
+Arrays = dict[str, np.ndarray]
+"""By name; pictures and latents have their channels where the original has them, first."""
+
+SIZE = 2  # rows of a batch
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkKind:
+    """A network by itself: what it gives for one batch.
+
+    Attributes:
+        draw: settings of a model from a generator.
+        build: the original's module, from its settings.
+        inputs: what goes in, from the settings and a generator.
+        call: what the original makes of the module and the inputs, as tensors.
+        ours: what this library makes of a module, its parameters, the settings and the inputs.
+        single_sines: whether sines of the noise level are of angles in single precision, whatever
+            the dtype.
+    """
+
+    draw: Callable[[random.Random], Options]
+    build: Callable[[Options], Any]
+    inputs: Callable[[Options, np.random.Generator], Arrays]
+    call: Callable[[Any, Mapping[str, Any]], dict[str, Any]]
+    ours: Callable[[Any, Any, Options, dict[str, Any]], dict[str, Any]]
+    single_sines: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class PipelineKind:
+    """A pipeline: what it draws from one noise, with several schedulers.
+
+    Attributes:
+        draw: settings of its parts from a generator, by part.
+        build: the original's pipeline, from the settings and a scheduler.
+        call: runs it: (pipeline, prompts, steps, guidance) → pictures.
+        prompts: what is asked for, from the settings and a generator.
+        schedulers: classes that it takes, of `schedulers.DRAWN`.
+        guidance: scales of classifier-free guidance; None has none.
+        texts: what the original makes of prompts, (pipeline, prompts) → arrays by the names of
+            `Context`.
+        single_sines: as of a `NetworkKind`.
+    """
+
+    draw: Callable[[random.Random], Options]
+    build: Callable[[Options, Any], Any]
+    call: Callable[[Any, Sequence[str], int, float | None], np.ndarray]
+    prompts: Callable[[Options, random.Random], list[str]]
+    schedulers: tuple[str, ...]
+    guidance: tuple[float | None, ...] = (None,)
+    texts: Callable[[Any, Sequence[str]], dict[str, Any]] | None = None
+    single_sines: bool = False
+
+
+Kind = NetworkKind | PipelineKind
+
+
+def normal(random: np.random.Generator, *shape: int) -> np.ndarray:
+    """Standard normal numbers in single precision."""
+    return random.standard_normal(shape).astype(np.float32)
+
+
+def maybe(pick: random.Random) -> bool:
+    """Yes or no."""
+    return pick.choice([True, False])

@@ -1,0 +1,113 @@
+"""This library's half: the same models from the folders that the original wrote."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from diffusion_jax.published.model import ReleasedModel, released
+from diffusion_jax.published.parts import Part, read_json, read_part
+from diffusion_jax.published.schedulers import translate
+from diffusion_jax.published.schedulers.scheduler import Scheduler
+from diffusion_jax.sampling.loop import sample_keys
+from experiments.parity.kind import Arrays, NetworkKind
+from experiments.parity.kinds import kinds
+from experiments.parity.plan import DrawnModel, ParityTrial
+from experiments.parity.replayed import Replayed
+
+
+def measure(folder: Path, model: DrawnModel, index: int) -> dict[str, list[float]]:
+    """How far apart the two are: name -> the largest relative difference, of each step.
+
+    Args:
+        folder: of all models.
+        model: which of them.
+        index: of the trial.
+    """
+    own, trial, kind = folder / model.name, model.trials[index], kinds()[model.kind]
+    with np.load(own / f"{index}.npz") as stored:
+        arrays = dict(stored)
+    given, wanted = (
+        {k.removeprefix(p): v for k, v in arrays.items() if k.startswith(p)}
+        for p in ("in/", "out/")
+    )
+    with jax.enable_x64(trial.dtype == "float64"):
+        if isinstance(kind, NetworkKind):
+            part = read_part(own / "model", trial.dtype)
+            found = network(kind, part, model, given)
+        else:
+            found = pipeline(released(own / "model", trial.dtype), model, index, given, own)
+    return {name: apart(found[name], wanted[name], name == "latents") for name in wanted}
+
+
+def apart(found: Any, wanted: np.ndarray, stepwise: bool = False) -> list[float]:
+    """The largest difference, relative to the largest value; for each row where it is stepwise.
+
+    Raises:
+        ValueError: shapes differ.
+
+    >>> apart(np.array([1.0, 4.0]), np.array([1.0, 5.0]))
+    [0.2]
+    """
+    found = np.asarray(found)
+    if found.shape != wanted.shape:
+        raise ValueError(f"shape {found.shape} where the original has {wanted.shape}")
+    pairs = zip(found, wanted, strict=True) if stepwise else [(found, wanted)]
+    return [float(np.abs(a - b).max() / np.abs(b).max()) for a, b in pairs]
+
+
+def network(kind: NetworkKind, part: Part, model: DrawnModel, given: Arrays) -> dict[str, Any]:
+    """What a network gives by itself."""
+
+    @jax.jit
+    def run(params: Any, given: Any) -> dict[str, Any]:
+        return kind.ours(part.module, params, model.options, given)
+
+    return run(part.params, {name: in_precision(array) for name, array in given.items()})
+
+
+def in_precision(array: np.ndarray) -> jax.Array:
+    """On the device; numbers in the precision that is switched on."""
+    return jnp.asarray(array, float if np.issubdtype(array.dtype, np.floating) else None)
+
+
+def pipeline(
+    model: ReleasedModel, drawn: DrawnModel, index: int, given: Arrays, folder: Path
+) -> dict[str, Any]:
+    """What a pipeline draws: latents after each step, the picture, and what it makes of text."""
+    trial, prompts = drawn.trials[index], list(drawn.prompts)
+    model = dataclasses.replace(model, scheduler=_scheduler(model, drawn, trial, folder))
+    noises = [jnp.moveaxis(in_precision(each), 1, -1) for each in given.values()]
+    factor = model.parts["vae"].module.factor if "vae" in model.parts else 1
+    size = noises[0].shape[1] * factor, noises[0].shape[2] * factor
+    nodes = model.nodes(trial.steps, size)
+    solver = model.scheduler.solver(trial.steps)
+    if len(noises) > 1:
+        solver = Replayed(solver, nodes, jnp.stack(noises[1:]))
+    start = noises[0] * model.scheduler.start_scale(nodes)
+    keys = sample_keys(jax.random.key(0), len(prompts))
+    scale = 1.0 if trial.guidance is None else trial.guidance
+    drawn_latents, steps = model.sample_from(
+        start, prompts, keys, "", scale, solver, nodes, size, save=latents
+    )
+    picture = jnp.clip(model.decode(drawn_latents) / 2 + 0.5, 0, 1)
+    asked = {f"text_{name}": rows for name, rows in model.ask(prompts, size).items()}
+    return {"latents": jnp.moveaxis(steps, -1, 2), "picture": picture, **asked}
+
+
+def latents(state: Any) -> Any:
+    """x after a step."""
+    return state.x
+
+
+def _scheduler(
+    model: ReleasedModel, drawn: DrawnModel, trial: ParityTrial, folder: Path
+) -> Scheduler:
+    """That of the file which the original wrote of the trial in single precision."""
+    same = dataclasses.replace(trial, dtype="float32")
+    index = drawn.trials.index(same)
+    config = read_json(folder / f"scheduler_{index}" / "scheduler_config.json")
+    return translate(config, model.pipeline.even_times)

@@ -1,0 +1,124 @@
+"""Settings of the original's schedulers, drawn from a generator.
+
+Not drawn is what this library refuses, of which tests/golden says why; what ends in no numbers in
+the original (UniPC's bh1 onto clean data); last steps of no length (spacings that end on sigma_min
+twice), which count as none here; and spacings after which DPM-Solvers cut timesteps off to
+whole ones, so that 999 or 998 is the luck of rounding (exponential, beta; Karras's for the cosine).
+"""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from experiments.parity.kind import maybe
+
+Settings = dict[str, Any]
+STEPS = (4, 5, 8)  # each divides 1000, as those need that go by whole labels
+NOISY = ("scaled_linear", "linear", "squaredcos_cap_v2")
+
+
+def _common(pick: random.Random) -> Settings:
+    kind = pick.choice(NOISY)
+    ends = {"linear": (1e-4, 0.02), "scaled_linear": (0.00085, 0.012)}.get(kind, (1e-4, 0.02))
+    return {
+        "beta_schedule": kind,
+        "beta_start": ends[0],
+        "beta_end": ends[1],
+        "prediction_type": pick.choice(["epsilon", "v_prediction"]),
+        "steps_offset": pick.choice([0, 1]),
+        "timestep_spacing": pick.choice(["leading", "trailing", "linspace"]),
+    }
+
+
+def _by_label(pick: random.Random) -> Settings:
+    found = _common(pick)
+    if found["timestep_spacing"] == "linspace":
+        found["timestep_spacing"] = "leading"
+    if found["timestep_spacing"] == "trailing":
+        found["steps_offset"] = 0
+    return found
+
+
+def _clipped(pick: random.Random) -> Settings:
+    kind = pick.choice(["none", "clip", "dynamic"])
+    clip = {"clip_sample": True, "clip_sample_range": pick.choice([1.0, 2.0])}
+    dynamic = {"thresholding": True, "dynamic_thresholding_ratio": 0.9, "sample_max_value": 2.0}
+    found: dict[str, Settings] = {"none": {"clip_sample": False}, "clip": clip, "dynamic": dynamic}
+    return found[kind]
+
+
+def _respaced(pick: random.Random) -> Settings:
+    names = ["use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"]
+    return {pick.choice(names): True} if maybe(pick) else {}
+
+
+def _dpm_respaced(pick: random.Random, *others: str) -> Settings:
+    found = _common(pick)
+    if found["beta_schedule"] != "squaredcos_cap_v2" and maybe(pick):
+        found[pick.choice(["use_karras_sigmas", *others])] = True
+    return found
+
+
+def _ddim(pick: random.Random) -> Settings:
+    found = _by_label(pick) | _clipped(pick) | {"set_alpha_to_one": maybe(pick)}
+    zero = found["prediction_type"] == "v_prediction" and maybe(pick)
+    return found | {"rescale_betas_zero_snr": zero}
+
+
+def _ddpm(pick: random.Random) -> Settings:
+    variance = pick.choice(["fixed_small", "fixed_large"])
+    return _by_label(pick) | _clipped(pick) | {"variance_type": variance}
+
+
+def _pndm(pick: random.Random) -> Settings:
+    one = maybe(pick)
+    found = _by_label(pick) | {"skip_prk_steps": True, "set_alpha_to_one": one}
+    return found | {"prediction_type": "epsilon"}
+
+
+def _dpm(pick: random.Random) -> Settings:
+    orders = {"solver_order": pick.choice([1, 2, 3]), "lower_order_final": maybe(pick)}
+    kinds = {"solver_type": pick.choice(["midpoint", "heun"]), "euler_at_final": maybe(pick)}
+    return _dpm_respaced(pick, "use_lu_lambdas") | orders | kinds
+
+
+def _unipc(pick: random.Random) -> Settings:
+    orders = {"solver_order": pick.choice([1, 2, 3]), "lower_order_final": maybe(pick)}
+    found = _dpm_respaced(pick) | orders | {"solver_type": "bh2", "final_sigmas_type": "zero"}
+    if not found.get("use_karras_sigmas") and maybe(pick):
+        found |= {"solver_type": "bh1", "final_sigmas_type": "sigma_min"}
+    return found
+
+
+def _deis(pick: random.Random) -> Settings:
+    orders = {"solver_order": pick.choice([1, 2, 3]), "lower_order_final": maybe(pick)}
+    return _common(pick) | orders
+
+
+def _euler(pick: random.Random) -> Settings:
+    return _common(pick) | _respaced(pick)
+
+
+def _flow(pick: random.Random) -> Settings:
+    shift = pick.choice([1.0, 3.0, 1.7])
+    return {"shift": shift} | _respaced(pick)
+
+
+DRAWN: dict[str, Callable[[random.Random], Settings]] = {
+    "DDIMScheduler": _ddim,
+    "DDPMScheduler": _ddpm,
+    "PNDMScheduler": _pndm,
+    "DPMSolverMultistepScheduler": _dpm,
+    "UniPCMultistepScheduler": _unipc,
+    "DEISMultistepScheduler": _deis,
+    "EulerDiscreteScheduler": _euler,
+    "HeunDiscreteScheduler": _euler,
+    "LMSDiscreteScheduler": _euler,
+    "KDPM2DiscreteScheduler": _euler,
+    "FlowMatchEulerDiscreteScheduler": _flow,
+}
+
+
+def draw(name: str, pick: random.Random) -> Settings:
+    """Settings of a scheduler of a class, by `_class_name` and by what its file would say."""
+    return {"_class_name": name, **DRAWN[name](pick)}
