@@ -35,6 +35,7 @@ REDUCED = {
     "guided_unet_updown": "guided_unet(model_channels=64, channel_mult=(1, 1), num_res_blocks=1, "
     "attention_resolutions=(2,), use_scale_shift_norm=True, resblock_updown=True, num_heads=2, "
     "use_new_attention_order=True, dropout=0.5)",
+    "vdm_unet": "vdm_unet(sm_n_embd=64, sm_n_layer=1, sm_pdrop=0.5)",
     "edm2_unet": "edm2_unet(model_channels=8, channel_mult=(1, 2), num_blocks=1, "
     "img_resolution=8, attn_resolutions=(4,), channels_per_head=8, dropout=0.5)",
     "sit": "sit(hidden_size=16, depth=2, num_heads=2, learn_sigma=False)",
