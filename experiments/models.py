@@ -4,25 +4,35 @@
     python -m experiments.models --card=dit-xl-2-256
     python -m experiments.models models/stable-diffusion-v1-5
     python -m experiments.models DiT-XL-2-256x256.pt
+    python -m experiments.models export models/stable-diffusion-v1-5 models/half --dtype=bfloat16
+    python -m experiments.models export runs/mine models/mine --arm=flow
 
 Without a path, a row per card: its name, the model, its parameters as far as they are known, its
 licence, and the figure of its paper that it belongs to; with --card, all that the card says. Of a
 path it says which card fits, the licence, the parts with their parameters and memory, whether every
 tensor has its place, and how pictures are drawn from it. Only headers and configurations are read,
 and of a file whose size is that of a card's, its SHA-256.
+
+`export` writes a model for PyTorch: of a folder the same folder with weights in safetensors, of an
+authors' checkpoint a file of safetensors, and of a run the network of an arm, with the average of
+its parameters, as a folder that diffusers loads.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffusion_jax.errors import UserError
 from experiments import plain
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from diffusion_jax.published.card import ModelCard
     from diffusion_jax.published.inspection import ModelReport
     from diffusion_jax.published.schedulers import ReleasedProcess
 
 HEADS = ("card", "model", "parameters", "licence", "figure")
+EXPORT = "export"
 STEPS = 50  # of which the levels are told
 
 
@@ -33,11 +43,17 @@ def main(words: list[str]) -> None:
     from diffusion_jax.published.inspection import inspect_model
 
     parser = plain.Parser("models", __doc__)
-    parser.add_argument("path", nargs="*", help="a folder or a file")
+    parser.add_argument("path", nargs="*", help="a folder or a file; or: export FROM TO")
     parser.add_argument("--card", default="", help="say all of this one, or take it for the path")
     parser.add_argument("--variant", default="", help="which files of weights, such as fp16")
+    parser.add_argument("--dtype", default="", help="export: float32 (default) or bfloat16")
+    parser.add_argument("--arm", default="", help="export: of a run, which arm")
     options = parser.parse_args(words)
     known = card(options.card) if options.card else None
+    if options.path[:1] == [EXPORT]:
+        print(exported(options))
+        return
+    _refuse(options, "arm", "dtype")
     if len(options.path) > 1:
         raise UserError(f"Unexpected word {options.path[1]!r}: name one path. See --help.")
     if options.path:
@@ -47,6 +63,60 @@ def main(words: list[str]) -> None:
         print("\n".join(said(known)))
     else:
         _print([HEADS, *(row(card(name)) for name in card_names())])
+
+
+def exported(options: "Namespace") -> Path:
+    """Writes a model for PyTorch, and gives its path."""
+    from diffusion_jax.files import user_path
+    from diffusion_jax.published.folder import INDEX
+    from diffusion_jax.published.model import released
+    from diffusion_jax.published.parts import CONFIG
+    from diffusion_jax.published.writing import export_model, export_part, vacant
+    from diffusion_jax.runs.run import DATA, is_run
+
+    if len(options.path) != 3:
+        raise UserError("export takes two paths: what is written, and where to. See --help.")
+    source, out = user_path(options.path[1]), vacant(options.path[2])
+    dtype = options.dtype or "float32"
+    if dtype not in ("float32", "bfloat16"):
+        raise UserError(f"--dtype must be float32 or bfloat16, not {dtype!r}.")
+    if is_run(source) and (source / DATA).exists():
+        _refuse(options, "card", "variant", "dtype")
+        return _exported_arm(source, options.arm, out)
+    _refuse(options, "arm")
+    if not (source / INDEX).exists() and (source / CONFIG).exists():
+        _refuse(options, "card")
+        return export_part(source, dtype, options.variant, out)
+    return export_model(released(source, dtype, options.variant, card=options.card), out)
+
+
+def _exported_arm(folder: Path, name: str, out: Path) -> Path:
+    from diffusion_jax.networks.score_network import ScoreNetwork
+    from diffusion_jax.published.writing import export_network
+    from diffusion_jax.runs.run import Run
+    from diffusion_jax.training.learned_schedule import of_network
+    from diffusion_jax.training.load import load_run
+
+    arms = load_run(folder, (name,) if name else ()).arms
+    if len(arms) > 1:
+        raise UserError(f"The run has arms {', '.join(arms)}: name one with --arm.")
+    (trained,) = arms.values()
+    trained.check_sound()
+    params, network = of_network(trained.params), trained.arm.network
+    if not isinstance(network, ScoreNetwork) or params.keys() != {"backbone"}:
+        raise UserError(
+            "Parameters of this arm belong to a conditioner or a variance of this library, which "
+            "PyTorch's libraries have no class for: it cannot be exported."
+        )
+    channels = Run.load(folder).facts.shape[-1]
+    return export_network(network.backbone, params["backbone"], channels, out)
+
+
+def _refuse(options: "Namespace", *names: str) -> None:
+    """Raises UserError for options that would change nothing."""
+    for name in names:
+        if getattr(options, name):
+            raise UserError(f"--{name} says nothing of what is asked for. See --help.")
 
 
 def reported(report: "ModelReport") -> list[str]:
