@@ -11,7 +11,8 @@
     python -m experiments.sample --model=models/sd --prompt="a dog" --prompt="a cat" \\
         --between=7
 
-The model is a folder as diffusers writes it; nothing in it is run. Without --solver and --grid
+The model is a folder as diffusers writes it, or a checkpoint as its authors released it, of which
+`python -m experiments.models` lists the cards; nothing in it is run. Without --solver and --grid
 pictures are drawn as the original pipeline draws them. Writes each picture, and a sheet of all of
 them with a row for each prompt, whose path is the last line printed. Sample i of a seed is the
 same whatever the count. A mask is white where the picture is drawn anew. With --between, two
@@ -51,7 +52,13 @@ def main(words: list[str]) -> None:
 
     out = check_target(Path(options.out))
     compile_cache.set_up()
-    model = released(options.model, options.dtype, options.variant)
+    model = released(
+        options.model,
+        options.dtype,
+        options.variant,
+        card=options.card,
+        autoencoder=options.autoencoder,
+    )
     settings, key = _settings(options, model), jax.random.key(options.seed)
     prompts = options.prompt or [""]
     if options.between is not None:
@@ -92,7 +99,9 @@ def _seeds(options: "Namespace") -> tuple[int, int]:
 
 def _options(words: list[str]) -> "Namespace":
     parser = plain.Parser("sample", __doc__)
-    parser.add_argument("--model", required=True, help="folder of the model")
+    parser.add_argument("--model", required=True, help="folder of the model, or a checkpoint")
+    parser.add_argument("--card", default="", help="that explains a checkpoint; else what fits")
+    parser.add_argument("--autoencoder", help="folder of that of a checkpoint's latents")
     parser.add_argument("--prompt", action="append", help="what to draw; several: a row for each")
     parser.add_argument("--negative-prompt", default="", help="what to lead away from")
     parser.add_argument("--guidance", type=float, help="scale; the original's by default")

@@ -199,7 +199,7 @@ def _data(card: ModelCard) -> CardData:
 def _check_latents(card: ModelCard, coder: Part) -> None:
     scale, own = _data(card).latents_scale, coder.configuration.get("scaling_factor", 0.18215)
     if scale is None:
-        raise UserError(f"{card.title} draws pictures, and has no use for an autoencoder.")
+        raise UserError(f"{card.title} draws no latents that an autoencoder here is for.")
     if coder.module.channels != _data(card).shape[2] or abs(scale - own) > 1e-6:
         raise UserError(
             f"{card.title} needs an autoencoder of {_data(card).shape[2]} channels whose latents "

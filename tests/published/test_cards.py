@@ -21,10 +21,7 @@ each_card = pytest.mark.parametrize("known", CARDS, ids=card_names())
 
 # Classes whose networks are not here yet.
 NOT_YET = {
-    *("UNet of EDM2", "UNetModel", "EncoderUNetModel", "JiT"),
-    *("SD3Transformer2DModel", "FluxTransformer2DModel", "PRXTransformer2DModel"),
-    *("AutoencoderTiny", "CLIPTextModel", "T5EncoderModel"),
-    *("CLIPTextModelWithProjection", "T5GemmaEncoder", "BertModel", "Dinov2Model"),
+    *("EncoderUNetModel", "T5EncoderModel", "T5GemmaEncoder", "BertModel", "Dinov2Model"),
 }
 
 

@@ -23,12 +23,17 @@ TRANSFORMER = {"patch_size": 2, "hidden_size": 16, "depth": 1, "num_heads": 2}
 SONG = {"img_resolution": 8, "model_channels": 16, "channel_mult": (1, 2), "num_blocks": 1}
 SONG |= {"attn_resolutions": (4,)}
 ADM = SONG | {"channels_per_head": 16}
+GUIDED = {"model_channels": 32, "channel_mult": (1,), "num_res_blocks": 1, "outputs": 2}
 TINY = {
     "dit-xl-2-256": (TRANSFORMER | {"outputs": 2}, (4, 4, 4)),
     "sit-xl-2-256": (TRANSFORMER, (4, 4, 4)),
     "edm-cifar10-32x32-cond-vp": (SONG | {"augment_dim": 9}, (8, 8, 3)),
     "edm-cifar10-32x32-uncond-ve": (SONG | {"augment_dim": 9}, (8, 8, 3)),
     "edm-imagenet-64x64-cond-adm": (ADM, (8, 8, 3)),
+    "edm2-img512-xs": (ADM, (8, 8, 4)),
+    "adm-64": (GUIDED, (8, 8, 3)),
+    "adm-256-uncond": (GUIDED, (8, 8, 3)),
+    "jit-b-16": (TRANSFORMER | {"in_context_len": 2, "in_context_start": 0}, (4, 4, 3)),
 }
 CLASSES = 3
 
@@ -69,13 +74,12 @@ def read(name: str, tmp_path: Path) -> ReleasedModel:
 def test_pictures_are_drawn_as_the_figure_says(name: str, tmp_path: Path) -> None:
     model = read(name, tmp_path)
     figure = card(name).figure
-    assert figure
-    assert model.pipeline.steps == figure.steps
+    assert figure is None or model.pipeline.steps == figure.steps
     prompt = "1" if tiny(name).data.classes else ""  # type: ignore[union-attr]
     drawn = model.sample([prompt], KEY, steps=3)
     assert drawn.shape == (1, *TINY[name][1]) and bool(jnp.isfinite(drawn).all())
-    solver = model.scheduler.solver(figure.steps)
-    assert figure.nfe is None or solver.evaluations(figure.steps) == figure.nfe
+    if figure and figure.nfe:
+        assert model.scheduler.solver(figure.steps).evaluations(figure.steps) == figure.nfe
 
 
 def test_guidance_of_a_figure_is_of_its_channels(tmp_path: Path) -> None:
