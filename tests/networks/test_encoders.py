@@ -18,6 +18,8 @@ CLIP = (
 )
 SMALL = {
     "clip_text": "clip_text" + CLIP.format("hidden_act=gelu"),
+    "t5": "t5(vocab_size=20, d_model=8, d_kv=4, d_ff=12, num_layers=2, num_heads=2, "
+    "feed_forward_proj='gated-gelu', relative_attention_num_buckets=8)",
     "clip_text_with_projection": "clip_text_with_projection" + CLIP.format("projection_dim=5"),
 }
 EVERY = pytest.mark.parametrize("name", sorted(SMALL))
@@ -90,7 +92,8 @@ def test_fresh_parameters_are_finite_and_a_gradient_reaches_each(name):
 
     def loss(params):
         found = encoder.apply({"params": params}, given)
-        return sum(jnp.sum(jnp.sin(each)) for each in (found.tokens, found.pooled))
+        read = jax.tree.leaves((found.tokens, found.pooled))
+        return sum(jnp.sum(jnp.sin(each)) for each in read)
 
     value, gradient = quick_jit(jax.value_and_grad(loss))(params)
     assert jnp.isfinite(value)
@@ -122,6 +125,9 @@ def test_the_vector_of_a_caption_is_that_of_its_end():
         ("clip_text(hidden_act=gel)", "Did you mean 'gelu'"),
         ("clip_text(vocab_size=0)", "vocab_size must be a positive integer"),
         ("clip_text(attention_implementation=cudnn)", "bfloat16"),
+        ("t5(feed_forward_proj='gated-gel')", "Did you mean 'gelu'"),
+        ("t5(relative_attention_num_buckets=6)", "a multiple of 4"),
+        ("t5(relative_attention_max_distance=8)", "more than a quarter"),
         ("clip_text_with_projection(projection_dim=0)", "projection_dim must be a positive"),
     ],
 )

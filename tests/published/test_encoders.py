@@ -40,7 +40,9 @@ def off(file: Path, dtype: str, against: str) -> float:
     mask = arrays.get("in/attention_mask")
     mask = None if mask is None else mask.astype(bool)
     found = jax.jit(encoder.apply)({"params": params}, given, mask)
-    made = {f"hidden{i}": each for i, each in enumerate(found.hidden)} | {"tokens": found.tokens}
+    made = {f"hidden{i}": each for i, each in enumerate(found.hidden[:-1])} | {
+        "tokens": found.tokens
+    }
     if found.pooled is not None:
         made["pooled"] = found.pooled
     recorded = {k.partition("/")[2]: v for k, v in arrays.items() if k.startswith(f"{against}/")}

@@ -17,13 +17,15 @@ from diffusion_jax.published.pipelines import pipelines
 from tests.published.recorded import DATA
 
 FOLDERS = [DATA / "stable_diffusion", DATA / "stable_diffusion_xl"]
-EVERY = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+CLIP = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+PIXART = DATA / "pixart"
+EVERY = pytest.mark.parametrize("folder", [*FOLDERS, PIXART], ids=lambda folder: folder.name)
 KEY = jax.random.key(0)
 
 
 @pytest.fixture(scope="module")
 def models() -> dict[Path, ReleasedModel]:
-    return {folder: released(folder) for folder in FOLDERS}
+    return {folder: released(folder) for folder in [*FOLDERS, PIXART]}
 
 
 @EVERY
@@ -53,7 +55,7 @@ def test_what_is_drawn_is_the_originals(models, folder: Path) -> None:
             assert np.abs(picture - drawn[f"pt{i}"][row]).max() < 1e-4
 
 
-@EVERY
+@CLIP
 def test_prompts_and_the_layer_they_are_read_from_matter(models, folder: Path) -> None:
     model = models[folder]
     dog, cat = (model.ask([words])["tokens"] for words in ("a dog", "a cat"))
@@ -76,7 +78,7 @@ def test_nothing_and_an_empty_prompt_differ_where_the_original_says_so(models) -
     np.testing.assert_array_equal(nothing, empty)
 
 
-@EVERY
+@CLIP
 def test_a_long_prompt_is_cut_with_a_warning_or_refused(models, folder: Path) -> None:
     long = "the fox jumps " * 20
     with pytest.warns(UserWarning, match="this was cut: 'x jumps the fox"):
@@ -86,6 +88,14 @@ def test_a_long_prompt_is_cut_with_a_warning_or_refused(models, folder: Path) ->
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         models[folder].ask(["the fox"])
+
+
+def test_pixart_reads_lower_case_and_masks_padding(models) -> None:
+    found, again = (models[PIXART].ask([words], (8, 16)) for words in ("The Fox ", "the fox"))
+    for name, value in found.items():
+        np.testing.assert_array_equal(value, again[name])
+    assert found["tokens"].shape == (1, 120, 8) and 0 < found["mask"].sum() < 20
+    assert found["numbers"].tolist() == [[8, 16, 0.5]]
 
 
 def edited(folder: Path, tmp_path: Path, name: str, **settings: object) -> Path:

@@ -11,11 +11,13 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
 import transformers
 from torch import nn
+from transformers.models.t5 import modeling_t5
 
 from tests.published.record.recording import randomise
 
@@ -40,15 +42,23 @@ def record(name: str, seed: int) -> dict[str, np.ndarray]:
         found |= {f"in/{k}": v.numpy() for k, v in given.items()}
         found |= {f"f32/{k}": v for k, v in outputs(model, given).items()}
         wide = {k: v.double() if v.is_floating_point() else v for k, v in given.items()}
-        found |= {f"f64/{k}": v for k, v in outputs(model.double(), wide).items()}
+        with mock.patch.object(modeling_t5.T5LayerNorm, "forward", t5_norm):
+            found |= {f"f64/{k}": v for k, v in outputs(model.double(), wide).items()}
     found["config"] = np.array(model.config.to_json_string())
     return found
+
+
+def t5_norm(self: Any, h: torch.Tensor) -> torch.Tensor:
+    """T5's norm, of which the original takes a part in float32 whatever the model's dtype."""
+    mean = h.pow(2).mean(-1, keepdim=True)
+    return self.weight * (h * torch.rsqrt(mean + self.variance_epsilon))
 
 
 def outputs(model: nn.Module, given: Given) -> dict[str, np.ndarray]:
     """Last and all hidden states, and one vector for all, projected where the model does so."""
     result = model(**given, output_hidden_states=True)
-    found = {f"hidden{i}": each.numpy() for i, each in enumerate(result.hidden_states)}
+    # The last is before the last norm in some models and after it in others.
+    found = {f"hidden{i}": each.numpy() for i, each in enumerate(result.hidden_states[:-1])}
     found["tokens"] = result.last_hidden_state.numpy()
     for key in ("text_embeds", "image_embeds", "pooler_output"):
         if key in result:
@@ -112,6 +122,25 @@ def clip_text(pick: random.Random) -> tuple[nn.Module, Given]:
 def clip_text_with_projection(pick: random.Random) -> tuple[nn.Module, Given]:
     """CLIPTextModelWithProjection."""
     return _clip_text(pick, transformers.CLIPTextModelWithProjection)
+
+
+@kind
+def t5(pick: random.Random) -> tuple[nn.Module, Given]:
+    """T5EncoderModel."""
+    words = pick.choice([20, 50])
+    config = transformers.T5Config(
+        vocab_size=words,
+        d_model=pick.choice([6, 8]),
+        d_kv=pick.choice([3, 4]),
+        d_ff=pick.choice([8, 13]),
+        num_layers=pick.choice([1, 2, 3]),
+        num_heads=pick.choice([1, 2, 3]),
+        relative_attention_num_buckets=pick.choice([4, 8, 12]),
+        relative_attention_max_distance=pick.choice([5, 20]),
+        feed_forward_proj=pick.choice(["gated-gelu", "gated-gelu", "relu", "gated-silu"]),
+        layer_norm_epsilon=pick.choice([1e-6, 1e-3]),
+    )
+    return transformers.T5EncoderModel(config), _captions(pick, words, pick.choice([7, 30]))
 
 
 if __name__ == "__main__":

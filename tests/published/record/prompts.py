@@ -1,6 +1,6 @@
-"""Records tiny Stable Diffusion folders and what diffusers draws from them.
+"""Records tiny models that are asked in words, and what diffusers draws from them.
 
-    PYTHON -m tests.published.record.stable_diffusion tests/published/data
+    PYTHON -m tests.published.record.prompts tests/published/data
 
 PYTHON has torch 2.13, diffusers 0.42 and transformers 5.24; the tests need none of them. Tokenizers
 are those of `record.tokenizers`, in the files that published folders have.
@@ -17,6 +17,9 @@ import torch
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    PixArtAlphaPipeline,
+    PixArtTransformer2DModel,
     PNDMScheduler,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
@@ -27,6 +30,9 @@ from transformers import (
     CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPTokenizer,
+    T5Config,
+    T5EncoderModel,
+    T5Tokenizer,
 )
 
 TOKENIZERS = Path(__file__).parents[1] / "data" / "tokenizers"
@@ -137,11 +143,46 @@ def stable_diffusion_xl() -> Any:
     )
 
 
+def pixart() -> Any:
+    """PixArt-alpha, told the size of the picture."""
+    tokenizer = T5Tokenizer.from_pretrained(TOKENIZERS / "t5")
+    config = T5Config(
+        vocab_size=len(tokenizer),
+        d_model=8,
+        d_kv=4,
+        d_ff=12,
+        num_layers=2,
+        num_heads=2,
+        feed_forward_proj="gated-gelu",
+        relative_attention_num_buckets=8,
+        relative_attention_max_distance=20,
+    )
+    transformer = PixArtTransformer2DModel(
+        num_attention_heads=2,
+        attention_head_dim=6,
+        in_channels=4,
+        out_channels=8,
+        num_layers=2,
+        cross_attention_dim=12,
+        sample_size=128,
+        caption_channels=8,
+    )
+    return PixArtAlphaPipeline(
+        tokenizer=tokenizer,
+        text_encoder=randomised(T5EncoderModel(config), 0.5),
+        vae=autoencoder(),
+        transformer=randomised(transformer),
+        scheduler=DPMSolverMultistepScheduler(),
+    )
+
+
 def main(data: Path) -> None:
     """Writes a folder for each pipeline, and in it what it draws."""
-    for make in (stable_diffusion, stable_diffusion_xl):
+    for make in (stable_diffusion, stable_diffusion_xl, pixart):
         torch.manual_seed(0)
         pipe, folder = make(), data / make.__name__
+        plain = {"use_resolution_binning": False, "clean_caption": False}
+        more = plain if make is pixart else {}
         pipe.set_progress_bar_config(disable=True)
         noise = torch.randn(2, 4, HEIGHT // 2, WIDTH // 2)
         drawn = {"noise": noise.numpy()}
@@ -149,16 +190,18 @@ def main(data: Path) -> None:
             for form in ("latent", "pt"):
                 drawn[f"{form}{i}"] = pipe(
                     prompt=PROMPTS,
-                    negative_prompt=negative,
+                    negative_prompt="" if negative is None and make is pixart else negative,
                     guidance_scale=guidance,
                     num_inference_steps=steps,
                     height=HEIGHT,
                     width=WIDTH,
                     latents=noise.clone(),
                     output_type=form,
+                    **more,
                 ).images.numpy()
         pipe.to(torch.float16).save_pretrained(folder)
-        for name, source in (("tokenizer", FIRST), ("tokenizer_2", SECOND)):
+        first = TOKENIZERS / "t5" if make is pixart else FIRST
+        for name, source in (("tokenizer", first), ("tokenizer_2", SECOND)):
             if (folder / name).exists():
                 shutil.rmtree(folder / name)
                 leave = shutil.ignore_patterns("recorded.json")
