@@ -54,6 +54,8 @@ class PipelineKind:
         guidance: scales of classifier-free guidance; None has none.
         texts: what the original makes of prompts, (pipeline, prompts) → arrays by the names of
             `Context`.
+        gain: of random weights; less than 1 where many steps with guidance would blow up the
+            rounding errors of any library.
         single_sines: as of a `NetworkKind`.
     """
 
@@ -64,6 +66,7 @@ class PipelineKind:
     schedulers: tuple[str, ...]
     guidance: tuple[float | None, ...] = (None,)
     texts: Callable[[Any, Sequence[str]], dict[str, Any]] | None = None
+    gain: float = 1.0
     single_sines: bool = False
 
 

@@ -72,14 +72,14 @@ def _run(model: DrawnModel, folder: Path, dtype: str) -> None:
         _say(model=model.name, trial=i)
 
 
-def randomise(module: Any, random: np.random.Generator) -> None:
+def randomise(module: Any, random: np.random.Generator, gain: float = 1.0) -> None:
     """Draws all parameters, so that none is zero and no part is without effect."""
     for name, value in module.state_dict().items():
         if not value.is_floating_point() or name in dict(module.named_buffers()):
             continue
         drawn = random.standard_normal(tuple(value.shape))
         if value.ndim >= 2:
-            drawn /= np.sqrt(max(np.prod(value.shape[1:]), 1))
+            drawn *= gain / np.sqrt(max(np.prod(value.shape[1:]), 1))
         else:
             drawn = 0.1 * drawn + (name.endswith("weight") and value.ndim == 1)
         value.copy_(torch.from_numpy(drawn.astype("f4")))
@@ -108,7 +108,7 @@ def _pipeline(kind: PipelineKind, model: DrawnModel, made: Any) -> Callable[[Par
     random = np.random.default_rng(model.seed)
     for name in sorted(made.components):
         if isinstance(made.components[name], torch.nn.Module):
-            randomise(made.components[name].eval(), random)
+            randomise(made.components[name].eval(), random, kind.gain)
     made.set_progress_bar_config(disable=True)
 
     def run(trial: ParityTrial) -> Found:

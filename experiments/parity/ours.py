@@ -91,7 +91,7 @@ def pipeline(
     keys = sample_keys(jax.random.key(0), len(prompts))
     scale = 1.0 if trial.guidance is None else trial.guidance
     drawn_latents, steps = model.sample_from(
-        start, prompts, keys, "", scale, solver, nodes, size, save=latents
+        start, prompts, keys, None, scale, solver, nodes, size, save=latents
     )
     picture = jnp.clip(model.decode(drawn_latents) / 2 + 0.5, 0, 1)
     asked = {f"text_{name}": rows for name, rows in model.ask(prompts, size).items()}

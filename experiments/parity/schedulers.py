@@ -3,7 +3,8 @@
 Not drawn is what this library refuses, of which tests/golden says why; what ends in no numbers in
 the original (UniPC's bh1 onto clean data); last steps of no length (spacings that end on sigma_min
 twice), which count as none here; and spacings after which DPM-Solvers cut timesteps off to
-whole ones, so that 999 or 998 is the luck of rounding (exponential, beta; Karras's for the cosine).
+whole ones, so that 999 or 998 is the luck of rounding (exponential, beta; Karras's for the cosine);
+and what the original needs SciPy for (LMS, beta).
 """
 
 import random
@@ -48,7 +49,7 @@ def _clipped(pick: random.Random) -> Settings:
 
 
 def _respaced(pick: random.Random) -> Settings:
-    names = ["use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"]
+    names = ["use_karras_sigmas", "use_exponential_sigmas"]
     return {pick.choice(names): True} if maybe(pick) else {}
 
 
@@ -113,7 +114,6 @@ DRAWN: dict[str, Callable[[random.Random], Settings]] = {
     "DEISMultistepScheduler": _deis,
     "EulerDiscreteScheduler": _euler,
     "HeunDiscreteScheduler": _euler,
-    "LMSDiscreteScheduler": _euler,
     "KDPM2DiscreteScheduler": _euler,
     "FlowMatchEulerDiscreteScheduler": _flow,
 }
