@@ -143,5 +143,22 @@ def t5(pick: random.Random) -> tuple[nn.Module, Given]:
     return transformers.T5EncoderModel(config), _captions(pick, words, pick.choice([7, 30]))
 
 
+@kind
+def bert(pick: random.Random) -> tuple[nn.Module, Given]:
+    """BertModel."""
+    heads, words, longest = pick.choice([1, 2, 3]), pick.choice([20, 50]), pick.choice([5, 7])
+    config = transformers.BertConfig(
+        vocab_size=words,
+        hidden_size=heads * pick.choice([4, 5]),
+        intermediate_size=pick.choice([8, 13]),
+        num_hidden_layers=pick.choice([1, 2, 3]),
+        num_attention_heads=heads,
+        max_position_embeddings=longest,
+        hidden_act=pick.choice(["gelu", "gelu_new", "relu"]),
+        layer_norm_eps=pick.choice([1e-12, 1e-3]),
+    )
+    return transformers.BertModel(config), _captions(pick, words, longest)
+
+
 if __name__ == "__main__":
     main()
