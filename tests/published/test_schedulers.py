@@ -142,6 +142,16 @@ def test_what_cannot_be_honoured_is_refused_by_name(changed, line) -> None:
         translate(SD | changed).nodes(10)
 
 
+def test_a_last_step_of_no_length_is_refused() -> None:
+    config = {
+        "_class_name": "UniPCMultistepScheduler",
+        "use_karras_sigmas": True,
+        "final_sigmas_type": "sigma_min",
+    }
+    with pytest.raises(UserError, match="its last step has no length"):
+        translate(config).nodes(10)
+
+
 def test_a_blind_start_is_refused() -> None:
     config = {"_class_name": "DDIMScheduler", "rescale_betas_zero_snr": True}
     with pytest.raises(UserError, match="needs 'v_prediction'"):

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from diffusion_jax.errors import UserError
 from diffusion_jax.process.schedules.exploding import EDM
 from diffusion_jax.published.schedulers.settings import Settings
 from diffusion_jax.published.schedulers.table import levels, ratios
@@ -82,6 +83,11 @@ def noise_grid(settings: Settings, steps: int) -> Float64[np.ndarray, "nodes"]:
     spacing = respacing(settings)
     moved = found if spacing is None else spaced(spacing, low, high, steps)
     ends = settings.one_of("final_sigmas_type", ("zero", "sigma_min"))
+    if ends == "sigma_min" and spacing is not None and settings.name.startswith("UniPC"):
+        raise UserError(
+            f"{settings.name}: final_sigmas_type='sigma_min' beside another spacing cannot be "
+            "honoured: its last step has no length, and is corrected all the same."
+        )
     stays = spacing is not None and settings.name.startswith(("DEIS", "SASolver"))
     end = 0.0 if ends == "zero" else moved[-1] if stays else whole[0]
     return np.append(moved, end)[: steps + 1] if len(moved) > steps else np.append(moved, end)
