@@ -85,7 +85,10 @@ def _numbers(cls: Any) -> tuple[str, ...]:
         return ()
     found = []
     for field in dataclasses.fields(cls):
-        kinds = set(get_args(hints[field.name]) or (hints[field.name],))
+        parts = get_args(hints[field.name]) or (hints[field.name],)
+        if any(isinstance(part, list) for part in parts):  # the arguments of a function
+            continue
+        kinds = set(parts)
         if kinds & {int, float} and kinds <= {int, float, complex, jax.Array}:
             found.append(field.name)
     return tuple(found)

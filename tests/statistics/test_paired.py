@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from diffusion_jax.inference.restoration import interval
 from diffusion_jax.metrics.distance import distance_difference, kernel_distance
+from diffusion_jax.statistics.estimate import mean_of
 from diffusion_jax.statistics.paired import rate_difference, wilson
 
 
@@ -76,7 +76,8 @@ def test_intervals_of_means_of_few_cases_cover(n: int) -> None:
     rng = np.random.default_rng(3)
     covered, trials = 0, 1000
     for values in rng.normal(size=(trials, n)):
-        _, low, high = interval(values)
+        _, low, high, *_ = mean_of(np.asarray(values, float)).parts
+        assert low is not None and high is not None
         covered += low <= 0 <= high
     assert covered / trials == pytest.approx(0.95, abs=4 * (0.05 * 0.95 / trials) ** 0.5)
 

@@ -90,8 +90,9 @@ autoencoders: Registry[Autoencoder] = Registry("autoencoder")
 def draw(mean: Raw, log_variance: Raw, key: PRNGKeyArray) -> Raw:
     """Draws from the normal distribution that `encode` tells.
 
-    >>> float(draw(jnp.ones((1, 1, 1, 1)), jnp.full((1, 1, 1, 1), -jnp.inf), jax.random.key(0)))
-    1.0
+    >>> one = jnp.ones((1, 1, 1, 1))
+    >>> draw(one, -jnp.inf * one, jax.random.key(0)).tolist()
+    [[[[1.0]]]]
     """
     return mean + jnp.exp(log_variance / 2) * jax.random.normal(key, mean.shape, mean.dtype)
 

@@ -26,9 +26,10 @@ class Velocity:
 
     Source: Lipman et al. 2022 (flow matching), theorem 3; Albergo et al. 2023.
 
+    >>> import jax.numpy as jnp
     >>> from diffusion_jax.process.schedules import schedules
     >>> flow = schedules.make("rectified_flow")
-    >>> [float(c) for c in Velocity(flow, towards="data").coefficients(flow.level(0.5))]
+    >>> [float(c) for c in Velocity(flow, towards="data").coefficients(flow.level(jnp.array(0.5)))]
     [1.0, -1.0]
     """
 
