@@ -13,7 +13,7 @@ PEERS_VENV := .venv-peers
 # and of the rest what compiles little. Solvers, training, reports and sweeps are for `make test`.
 QUICK := $(addprefix tests/,process statistics \
 	$(addprefix data/test_,arrays.py contract.py folder.py pipeline.py shapes.py split.py) \
-	$(addprefix networks/test_,attention.py conditioners.py networks.py refusals.py tokenizers.py) \
+	$(addprefix networks/test_,conditioners.py refusals.py tokenizers.py) \
 	$(addprefix metrics/test_,distance.py neighbours.py quality.py) \
 	$(addprefix inference/test_,conditions.py preflight.py) \
 	$(addprefix runs/test_,checkpoints.py fields.py run.py) training/test_method.py \
