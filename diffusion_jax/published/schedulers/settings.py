@@ -143,7 +143,7 @@ TAKEN: Mapping[str, tuple[str, ...]] = {
     "FlowMatchHeunDiscreteScheduler": ("num_train_timesteps", "shift"),
 }
 # What old files still say of schedulers, and nobody reads.
-FORMER = ("skip_prk_steps", "set_alpha_to_one", "clip_sample", "trained_betas")
+FORMER = ("skip_prk_steps", "set_alpha_to_one", "clip_sample")
 
 
 @dataclasses.dataclass(frozen=True)
