@@ -36,6 +36,7 @@ NEED_SETTINGS = {
     "interpolated_shift": ("interpolated_shift(schedule=cosine, clean=-1.0, noisy=-3.0)",),
     "learned_log_snr": ("learned_log_snr(units=16)",),
     "log_snr_table": ("log_snr_table(schedule=ddpm_linear)",),
+    "noise_scaled": ("noise_scaled(schedule=rectified_flow, scale=2.0)",),
     "rescaled": ("rescaled(schedule=vp_linear, curve=exploding)",),
     "zero_terminal_snr": ("zero_terminal_snr(schedule=scaled_linear)",),
 }

@@ -19,6 +19,7 @@ from diffusion_jax.published.readers.plain_json import parsed, table
 FOLDER = Path(__file__).with_name("cards")
 KINDS = ("pipeline", "network", "classifier", "autoencoder", "text encoder", "image encoder")
 NO_CLASS = ("last", "zeros", "none")
+RANGES = ("signed", "unit")
 HEXADECIMAL = frozenset("0123456789abcdef")
 
 
@@ -68,19 +69,31 @@ class CardData:
         no_class: how it is asked for none of them: by the entry behind the "last" of the classes,
             by "zeros", or "none", not at all.
         latents_scale: what latents of the autoencoder are multiplied by; None for pictures.
-        noise_scale: standard deviation of its noise.
+        latents_mean, latents_std: of each channel of the autoencoder's latents, which are brought
+            to mean 0 and deviation 1 before that; None where they are not.
+        latents_of: which pictures the autoencoder is given, "signed" ones from -1 to 1, or "unit"
+            ones from 0 to 1.
     """
 
     shape: tuple[int, ...]
     classes: int = 0
     no_class: str = "none"
     latents_scale: float | None = None
-    noise_scale: float = 1.0
+    latents_mean: tuple[float, ...] | None = None
+    latents_std: tuple[float, ...] | None = None
+    latents_of: str = "signed"
 
     def __post_init__(self) -> None:
         one_of(self.no_class, NO_CLASS, "way to ask for no class")
+        one_of(self.latents_of, RANGES, "range of pictures")
         if len(self.shape) != 3:
             raise UserError(f"shape must be height, width and channels, not {self.shape}.")
+        statistics = [each for each in (self.latents_mean, self.latents_std) if each is not None]
+        channels = self.shape[2]
+        if statistics and [len(each) for each in statistics] != [channels, channels]:
+            raise UserError(
+                f"latents_mean and latents_std go together, with {channels} numbers each."
+            )
 
 
 @dataclasses.dataclass(frozen=True)

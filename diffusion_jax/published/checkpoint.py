@@ -17,6 +17,7 @@ from diffusion_jax.networks.conditioners.base import Rows
 from diffusion_jax.networks.configurations import from_configuration, rows, told
 from diffusion_jax.networks.initialise import shapes
 from diffusion_jax.published.card import CardData, ModelCard
+from diffusion_jax.published.latents import with_latents_of
 from diffusion_jax.published.names import names_of, to_params
 from diffusion_jax.published.parts import Part, read_part
 from diffusion_jax.published.pipelines.base import Asked, Parts, Prompts, Size, pooled
@@ -182,8 +183,7 @@ def read_checkpoint(
     part = Part(module, params, card.network.configuration)
     parts = {NETWORK: part}
     if autoencoder is not None:
-        parts["vae"] = read_part(autoencoder, dtype, sharding=sharding)
-        _check_latents(card, parts["vae"])
+        parts["vae"] = with_latents_of(card, read_part(autoencoder, dtype, sharding=sharding))
     figure = card.figure
     steps, told_guide = (figure.steps, figure.guidance) if figure else (STEPS, 1.0)
     guide = guidance.make(told_guide) if isinstance(told_guide, str) else told_guide
@@ -194,14 +194,3 @@ def _data(card: ModelCard) -> CardData:
     if card.data is None:
         raise UserError(f"The card {card.name!r} is of no authors' checkpoint that is read here.")
     return card.data
-
-
-def _check_latents(card: ModelCard, coder: Part) -> None:
-    scale, own = _data(card).latents_scale, coder.configuration.get("scaling_factor", 0.18215)
-    if scale is None:
-        raise UserError(f"{card.title} draws no latents that an autoencoder here is for.")
-    if coder.module.channels != _data(card).shape[2] or abs(scale - own) > 1e-6:
-        raise UserError(
-            f"{card.title} needs an autoencoder of {_data(card).shape[2]} channels whose latents "
-            f"are multiplied by {scale}; this one has {coder.module.channels}, and {own}."
-        )

@@ -81,6 +81,11 @@ SCHEDULES: list[tuple[str, str, Curve]] = [
         "λ_inner(t) + (1 − τ) clean + τ noisy",
         lambda t: of_log_snr(13.3 - 18.3 * t + (1 - t) - 2 * t),
     ),
+    (
+        "noise_scaled(schedule=rectified_flow, scale=2)",
+        "σ(t) = scale σ_inner(t)",
+        lambda t: (1 - t, 2 * t),
+    ),
     ("polynomial(power=3)", "α = (1 − t)^power", lambda t: ((1 - t) ** 3, 1 - (1 - t) ** 3)),
     (
         "rectified_flow(shift=3)",

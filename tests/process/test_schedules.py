@@ -147,7 +147,7 @@ def curve(parsed: Spec) -> str:
     """The curve on which a schedule is, by its spec: that of the one it is made from, if any."""
     if parsed.name == "rescaled":
         return parsed.settings["curve"].name
-    if parsed.name in ("log_snr_shift", "interpolated_shift"):
+    if parsed.name in ("log_snr_shift", "interpolated_shift", "noise_scaled"):
         return curve(parsed.settings["schedule"])
     return CURVES.get(parsed.name, "preserving")
 

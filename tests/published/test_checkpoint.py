@@ -16,6 +16,7 @@ from diffusion_jax.published.card import CardData, CardPart, ModelCard, card
 from diffusion_jax.published.checkpoint import card_module, card_shapes
 from diffusion_jax.published.model import ReleasedModel, released
 from diffusion_jax.published.names import names_of, to_tensors
+from diffusion_jax.published.parts import read_part
 from diffusion_jax.sampling.guidance.classifier_free import ClassifierFree
 
 KEY = jax.random.key(0)
@@ -135,6 +136,58 @@ def test_dit_is_asked_at_the_label_of_its_betas(tmp_path: Path) -> None:
     wanted = (x - sigma * eps) / alpha
     found = model.denoiser()(jnp.asarray(x), level(alpha, sigma), asked)
     np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3 * np.abs(wanted).max())
+
+
+CODER = Path(__file__).parent / "data" / "stable_diffusion" / "vae"
+
+
+def with_autoencoder(name: str, tmp_path: Path, **data) -> ReleasedModel:
+    """A tiny model of a card with the tests' autoencoder."""
+    known = tiny(name)
+    assert known.data
+    known = dataclasses.replace(known, data=dataclasses.replace(known.data, **data))
+    path = write(known, tmp_path / "checkpoint.npz", known.network.under[0])
+    return released(path, card=known, autoencoder=CODER)
+
+
+def test_latents_of_edm2_are_those_of_its_repository(tmp_path: Path) -> None:
+    """training/encoders.py: final = raw scale + bias, of pictures from 0 to 1."""
+    model = with_autoencoder("edm2-img512-xs", tmp_path)
+    raw_mean, raw_std = np.array([5.81, 3.25, 0.12, -2.15]), np.array([4.17, 4.62, 3.71, 3.28])
+    scale = 0.5 / raw_std
+    bias = 0 - raw_mean * scale
+    plain = read_part(CODER)
+    pictures = np.random.default_rng(2).uniform(-1, 1, (1, 16, 16, 3)).astype(np.float32)
+    weights = {"params": plain.params}
+    raw, _ = plain.module.apply(weights, jnp.asarray(pictures + 1) / 2, method="encode")
+    latents = model.encode(jnp.asarray(pictures))
+    np.testing.assert_allclose(latents, raw * scale + bias, rtol=1e-5, atol=1e-5)
+    zero_to_one = plain.module.apply(weights, raw, method="decode")
+    np.testing.assert_allclose(model.decode(latents), 2 * zero_to_one - 1, rtol=1e-4, atol=1e-4)
+
+
+def test_an_autoencoder_with_other_latents_is_refused(tmp_path: Path) -> None:
+    coder = with_autoencoder("dit-xl-2-256", tmp_path).parts["vae"]
+    assert coder.module.scaling_factor == 0.18215
+    with pytest.raises(UserError, match=r"multiplied by 0.5; this is AutoencoderKL of 4"):
+        with_autoencoder("dit-xl-2-256", tmp_path, latents_scale=0.5)
+    with pytest.raises(UserError, match="draws no latents"):
+        with_autoencoder("jit-b-16", tmp_path)
+
+
+@pytest.mark.parametrize("t", [0.3, 0.75])
+def test_jit_of_large_pictures_sees_twice_the_noise(t: float, tmp_path: Path) -> None:
+    """z = t x + 2 (1 - t) eps, of which the network predicts x, told t."""
+    known = dataclasses.replace(card("jit-b-16"), process=card("jit-b-32").process)
+    part = dataclasses.replace(known.network, configuration=TINY["jit-b-16"][0])
+    data = CardData(TINY["jit-b-16"][1], CLASSES, "last")
+    known = dataclasses.replace(known, parts={"network": part}, data=data)
+    path = write(known, tmp_path / "checkpoint.npz", part.under[0])
+    model = released(path, card=known)
+    x, asked = noisy(model)
+    found = model.denoiser()(jnp.asarray(x), level(t, 2 * (1 - t)), asked)
+    np.testing.assert_allclose(found, raw(model, x, t, asked), atol=1e-5)
+    assert float(model.nodes(10).level.sigma[0]) == 2
 
 
 def test_no_class_is_what_the_card_says(tmp_path: Path) -> None:
