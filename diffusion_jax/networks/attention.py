@@ -75,8 +75,9 @@ def attend(
     implementation: str = "xla",
     bias: Float[Array, "..."] | None = None,
     scale: float | None = None,
+    cap: float | None = None,
 ) -> Float[Array, "batch queries heads head"]:
-    """softmax(scale q kᵀ + bias) v over the keys where mask is true.
+    """softmax(cap(scale q kᵀ) + bias) v over the keys where mask is true.
 
     All attention of all networks goes through here. The softmax is in float32, or in float64
     where the query is; then the implementation is always "xla".
@@ -88,18 +89,21 @@ def attend(
             map of all rows by all rows in memory.
         bias: added to the logits, broadcast to (batch, heads, queries, keys).
         scale: of the logits; None is 1/sqrt(features of a head).
+        cap: logits become cap tanh(logits / cap), which lies within ±cap; None leaves them. With
+            it, the implementation is always "xla".
 
     Raises:
         UserError: "cudnn" on another device, or where forward derivatives are asked for.
 
-    Source: Vaswani et al. 2017, Attention Is All You Need, eq. 1.
+    Source: Vaswani et al. 2017, Attention Is All You Need, eq. 1; Gemma Team 2024 (Gemma 2),
+    section 2, of the cap.
 
     >>> attend(jnp.ones((1, 2, 1, 4)), jnp.ones((1, 3, 1, 4)), jnp.ones((1, 3, 1, 4))).shape
     (1, 2, 1, 4)
     """
     how = cast(Literal["xla", "cudnn"], implementation)
-    if query.dtype == jnp.float64:
-        return _in_double(query, key, value, mask, bias, scale)
+    if query.dtype == jnp.float64 or cap is not None:
+        return _spelled_out(query, key, value, mask, bias, scale, cap)
     if implementation == "cudnn":
         check_no_forward_mode()
         check_gpu()
@@ -110,22 +114,27 @@ def attend(
     )
 
 
-def _in_double(
+def _spelled_out(
     query: Float[Array, "batch queries heads head"],
     key: Float[Array, "batch keys heads head"],
     value: Float[Array, "batch keys heads head"],
     mask: Bool[Array, "..."] | None,
     bias: Float[Array, "..."] | None,
     scale: float | None,
+    cap: float | None,
 ) -> Float[Array, "batch queries heads head"]:
-    """As `attend`, where JAX's own would take the softmax in single precision."""
-    logits = jnp.einsum("bqhd,bkhd->bhqk", query, key)
+    """As `attend`: JAX's own takes no cap, and the softmax in single precision always."""
+    wide = jnp.promote_types(jnp.float32, query.dtype)
+    logits = jnp.einsum("bqhd,bkhd->bhqk", query, key, preferred_element_type=wide)
     logits *= 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    if cap is not None:
+        logits = cap * jnp.tanh(logits / cap)
     if bias is not None:
         logits += bias
     if mask is not None:
         logits = jnp.where(mask, logits, jnp.finfo(logits.dtype).min)
-    return jnp.einsum("bhqk,bkhd->bqhd", jax.nn.softmax(logits, axis=-1), value)
+    weights = jax.nn.softmax(logits, axis=-1).astype(value.dtype)
+    return jnp.einsum("bhqk,bkhd->bqhd", weights, value)
 
 
 def check_gpu() -> None:

@@ -37,7 +37,7 @@ class Part:
     Attributes:
         module: with the settings of the original.
         params: its parameters.
-        configuration: the original's.
+        configuration: the original's settings of it.
     """
 
     module: Any
@@ -46,12 +46,12 @@ class Part:
 
 
 def originals() -> dict[str, type[nn.Module]]:
-    """Class of the original library -> our member that is the same."""
+    """Class of the original library -> our member that is the same, or that it holds."""
     members = [family[name] for family in FAMILIES for name in family]
     found: dict[str, type[nn.Module]] = {}
     for member in members:
         if isinstance(member, type) and hasattr(member, "original"):
-            found[member.original] = member
+            found |= dict.fromkeys((member.original, *getattr(member, "holders", ())), member)
     return found
 
 
@@ -95,7 +95,14 @@ def make_module(configuration: Mapping[str, Any], where: str, **settings: Any) -
     """
     known = originals()
     kind = known[one_of(class_of(configuration, where), known, "class of a released model")]
-    return from_configuration(kind, configuration, **settings)
+    return from_configuration(kind, own_settings(configuration, where), **settings)
+
+
+def own_settings(configuration: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """What a configuration says of our member, where its class is of one that holds it."""
+    named = class_of(configuration, where)
+    inner = getattr(originals().get(named), "holders", {}).get(named)
+    return table(configuration.get(inner), f"{inner!r} of {where}") if inner else configuration
 
 
 def parameter_shapes(module: Any, configuration: Mapping[str, Any]) -> PyTree:
@@ -123,8 +130,9 @@ def read_part(
         UserError: something is missing, is damaged or left over, or is not known.
     """
     path = folder / CONFIG
-    configuration = read_json(path)
-    module = make_module(configuration, str(path), dtype=dtype)
+    whole = read_json(path)
+    module = make_module(whole, str(path), dtype=dtype)
+    configuration = own_settings(whole, str(path))
     wanted = parameter_shapes(module, configuration)
     weights = open_weights(folder, variant)
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Int32
 
-from diffusion_jax.errors import UserError
+from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.networks.tokenizers.byte_pairs import opened
 from diffusion_jax.networks.tokenizers.files import WORD_END, special_tokens, tokenizer_text
 
@@ -32,12 +32,14 @@ class PromptTokenizer:
         pad: the token that fills up to the length of all.
         longest: the most tokens of a prompt; None where its settings do not say.
         strict: refuse longer prompts, and do not cut them.
+        side: "right" or "left" of a prompt, where padding stands.
     """
 
     library: "Library"
     pad: str
     longest: int | None
     strict: bool = False
+    side: str = "right"
 
     def __call__(self, prompts: Sequence[str], length: int | None = None) -> tuple[Ids, Mask]:
         """The ids of prompts, and which of them are no padding.
@@ -60,7 +62,9 @@ class PromptTokenizer:
             self._check(prompt, length)
         self.library.enable_truncation(length)
         pad = self.library.token_to_id(self.pad)
-        self.library.enable_padding(length=length, pad_id=pad, pad_token=self.pad)
+        self.library.enable_padding(
+            direction=self.side, pad_id=pad, pad_token=self.pad, length=length
+        )
         found = self.library.encode_batch(list(prompts))
         ids = np.array([each.ids for each in found], np.int32).reshape(-1, length)
         mask = np.array([each.attention_mask for each in found], bool).reshape(-1, length)
@@ -68,16 +72,14 @@ class PromptTokenizer:
 
     def _check(self, prompt: str, length: int) -> None:
         """Warns of a prompt that is too long, or refuses it."""
-        ids = self.library.encode(prompt).ids
-        if len(ids) <= length:
+        count = len(self.library.encode(prompt).ids)
+        if count <= length:
             return
-        # The last token, which ends a prompt, stays.
-        cut = (
-            self.library.decode(ids[length - 1 : -1], skip_special_tokens=False)
-            .replace(WORD_END, " ")
-            .strip()
-        )
-        line = f"The prompt {prompt!r} has {len(ids)} tokens, and the text encoder reads {length}"
+        words = self.library.encode(prompt, add_special_tokens=False).ids
+        # The tokens that are set around a prompt stay.
+        left = words[length - (count - len(words)) :]
+        cut = self.library.decode(left, skip_special_tokens=False).replace(WORD_END, " ").strip()
+        line = f"The prompt {prompt!r} has {count} tokens, and the text encoder reads {length}"
         if self.strict:
             raise UserError(f"{line}: shorten it by {cut!r}.")
         warnings.warn(f"{line}: this was cut: {cut!r}.", stacklevel=3)
@@ -96,18 +98,21 @@ def read_tokenizer(folder: Path, strict: bool = False) -> PromptTokenizer:
     """
     settings = special_tokens(folder)
     library = opened(tokenizer_text(folder))
-    for side in ("padding_side", "truncation_side"):
-        if settings.get(side, "right") != "right":
-            raise UserError(
-                f"{folder}: {side}={settings[side]!r} is not known; it must be 'right'."
-            )
+    if settings.get("truncation_side", "right") != "right":
+        raise UserError(
+            f"{folder}: truncation_side={settings['truncation_side']!r} is not known; it must be "
+            "'right'."
+        )
+    is_gemma = str(settings.get("tokenizer_class")).startswith("Gemma")
+    side = settings.get("padding_side", "left" if is_gemma else "right")
+    one_of(side, ("left", "right"), f"padding_side of {folder}")
     _add(library, settings, folder)
     pad = settings.get("pad_token") or settings.get("eos_token")
     if not isinstance(pad, str) or library.token_to_id(pad) is None:
         raise UserError(f"{folder} does not say which token is padding (pad_token).")
     longest = settings.get("model_max_length")
     known = isinstance(longest, int) and longest < MOST
-    return PromptTokenizer(library, pad, longest if known else None, strict)
+    return PromptTokenizer(library, pad, longest if known else None, strict, side)
 
 
 def _add(library: "Library", settings: Mapping[str, Any], folder: Path) -> None:

@@ -18,7 +18,7 @@ from diffusion_jax.networks.encoders import encoders
 from diffusion_jax.published.folder import INDEX, read_index
 from diffusion_jax.published.model import ReleasedModel
 from diffusion_jax.published.names import names_of, to_tensors
-from diffusion_jax.published.parts import CONFIG, Part, read_part
+from diffusion_jax.published.parts import CONFIG, Part, class_of, read_json, read_part
 from diffusion_jax.published.readers import Weights, open_weights
 from diffusion_jax.published.readers.safetensors import DTYPES, METADATA
 
@@ -97,6 +97,8 @@ def export_model(model: ReleasedModel, out: str | Path) -> Path:
 def export_part(folder: Path, dtype: str, variant: str, out: str | Path) -> Path:
     """Writes a part's folder, such as an autoencoder's, in another dtype or from another format.
 
+    Of a model that holds an encoder and more, such as T5 with its decoder, the encoder is written.
+
     Args:
         folder: of the part.
         dtype: of what is written.
@@ -108,10 +110,17 @@ def export_part(folder: Path, dtype: str, variant: str, out: str | Path) -> Path
     """
     target = vacant(out)
     part = read_part(folder, dtype, variant)
-    tensors = part_tensors(part) | unread_tensors(part, open_weights(folder, variant))
+    tensors, original = part_tensors(part), type(part.module).original
+    is_whole = class_of(read_json(folder / CONFIG), str(folder / CONFIG)) == original
+    if is_whole:
+        tensors |= unread_tensors(part, open_weights(folder, variant))
 
     def write(place: Path) -> None:
-        shutil.copyfile(folder / CONFIG, place / CONFIG)
+        if is_whole:
+            shutil.copyfile(folder / CONFIG, place / CONFIG)
+        else:
+            told = dict(part.configuration) | {"architectures": [original]}
+            save(json.dumps(told, indent=2) + "\n", place / CONFIG)
         write_safetensors(tensors, place / weights_file(part))
 
     return _whole(target, write)

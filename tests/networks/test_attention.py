@@ -57,18 +57,22 @@ def test_a_map_replaced_by_the_identity_leaves_the_values_where_they_are() -> No
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-12), (np.float32, 1e-5)])
-def test_it_is_the_formula_in_the_precision_of_the_query(dtype: type, rtol: float) -> None:
+@pytest.mark.parametrize("cap", [None, 0.5])
+def test_it_is_the_formula_in_the_precision_of_the_query(
+    dtype: type, rtol: float, cap: float | None
+) -> None:
     generator = np.random.default_rng(0)
     query, key, value, bias = (
         generator.normal(size=shape) for shape in [(2, 3, 2, 4), *[(2, 5, 2, 4)] * 2, (2, 2, 3, 5)]
     )
     mask = np.array([True, True, False, True, True])
-    logits = 0.7 * np.einsum("bqhd,bkhd->bhqk", query, key) + bias
+    logits = 0.7 * np.einsum("bqhd,bkhd->bhqk", query, key)
+    logits = (logits if cap is None else cap * np.tanh(logits / cap)) + bias
     weights = np.exp(np.where(mask, logits, -np.inf))
     expected = np.einsum("bhqk,bkhd->bqhd", weights / weights.sum(-1, keepdims=True), value)
     arrays = [jnp.asarray(array, dtype) for array in (query, key, value)]
     wide = jnp.asarray(mask)[None, None, None]
-    found = attend(*arrays, wide, bias=jnp.asarray(bias, dtype), scale=0.7)
+    found = attend(*arrays, wide, bias=jnp.asarray(bias, dtype), scale=0.7, cap=cap)
     assert found.dtype == dtype
     np.testing.assert_allclose(found, expected, rtol=rtol, atol=rtol)
 

@@ -22,6 +22,9 @@ SMALL = {
     "clip_text": "clip_text" + CLIP.format("hidden_act=gelu"),
     "t5": "t5(vocab_size=20, d_model=8, d_kv=4, d_ff=12, num_layers=2, num_heads=2, "
     "feed_forward_proj='gated-gelu', relative_attention_num_buckets=8)",
+    "t5_gemma": "t5_gemma(vocab_size=20, hidden_size=8, intermediate_size=12, head_dim=4, "
+    "num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, sliding_window=2, "
+    "query_pre_attn_scalar=3)",
     "clip_text_with_projection": "clip_text_with_projection" + CLIP.format("projection_dim=5"),
 }
 EVERY = pytest.mark.parametrize("name", sorted(SMALL))
@@ -132,6 +135,13 @@ def test_the_vector_of_a_caption_is_that_of_its_end():
         ("t5(relative_attention_num_buckets=6)", "a multiple of 4"),
         ("t5(relative_attention_max_distance=8)", "more than a quarter"),
         ("clip_text_with_projection(projection_dim=0)", "projection_dim must be a positive"),
+        ("t5_gemma(num_attention_heads=3, num_key_value_heads=2)", "a multiple of 2, the heads of"),
+        ("t5_gemma(head_dim=3)", "a multiple of 2, as pairs"),
+        ("t5_gemma(sliding_window=0)", "sliding_window must be a positive integer"),
+        ("t5_gemma(layer_types=('full_attention',))", "for each of 26 layers"),
+        ("t5_gemma(num_hidden_layers=1, layer_types=('full',))", "got ('full',)"),
+        ("t5_gemma(rope_parameters={'rope_type': 'yarn'})", "with rope_type='default'"),
+        ("t5_gemma(attention_implementation=cudnn, dtype=bfloat16, head_dim=64)", "caps no logits"),
     ],
 )
 def test_settings_that_cannot_work(spec, part):

@@ -8,10 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from diffusion_jax.files import save
 from diffusion_jax.networks.configurations import from_configuration
 from diffusion_jax.networks.encoders import encoders
 from diffusion_jax.networks.initialise import shapes
 from diffusion_jax.published.names import names_of, to_params
+from diffusion_jax.published.parts import read_part
+from diffusion_jax.published.writing import export_part, part_tensors, write_safetensors
 from tests.published.recorded import DATA, TENSORS
 
 RECORDED = sorted((DATA / "encoders").glob("*.npz"))
@@ -66,6 +69,34 @@ def test_all_that_encoders_give_is_the_originals(
     file: Path, dtype: str, against: str, close: float
 ) -> None:
     assert off(file, dtype, against) < close
+
+
+@pytest.mark.parametrize(
+    ("stem", "holder", "prefix", "beside"),
+    [
+        ("t5_gemma_2", "T5GemmaEncoderModel", "encoder.", ""),
+        ("t5_gemma_2", "T5GemmaForConditionalGeneration", "model.encoder.", "model.decoder.norm"),
+        ("t5_6", "T5ForConditionalGeneration", "", "decoder.final_layer_norm"),
+    ],
+)
+def test_an_encoder_is_read_out_of_what_holds_it_and_written_alone(
+    tmp_path: Path, stem: str, holder: str, prefix: str, beside: str
+) -> None:
+    with np.load(DATA / "encoders" / f"{stem}.npz") as stored:
+        arrays = dict(stored)
+    own = json.loads(str(arrays["config"]))
+    told = {"encoder": own} if holder.startswith("T5Gemma") else own
+    tensors = {prefix + k.removeprefix(TENSORS): v for k, v in arrays.items() if TENSORS in k}
+    if beside:
+        tensors[f"{beside}.weight"] = np.ones(3, np.float16)
+    write_safetensors(tensors, tmp_path / "model.safetensors")
+    save(json.dumps(told | {"architectures": [holder]}), tmp_path / "config.json")
+    part = read_part(tmp_path)
+    assert part_tensors(part).keys() <= {k.removeprefix(TENSORS) for k in arrays if TENSORS in k}
+    again = read_part(export_part(tmp_path, "float32", "", tmp_path / "alone"))
+    assert type(again.module) is type(part.module) and again.module.original != holder
+    for left, right in zip(*map(jax.tree.leaves, (part.params, again.params)), strict=True):
+        np.testing.assert_array_equal(left, right)
 
 
 def test_every_encoder_is_recorded() -> None:

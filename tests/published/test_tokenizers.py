@@ -77,7 +77,8 @@ def copied(folder: Path, tmp_path: Path, **settings: object) -> Path:
 @pytest.mark.parametrize(
     ("kind", "settings", "line"),
     [
-        ("clip", {"padding_side": "left"}, "padding_side='left' is not known"),
+        ("clip", {"padding_side": "lef"}, "padding_side of .*Did you mean 'left'"),
+        ("clip", {"truncation_side": "left"}, "truncation_side='left' is not known"),
         ("clip", {"pad_token": "<odd>", "eos_token": "<odd>"}, "has no '<odd>'"),
         ("clip", {"tokenizer_class": "GPT2Tokenizer"}, "tokenizer.json only"),
         ("clip", {"added_tokens_decoder": {"999": {"content": "<new>"}}}, "the id 999"),

@@ -80,9 +80,12 @@ class Encoder(nn.Module):
 
     Attributes:
         reads: "text" for the ids of tokens, or "pictures".
+        holders: classes of the original that hold it with more -> where its settings stand among
+            theirs, "" where they are its own.
     """
 
     reads: ClassVar[str] = "text"
+    holders: ClassVar[Mapping[str, str]] = {}
 
     @property
     def width(self) -> int:

@@ -1,13 +1,17 @@
 """Layers that encoders share: attention and two layers, named as each original has them."""
 
 import dataclasses
+from collections.abc import Callable
 
 import flax.linen as nn
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from diffusion_jax.networks.attention import attend
 from diffusion_jax.networks.encoders.base import Tokens
 from diffusion_jax.networks.layers import activation, affine_layer_norm
+
+Heads = Float[Array, "batch length heads head"]
 
 
 def dense(features: int, std: float, name: str, dtype: str, use_bias: bool = True) -> nn.Dense:
@@ -28,6 +32,8 @@ class AttentionStyle:
         use_bias: whether queries, keys and values have one.
         use_out_bias: whether the result has one.
         scale: of the logits; None is 1/sqrt(head_width).
+        groups: heads of keys and values, each for as many heads of queries; None is `heads`.
+        cap: of the logits, see `attend`.
         implementation: of `attend`.
         dtype: of the computation.
     """
@@ -39,6 +45,8 @@ class AttentionStyle:
     use_bias: bool = True
     use_out_bias: bool = True
     scale: float | None = None
+    groups: int | None = None
+    cap: float | None = None
     implementation: str = "xla"
     dtype: str = "float32"
 
@@ -46,7 +54,8 @@ class AttentionStyle:
 class NamedAttention(nn.Module):
     """softmax(scale q kᵀ + bias) v, then a linear map.
 
-    Source: Vaswani et al. 2017, Attention Is All You Need, eq. 1.
+    Source: Vaswani et al. 2017, Attention Is All You Need, eq. 1; Ainslie et al. 2023 (GQA), figure
+    2, of heads that share keys and values.
 
     Attributes:
         style: how it is made.
@@ -60,19 +69,33 @@ class NamedAttention(nn.Module):
         h: Tokens,
         mask: Bool[Array, "#batch #heads #queries keys"] | None = None,
         bias: Float[Array, "#batch heads queries keys"] | None = None,
+        turn: Callable[[Heads], Heads] | None = None,
     ) -> Tokens:
-        """Lets every token look at those where mask is true."""
+        """Lets every token look at those where mask is true.
+
+        Args:
+            h: the tokens.
+            mask: what may look at what.
+            bias: added to the logits.
+            turn: what becomes of queries and keys before they meet.
+        """
         style = self.style
-        inner = style.heads * style.head_width
+        groups = style.groups or style.heads
 
-        def project(name: str, std: float) -> Array:
-            flat = dense(inner, std, name, style.dtype, style.use_bias)(h)
-            return flat.reshape(*h.shape[:2], style.heads, style.head_width)
+        def project(name: str, std: float, heads: int) -> Array:
+            flat = dense(heads * style.head_width, std, name, style.dtype, style.use_bias)(h)
+            return flat.reshape(*h.shape[:2], heads, style.head_width)
 
-        query, key, value = map(project, style.names[:3], style.stds[:3])
-        mixed = attend(query, key, value, mask, style.implementation, bias, style.scale)
+        counts = style.heads, groups, groups
+        query, key, value = map(project, style.names[:3], style.stds[:3], counts)
+        if turn is not None:
+            query, key = turn(query), turn(key)
+        if groups < style.heads:
+            key, value = (jnp.repeat(each, style.heads // groups, axis=2) for each in (key, value))
+        how = style.implementation
+        mixed = attend(query, key, value, mask, how, bias, style.scale, style.cap)
         out = dense(h.shape[-1], style.stds[3], style.names[3], style.dtype, style.use_out_bias)
-        result: Array = out(mixed.reshape(*h.shape[:2], inner))
+        result: Array = out(mixed.reshape(*h.shape[:2], -1))
         return result
 
 

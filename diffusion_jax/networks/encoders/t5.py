@@ -57,6 +57,7 @@ class T5(Encoder):
     """
 
     original: ClassVar[str] = "T5EncoderModel"
+    holders: ClassVar[dict[str, str]] = {"T5Model": "", "T5ForConditionalGeneration": ""}
     fixed: ClassVar[dict[str, Any]] = {
         **GENERIC,
         "decoder_start_token_id": ANY,  # as its neighbours: of the decoder

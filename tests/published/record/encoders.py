@@ -7,8 +7,10 @@ parameters, which are kept as float16 and are exact.
 """
 
 import argparse
+import contextlib
+import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -17,7 +19,9 @@ import numpy as np
 import torch
 import transformers
 from torch import nn
+from torch.nn import functional
 from transformers.models.t5 import modeling_t5
+from transformers.models.t5gemma import modeling_t5gemma
 
 from tests.published.record.recording import randomise
 
@@ -42,16 +46,47 @@ def record(name: str, seed: int) -> dict[str, np.ndarray]:
         found |= {f"in/{k}": v.numpy() for k, v in given.items()}
         found |= {f"f32/{k}": v for k, v in outputs(model, given).items()}
         wide = {k: v.double() if v.is_floating_point() else v for k, v in given.items()}
-        with mock.patch.object(modeling_t5.T5LayerNorm, "forward", t5_norm):
+        with in_double():
             found |= {f"f64/{k}": v for k, v in outputs(model.double(), wide).items()}
-    found["config"] = np.array(model.config.to_json_string())
+    found["config"] = np.array(json.dumps(model.config.to_dict()))
     return found
 
 
+@contextlib.contextmanager
+def in_double() -> Iterator[None]:
+    """Lets the originals take in double what they take in float32 whatever the model's dtype."""
+    soft = functional.softmax
+
+    def softmax(x: torch.Tensor, dim: int, dtype: Any = None) -> torch.Tensor:
+        return soft(x, dim)
+
+    with (
+        mock.patch.object(modeling_t5.T5LayerNorm, "forward", t5_norm),
+        mock.patch.object(modeling_t5gemma.T5GemmaRMSNorm, "forward", gemma_norm),
+        mock.patch.object(modeling_t5gemma.T5GemmaRotaryEmbedding, "forward", gemma_rotation),
+        mock.patch.object(functional, "softmax", softmax),
+    ):
+        yield
+
+
 def t5_norm(self: Any, h: torch.Tensor) -> torch.Tensor:
-    """T5's norm, of which the original takes a part in float32 whatever the model's dtype."""
+    """T5's norm."""
     mean = h.pow(2).mean(-1, keepdim=True)
     return self.weight * (h * torch.rsqrt(mean + self.variance_epsilon))
+
+
+def gemma_norm(self: Any, h: torch.Tensor) -> torch.Tensor:
+    """T5Gemma's norm."""
+    return self._norm(h) * (1 + self.weight)
+
+
+def gemma_rotation(self: Any, h: torch.Tensor, places: torch.Tensor) -> tuple[Any, Any]:
+    """T5Gemma's cosines and sines of angles in float32, rounded once, whatever the processor."""
+    width, base = self.config.head_dim, self.config.rope_parameters["rope_theta"]
+    pace = 1 / base ** (torch.arange(0, width, 2).double() / width)
+    angle = (places[..., None].float() * pace.float()).double()
+    angle = torch.cat([angle, angle], -1)
+    return angle.cos().float().to(h.dtype), angle.sin().float().to(h.dtype)
 
 
 def outputs(model: nn.Module, given: Given) -> dict[str, np.ndarray]:
@@ -158,6 +193,35 @@ def bert(pick: random.Random) -> tuple[nn.Module, Given]:
         layer_norm_eps=pick.choice([1e-12, 1e-3]),
     )
     return transformers.BertModel(config), _captions(pick, words, longest)
+
+
+@kind
+def t5_gemma(pick: random.Random) -> tuple[nn.Module, Given]:
+    """T5GemmaEncoder, whose window is shorter than captions."""
+    words, groups, layers = pick.choice([20, 50]), pick.choice([1, 2]), pick.choice([2, 3])
+    types = [pick.choice(["sliding_attention", "full_attention"]) for _ in range(layers)]
+    heads = groups * pick.choice([1, 2, 3])
+    config = modeling_t5gemma.T5GemmaModuleConfig(
+        vocab_size=words,
+        hidden_size=heads * pick.choice([3, 4]),
+        intermediate_size=pick.choice([8, 13]),
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=groups,
+        head_dim=pick.choice([2, 4, 6]),
+        hidden_activation=pick.choice(["gelu_pytorch_tanh", "gelu", "silu"]),
+        rms_norm_eps=pick.choice([1e-6, 1e-3]),
+        attention_bias=pick.choice([False, False, True]),
+        query_pre_attn_scalar=pick.choice([2, 5]),
+        sliding_window=pick.choice([1, 2, 3]),
+        layer_types=pick.choice([None, types]),
+        attn_logit_softcapping=pick.choice([None, 0.5, 2.0]),
+        rope_parameters={"rope_type": "default", "rope_theta": pick.choice([1e4, 50.0])},
+    )
+    config.dropout_rate = 0.0
+    given = _captions(pick, words, pick.choice([7, 12]))
+    given["input_ids"][1, 3] = given["input_ids"][2, 1] = 0  # padding, where nothing else says so
+    return modeling_t5gemma.T5GemmaEncoder(config), given
 
 
 if __name__ == "__main__":

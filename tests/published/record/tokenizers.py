@@ -13,7 +13,7 @@ from pathlib import Path
 
 import sentencepiece
 import transformers
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 CORPUS = [
     "a red circle and a blue square on the table, it's what we'll draw!",
@@ -38,6 +38,8 @@ def main(folder: Path) -> None:
     clip(folder / "clip_padded_with_a_mark", "!")
     bert(folder / "bert")
     t5(folder / "t5")
+    gemma(folder / "gemma")
+    gemma(folder / "gemma_to_the_right", padding_side="right")
 
 
 def clip(folder: Path, pad: str) -> None:
@@ -110,6 +112,25 @@ def t5(folder: Path) -> None:
     finish(folder, settings, transformers.T5Tokenizer)
 
 
+def gemma(folder: Path, **told: object) -> None:
+    """tokenizer.json of pairs that falls back to bytes; what its class says stands in no file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    letters = sorted({letter for line in CORPUS for letter in line.replace(" ", "▁")})
+    trained = Tokenizer(models.BPE())
+    trained.normalizer = normalizers.Replace(" ", "▁")
+    trainer = trainers.BpeTrainer(vocab_size=120, show_progress=False, initial_alphabet=letters)
+    trained.train_from_iterator(CORPUS, trainer)
+    merges = [tuple(pair) for pair in json.loads(trained.to_str())["model"]["merges"]]
+    words = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *(f"<0x{i:02X}>" for i in range(256))]
+    words += [*letters, *("".join(pair) for pair in merges)]
+    vocabulary = {word: i for i, word in enumerate(dict.fromkeys(words))}
+    made = transformers.GemmaTokenizer(vocabulary, merges, add_bos_token=True, model_max_length=16)
+    made.save_pretrained(folder)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings.pop("padding_side", None)
+    finish(folder, settings | told, transformers.GemmaTokenizer)
+
+
 def finish(folder: Path, settings: dict[str, object], kind: type) -> None:
     """Writes the settings and what the original makes of all texts."""
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1))
@@ -119,7 +140,9 @@ def finish(folder: Path, settings: dict[str, object], kind: type) -> None:
     for text in TEXTS:
         whole = original(text).input_ids
         cut = original(text, padding="max_length", max_length=length, truncation=True)
-        words = original.decode(whole[length - 1 : -1]) if len(whole) > length else None
+        plain = original(text, add_special_tokens=False).input_ids
+        left = plain[length - len(whole) + len(plain) :]
+        words = original.decode(left) if len(whole) > length else None
         row = {"text": text, "ids": cut.input_ids, "mask": cut.attention_mask, "cut": words}
         rows.append(row)
     (folder / "recorded.json").write_text(json.dumps(rows))
