@@ -125,6 +125,16 @@ def to_params(
     return jax.tree.unflatten(structure, leaves)
 
 
+def parameter_names(shapes: PyTree, names: Names = Names()) -> dict[str, int]:
+    """The names of parameters' tensors in the original's file, and how many axes they have.
+
+    >>> parameter_names({"proj": {"kernel": jax.ShapeDtypeStruct((3, 2), np.float32)}})
+    {'proj.weight': 2}
+    """
+    flat, _ = jax.tree_util.tree_flatten_with_path(shapes)
+    return {names.tensor([str(key.key) for key in path]): len(leaf.shape) for path, leaf in flat}
+
+
 def to_tensors(params: PyTree, names: Names = Names()) -> dict[str, np.ndarray]:
     """The tensors that parameters are in the original's file: what `to_params` reads.
 
