@@ -40,7 +40,7 @@ SHOWN = 3  # names in a message
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class PartPlace:
     """Where a part may lie in a file.
 
     Attributes:
@@ -60,46 +60,46 @@ OPEN_CLIP = (
     r"transformer\.resblocks\.NEXT\..*",
 )
 LDM_CODER = latent_diffusion.autoencoder
-PLACES: tuple[tuple[type[Any], str, tuple[Place, ...]], ...] = (
-    (UNet2DCondition, "unet", (Place("model.diffusion_model", latent_diffusion.unet),)),
+PLACES: tuple[tuple[type[Any], str, tuple[PartPlace, ...]], ...] = (
+    (UNet2DCondition, "unet", (PartPlace("model.diffusion_model", latent_diffusion.unet),)),
     (
         SD3,
         "transformer",
         (
-            Place("model.diffusion_model", stable_diffusion_3.transformer),
-            Place("", stable_diffusion_3.transformer),
+            PartPlace("model.diffusion_model", stable_diffusion_3.transformer),
+            PartPlace("", stable_diffusion_3.transformer),
         ),
     ),
     (
         Flux,
         "transformer",
-        (Place("model.diffusion_model", flux.transformer), Place("", flux.transformer)),
+        (PartPlace("model.diffusion_model", flux.transformer), PartPlace("", flux.transformer)),
     ),
     (
         AutoencoderKL,
         "vae",
-        (Place("first_stage_model", LDM_CODER, (r"loss\..*",)), Place("vae", LDM_CODER)),
+        (PartPlace("first_stage_model", LDM_CODER, (r"loss\..*",)), PartPlace("vae", LDM_CODER)),
     ),
     (
         CLIPText,
         "text_encoder",
         (
-            Place("cond_stage_model.transformer"),
-            Place("cond_stage_model.model", open_clip.text_encoder, OPEN_CLIP),
-            Place("conditioner.embedders.0.transformer"),
-            Place("text_encoders.clip_l.transformer"),
+            PartPlace("cond_stage_model.transformer"),
+            PartPlace("cond_stage_model.model", open_clip.text_encoder, OPEN_CLIP),
+            PartPlace("conditioner.embedders.0.transformer"),
+            PartPlace("text_encoders.clip_l.transformer"),
         ),
     ),
     (
         CLIPText,
         "text_encoder_2",
         (
-            Place("conditioner.embedders.1.model", open_clip.text_encoder, OPEN_CLIP),
-            Place("text_encoders.clip_g.transformer"),
+            PartPlace("conditioner.embedders.1.model", open_clip.text_encoder, OPEN_CLIP),
+            PartPlace("text_encoders.clip_g.transformer"),
         ),
     ),
-    (T5, "text_encoder_2", (Place("text_encoders.t5xxl.transformer"),)),
-    (T5, "text_encoder_3", (Place("text_encoders.t5xxl.transformer"),)),
+    (T5, "text_encoder_2", (PartPlace("text_encoders.t5xxl.transformer"),)),
+    (T5, "text_encoder_3", (PartPlace("text_encoders.t5xxl.transformer"),)),
 )
 # What training left in files, and tables that a scheduler's config says.
 NO_PART = (
@@ -111,7 +111,7 @@ NO_PART = (
 )
 
 
-def place_of(name: str, module: Any, tensors: Iterable[str]) -> Place | None:
+def place_of(name: str, module: Any, tensors: Iterable[str]) -> PartPlace | None:
     """Where in a file a part lies; None if it does not.
 
     Args:
@@ -144,7 +144,7 @@ def _is_no_part(name: str) -> bool:
 
 
 def tensors_of(
-    weights: Weights, place: Place, module: Any, shapes: PyTree
+    weights: Weights, place: PartPlace, module: Any, shapes: PyTree
 ) -> tuple[dict[str, Tensor], set[str]]:
     """The tensors of a part as a folder names them, and the names in the file that they are of.
 
