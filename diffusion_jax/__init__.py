@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from diffusion_jax import data, fewstep, metrics, networks, statistics, verification
     from diffusion_jax.errors import UserError
-    from diffusion_jax.networks import autoencoders, conditioners, encoders, tokenizers
+    from diffusion_jax.networks import adapters, autoencoders, conditioners, encoders, tokenizers
     from diffusion_jax.process import (
         losses,
         preconditionings,
@@ -51,6 +51,7 @@ _LAZY = {
     "Level": "diffusion_jax.process.level:Level",
     "Objective": "diffusion_jax.process.objective:Objective",
     "UserError": "diffusion_jax.errors:UserError",
+    "adapters": "diffusion_jax.networks.adapters",
     "autoencoders": "diffusion_jax.networks.autoencoders",
     "compare": "diffusion_jax.reports.compare:compare",
     "conditioners": "diffusion_jax.networks.conditioners",
@@ -92,6 +93,7 @@ __all__ = [
     "Objective",
     "UserError",
     "__version__",
+    "adapters",
     "autoencoders",
     "compare",
     "conditioners",

@@ -4,6 +4,8 @@
         --prompt="a photograph of a dog" --negative-prompt="blurry" --guidance=7.5 --seed=1
     python -m experiments.sample --model=models/dit-xl-2-256 --prompt=207 --steps=20 \\
         --solver=dpmpp_2m --grid=karras --count=4
+    python -m experiments.sample --model=models/sd --lora=style.safetensors --lora-scale=0.8 \\
+        --prompt="a dog"
     python -m experiments.sample --model=models/sd --prompt="a dog in snow" --image=dog.png \\
         --strength=0.6
     python -m experiments.sample --model=models/sd --prompt="a cat" --image=dog.png \\
@@ -58,6 +60,8 @@ def main(words: list[str]) -> None:
         options.variant,
         card=options.card,
         autoencoder=options.autoencoder,
+        lora=options.lora,
+        lora_scale=options.lora_scale,
     )
     settings, key = _settings(options, model), jax.random.key(options.seed)
     prompts = options.prompt or [""]
@@ -78,7 +82,7 @@ def _between(
     import jax.numpy as jnp
     import numpy as np
 
-    from diffusion_jax.published.model import between, turned
+    from diffusion_jax.published.between import between, turned
     from diffusion_jax.sampling.loop import sample_keys
 
     size = settings["size"] or model.default_size
@@ -102,6 +106,8 @@ def _options(words: list[str]) -> "Namespace":
     parser.add_argument("--model", required=True, help="folder of the model, or a checkpoint")
     parser.add_argument("--card", default="", help="that explains a checkpoint; else what fits")
     parser.add_argument("--autoencoder", help="folder of that of a checkpoint's latents")
+    parser.add_argument("--lora", help="file of low-rank terms that are added to the model")
+    parser.add_argument("--lora-scale", type=float, default=1.0, help="of those terms")
     parser.add_argument("--prompt", action="append", help="what to draw; several: a row for each")
     parser.add_argument("--negative-prompt", default="", help="what to lead away from")
     parser.add_argument("--guidance", type=float, help="scale; the original's by default")

@@ -5,6 +5,7 @@ import pytest
 from diffusion_jax.fewstep import fewstep
 from diffusion_jax.metrics import metrics
 from diffusion_jax.metrics.features import feature_maps
+from diffusion_jax.networks.adapters import adapters
 from diffusion_jax.process.losses import losses
 from diffusion_jax.process.preconditionings import preconditionings
 from diffusion_jax.process.predictions import predictions
@@ -23,7 +24,7 @@ from diffusion_jax.training.optimizers import optimizers
 FAMILIES = (
     *(schedules, predictions, time_samplers, weightings, losses, preconditionings, fewstep),
     *(grids, solvers, guidance, thresholds, posteriors, operators, averages, optimizers),
-    *(metrics, feature_maps),
+    *(metrics, feature_maps, adapters),
 )
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from diffusion_jax.published.card import ModelCard
 from diffusion_jax.published.checkpoint import read_checkpoint
 from diffusion_jax.published.folder import INDEX, SCHEDULER, read_index
 from diffusion_jax.published.identify import card_of
+from diffusion_jax.published.lora.reading import with_lora
 from diffusion_jax.published.parts import Part, originals, read_json, read_part
 from diffusion_jax.published.pipelines import Pipeline, pipelines
 from diffusion_jax.published.pipelines.base import Prompts, Size
@@ -296,36 +296,6 @@ class ReleasedModel:
         return run
 
 
-def between(
-    first: Mapping[str, Any], last: Mapping[str, Any], shares: Sequence[float]
-) -> Condition:
-    """Conditions on the way from one to another, a row for each share; masks are of both.
-
-    Args:
-        first, last: of one row each.
-        shares: of `last`, from 0 to 1.
-
-    >>> found = between({"pooled": jnp.zeros((1, 1))}, {"pooled": jnp.ones((1, 1))}, [0.0, 0.25])
-    >>> found["pooled"].tolist()
-    [[0.0], [0.25]]
-    """
-
-    def mixed(name: str) -> Array:
-        a, b = jnp.asarray(first[name]), jnp.asarray(last[name])
-        if a.dtype == bool:
-            return jnp.repeat(a | b, len(shares), axis=0)
-        weight = jnp.asarray(shares, a.dtype).reshape(-1, *[1] * (a.ndim - 1))
-        return a + weight * (b - a)
-
-    return {name: mixed(name) for name in first}
-
-
-def turned(first: Array, last: Array, share: float) -> Array:
-    """Noise on the way from one to another, which stays standard normal: cos(u) a + sin(u) b."""
-    angle = share * math.pi / 2
-    return math.cos(angle) * first + math.sin(angle) * last
-
-
 def _count(prompts: Sequence[str] | Condition) -> int:
     return len(next(iter(prompts.values()))) if isinstance(prompts, Mapping) else len(prompts)
 
@@ -357,6 +327,8 @@ def released(
     card: str | ModelCard = "",
     autoencoder: str | Path | None = None,
     strict: bool = False,
+    lora: str | Path | None = None,
+    lora_scale: float = 1.0,
 ) -> ReleasedModel:
     """Reads a model that others have released; nothing in its files is run.
 
@@ -369,11 +341,31 @@ def released(
         card: that explains a checkpoint, or its name; "" is the one that fits it.
         autoencoder: folder of the one that makes pictures of a checkpoint's latents.
         strict: refuse prompts that are too long for the text encoders, and do not cut them.
+        lora: a file of low-rank terms that are added to the model's kernels, see `published.lora`.
+        lora_scale: of those terms.
 
     Raises:
         UserError: there is nothing, something in it is missing, damaged or left over, a class or
             a setting is not known, or there is no memory for it.
     """
+    found = _read(path, dtype, variant, sharding, card, autoencoder, strict)
+    if lora is not None:
+        parts = with_lora(found.parts, found.pipeline.network, lora, lora_scale)
+        return dataclasses.replace(found, parts=parts)
+    if lora_scale != 1:
+        raise UserError(f"lora_scale={lora_scale} is of a LoRA, and none is named.")
+    return found
+
+
+def _read(
+    path: str | Path,
+    dtype: str,
+    variant: str,
+    sharding: Sharding | None,
+    card: str | ModelCard,
+    autoencoder: str | Path | None,
+    strict: bool,
+) -> ReleasedModel:
     one_of(dtype, DTYPES, "dtype of a released model")
     folder = user_path(path)
     if card or not (folder / INDEX).exists():

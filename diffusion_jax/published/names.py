@@ -209,12 +209,12 @@ def _check_names(
     if missing:
         raise UserError(
             f"{_count(missing, len(wanted))} that the network needs are not in the file: "
-            f"{_listed(missing)}.{nearest(missing[0], left)}"
+            f"{listed(missing)}.{nearest(missing[0], left)}"
         )
     if left:
         raise UserError(
             f"{_count(left, len(tensors))} of the file have no place in the network: "
-            f"{_listed(left)}. This is another network, or it has other settings."
+            f"{listed(left)}. This is another network, or it has other settings."
         )
 
 
@@ -222,6 +222,7 @@ def _count(some: list[str], total: int) -> str:
     return f"{len(some)} of {total} tensors"
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """The first few of some names, and how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(map(repr, names[:SHOWN])) + more

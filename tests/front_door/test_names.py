@@ -11,6 +11,7 @@ from diffusion_jax.data import datasets
 from diffusion_jax.fewstep import fewstep
 from diffusion_jax.metrics import metrics
 from diffusion_jax.networks import networks
+from diffusion_jax.networks.adapters import adapters
 from diffusion_jax.networks.conditioners import conditioners
 from diffusion_jax.networks.tokenizers import tokenizers
 from diffusion_jax.process.losses import losses
@@ -41,6 +42,7 @@ FAMILIES: dict[str, Registry] = {
     "operators": operators,
     "fewstep": fewstep,
     "networks": networks,
+    "adapters": adapters,
     "conditioners": conditioners,
     "tokenizers": tokenizers,
     "metrics": metrics,
