@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from diffusion_jax.process.denoiser import Denoiser
     from diffusion_jax.process.level import Level
     from diffusion_jax.process.objective import Objective
+    from diffusion_jax.published.classifier import released_classifier
     from diffusion_jax.published.model import released
     from diffusion_jax.reports.compare import compare
     from diffusion_jax.sampling import grids, guidance, inverse, solvers, thresholds
@@ -74,6 +75,7 @@ _LAZY = {
     "preconditionings": "diffusion_jax.process.preconditionings",
     "predictions": "diffusion_jax.process.predictions",
     "released": "diffusion_jax.published.model:released",
+    "released_classifier": "diffusion_jax.published.classifier:released_classifier",
     "sample": "diffusion_jax.sampling.sample:sample",
     "schedules": "diffusion_jax.process.schedules",
     "solvers": "diffusion_jax.sampling.solvers",
@@ -116,6 +118,7 @@ __all__ = [
     "preconditionings",
     "predictions",
     "released",
+    "released_classifier",
     "sample",
     "schedules",
     "solvers",

@@ -15,6 +15,7 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.networks.base import networks
 from diffusion_jax.networks.conditioners.base import Rows
 from diffusion_jax.networks.configurations import from_configuration, rows, told
+from diffusion_jax.networks.guided_diffusion.classifier import GuidedClassifier
 from diffusion_jax.networks.initialise import shapes
 from diffusion_jax.published.card import CardData, ModelCard
 from diffusion_jax.published.latents import with_latents_of
@@ -29,6 +30,7 @@ from diffusion_jax.published.schedulers.specs import process_in_specs
 from diffusion_jax.sampling.guidance import Guidance, guidance
 
 NETWORK = "network"  # what its part is called
+CLASSIFIER = "classifier"  # a kind of card
 STEPS = 50  # where no figure says how many
 
 
@@ -104,6 +106,9 @@ def card_module(card: ModelCard, **settings: Any) -> nn.Module:
         UserError: no network of that class is here.
     """
     part = card.network
+    if card.kind == CLASSIFIER:
+        classes = _data(card).classes
+        return from_configuration(GuidedClassifier, part.configuration, classes=classes, **settings)
     if not part.member or part.member not in networks:
         raise UserError(f"{card.title}: there is no network {part.original!r} here yet.")
     kind: Any = networks[part.member]
@@ -118,7 +123,8 @@ def card_shapes(card: ModelCard) -> PyTree[jax.ShapeDtypeStruct]:
         UserError: no network of that class is here.
     """
     data = _data(card)
-    context = (told(pooled=class_width(data)),) if data.classes else ()
+    is_told = data.classes and card.kind != CLASSIFIER
+    context = (told(pooled=class_width(data)),) if is_told else ()
     c_noise = jax.ShapeDtypeStruct((1,), jnp.float32)
     return shapes(card_module(card), rows(*data.shape), c_noise, *context)
 
@@ -172,7 +178,22 @@ def read_checkpoint(
         UserError: no network of its class is here, a tensor is missing, left over or of another
             shape, or there is no memory for it.
     """
+    if card.kind == CLASSIFIER:
+        raise UserError(f"{card.title} draws nothing: read it by published.classifier.")
     process, data = card_process(card), _data(card)
+    parts = {NETWORK: read_network(path, card, dtype, sharding)}
+    if autoencoder is not None:
+        parts["vae"] = with_latents_of(card, read_part(autoencoder, dtype, sharding=sharding))
+    figure = card.figure
+    steps, told_guide = (figure.steps, figure.guidance) if figure else (STEPS, 1.0)
+    guide = guidance.make(told_guide) if isinstance(told_guide, str) else told_guide
+    return CheckpointPipeline(data, steps, guide), parts, process
+
+
+def read_network(
+    path: Path, card: ModelCard, dtype: str = "float32", sharding: Sharding | None = None
+) -> Part:
+    """The network of a checkpoint; arguments and errors as of `read_checkpoint`."""
     module = card_module(card, dtype=dtype)
     tensors = card_tensors(card, open_weights(path))
     check_room(tensors.values(), dtype, path, sharding)
@@ -180,14 +201,7 @@ def read_checkpoint(
         params = to_params(card_shapes(card), tensors, names_of(module), jnp.dtype(dtype), sharding)
     except UserError as error:
         raise UserError(f"{path} as {card.title}: {error}") from None
-    part = Part(module, params, card.network.configuration)
-    parts = {NETWORK: part}
-    if autoencoder is not None:
-        parts["vae"] = with_latents_of(card, read_part(autoencoder, dtype, sharding=sharding))
-    figure = card.figure
-    steps, told_guide = (figure.steps, figure.guidance) if figure else (STEPS, 1.0)
-    guide = guidance.make(told_guide) if isinstance(told_guide, str) else told_guide
-    return CheckpointPipeline(data, steps, guide), parts, process
+    return Part(module, params, card.network.configuration)
 
 
 def _data(card: ModelCard) -> CardData:
