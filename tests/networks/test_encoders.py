@@ -6,15 +6,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.encoders import encoders
+from diffusion_jax.networks.encoders.positions import resampled_places
 from diffusion_jax.networks.initialise import init
 from tests.networks.random_parameters import quick_jit, random_parameters
 
 CLIP = (
     "(vocab_size=20, hidden_size=8, intermediate_size=12, num_hidden_layers=2, "
     "num_attention_heads=2, max_position_embeddings=6, eos_token_id=19, {})"
+)
+VISION = (
+    "(hidden_size=8, num_hidden_layers=2, num_attention_heads=2, image_size=7, patch_size=3, {})"
 )
 SMALL = {
     "bert": "bert(vocab_size=20, hidden_size=8, intermediate_size=12, num_hidden_layers=2, "
@@ -25,11 +30,21 @@ SMALL = {
     "t5_gemma": "t5_gemma(vocab_size=20, hidden_size=8, intermediate_size=12, head_dim=4, "
     "num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, sliding_window=2, "
     "query_pre_attn_scalar=3)",
+    "clip_vision": "clip_vision" + VISION.format("hidden_act=gelu, intermediate_size=12"),
+    "clip_vision_with_projection": "clip_vision_with_projection"
+    + VISION.format("projection_dim=5, intermediate_size=12"),
+    "dinov2": "dinov2" + VISION.format("mlp_ratio=2"),
+    "dinov2_with_registers": "dinov2_with_registers" + VISION.format("use_swiglu_ffn=True"),
+    "clip": "clip(text_config={'vocab_size': 20, 'hidden_size': 8, 'intermediate_size': 12, "
+    "'num_hidden_layers': 2, 'num_attention_heads': 2, 'max_position_embeddings': 6, "
+    "'eos_token_id': 19}, vision_config={'hidden_size': 12, 'intermediate_size': 8, "
+    "'num_hidden_layers': 1, 'num_attention_heads': 2, 'image_size': 7, 'patch_size': 3}, "
+    "projection_dim=4)",
     "clip_text_with_projection": "clip_text_with_projection" + CLIP.format("projection_dim=5"),
 }
 EVERY = pytest.mark.parametrize("name", sorted(SMALL))
 READERS = pytest.mark.parametrize(
-    "name", [name for name in sorted(SMALL) if encoders[name].reads == "text"]
+    "name", [name for name in sorted(SMALL) if encoders[name].reads != "pictures"]
 )
 LENGTH = 5
 
@@ -38,7 +53,7 @@ LENGTH = 5
 def small(name):
     """A small encoder, parameters of which none is zero, and what it reads."""
     encoder = encoders.make(SMALL[name])
-    if encoder.reads == "text":
+    if encoder.reads != "pictures":
         given = jax.random.randint(jax.random.key(0), (2, LENGTH), 1, 19).at[:, -1].set(19)
     else:
         side = encoder.image_size
@@ -63,7 +78,7 @@ def test_what_an_encoder_gives(name):
     assert batch == 2 and width == encoder.width
     assert all(each.shape == found.tokens.shape for each in found.hidden)
     assert {each.dtype for each in jax.tree.leaves(found)} == {jnp.dtype("float32")}
-    assert length == LENGTH if encoder.reads == "text" else length > 1
+    assert length == LENGTH if encoder.reads != "pictures" else length > 1
     last = call(name, found.hidden[-1], method="normalise")
     np.testing.assert_allclose(last, found.tokens, atol=1e-5)
 
@@ -98,6 +113,12 @@ def test_fresh_parameters_are_finite_and_a_gradient_reaches_each(name):
     def loss(params):
         found = encoder.apply({"params": params}, given)
         read = jax.tree.leaves((found.tokens, found.pooled))
+        if encoder.reads == "both":
+            other = encoder.apply(
+                {"params": params}, jnp.sin(jnp.arange(294.0)).reshape(2, 7, 7, 3)
+            )
+            vectors = found.pooled, other.pooled
+            read.append(encoder.apply({"params": params}, *vectors, method="alike"))
         return sum(jnp.sum(jnp.sin(each)) for each in read)
 
     value, gradient = quick_jit(jax.value_and_grad(loss))(params)
@@ -105,7 +126,7 @@ def test_fresh_parameters_are_finite_and_a_gradient_reaches_each(name):
     sizes = jax.tree_util.tree_leaves_with_path(jax.tree.map(lambda g: jnp.abs(g).max(), gradient))
     without = [jax.tree_util.keystr(path) for path, size in sizes if not size > 0]
     # The same vector added to every key changes no softmax.
-    harmless = "_proj']['bias']", "['self.key']['bias']"
+    harmless = "_proj']['bias']", "['self.key']['bias']", "['attention.key']['bias']"
     assert [path for path in without if not path.endswith(harmless)] == []
 
 
@@ -115,6 +136,35 @@ def test_more_tokens_than_places_are_refused(name):
     if encoder.longest is not None:
         with pytest.raises(UserError, match=f"{encoder.longest} places for tokens.* given 10"):
             jax.eval_shape(encoder.apply, params, jnp.tile(ids, (1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "part"),
+    [
+        ("clip_vision", (1, 7, 8, 3), "CLIPVision takes pictures of 7x7 pixels, got 8x7"),
+        ("clip_vision", (1, 7, 7, 4), "(batch, height, width, 3), got shape (1, 7, 7, 4)"),
+        ("dinov2", (1, 9, 2, 3), "Dinov2 takes pictures of 3x3 pixels at least, got 2x9"),
+    ],
+)
+def test_pictures_that_do_not_fit_are_refused(name, shape, part):
+    encoder, params, _ = small(name)
+    with pytest.raises(UserError) as refusal:
+        encoder.apply(params, jnp.zeros(shape))
+    assert part in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_a_picture_takes_no_mask():
+    encoder, params, given = small("dinov2")
+    with pytest.raises(UserError, match="takes no mask"):
+        encoder.apply(params, given, jnp.ones((2, 5), bool))
+
+
+def test_tables_of_places_are_resampled_as_pillow_does_where_they_are_widened():
+    table = np.random.default_rng(0).normal(size=(9, 7)).astype(np.float32)
+    for rows, columns in ((4, 3), (13, 20), (9, 5)):
+        found = resampled_places(jnp.asarray(table)[..., None], rows, columns, widened=True)
+        like = Image.fromarray(table).resize((columns, rows), Image.Resampling.BICUBIC)
+        np.testing.assert_allclose(found[..., 0], np.asarray(like), atol=1e-5)
 
 
 def test_the_vector_of_a_caption_is_that_of_its_end():
@@ -135,6 +185,16 @@ def test_the_vector_of_a_caption_is_that_of_its_end():
         ("t5(relative_attention_num_buckets=6)", "a multiple of 4"),
         ("t5(relative_attention_max_distance=8)", "more than a quarter"),
         ("clip_text_with_projection(projection_dim=0)", "projection_dim must be a positive"),
+        ("clip_vision(image_size=16)", "image_size=16 must be at least patch_size=32"),
+        ("clip_vision(image_size=(224, 224))", "image_size must be a whole number"),
+        ("clip_vision_with_projection(projection_dim=0)", "projection_dim must be a positive"),
+        ("dinov2(hidden_size=10, num_attention_heads=3)", "a multiple of 3"),
+        ("dinov2_with_registers(num_register_tokens=0)", "num_register_tokens must be a positive"),
+        ("clip(text_config={'hidden': 1})", "no setting 'hidden'"),
+        (
+            "clip(vision_config={'image_size': 64}, vision_config_dict={'image_size': 32})",
+            "image_size is 64 in one place of the configuration, and 32",
+        ),
         ("t5_gemma(num_attention_heads=3, num_key_value_heads=2)", "a multiple of 2, the heads of"),
         ("t5_gemma(head_dim=3)", "a multiple of 2, as pairs"),
         ("t5_gemma(sliding_window=0)", "sliding_window must be a positive integer"),

@@ -36,22 +36,30 @@ def off(file: Path, dtype: str, against: str) -> float:
     tensors = {k.removeprefix(TENSORS): v for k, v in arrays.items() if k.startswith(TENSORS)}
     wanted = shapes(encoder, *encoder.example(configuration))
     params = to_params(wanted, tensors, names_of(encoder), dtype)
-    if "in/pixel_values" in arrays:
-        given = jnp.asarray(np.moveaxis(arrays["in/pixel_values"], 1, -1), dtype)
-    else:
-        given = jnp.asarray(arrays["in/input_ids"], jnp.int32)
     mask = arrays.get("in/attention_mask")
     mask = None if mask is None else mask.astype(bool)
-    found = jax.jit(encoder.apply)({"params": params}, given, mask)
-    made = {f"hidden{i}": each for i, each in enumerate(found.hidden[:-1])} | {
-        "tokens": found.tokens
-    }
-    if found.pooled is not None:
-        made["pooled"] = found.pooled
+    apply = jax.jit(encoder.apply, static_argnames="method")
+    made, given, found = {}, {}, {}
+    if "in/input_ids" in arrays:
+        given["text_"] = jnp.asarray(arrays["in/input_ids"], jnp.int32)
+    if "in/pixel_values" in arrays:
+        given[""] = jnp.asarray(np.moveaxis(arrays["in/pixel_values"], 1, -1), dtype)
+    for name, each in given.items():
+        prefix = name if len(given) > 1 else ""
+        found[name] = apply({"params": params}, each, mask if name else None)
+        made |= {f"{prefix}tokens": found[name].tokens, f"{prefix}pooled": found[name].pooled}
+        if len(given) == 1:
+            made |= {f"hidden{i}": h for i, h in enumerate(found[name].hidden[:-1])}
+    if len(given) > 1:
+        vectors = [each.pooled for each in found.values()]
+        made["alike"] = apply({"params": params}, *vectors, method="alike")
+    made = {name: each for name, each in made.items() if each is not None}
     recorded = {k.partition("/")[2]: v for k, v in arrays.items() if k.startswith(f"{against}/")}
     assert made.keys() == recorded.keys()
     # What stands at tokens that nothing looks at, nothing reads.
-    seen = {name: slice(None) if mask is None or name == "pooled" else mask for name in made}
+    masked = {name for name in made if name == "text_tokens" or "in/pixel_values" not in arrays}
+    masked -= {"pooled"} if mask is not None else masked
+    seen = {name: mask if name in masked else slice(None) for name in made}
     return max(_off(made[k][seen[k]], recorded[k][seen[k]].astype(float)) for k in made)
 
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.networks.configurations import ANY, rows
+from diffusion_jax.networks.configurations import ANY
 from diffusion_jax.registry import Registry
 from diffusion_jax.struct import pytree
 
@@ -48,14 +48,27 @@ GENERIC: Mapping[str, Any] = dict.fromkeys(
         "pad_token_id",
         "problem_type",
         "return_dict",
+        "sep_token_id",
         "task_specific_params",
         "tie_word_embeddings",
+        "tokenizer_class",
         "torch_dtype",
+        "torchscript",
         "transformers_version",
+        "use_bfloat16",
         "use_cache",
+        # What older files say of how words are drawn, which no encoder does.
+        *("bad_words_ids", "begin_suppress_tokens", "cross_attention_hidden_size"),
+        *("decoder_start_token_id", "diversity_penalty", "do_sample", "early_stopping"),
+        *("encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "finetuning_task"),
+        *("forced_bos_token_id", "forced_eos_token_id", "length_penalty", "max_length"),
+        *("min_length", "no_repeat_ngram_size", "num_beam_groups", "num_beams"),
+        *("num_return_sequences", "output_scores", "prefix", "remove_invalid_values"),
+        *("repetition_penalty", "return_dict_in_generate", "suppress_tokens", "temperature"),
+        *("tf_legacy_loss", "tie_encoder_decoder", "top_k", "top_p", "typical_p"),
     ),
     ANY,
-)
+) | {"add_cross_attention": False, "is_decoder": False, "pruned_heads": {}}
 """What configurations of transformers say beside what decides about an encoder's numbers."""
 
 
@@ -79,7 +92,7 @@ class Encoder(nn.Module):
     """What every encoder is: a member has the original's parameters and settings.
 
     Attributes:
-        reads: "text" for the ids of tokens, or "pictures".
+        reads: "text" for the ids of tokens, "pictures", or "both".
         holders: classes of the original that hold it with more -> where its settings stand among
             theirs, "" where they are its own.
     """
@@ -121,11 +134,6 @@ class Encoder(nn.Module):
 
 
 encoders: Registry[Encoder] = Registry("encoder")
-
-
-def picture_rows(side: int, configuration: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The form of a picture of the original's colours."""
-    return (rows(side, side, configuration.get("num_channels", 3)),)
 
 
 def check_length(owner: str, ids: Ids, longest: int) -> None:

@@ -52,9 +52,7 @@ class Bert(Encoder):
     original: ClassVar[str] = "BertModel"
     fixed: ClassVar[dict[str, Any]] = {
         **GENERIC,
-        "add_cross_attention": False,
         "eos_token_id": ANY,
-        "is_decoder": False,
         "position_embedding_type": "absolute",
     }
     unused: ClassVar[tuple[str, ...]] = (r".*position_ids", r"cls\..*")

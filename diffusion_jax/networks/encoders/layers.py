@@ -11,6 +11,7 @@ from diffusion_jax.networks.attention import attend
 from diffusion_jax.networks.encoders.base import Tokens
 from diffusion_jax.networks.layers import activation, affine_layer_norm
 
+SWIGLU = "swiglu"
 Heads = Float[Array, "batch length heads head"]
 
 
@@ -110,8 +111,11 @@ class LayerStyle:
         maps: names of the two linear maps that follow attention.
         hidden: features between these two.
         stds: of the first values of their kernels.
-        act: activation between them.
+        act: activation between them; "swiglu" is silu of one half of twice as many features, times
+            the other.
         epsilon: of the norms.
+        scale: first value of what each feature of a branch's result is multiplied by; None leaves
+            the result.
     """
 
     attention: AttentionStyle
@@ -122,12 +126,14 @@ class LayerStyle:
     stds: tuple[float, float]
     act: str
     epsilon: float
+    scale: float | None = None
 
 
 class PreNormLayer(nn.Module):
     """h + attention(norm(h)), then h + two layers of norm(h).
 
-    Source: Xiong et al. 2020, On Layer Normalization in the Transformer Architecture, figure 1.
+    Source: Xiong et al. 2020, On Layer Normalization in the Transformer Architecture, figure 1;
+    Touvron et al. 2021 (CaiT), section 2.1, of scaled branches.
 
     Attributes:
         style: how it is made.
@@ -142,11 +148,43 @@ class PreNormLayer(nn.Module):
         """The result of the layer."""
         style, dtype = self.style, self.style.attention.dtype
         first, second = (affine_layer_norm(style.epsilon, dtype, name) for name in style.norms)
-        h += NamedAttention(style.attention, name=style.name)(first(h), mask)
-        inner = dense(style.hidden, style.stds[0], style.maps[0], dtype)(second(h))
-        outer = dense(h.shape[-1], style.stds[1], style.maps[1], dtype)
-        result: Array = h + outer(activation(style.act)(inner))
-        return result
+        mixed = NamedAttention(style.attention, name=style.name)(first(h), mask)
+        h = h + self._scaled(mixed, "layer_scale1")
+        inner = self._activated(second(h))
+        outer = dense(h.shape[-1], style.stds[1], style.maps[1], dtype)(inner)
+        return h + self._scaled(outer, "layer_scale2")
+
+    def _activated(self, h: Tokens) -> Float[Array, "batch length hidden"]:
+        style, dtype = self.style, self.style.attention.dtype
+        is_gated = style.act == SWIGLU
+        features = style.hidden * (2 if is_gated else 1)
+        inner = dense(features, style.stds[0], style.maps[0], dtype)(h)
+        if not is_gated:
+            return activation(style.act)(inner)
+        gate, value = jnp.split(inner, 2, axis=-1)
+        return nn.silu(gate) * value
+
+    def _scaled(self, h: Tokens, name: str) -> Tokens:
+        scale = self.style.scale
+        return h if scale is None else LayerScale(scale, name=name)(h)
+
+
+class LayerScale(nn.Module):
+    """Each feature times a number that is trained.
+
+    Source: Touvron et al. 2021 (CaiT), section 2.1.
+
+    Attributes:
+        first: the first value of these numbers.
+    """
+
+    first: float
+
+    @nn.compact
+    def __call__(self, h: Tokens) -> Tokens:
+        """The scaled features."""
+        init = nn.initializers.constant(self.first)
+        return h * jnp.asarray(self.param("lambda1", init, (h.shape[-1],)), h.dtype)
 
 
 def clip_layer(

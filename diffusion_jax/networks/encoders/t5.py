@@ -60,10 +60,8 @@ class T5(Encoder):
     holders: ClassVar[dict[str, str]] = {"T5Model": "", "T5ForConditionalGeneration": ""}
     fixed: ClassVar[dict[str, Any]] = {
         **GENERIC,
-        "decoder_start_token_id": ANY,  # as its neighbours: of the decoder
         "dense_act_fn": ANY,  # what feed_forward_proj says
         "eos_token_id": ANY,
-        "is_decoder": False,
         "is_gated_act": ANY,
         "n_positions": ANY,
         "num_decoder_layers": ANY,

@@ -71,10 +71,8 @@ class T5Gemma(Encoder):
     )
     fixed: ClassVar[dict[str, Any]] = {
         **GENERIC,
-        "cross_attention_hidden_size": ANY,  # of the decoder
         "eos_token_id": ANY,
         "final_logit_softcapping": ANY,  # of words that a decoder makes
-        "is_decoder": False,
         "max_position_embeddings": ANY,  # rotations have no longest caption
         "rope_scaling": None,
     }

@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import json
 import random
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from unittest import mock
 import numpy as np
 import torch
 import transformers
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 from transformers.models.t5 import modeling_t5
@@ -42,29 +44,41 @@ def record(name: str, seed: int) -> dict[str, np.ndarray]:
     with torch.no_grad():
         model.eval()
         randomise(model)
-        found = {f"sd/{k}": v.half().numpy() for k, v in model.state_dict().items()}
+        found = {f"sd/{k}": v for k, v in written(model).items()}
         found |= {f"in/{k}": v.numpy() for k, v in given.items()}
-        found |= {f"f32/{k}": v for k, v in outputs(model, given).items()}
+        call = both if "input_ids" in given and "pixel_values" in given else outputs
+        found |= {f"f32/{k}": v for k, v in call(model, given).items()}
         wide = {k: v.double() if v.is_floating_point() else v for k, v in given.items()}
         with in_double():
-            found |= {f"f64/{k}": v for k, v in outputs(model.double(), wide).items()}
+            found |= {f"f64/{k}": v for k, v in call(model.double(), wide).items()}
     found["config"] = np.array(json.dumps(model.config.to_dict()))
     return found
+
+
+def written(model: nn.Module) -> dict[str, np.ndarray]:
+    """The tensors by the names of the original's files, which are not those of its modules."""
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        return {k: v.half().numpy() for k, v in load_file(f"{folder}/model.safetensors").items()}
 
 
 @contextlib.contextmanager
 def in_double() -> Iterator[None]:
     """Lets the originals take in double what they take in float32 whatever the model's dtype."""
-    soft = functional.softmax
+    soft, resampled = functional.softmax, functional.interpolate
 
     def softmax(x: torch.Tensor, dim: int, dtype: Any = None) -> torch.Tensor:
         return soft(x, dim)
+
+    def interpolate(x: torch.Tensor, **settings: Any) -> torch.Tensor:
+        return resampled(x.double(), **settings)
 
     with (
         mock.patch.object(modeling_t5.T5LayerNorm, "forward", t5_norm),
         mock.patch.object(modeling_t5gemma.T5GemmaRMSNorm, "forward", gemma_norm),
         mock.patch.object(modeling_t5gemma.T5GemmaRotaryEmbedding, "forward", gemma_rotation),
         mock.patch.object(functional, "softmax", softmax),
+        mock.patch.object(functional, "interpolate", interpolate),
     ):
         yield
 
@@ -101,6 +115,19 @@ def outputs(model: nn.Module, given: Given) -> dict[str, np.ndarray]:
     return found
 
 
+def both(model: Any, given: Given) -> dict[str, np.ndarray]:
+    """What CLIP makes of captions and of pictures, and how alike they are."""
+    words = {k: v for k, v in given.items() if k != "pixel_values"}
+    picture, scored = given["pixel_values"], model(**given)
+    return {
+        "text_pooled": model.get_text_features(**words).pooler_output.numpy(),
+        "text_tokens": model.get_text_features(**words).last_hidden_state.numpy(),
+        "pooled": model.get_image_features(picture).pooler_output.numpy(),
+        "tokens": model.get_image_features(picture).last_hidden_state.numpy(),
+        "alike": scored.logits_per_image.numpy(),
+    }
+
+
 def main() -> None:
     """Writes NAME_SEED.npz for each kind."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -122,6 +149,10 @@ def _captions(pick: random.Random, vocabulary: int, longest: int) -> Given:
         counts = torch.tensor([[length], [pick.randint(1, length)], [1]])
         given["attention_mask"] = (torch.arange(length)[None] < counts).long()
     return given
+
+
+def _pictures(*sides: int) -> torch.Tensor:
+    return torch.randn(3, 3, *sides)
 
 
 def _clip_text(pick: random.Random, model: Any) -> tuple[nn.Module, Given]:
@@ -222,6 +253,83 @@ def t5_gemma(pick: random.Random) -> tuple[nn.Module, Given]:
     given = _captions(pick, words, pick.choice([7, 12]))
     given["input_ids"][1, 3] = given["input_ids"][2, 1] = 0  # padding, where nothing else says so
     return modeling_t5gemma.T5GemmaEncoder(config), given
+
+
+def _clip_vision_config(pick: random.Random) -> Any:
+    heads, patch = pick.choice([1, 2, 3]), pick.choice([2, 3])
+    return transformers.CLIPVisionConfig(
+        hidden_size=heads * pick.choice([4, 5]),
+        intermediate_size=pick.choice([8, 13]),
+        num_hidden_layers=pick.choice([1, 2, 3]),
+        num_attention_heads=heads,
+        image_size=patch * pick.choice([2, 3]) + pick.choice([0, 1]),
+        patch_size=patch,
+        hidden_act=pick.choice(["quick_gelu", "gelu"]),
+        layer_norm_eps=pick.choice([1e-5, 1e-3]),
+        projection_dim=pick.choice([3, 6]),
+    )
+
+
+@kind
+def clip_vision(pick: random.Random) -> tuple[nn.Module, Given]:
+    """CLIPVisionModel."""
+    config = _clip_vision_config(pick)
+    pictures = _pictures(config.image_size, config.image_size)
+    return transformers.CLIPVisionModel(config), {"pixel_values": pictures}
+
+
+@kind
+def clip_vision_with_projection(pick: random.Random) -> tuple[nn.Module, Given]:
+    """CLIPVisionModelWithProjection."""
+    config = _clip_vision_config(pick)
+    pictures = _pictures(config.image_size, config.image_size)
+    return transformers.CLIPVisionModelWithProjection(config), {"pixel_values": pictures}
+
+
+@kind
+def clip(pick: random.Random) -> tuple[nn.Module, Given]:
+    """CLIPModel."""
+    text, given = _clip_text(pick, lambda config: config)
+    vision = _clip_vision_config(pick)
+    config = transformers.CLIPConfig(
+        text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=4
+    )
+    given["pixel_values"] = _pictures(vision.image_size, vision.image_size)
+    return transformers.CLIPModel(config), given
+
+
+def _dinov2(pick: random.Random, config: Any, model: Any, **told: Any) -> tuple[nn.Module, Given]:
+    heads, patch = pick.choice([1, 2, 3]), pick.choice([2, 3])
+    made = config(
+        hidden_size=heads * pick.choice([4, 5]),
+        num_hidden_layers=pick.choice([1, 2, 3]),
+        num_attention_heads=heads,
+        mlp_ratio=pick.choice([2, 4]),
+        hidden_act=pick.choice(["gelu", "gelu_new", "relu"]),
+        image_size=patch * pick.choice([3, 5]) + pick.choice([0, 1]),
+        patch_size=patch,
+        layer_norm_eps=pick.choice([1e-6, 1e-3]),
+        qkv_bias=pick.choice([True, False]),
+        layerscale_value=0.5,
+        use_swiglu_ffn=pick.choice([True, False]),
+        **told,
+    )
+    sides = [patch * pick.choice([2, 3, 4, 7]) + pick.choice([0, 1]) for _ in range(2)]
+    sides = pick.choice([sides, [made.image_size, made.image_size]])
+    return model(made), {"pixel_values": _pictures(*sides)}
+
+
+@kind
+def dinov2(pick: random.Random) -> tuple[nn.Module, Given]:
+    """Dinov2Model, of pictures of its own size and others."""
+    return _dinov2(pick, transformers.Dinov2Config, transformers.Dinov2Model)
+
+
+@kind
+def dinov2_with_registers(pick: random.Random) -> tuple[nn.Module, Given]:
+    """Dinov2WithRegistersModel."""
+    config, model = transformers.Dinov2WithRegistersConfig, transformers.Dinov2WithRegistersModel
+    return _dinov2(pick, config, model, num_register_tokens=pick.choice([1, 3]))
 
 
 if __name__ == "__main__":

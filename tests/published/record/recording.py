@@ -28,7 +28,7 @@ def kind(make: Callable[[random.Random], Made]) -> Callable[[random.Random], Mad
 
 def normal(*shape: int) -> torch.Tensor:
     """Standard normal numbers, float32."""
-    return torch.randn(*shape)
+    return torch.randn(shape)
 
 
 def mask(batch: int, length: int) -> torch.Tensor:
