@@ -20,6 +20,7 @@ from diffusion_jax.published.checkpoint import (
 )
 from diffusion_jax.published.folder import INDEX, SCHEDULER, read_index
 from diffusion_jax.published.identify import fitting
+from diffusion_jax.published.layouts.single_file import split
 from diffusion_jax.published.names import names_of, tensor_axes, unplaced
 from diffusion_jax.published.parts import (
     CONFIG,
@@ -29,7 +30,7 @@ from diffusion_jax.published.parts import (
     read_json,
 )
 from diffusion_jax.published.pipelines import pipelines
-from diffusion_jax.published.readers import Tensor, Weights, open_weights
+from diffusion_jax.published.readers import Tensor, open_weights
 from diffusion_jax.published.schedulers import ReleasedProcess, translate
 
 MOST = 5  # names that are told of a kind
@@ -87,13 +88,16 @@ class ModelReport:
         return not self.faults and not any(part.faults for part in self.parts)
 
 
-def inspect_model(path: Path, variant: str = "", card: ModelCard | None = None) -> ModelReport:
+def inspect_model(
+    path: Path, variant: str = "", card: ModelCard | None = None, like: Path | None = None
+) -> ModelReport:
     """Looks at a model; of its tensors, names, shapes and dtypes alone are read.
 
     Args:
         path: a folder of a model or of a part, or a file of weights.
         variant: which of several files of weights, such as "fp16".
         card: that explains a checkpoint; None is the one that fits it.
+        like: folder of the model that one file is a version of.
 
     Raises:
         UserError: there is nothing, or nothing that is a model.
@@ -101,15 +105,18 @@ def inspect_model(path: Path, variant: str = "", card: ModelCard | None = None) 
     if not path.exists():
         raise UserError(f"There is no file or folder {path}.")
     cards = tuple(fitting(path)) if card is None else ((card, "its name"),)
-    if (path / INDEX).exists():
-        return _whole(path, variant, cards)
+    if like is not None or (path / INDEX).exists():
+        return _whole(path, variant, cards, like)
     if (path / CONFIG).exists():
         return ModelReport(path, "part", cards, (_part(path, variant),), None, ())
     return _checkpoint(path, variant, cards)
 
 
-def _whole(path: Path, variant: str, cards: tuple[tuple[ModelCard, str], ...]) -> ModelReport:
-    index, faults, process = read_index(path), [], None
+def _whole(
+    path: Path, variant: str, cards: tuple[tuple[ModelCard, str], ...], like: Path | None
+) -> ModelReport:
+    folder = like or path
+    index, faults, process = read_index(folder), [], None
     even_times = False
     if index.kind in pipelines:
         even_times = pipelines.make(index.kind).even_times
@@ -117,10 +124,14 @@ def _whole(path: Path, variant: str, cards: tuple[tuple[ModelCard, str], ...]) -
         hint = nearest(index.kind, pipelines)
         faults.append(f"{index.kind} is no pipeline that can be asked here.{hint}")
     try:
-        process = translate(read_json(path / SCHEDULER), even_times)
+        process = translate(read_json(folder / SCHEDULER), even_times)
     except UserError as error:
         faults.append(str(error))
-    parts = tuple(_part(path / name, variant) for name in index.parts)
+    if like is None:
+        parts = tuple(_part(path / name, variant) for name in index.parts)
+    else:
+        parts, left = _of_single_file(path, like, tuple(index.parts), variant)
+        faults += left
     return ModelReport(path, index.kind, cards, parts, process, tuple(faults), index.unused)
 
 
@@ -142,6 +153,29 @@ def _part(folder: Path, variant: str) -> PartReport:
         return module, parameter_shapes(module, configuration)
 
     return dataclasses.replace(report, faults=_faults(made, weights))
+
+
+def _of_single_file(
+    path: Path, like: Path, names: tuple[str, ...], variant: str
+) -> tuple[tuple[PartReport, ...], list[str]]:
+    """The parts of a model in one file, and what is wrong with the file."""
+    weights, found, faults = open_weights(path), [], []
+    try:
+        parts, left = split(weights, like, names)
+    except UserError as error:
+        return (), [str(error)]
+    for name in names:
+        if name not in parts:
+            found.append(_part(like / name, variant))
+            continue
+        each = parts[name]
+        report = PartReport(name, class_of(each.configuration, name), 0, weights.format)
+        own = _faults(lambda each=each: (each.module, each.shapes), each.tensors)  # type: ignore[misc]
+        count = _count(each.tensors)
+        found.append(dataclasses.replace(report, parameters=count, faults=own))
+    if left:
+        faults.append(left)
+    return tuple(found), faults
 
 
 def _checkpoint(path: Path, variant: str, cards: tuple[tuple[ModelCard, str], ...]) -> ModelReport:
@@ -169,7 +203,9 @@ def _count(tensors: Mapping[str, Tensor]) -> int:
     return sum(math.prod(tensor.shape) for tensor in tensors.values())
 
 
-def _faults(made: Callable[[], tuple[Any, PyTree]], tensors: Weights) -> tuple[str, ...]:
+def _faults(
+    made: Callable[[], tuple[Any, PyTree]], tensors: Mapping[str, Tensor]
+) -> tuple[str, ...]:
     """What has no place: missing, left over, of another shape, or why that cannot be told."""
     try:
         module, shapes = made()

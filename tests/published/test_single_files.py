@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.published.inspection import inspect_model
 from diffusion_jax.published.layouts import single_file
 from diffusion_jax.published.layouts.origin import Layout
 from diffusion_jax.published.layouts.single_file import read_single_file
@@ -121,3 +122,14 @@ def test_another_model_is_refused_in_a_line(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", x=np.ones(1))
     with pytest.raises(UserError, match="has no part of the model in"):
         read_single_file(tmp_path / "other.npz", SD, PREFIXES[SD])
+
+
+def test_a_file_is_described_by_the_folder_that_it_is_like(tmp_path: Path) -> None:
+    path = write(XL, tmp_path / "model.npz", **LEFT_BY_TRAINING)
+    report = inspect_model(path, like=XL)
+    assert report.is_whole and report.kind == "StableDiffusionXLPipeline"
+    counts = {part.name: part.parameters for part in inspect_model(XL).parts}
+    assert {part.name: part.parameters for part in report.parts} == counts
+    path = write(XL, tmp_path / "other.npz", **{"control_model.x": np.ones(1)})
+    assert "'control_model.x'" in inspect_model(path, like=XL).faults[0]
+    assert "another model" in inspect_model(path, like=SD).faults[0]

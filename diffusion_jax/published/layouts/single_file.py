@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +178,60 @@ def tensors_of(
     return found, used
 
 
+@dataclasses.dataclass(frozen=True)
+class FilePart:
+    """A part of a model in one file, not yet read.
+
+    Attributes:
+        configuration: the folder's.
+        module: of it.
+        shapes: of its parameters.
+        tensors: as a folder names them.
+    """
+
+    configuration: Mapping[str, Any]
+    module: Any
+    shapes: PyTree
+    tensors: Mapping[str, Tensor]
+
+
+def split(
+    weights: Weights, like: Path, parts: Iterable[str], dtype: str = "float32"
+) -> tuple[dict[str, FilePart], str]:
+    """The parts of a model in one file, and a line on what is left over; "" for nothing.
+
+    Args:
+        weights: of the file.
+        like: folder of the model that it is a version of, for configurations.
+        parts: that the folder's index names; those that the file lacks are left out.
+        dtype: of the computation.
+
+    Raises:
+        UserError: a tensor is missing, or there is no part at all.
+    """
+    found: dict[str, FilePart] = {}
+    left = {name for name in weights if not _is_no_part(name)}
+    for name in parts:
+        where = like / name / CONFIG
+        configuration = read_json(where)
+        module = make_module(configuration, str(where), dtype=dtype)
+        place = place_of(name, module, weights)
+        if place is None:
+            continue
+        shapes = parameter_shapes(module, configuration)
+        tensors, used = tensors_of(weights, place, module, shapes)
+        left -= used
+        found[name] = FilePart(configuration, module, shapes, tensors)
+    if not found:
+        raise UserError(f"{weights.path} has no part of the model in {like} that is known here.")
+    some = ", ".join(map(repr, sorted(left)[:SHOWN]))
+    line = (
+        f"{weights.path} has {len(left)} tensors that no part of the model in {like} has a place "
+        f"for, such as {some}: it is another model."
+    )
+    return found, line if left else ""
+
+
 def read_single_file(
     path: Path,
     like: Path,
@@ -204,38 +258,21 @@ def read_single_file(
     Raises:
         UserError: a tensor is missing, left over or of another shape, or there is no memory.
     """
-    weights = open_weights(path)
+    weights, names = open_weights(path), tuple(parts)
     check_room(weights.values(), dtype, path, sharding)
+    held, left = split(weights, like, names, dtype)
+    if left:
+        raise UserError(left)
     found: dict[str, Part] = {}
-    left = {name for name in weights if not _is_no_part(name)}
-    read = 0
-    for name in parts:
-        where = like / name / CONFIG
-        configuration = read_json(where)
-        module = make_module(configuration, str(where), dtype=dtype)
-        place = place_of(name, module, weights)
-        if place is None:
+    for name in names:
+        if name not in held:
             found[name] = read_part(like / name, dtype, variant, sharding)
             continue
-        shapes = parameter_shapes(module, configuration)
-        tensors, used = tensors_of(weights, place, module, shapes)
-        left -= used
-        read += 1
+        part = held[name]
+        given = part.shapes, part.tensors, names_of(part.module)
         try:
-            params = to_params(shapes, tensors, names_of(module), jnp.dtype(dtype), sharding)
+            params = to_params(*given, jnp.dtype(dtype), sharding)
         except UserError as error:
             raise UserError(f"{path}: {name}: {error}") from None
-        found[name] = Part(module, params, configuration)
-    _check_left(path, like, left, read)
+        found[name] = Part(part.module, params, part.configuration)
     return found
-
-
-def _check_left(path: Path, like: Path, left: set[str], read: int) -> None:
-    if not read:
-        raise UserError(f"{path} has no part of the model in {like} that is known here.")
-    if left:
-        some = ", ".join(map(repr, sorted(left)[:SHOWN]))
-        raise UserError(
-            f"{path} has {len(left)} tensors that no part of the model in {like} has a place for, "
-            f"such as {some}: it is another model."
-        )
