@@ -59,8 +59,9 @@ def ours(module: Any, params: Any, options: Options, given: dict[str, Any]) -> d
 
     from diffusion_jax.networks.conditioners.base import Context
 
-    pooled = jax.nn.one_hot(given["classes"], CLASSES + 1, dtype=float)
-    context = Context(pooled[:, None], jnp.ones((SIZE, 1), bool), pooled)
+    count = options["num_embeds_ada_norm"] + 1
+    pooled = jax.nn.one_hot(given["classes"], count, dtype=float)
+    context = Context(pooled[:, None], jnp.ones((len(pooled), 1), bool), pooled)
     x, t = jnp.moveaxis(given["x"], 1, -1), given["t"].astype(float)
     return {"output": jnp.moveaxis(module.apply({"params": params}, x, t, context), -1, 1)}
 

@@ -70,7 +70,7 @@ def ours(module: Any, params: Any, options: Options, given: dict[str, Any]) -> d
     from diffusion_jax.networks.conditioners.base import Context
 
     numbers = given["sizes"] if options["use_additional_conditions"] else None
-    pooled = jnp.zeros((SIZE, 0), float)
+    pooled = jnp.zeros((len(given["x"]), 0), float)
     context = Context(given["tokens"], given["mask"], pooled, None, numbers)
     x, t = jnp.moveaxis(given["x"], 1, -1), given["t"].astype(float)
     return {"output": jnp.moveaxis(module.apply({"params": params}, x, t, context), -1, 1)}
