@@ -16,11 +16,17 @@ HEIGHT, WIDTH = 8, 24
 
 
 def draw(pick: random.Random) -> Options:
-    """Settings of its parts: heads, projections, layers and norms vary."""
-    groups, heads = pick.choice([1, 2, 4]), pick.choice([1, 2])
-    width = heads * pick.choice([4, 6])
+    """Settings of its parts."""
+    text = draw_text(pick)
+    vae = autoencoder_kl.draw(pick) | {"latent_channels": 4, "shift_factor": None}
+    return {"unet": draw_unet(pick, text["hidden_size"]), "text_encoder": text, "vae": vae}
+
+
+def draw_unet(pick: random.Random, width: int) -> Options:
+    """Settings of a U-Net for words of a width: heads, projections, layers and norms vary."""
+    groups = pick.choice([1, 2, 4])
     blocks = pick.sample(["CrossAttnDownBlock2D", "DownBlock2D"], 2)
-    unet = {
+    return {
         "sample_size": 8,
         "in_channels": 4,
         "out_channels": 4,
@@ -41,33 +47,44 @@ def draw(pick: random.Random) -> Options:
         "freq_shift": 0,
         "act_fn": pick.choice(autoencoder_kl.ACTIVATIONS),
     }
-    text = {
-        "hidden_size": width,
+
+
+def draw_text(pick: random.Random) -> Options:
+    """Settings of one of CLIP's text encoders."""
+    heads = pick.choice([1, 2])
+    return {
+        "hidden_size": heads * pick.choice([4, 6]),
         "intermediate_size": 12,
         "num_hidden_layers": pick.randint(1, 3),
         "num_attention_heads": heads,
         "hidden_act": pick.choice(["quick_gelu", "gelu"]),
     }
-    vae = autoencoder_kl.draw(pick) | {"latent_channels": 4, "shift_factor": None}
-    return {"unet": unet, "text_encoder": text, "vae": vae}
 
 
-def build(options: Options, scheduler: Any) -> Any:
-    """The original's."""
-    from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+def text_parts(kind: Any, options: Options, source: Path = TOKENIZER) -> tuple[Any, Any]:
+    """A text encoder of the original and its tokenizer, which is in some folder."""
+    from transformers import CLIPTextConfig, CLIPTokenizer
 
-    tokenizer = CLIPTokenizer.from_pretrained(TOKENIZER)
+    tokenizer = CLIPTokenizer.from_pretrained(source)
     config = CLIPTextConfig(
         vocab_size=len(tokenizer),
         max_position_embeddings=tokenizer.model_max_length,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
-        **options["text_encoder"],
+        **options,
     )
+    return kind(config), tokenizer
+
+
+def build(options: Options, scheduler: Any) -> Any:
+    """The original's."""
+    from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+    from transformers import CLIPTextModel
+
+    encoder, tokenizer = text_parts(CLIPTextModel, options["text_encoder"])
     return StableDiffusionPipeline(
         vae=AutoencoderKL(**options["vae"]),
-        text_encoder=CLIPTextModel(config),
+        text_encoder=encoder,
         tokenizer=tokenizer,
         unet=UNet2DConditionModel(**options["unet"]),
         scheduler=scheduler,
@@ -93,21 +110,23 @@ def prompts(options: Options, pick: random.Random) -> list[str]:
     return pick.sample(SENTENCES, 2)
 
 
+SCHEDULERS = (
+    "DDIMScheduler",
+    "PNDMScheduler",
+    "DPMSolverMultistepScheduler",
+    "UniPCMultistepScheduler",
+    "DEISMultistepScheduler",
+    "EulerDiscreteScheduler",
+    "HeunDiscreteScheduler",
+    "KDPM2DiscreteScheduler",
+)
+
 KIND = PipelineKind(
     draw,
     build,
     call,
     prompts,
-    (
-        "DDIMScheduler",
-        "PNDMScheduler",
-        "DPMSolverMultistepScheduler",
-        "UniPCMultistepScheduler",
-        "DEISMultistepScheduler",
-        "EulerDiscreteScheduler",
-        "HeunDiscreteScheduler",
-        "KDPM2DiscreteScheduler",
-    ),
+    SCHEDULERS,
     guidance=(1.0, 2.0),
     texts=texts,
     gain=0.6,
