@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from diffusion_jax.process.level import Level
     from diffusion_jax.process.objective import Objective
     from diffusion_jax.published.classifier import released_classifier
+    from diffusion_jax.published.encoder import read_encoder
     from diffusion_jax.published.model import released
     from diffusion_jax.reports.compare import compare
     from diffusion_jax.sampling import grids, guidance, inverse, solvers, thresholds
@@ -74,6 +75,7 @@ _LAZY = {
     "optimizers": "diffusion_jax.training.optimizers",
     "preconditionings": "diffusion_jax.process.preconditionings",
     "predictions": "diffusion_jax.process.predictions",
+    "read_encoder": "diffusion_jax.published.encoder:read_encoder",
     "released": "diffusion_jax.published.model:released",
     "released_classifier": "diffusion_jax.published.classifier:released_classifier",
     "sample": "diffusion_jax.sampling.sample:sample",
@@ -117,6 +119,7 @@ __all__ = [
     "optimizers",
     "preconditionings",
     "predictions",
+    "read_encoder",
     "released",
     "released_classifier",
     "sample",

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.core import FrozenDict
 
 from diffusion_jax.errors import UserError, nearest
 from diffusion_jax.networks.conditioners.base import Context
@@ -120,4 +121,6 @@ def _outputs(configuration: Mapping[str, Any], fields: set[str]) -> dict[str, An
 
 
 def _hashable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return FrozenDict({key: _hashable(each) for key, each in value.items()})
     return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value

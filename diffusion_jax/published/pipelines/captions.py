@@ -5,10 +5,11 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int32, PyTree
+from jaxtyping import Array, Bool, PyTree
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.encoders import Encoder, Encoding
+from diffusion_jax.published.encoder import encode
 from diffusion_jax.published.pipelines.base import Asked, Prompts
 
 
@@ -42,19 +43,7 @@ def encoded(
             f"{tokenizer} gives the id {ids.max()}, and {part} has {module.vocab_size}: they are "
             "of two models."
         )
-    return _encode(module, params, jnp.asarray(ids), jnp.asarray(mask) if masked else None), mask
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _encode(
-    module: Encoder,
-    params: PyTree,
-    ids: Int32[Array, "batch length"],
-    mask: Bool[Array, "batch length"] | None,
-) -> Encoding:
-    found = module.apply({"params": params}, ids, mask)
-    assert isinstance(found, Encoding)
-    return found
+    return encode(module, params, jnp.asarray(ids), jnp.asarray(mask) if masked else None), mask
 
 
 @functools.partial(jax.jit, static_argnums=0)
