@@ -25,7 +25,7 @@ from diffusion_jax.files import user_path
 from experiments import plain
 from experiments.peers.problem import PROBLEMS, STEPS, UPDATES, PeerProblem
 
-OURS = "diffusion_jax"
+OURS, WORKER = "diffusion_jax", "experiments.peers.worker"
 PEERS, TRAINERS = ("diffusers", "k-diffusion"), ("PyTorch",)
 TOLERANCE = 2e-3  # of samples of unit size, in single precision
 LOSS_TOLERANCE = 1e-4  # of a loss, in single precision, after some updates
@@ -69,14 +69,16 @@ def measure(name: str, peers: str, rounds: int) -> list[LibraryTiming]:
         others = TRAINERS if problem.trains else PEERS
         pythons = {OURS: sys.executable} | dict.fromkeys(others, str(user_path(peers)))
         workers = {
-            library: stack.enter_context(_worker(python, library, name, Path(folder)))
+            library: stack.enter_context(
+                worker(python, WORKER, [library, name, f"{folder}/weights.npz"], Path(folder))
+            )
             for library, python in pythons.items()
         }
-        first = {library: _work(library, worker) for library, worker in workers.items()}
+        first = {library: work(library, each) for library, each in workers.items()}
         check = _check_losses if problem.trains else _check_ends
         check([np.load(Path(folder, f"{library}.npy")) for library in workers])
         turns = [
-            {library: _work(library, worker) for library, worker in workers.items()}
+            {library: work(library, each) for library, each in workers.items()}
             for _ in range(rounds)
         ]
     return [
@@ -86,11 +88,20 @@ def measure(name: str, peers: str, rounds: int) -> list[LibraryTiming]:
 
 
 @contextlib.contextmanager
-def _worker(python: str, library: str, name: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    words = [library, name, str(folder / "weights.npz"), str(folder / f"{library}.npy")]
-    with (folder / f"{library}.log").open("w") as log:
-        worker = subprocess.Popen(
-            [python, "-m", "experiments.peers.worker", *words],
+def worker(
+    python: str, module: str, words: Sequence[str], folder: Path
+) -> Iterator[subprocess.Popen[str]]:
+    """While entered, a process that works once for each line it is sent.
+
+    Args:
+        python: that runs it.
+        module: its main, which answers as `peers.worker` does.
+        words: of its command line, the library first; the file of the first result is added.
+        folder: for that file, LIBRARY.npy, and for what it prints besides, LIBRARY.log.
+    """
+    with (folder / f"{words[0]}.log").open("w") as log:
+        process = subprocess.Popen(
+            [python, "-m", module, *words, str(folder / f"{words[0]}.npy")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -98,13 +109,13 @@ def _worker(python: str, library: str, name: str, folder: Path) -> Iterator[subp
             env=os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"},
         )
     try:
-        yield worker
+        yield process
     finally:
-        worker.kill()
-        worker.wait()
+        process.kill()
+        process.wait()
 
 
-def _work(library: str, worker: "subprocess.Popen[str]") -> float:
+def work(library: str, worker: "subprocess.Popen[str]") -> float:
     """Lets a worker draw once, or train for some updates; returns the seconds it took."""
     assert worker.stdin is not None and worker.stdout is not None
     with contextlib.suppress(BrokenPipeError):

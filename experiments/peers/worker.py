@@ -22,6 +22,11 @@ def main(library: str, name: str, weights: str, end: str) -> None:
     """Answers every line until standard input ends."""
     problem = PROBLEMS[name]
     work = (_training if problem.trains else _drawing)(library, problem, load(weights))
+    answer(work, end)
+
+
+def answer(work: Callable[[], np.ndarray], end: str) -> None:
+    """Works once for every line, until standard input ends; the first result is kept in `end`."""
     for count, _ in enumerate(sys.stdin):
         before = time.perf_counter()
         result = work()
