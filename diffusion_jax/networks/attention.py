@@ -13,6 +13,8 @@ from diffusion_jax.networks.initializers import Dense
 from diffusion_jax.sampling.forward_mode import check_no_forward_mode
 
 IMPLEMENTATIONS = ("xla", "cudnn")
+LARGE = 2**24  # numbers of a map, from which on a CPU makes it by rows
+ROWS = 128  # made at a time
 
 
 class Attention(nn.Module):
@@ -80,7 +82,8 @@ def attend(
     """softmax(cap(scale q kᵀ) + bias) v over the keys where mask is true.
 
     All attention of all networks goes through here. The softmax is in float32, or in float64
-    where the query is; then the implementation is always "xla".
+    where the query is; then the implementation is always "xla". On a CPU a large map is made by
+    rows, which is faster there and has all derivatives.
 
     Args:
         query, key, value: (batch, rows, heads, features of a head).
@@ -109,9 +112,36 @@ def attend(
         check_gpu()
         if mask is not None:  # it takes none that is to be broadcast over the queries
             mask = jnp.broadcast_to(mask, (*mask.shape[:2], query.shape[1], mask.shape[3]))
+    elif bias is None and _is_large(query, key) and (mask is None or mask.shape[2] == 1):
+        return _by_rows(query, key, value, mask, scale)
     return jax.nn.dot_product_attention(
         query, key, value, bias, mask, scale=scale, implementation=how
     )
+
+
+def _is_large(query: Array, key: Array) -> bool:
+    """Whether the map outgrows a CPU's caches, and its rows can be taken in equal parts."""
+    batch, count, heads, _ = query.shape
+    large = batch * heads * count * key.shape[1] >= LARGE and count % ROWS == 0
+    return large and jax.default_backend() == "cpu"
+
+
+def _by_rows(
+    query: Float[Array, "batch queries heads head"],
+    key: Float[Array, "batch keys heads head"],
+    value: Float[Array, "batch keys heads head"],
+    mask: Bool[Array, "..."] | None,
+    scale: float | None,
+) -> Float[Array, "batch queries heads head"]:
+    """As `attend`, some rows of the map after others, so that it is never in memory as a whole."""
+    batch, count, heads, width = query.shape
+    parts = jnp.moveaxis(query.reshape(batch, count // ROWS, ROWS, heads, width), 1, 0)
+
+    def some(rows: Array) -> Array:
+        return jax.nn.dot_product_attention(rows, key, value, mask=mask, scale=scale)
+
+    mixed = jnp.moveaxis(jax.lax.map(some, parts), 0, 1)
+    return mixed.reshape(batch, count, heads, value.shape[-1])
 
 
 def _spelled_out(
