@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from diffusion_jax.errors import UserError
 from experiments import plain
+from experiments.model_options import add_model_options, read_model
 from experiments.sample_released import size_of
 
 if TYPE_CHECKING:
@@ -30,14 +31,13 @@ MOST = 100_000  # prompts
 def main(words: list[str]) -> None:
     """Compares what the command line asks for; the last line printed is the page's path."""
     options = _options(words)
-    from diffusion_jax.published.model import released
     from diffusion_jax.reports import files
     from diffusion_jax.reports.released import compare_ways
     from experiments import compile_cache
 
     compile_cache.set_up()
     prompts = _prompts(options)
-    model = released(options.model, options.dtype, options.variant)
+    model = read_model(options)
     size = size_of(options.size)
     ways = [_way(written, model, size) for written in options.way]
     report = compare_ways(
@@ -65,7 +65,7 @@ def main(words: list[str]) -> None:
 
 def _options(words: list[str]) -> "Namespace":
     parser = plain.Parser("compare", __doc__)
-    parser.add_argument("--model", required=True, help="folder of the model")
+    add_model_options(parser)
     parser.add_argument("--way", action="append", required=True, help="solver, grid, guidance")
     parser.add_argument("--prompts", help="a file with a prompt on each line")
     parser.add_argument("--count", type=int, default=16, help="samples, where there is no file")
@@ -75,8 +75,6 @@ def _options(words: list[str]) -> "Namespace":
     parser.add_argument("--size", help="width and height in pixels, such as 768x512")
     parser.add_argument("--seed", type=int, default=0, help="of the noise")
     parser.add_argument("--batch-size", type=int, default=4, help="samples drawn at once")
-    parser.add_argument("--dtype", default="float32", help="float32 or bfloat16")
-    parser.add_argument("--variant", default="", help="which files of weights, such as fp16")
     parser.add_argument("--out", default="runs/released", help="folder of the report")
     options = parser.parse_args(words)
     if options.batch_size < 1 or options.reference_steps < 1 or options.seed < 0:

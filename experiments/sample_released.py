@@ -6,6 +6,9 @@
         --solver=dpmpp_2m --grid=karras --count=4
     python -m experiments.sample --model=models/sd --lora=style.safetensors --lora-scale=0.8 \\
         --prompt="a dog"
+    python -m experiments.sample --model=models/flux.1-dev --prompt="a dog" --guidance=3.5 --strict
+    python -m experiments.sample --model=models/flux.1-dev --prompt="a dog" \\
+        --negative-prompt="blurry" --guidance="classifier_free(scale=2.0)"
     python -m experiments.sample --model=models/sd --prompt="a dog in snow" --image=dog.png \\
         --strength=0.6
     python -m experiments.sample --model=models/sd --prompt="a cat" --image=dog.png \\
@@ -15,11 +18,12 @@
 
 The model is a folder as diffusers writes it, or a checkpoint as its authors released it, of which
 `python -m experiments.models` lists the cards; nothing in it is run. Without --solver and --grid
-pictures are drawn as the original pipeline draws them. Writes each picture, and a sheet of all of
-them with a row for each prompt, whose path is the last line printed. Sample i of a seed is the
-same whatever the count. A mask is white where the picture is drawn anew. With --between, two
-prompts are joined by so many pictures between them, of the same noise, or with --to-seed of noise
-that turns into that of another seed.
+pictures are drawn as the original pipeline draws them. A number of --guidance is what the original
+calls so: the scale of classifier-free guidance, or what the network of FLUX.1-dev is told. Writes
+each picture, and a sheet of all of them with a row for each prompt, whose path is the last line
+printed. Sample i of a seed is the same whatever the count. A mask is white where the picture is
+drawn anew. With --between, two prompts are joined by so many pictures between them, of the same
+noise, or with --to-seed of noise that turns into that of another seed.
 """
 
 import sys
@@ -29,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 from diffusion_jax.errors import UserError
 from experiments import plain
+from experiments.model_options import add_model_options, guidance_of, read_model
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -49,20 +54,11 @@ def main(words: list[str]) -> None:
     import jax
 
     from diffusion_jax.files import check_target
-    from diffusion_jax.published.model import released
     from experiments import compile_cache
 
     out = check_target(Path(options.out))
     compile_cache.set_up()
-    model = released(
-        options.model,
-        options.dtype,
-        options.variant,
-        card=options.card,
-        autoencoder=options.autoencoder,
-        lora=options.lora,
-        lora_scale=options.lora_scale,
-    )
+    model = read_model(options)
     settings, key = _settings(options, model), jax.random.key(options.seed)
     prompts = options.prompt or [""]
     if options.between is not None:
@@ -86,7 +82,7 @@ def _between(
     from diffusion_jax.sampling.loop import sample_keys
 
     size = settings["size"] or model.default_size
-    shape, shares = model.pipeline.shape(model.parts, size), np.linspace(0, 1, options.between + 2)
+    shape, shares = model.pipeline.shape(model, size), np.linspace(0, 1, options.between + 2)
     first, last = (model.noise(sample_keys(jax.random.key(s), 1), shape) for s in _seeds(options))
     noise = jnp.concatenate([turned(first, last, float(share)) for share in shares])
     same = options.to_seed is None
@@ -103,14 +99,10 @@ def _seeds(options: "Namespace") -> tuple[int, int]:
 
 def _options(words: list[str]) -> "Namespace":
     parser = plain.Parser("sample", __doc__)
-    parser.add_argument("--model", required=True, help="folder of the model, or a checkpoint")
-    parser.add_argument("--card", default="", help="that explains a checkpoint; else what fits")
-    parser.add_argument("--autoencoder", help="folder of that of a checkpoint's latents")
-    parser.add_argument("--lora", help="file of low-rank terms that are added to the model")
-    parser.add_argument("--lora-scale", type=float, default=1.0, help="of those terms")
+    add_model_options(parser)
     parser.add_argument("--prompt", action="append", help="what to draw; several: a row for each")
     parser.add_argument("--negative-prompt", default="", help="what to lead away from")
-    parser.add_argument("--guidance", type=float, help="scale; the original's by default")
+    parser.add_argument("--guidance", help="scale, or a spec; the original's by default")
     parser.add_argument("--solver", help="spec, such as dpmpp_2m; the original's by default")
     parser.add_argument("--grid", help="spec, such as karras; the original's by default")
     parser.add_argument("--steps", type=int, help="the original's number by default")
@@ -122,8 +114,6 @@ def _options(words: list[str]) -> "Namespace":
     parser.add_argument("--mask", help="white where the picture is drawn anew")
     parser.add_argument("--between", type=int, help="pictures between two prompts")
     parser.add_argument("--to-seed", type=int, help="of the noise at the other end")
-    parser.add_argument("--dtype", default="float32", help="float32 or bfloat16")
-    parser.add_argument("--variant", default="", help="which files of weights, such as fp16")
     parser.add_argument("--out", default="runs/released.png", help="where to write the sheet")
     options = parser.parse_args(words)
     _check(options)
@@ -135,8 +125,6 @@ def _check(options: "Namespace") -> None:
         raise UserError(f"--count must be from 1 to {MOST}, not {options.count}.")
     if not 0 <= options.seed < 2**31:
         raise UserError(f"--seed must be from 0 to {2**31 - 1}, not {options.seed}.")
-    if options.dtype not in ("float32", "bfloat16"):
-        raise UserError(f"--dtype must be float32 or bfloat16, not {options.dtype!r}.")
     for name in ("strength", "mask"):
         if getattr(options, name) is not None and options.image is None:
             raise UserError(f"--{name} is of a picture to start from: name it with --image.")
@@ -161,7 +149,7 @@ def _settings(options: "Namespace", model: "ReleasedModel") -> dict[str, Any]:
         raise UserError(f"--steps must be from 1 to {MOST}, not {steps}.")
     found: dict[str, Any] = {
         "negative": options.negative_prompt or None,
-        "guidance": options.guidance,
+        "guidance": guidance_of(options.guidance),
         "steps": steps,
         "solver": solvers.make(options.solver) if options.solver else None,
         "size": size_of(options.size),
@@ -191,11 +179,12 @@ def _picture(options: "Namespace", model: "ReleasedModel") -> dict[str, Any]:
     from diffusion_jax.data.sets.folder.pictures import load_pictures
     from diffusion_jax.files import user_path
     from diffusion_jax.inference.masks import load_mask, picture_size
+    from diffusion_jax.published.pipelines.base import token_side
 
     path = user_path(options.image)
     if options.size is None:  # its own, as far as the model can draw it
-        factor = model.parts["vae"].module.factor if "vae" in model.parts else 1
-        height, width = (side // factor * factor for side in picture_size(path)[::-1])
+        whole = model.factor * token_side(model.network)
+        height, width = (side // whole * whole for side in picture_size(path)[::-1])
     else:
         height, width = size_of(options.size) or (0, 0)
     pixels = load_pictures([path], (height, width), 3)[0]

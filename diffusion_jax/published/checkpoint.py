@@ -21,7 +21,7 @@ from diffusion_jax.published.card import CardData, ModelCard
 from diffusion_jax.published.latents import with_latents_of
 from diffusion_jax.published.names import names_of, to_params
 from diffusion_jax.published.parts import Part, read_part
-from diffusion_jax.published.pipelines.base import Asked, Parts, Prompts, Size, pooled
+from diffusion_jax.published.pipelines.base import Asked, Prompts, Size, classifier_free, pooled
 from diffusion_jax.published.pipelines.classes import class_number
 from diffusion_jax.published.readers import Weights, open_weights
 from diffusion_jax.published.room import check_room
@@ -43,7 +43,8 @@ class CheckpointPipeline:
         steps: of the paper's figure.
         guidance: likewise.
         network: what its part is called.
-        even_times: False, as it is drawn from by what the card says.
+        even_times, unit_times: False, as it is drawn from by what the card says.
+        honoured: nothing, as there is no model_index.json.
     """
 
     data: CardData
@@ -51,6 +52,8 @@ class CheckpointPipeline:
     guidance: float | Guidance = 1.0
     network: str = NETWORK
     even_times: bool = False
+    unit_times: bool = False
+    honoured: tuple[str, ...] = ()
 
     def ask(self, model: Asked, prompts: Prompts, size: Size, negative: bool = False) -> Rows:
         """One-hot vectors of the classes that prompts number; "" or None asks for none of them.
@@ -69,13 +72,13 @@ class CheckpointPipeline:
             raise UserError(f"This model must be asked for a class: a number, 0 to {count - 1}.")
         return pooled(np.eye(count + 1)[found][:, : class_width(self.data)])
 
-    def shape(self, parts: Parts, size: Size) -> tuple[int, int, int]:
+    def shape(self, model: Asked, size: Size) -> tuple[int, int, int]:
         """The shape of the pictures or latents that the network draws.
 
         Raises:
             UserError: the autoencoder takes no pictures of that size.
         """
-        factor = parts["vae"].module.factor if "vae" in parts else 1
+        factor = model.parts["vae"].module.factor if "vae" in model.parts else 1
         if any(side % factor for side in size):
             height, width = size
             raise UserError(
@@ -84,10 +87,14 @@ class CheckpointPipeline:
             )
         return size[0] // factor, size[1] // factor, self.data.shape[2]
 
-    def default_size(self, parts: Parts) -> Size:
+    def default_size(self, model: Asked) -> Size:
         """Height and width of what it was trained on; of pictures, with an autoencoder."""
-        factor = parts["vae"].module.factor if "vae" in parts else 1
+        factor = model.parts["vae"].module.factor if "vae" in model.parts else 1
         return self.data.shape[0] * factor, self.data.shape[1] * factor
+
+    def steer(self, model: Asked, scale: float) -> tuple[Guidance | None, float | None]:
+        """Classifier-free guidance."""
+        return classifier_free(scale), None
 
 
 def class_width(data: CardData) -> int:

@@ -1,15 +1,19 @@
 """What the index of a model's folder says: its pipeline, and the classes of its parts."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from diffusion_jax.errors import UserError, nearest
 from diffusion_jax.published.parts import read_json
 
 INDEX, SCHEDULER = "model_index.json", "scheduler/scheduler_config.json"
 # Parts of pipelines that decide about no number of a picture.
-UNUSED = ("safety_checker", "feature_extractor", "image_processor", "watermarker")
+UNUSED = (
+    *("safety_checker", "feature_extractor", "image_processor", "watermarker"),
+    "requires_safety_checker",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +33,24 @@ class FolderIndex:
     unused: tuple[str, ...]
     tokenizers: tuple[str, ...]
     settings: Mapping[str, Any]
+
+    def check(self, folder: Path, honoured: Collection[str]) -> None:
+        """Refuses what the pipeline would pass over.
+
+        Args:
+            folder: of the index, for the message.
+            honoured: names of parts, tokenizers and settings that it reads.
+
+        Raises:
+            UserError: the index names another, and not to say that it is not there.
+        """
+        told = {name: value for name, value in self.settings.items() if name[0] != "_" and value}
+        for name in (*self.parts, *self.tokenizers, *told):
+            if name not in (*honoured, *UNUSED):
+                raise UserError(
+                    f"{folder / INDEX}: {self.kind} here does not honour {name!r}."
+                    f"{nearest(name, honoured)}"
+                )
 
 
 def read_index(folder: Path) -> FolderIndex:

@@ -117,14 +117,19 @@ def _whole(
 ) -> ModelReport:
     folder = like or path
     index, faults, process = read_index(folder), [], None
-    even_times = False
+    times: tuple[bool, ...] = ()
     if index.kind in pipelines:
-        even_times = pipelines.make(index.kind).even_times
+        pipeline = pipelines.make(index.kind)
+        times = pipeline.even_times, pipeline.unit_times
+        try:
+            index.check(folder, (pipeline.network, "vae", *pipeline.honoured))
+        except UserError as error:
+            faults.append(str(error))
     else:
         hint = nearest(index.kind, pipelines)
         faults.append(f"{index.kind} is no pipeline that can be asked here.{hint}")
     try:
-        process = translate(read_json(folder / SCHEDULER), even_times)
+        process = translate(read_json(folder / SCHEDULER), *times)
     except UserError as error:
         faults.append(str(error))
     if like is None:

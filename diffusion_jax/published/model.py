@@ -18,30 +18,28 @@ from diffusion_jax.process.denoiser import Denoiser, from_network
 from diffusion_jax.process.level import Level
 from diffusion_jax.published.card import ModelCard
 from diffusion_jax.published.checkpoint import read_checkpoint
-from diffusion_jax.published.folder import INDEX, SCHEDULER, read_index
+from diffusion_jax.published.folder import INDEX
 from diffusion_jax.published.identify import card_of
 from diffusion_jax.published.lora.reading import with_lora
-from diffusion_jax.published.parts import Part, originals, read_json, read_part
-from diffusion_jax.published.pipelines import Pipeline, pipelines
-from diffusion_jax.published.pipelines.base import Prompts, Size
-from diffusion_jax.published.readers import open_weights
-from diffusion_jax.published.room import check_room
-from diffusion_jax.published.schedulers import ReleasedProcess, translate
-from diffusion_jax.published.tokenizers import PromptTokenizer, read_tokenizer
+from diffusion_jax.published.parts import Part
+from diffusion_jax.published.pictures import fitted, kept
+from diffusion_jax.published.pipelines import Pipeline
+from diffusion_jax.published.pipelines.base import Prompts, Size, classifier_free, token_side
+from diffusion_jax.published.schedulers import ReleasedProcess
+from diffusion_jax.published.tokenizers import PromptTokenizer
+from diffusion_jax.published.whole import read_folder
 from diffusion_jax.sampling.checks import one_key
 from diffusion_jax.sampling.editing import last_part
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.guidance import Guidance
-from diffusion_jax.sampling.guidance.classifier_free import ClassifierFree
-from diffusion_jax.sampling.inverse import Mask, Posterior
-from diffusion_jax.sampling.inverse.diffpir import DiffPIR
+from diffusion_jax.sampling.inverse import Posterior
 from diffusion_jax.sampling.loop import prior, sample_keys
 from diffusion_jax.sampling.sample import Steering, steered_from
 from diffusion_jax.sampling.solvers import Solver, State
 from diffusion_jax.sampling.thresholds import NoThreshold
 
-EXACT = 1e-3  # standard deviation of noise in what is kept
 DTYPES = ("float32", "bfloat16", "float64")
+NUMBERS = "numbers"  # of a `Context`; a scale of guidance, where a network is told one
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -76,7 +74,12 @@ class ReleasedModel:
     @property
     def default_size(self) -> Size:
         """Height and width that it was trained on, in pixels."""
-        return self.pipeline.default_size(self.parts)
+        return self.pipeline.default_size(self)
+
+    @property
+    def factor(self) -> int:
+        """Pixels along a side for each latent."""
+        return int(self.parts["vae"].module.factor) if "vae" in self.parts else 1
 
     def ask(self, prompts: Prompts, size: Size | None = None, negative: bool = False) -> Rows:
         """The condition that asks for prompts, a row for each; None asks for nothing.
@@ -98,11 +101,12 @@ class ReleasedModel:
             params: in the place of its own, such as the argument of a compiled function.
         """
         own = self.network.params if params is None else params
-        told = self.scheduler.variance
+        told, unit = self.scheduler.variance, self.scheduler.label_unit
 
         def predict(x: Array, c_noise: Array, condition: Condition | None) -> Array:
             context = Context(**_arrays(condition)) if condition else None
-            found: Array = self.network.module.apply({"params": own}, x, c_noise, context)
+            label = c_noise / unit
+            found: Array = self.network.module.apply({"params": own}, x, label, context)
             # A variance that nothing reads, as of DiT.
             return found if told else found[..., : x.shape[-1]]
 
@@ -148,8 +152,8 @@ class ReleasedModel:
             steps: how many; None is the original's number.
             size: height and width in pixels, on which some grids depend.
         """
-        height, width, _ = self.pipeline.shape(self.parts, size or self.default_size)
-        patch = int(self.network.configuration.get("patch_size") or 1)
+        height, width, _ = self.pipeline.shape(self, size or self.default_size)
+        patch = token_side(self.network)
         tokens = (height // patch) * (width // patch)
         return self.scheduler.nodes(steps or self.pipeline.steps, tokens)
 
@@ -179,8 +183,8 @@ class ReleasedModel:
             key: of the noise, one `jax.random.key`.
             negative: what guidance leads away from, for all; None is what the original takes.
             steps: how many; None is the original's number.
-            guidance: the scale of classifier-free guidance, or a `Guidance`; None is the
-                original's.
+            guidance: the scale of classifier-free guidance, or what the network is told of it, as
+                FLUX.1-dev's is; or a `Guidance`; None is the original's.
             solver: takes the steps; None is that of the model's scheduler.
             nodes: the levels; None are those of the model's scheduler.
             size: height and width in pixels; None is what the model was trained on, or `image`'s.
@@ -202,23 +206,29 @@ class ReleasedModel:
         elif keep is not None:
             raise UserError("A mask needs the picture that it keeps part of: give an image.")
         size = size or self.default_size
-        shape = self.pipeline.shape(self.parts, size)
+        shape = self.pipeline.shape(self, size)
         whole = self.nodes(steps, size) if nodes is None else nodes
         chosen = self.scheduler.solver(whole.time.shape[0] - 1) if solver is None else solver
         if noise is None:
             noise = self.noise(keys, shape)
+        elif noise.shape != (len(keys), *shape):
+            raise UserError(
+                f"The noise must have the shape {(len(keys), *shape)}, not {noise.shape}."
+            )
+        posterior = None
         if image is None:
             start = noise * self._start_scale(whole, nodes is None)
-            drawn = self.sample_from(start, prompts, keys, negative, guidance, chosen, whole, size)
-            return drawn if latents else self.decode(drawn)
-        known = jnp.broadcast_to(self.encode(image[None]), noise.shape)
-        left = last_part(whole, strength)
-        posterior = None if keep is None else _kept(keep, known)
-        start = left[0].level.mix(known, noise)
+        else:
+            pixels = shape[0] * self.factor, shape[1] * self.factor
+            known = jnp.broadcast_to(self.encode(fitted(image[None], pixels)), noise.shape)
+            if keep is not None:
+                posterior = kept(fitted(keep[None], pixels)[0], known)
+            whole = last_part(whole, strength)
+            start = whole[0].level.mix(known, noise)
         drawn = self.sample_from(
-            start, prompts, keys, negative, guidance, chosen, left, size, posterior
+            start, prompts, keys, negative, guidance, chosen, whole, size, posterior
         )
-        return drawn if latents else self.decode(drawn)
+        return drawn if latents else fitted(self.decode(drawn), size)
 
     def noise(self, keys: Array, shape: tuple[int, int, int]) -> Array:
         """Standard normal noise, (batch, *shape), a key for each row."""
@@ -259,19 +269,31 @@ class ReleasedModel:
             Latents, (batch, height, width, channels); with `save`, they and what was saved,
             (steps, ...).
         """
-        guide = _guidance(self.pipeline.guidance if guidance is None else guidance)
+        guide, scale = self._steer(guidance)
         asked = prompts if isinstance(prompts, Mapping) else self.ask(prompts, size)
         condition, null = _arrays(asked), None
+        if scale is not None:
+            condition[NUMBERS] = jnp.full_like(condition[NUMBERS], scale)
         if guide is not None:
             null = _arrays(self.ask([negative] * _count(prompts), size, negative=True))
+            if NUMBERS in condition:  # which negative prompts do not change
+                null[NUMBERS] = condition[NUMBERS]
         elif negative:
             raise UserError(
-                "A negative prompt changes nothing without guidance: give a scale above 1."
+                "A negative prompt changes nothing without classifier-free guidance: give a scale "
+                "above 1, or classifier_free(scale=…) where the network is told a scale itself."
             )
         own = self.scheduler.threshold
-        kept = None if isinstance(own, NoThreshold) else own
-        given = condition, null, guide, kept, posterior
+        threshold = None if isinstance(own, NoThreshold) else own
+        given = condition, null, guide, threshold, posterior
         return self._program(self.network.params, start, keys, given, solver, nodes, save)
+
+    def _steer(self, guidance: float | Guidance | None) -> tuple[Guidance | None, float | None]:
+        """A guidance, and a number that the network is told."""
+        if isinstance(guidance, (int, float)):
+            return self.pipeline.steer(self, float(guidance))
+        given = self.pipeline.guidance if guidance is None else guidance
+        return (classifier_free(given) if isinstance(given, (int, float)) else given), None
 
     @functools.cached_property
     def _program(self) -> Any:
@@ -287,8 +309,8 @@ class ReleasedModel:
             nodes: Nodes,
             save: Callable[[State], PyTree] | None,
         ) -> Any:
-            condition, null, guide, kept, posterior = given
-            steering = Steering(guidance=guide, null=null, threshold=kept, posterior=posterior)
+            condition, null, guide, threshold, posterior = given
+            steering = Steering(guide, null, None, posterior, threshold)
             denoise = self.denoiser(params)
             asked = condition or None
             return steered_from(denoise, solver, nodes, start, keys, asked, steering, save)
@@ -304,21 +326,6 @@ def _arrays(condition: Mapping[str, Any]) -> dict[str, Any]:
     return {name: jnp.asarray(value) for name, value in condition.items()}
 
 
-def _guidance(scale: float | Guidance) -> Guidance | None:
-    if isinstance(scale, (int, float)):
-        return None if scale == 1 else ClassifierFree(float(scale))
-    return scale
-
-
-def _kept(keep: Float[Array, "height width 1"], known: Array) -> Posterior:
-    """The posterior of latents of which those under `keep` are known."""
-    height, width = known.shape[1:3]
-    # A cell of latents is known where all its pixels are.
-    cells = keep.reshape(height, keep.shape[0] // height, width, keep.shape[1] // width)
-    mask = Mask(cells.min(axis=(1, 3))[:, :, None])
-    return DiffPIR(mask, mask(known), noise_std=EXACT)
-
-
 def released(
     path: str | Path,
     dtype: str = "float32",
@@ -329,6 +336,7 @@ def released(
     strict: bool = False,
     lora: str | Path | None = None,
     lora_scale: float = 1.0,
+    settings: Mapping[str, Any] | None = None,
 ) -> ReleasedModel:
     """Reads a model that others have released; nothing in its files is run.
 
@@ -343,50 +351,29 @@ def released(
         strict: refuse prompts that are too long for the text encoders, and do not cut them.
         lora: a file of low-rank terms that are added to the model's kernels, see `published.lora`.
         lora_scale: of those terms.
+        settings: of its pipeline, such as {"clip_skip": 1}; see `published.pipelines`.
 
     Raises:
         UserError: there is nothing, something in it is missing, damaged or left over, a class or
             a setting is not known, or there is no memory for it.
     """
-    found = _read(path, dtype, variant, sharding, card, autoencoder, strict)
+    one_of(dtype, DTYPES, "dtype of a released model")
+    folder, settings = user_path(path), settings or {}
+    if card or not (folder / INDEX).exists():
+        known = card if isinstance(card, ModelCard) else card_of(folder, card)
+        place = None if autoencoder is None else user_path(autoencoder)
+        for name in settings:
+            raise UserError(f"{folder} is a checkpoint, which has no setting {name!r}.")
+        parts = read_checkpoint(folder, known, dtype, sharding, place)
+        found = ReleasedModel(folder, known.name, *parts)
+    elif autoencoder is not None:
+        raise UserError(f"{folder} has an autoencoder of its own, or needs none.")
+    else:
+        made = read_folder(folder, dtype, variant, sharding, strict, settings)
+        found = ReleasedModel(**made)
     if lora is not None:
-        parts = with_lora(found.parts, found.pipeline.network, lora, lora_scale)
-        return dataclasses.replace(found, parts=parts)
+        merged = with_lora(found.parts, found.pipeline.network, lora, lora_scale)
+        return dataclasses.replace(found, parts=merged)
     if lora_scale != 1:
         raise UserError(f"lora_scale={lora_scale} is of a LoRA, and none is named.")
     return found
-
-
-def _read(
-    path: str | Path,
-    dtype: str,
-    variant: str,
-    sharding: Sharding | None,
-    card: str | ModelCard,
-    autoencoder: str | Path | None,
-    strict: bool,
-) -> ReleasedModel:
-    one_of(dtype, DTYPES, "dtype of a released model")
-    folder = user_path(path)
-    if card or not (folder / INDEX).exists():
-        found = card if isinstance(card, ModelCard) else card_of(folder, card)
-        place = None if autoencoder is None else user_path(autoencoder)
-        return ReleasedModel(
-            folder, found.name, *read_checkpoint(folder, found, dtype, sharding, place)
-        )
-    if autoencoder is not None:
-        raise UserError(f"{folder} has an autoencoder of its own, or needs none.")
-    index = read_index(folder)
-    pipeline = pipelines.make(one_of(index.kind, pipelines, "pipeline"))
-    known = originals()
-    for name, original in index.parts.items():
-        one_of(original, known, f"class of the part {name!r}")
-    if pipeline.network not in index.parts:
-        raise UserError(f"{folder / INDEX} names no part {pipeline.network!r}.")
-    scheduler = translate(read_json(folder / SCHEDULER), pipeline.even_times)
-    stored = [open_weights(folder / name, variant) for name in index.parts]
-    check_room([each for weights in stored for each in weights.values()], dtype, folder, sharding)
-    tokenizers = {name: read_tokenizer(folder / name, strict) for name in index.tokenizers}
-    parts = {name: read_part(folder / name, dtype, variant, sharding) for name in index.parts}
-    told = tokenizers, index.settings
-    return ReleasedModel(folder, index.kind, pipeline, parts, scheduler, index.unused, *told)

@@ -5,7 +5,7 @@ Of the two halves one runs in the original library's environment, the other in t
 
 import dataclasses
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -46,28 +46,35 @@ class PipelineKind:
     """A pipeline: what it draws from one noise, with several schedulers.
 
     Attributes:
-        draw: settings of its parts from a generator, by part.
+        draw: settings of its parts from a generator, by part; "settings" are those of a run, which
+            are called the same in both libraries, such as clip_skip.
         build: the original's pipeline, from the settings and a scheduler.
-        call: runs it: (pipeline, prompts, steps, guidance) → pictures.
+        call: runs it: (pipeline, prompts, steps, guidance, **settings) → pictures.
         prompts: what is asked for, from the settings and a generator.
         schedulers: classes that it takes, of `schedulers.DRAWN`.
         guidance: scales of classifier-free guidance; None has none.
-        texts: what the original makes of prompts, (pipeline, prompts) → arrays by the names of
-            `Context`.
+        texts: what the original makes of prompts, (pipeline, prompts, **settings) → arrays by the
+            names of `Context`.
         gain: of random weights; less than 1 where many steps with guidance would blow up the
             rounding errors of any library.
         single_sines: as of a `NetworkKind`.
+        guide: what this library is given for a scale, (settings, scale) → guidance; None is the
+            scale.
+        unpacked: latents of all steps as pictures, (latents, height, width) → latents; None where
+            the original has them so.
     """
 
     draw: Callable[[random.Random], Options]
     build: Callable[[Options, Any], Any]
-    call: Callable[[Any, Sequence[str], int, float | None], np.ndarray]
+    call: Callable[..., np.ndarray]
     prompts: Callable[[Options, random.Random], list[str]]
     schedulers: tuple[str, ...]
     guidance: tuple[float | None, ...] = (None,)
-    texts: Callable[[Any, Sequence[str]], dict[str, Any]] | None = None
+    texts: Callable[..., dict[str, Any]] | None = None
     gain: float = 1.0
     single_sines: bool = False
+    guide: Callable[[Options, float | None], Any] | None = None
+    unpacked: Callable[[np.ndarray, int, int], np.ndarray] | None = None
 
 
 Kind = NetworkKind | PipelineKind

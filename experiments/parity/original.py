@@ -105,7 +105,7 @@ def _network(kind: NetworkKind, model: DrawnModel, made: Any) -> Callable[[Parit
 
 
 def _pipeline(kind: PipelineKind, model: DrawnModel, made: Any) -> Callable[[ParityTrial], Found]:
-    random = np.random.default_rng(model.seed)
+    random, settings = np.random.default_rng(model.seed), model.options.get("settings", {})
     for name in sorted(made.components):
         if isinstance(made.components[name], torch.nn.Module):
             randomise(made.components[name].eval(), random, kind.gain)
@@ -114,11 +114,15 @@ def _pipeline(kind: PipelineKind, model: DrawnModel, made: Any) -> Callable[[Par
     def run(trial: ParityTrial) -> Found:
         made.scheduler = make_scheduler(trial.scheduler)
         with recorded(made.scheduler) as taken, noise_of(model.seed) as noises:
-            pictures = kind.call(made, model.prompts, trial.steps, trial.guidance)
+            pictures = kind.call(made, model.prompts, trial.steps, trial.guidance, **settings)
         count = len(model.prompts)
-        found = {"latents": np.stack([x[:count].numpy() for x in taken]), "picture": pictures}
+        latents = np.stack([x[:count].numpy() for x in taken])
+        if kind.unpacked is not None:
+            latents = kind.unpacked(latents, *noises[0].shape[2:])
+        found = {"latents": latents, "picture": pictures}
         if kind.texts is not None:
-            found |= {f"text_{k}": v.numpy() for k, v in kind.texts(made, model.prompts).items()}
+            told = kind.texts(made, model.prompts, **settings)
+            found |= {f"text_{name}": array.numpy() for name, array in told.items()}
         draws = {f"noise_{i}": noise for i, noise in enumerate(noises)}
         return draws, found
 

@@ -13,7 +13,7 @@ from diffusion_jax.published.parts import Part, read_json, read_part
 from diffusion_jax.published.schedulers import translate
 from diffusion_jax.published.schedulers.scheduler import Scheduler
 from diffusion_jax.sampling.loop import sample_keys
-from experiments.parity.kind import Arrays, NetworkKind
+from experiments.parity.kind import Arrays, NetworkKind, PipelineKind
 from experiments.parity.kinds import kinds
 from experiments.parity.plan import DrawnModel, ParityTrial
 from experiments.parity.replayed import Replayed
@@ -39,7 +39,8 @@ def measure(folder: Path, model: DrawnModel, index: int) -> dict[str, list[float
             part = read_part(own / "model", trial.dtype)
             found = network(kind, part, model, given)
         else:
-            found = pipeline(released(own / "model", trial.dtype), model, index, given, own)
+            read = released(own / "model", trial.dtype, settings=model.options.get("settings"))
+            found = pipeline(kind, read, model, index, given, own)
     return {name: apart(found[name], wanted[name], name == "latents") for name in wanted}
 
 
@@ -75,14 +76,18 @@ def in_precision(array: np.ndarray) -> jax.Array:
 
 
 def pipeline(
-    model: ReleasedModel, drawn: DrawnModel, index: int, given: Arrays, folder: Path
+    kind: PipelineKind,
+    model: ReleasedModel,
+    drawn: DrawnModel,
+    index: int,
+    given: Arrays,
+    folder: Path,
 ) -> dict[str, Any]:
     """What a pipeline draws: latents after each step, the picture, and what it makes of text."""
     trial, prompts = drawn.trials[index], list(drawn.prompts)
     model = dataclasses.replace(model, scheduler=_scheduler(model, drawn, trial, folder))
     noises = [jnp.moveaxis(in_precision(each), 1, -1) for each in given.values()]
-    factor = model.parts["vae"].module.factor if "vae" in model.parts else 1
-    size = noises[0].shape[1] * factor, noises[0].shape[2] * factor
+    size = noises[0].shape[1] * model.factor, noises[0].shape[2] * model.factor
     nodes = model.nodes(trial.steps, size)
     solver = model.scheduler.solver(trial.steps)
     if len(noises) > 1:
@@ -90,8 +95,9 @@ def pipeline(
     start = noises[0] * model.scheduler.start_scale(nodes)
     keys = sample_keys(jax.random.key(0), len(prompts))
     scale = 1.0 if trial.guidance is None else trial.guidance
+    guide = scale if kind.guide is None else kind.guide(drawn.options, scale)
     drawn_latents, steps = model.sample_from(
-        start, prompts, keys, None, scale, solver, nodes, size, save=latents
+        start, prompts, keys, None, guide, solver, nodes, size, save=latents
     )
     picture = jnp.clip(model.decode(drawn_latents) / 2 + 0.5, 0, 1)
     asked = {f"text_{name}": rows for name, rows in model.ask(prompts, size).items()}
@@ -110,4 +116,4 @@ def _scheduler(
     same = dataclasses.replace(trial, dtype="float32")
     index = drawn.trials.index(same)
     config = read_json(folder / f"scheduler_{index}" / "scheduler_config.json")
-    return translate(config, model.pipeline.even_times)
+    return translate(config, model.pipeline.even_times, model.pipeline.unit_times)

@@ -109,6 +109,36 @@ def _flow(pick: random.Random) -> Settings:
     return {"shift": shift} | _respaced(pick)
 
 
+def _dynamic(pick: random.Random) -> Settings:
+    return {
+        "use_dynamic_shifting": True,
+        "base_shift": pick.choice([0.5, 0.3]),
+        "max_shift": pick.choice([1.15, 0.9]),
+        "base_image_seq_len": pick.choice([256, 4]),
+        "max_image_seq_len": pick.choice([4096, 40]),
+        "time_shift_type": pick.choice(["exponential", "linear"]),
+        "shift_terminal": pick.choice([None, 0.02]),
+    }
+
+
+def _heun_flow(pick: random.Random) -> Settings:
+    return {"shift": pick.choice([1.0, 3.0])}
+
+
+def _solver_flow(pick: random.Random) -> Settings:
+    return {
+        "use_flow_sigmas": True,
+        "flow_shift": pick.choice([1.0, 3.0]),
+        "prediction_type": "flow_prediction",
+        "solver_order": pick.choice([1, 2, 3]),
+        "lower_order_final": True,
+    }
+
+
+def _dpm_flow_dynamic(pick: random.Random) -> Settings:
+    return _solver_flow(pick) | {"use_dynamic_shifting": True}
+
+
 DRAWN: dict[str, Callable[[random.Random], Settings]] = {
     "DDIMScheduler": _ddim,
     "DDPMScheduler": _ddpm,
@@ -120,9 +150,19 @@ DRAWN: dict[str, Callable[[random.Random], Settings]] = {
     "HeunDiscreteScheduler": _euler,
     "KDPM2DiscreteScheduler": _euler,
     "FlowMatchEulerDiscreteScheduler": _flow,
+    "FlowMatchEulerDiscreteScheduler.dynamic": _dynamic,
+    "FlowMatchHeunDiscreteScheduler": _heun_flow,
+    "DPMSolverMultistepScheduler.flow": _solver_flow,
+    "DPMSolverMultistepScheduler.dynamic": _dpm_flow_dynamic,
+    "UniPCMultistepScheduler.flow": _solver_flow,
 }
 
 
 def draw(name: str, pick: random.Random) -> Settings:
-    """Settings of a scheduler of a class, by `_class_name` and by what its file would say."""
-    return {"_class_name": name, **DRAWN[name](pick)}
+    """Settings of a scheduler of a class, by `_class_name` and by what its file would say.
+
+    Args:
+        name: of the class, with what comes after a dot where it is set up for flows.
+        pick: the generator.
+    """
+    return {"_class_name": name.partition(".")[0], **DRAWN[name](pick)}

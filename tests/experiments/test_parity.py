@@ -65,9 +65,10 @@ def test_every_scheduler_that_is_drawn_is_read(name: str) -> None:
     for seed in range(12):
         pick = random.Random(seed)
         settings = schedulers.draw(name, pick)
-        scheduler = translate(settings)
+        dynamic = name.endswith(".dynamic")
+        scheduler = translate(settings, even_times=dynamic)
         for steps in schedulers.STEPS:
-            nodes, solver = scheduler.nodes(steps), scheduler.solver(steps)
+            nodes, solver = scheduler.nodes(steps, 12 if dynamic else None), scheduler.solver(steps)
             assert len(nodes.time) == steps + 1
             assert solver.evaluations(steps) >= steps
             # Some end at the first label twice, which changes nothing.

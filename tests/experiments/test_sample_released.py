@@ -12,8 +12,8 @@ from experiments import sample_released
 MODEL = Path(__file__).parents[1] / "published" / "data" / "unconditional"
 
 
-def draw(out: Path, *words: str) -> np.ndarray:
-    sample_released.main([f"--model={MODEL}", f"--out={out}", "--steps=4", *words])
+def draw(out: Path, *words: str, model: Path = MODEL) -> np.ndarray:
+    sample_released.main([f"--model={model}", f"--out={out}", "--steps=4", *words])
     with Image.open(out) as sheet:
         assert sheet.width > 96
     with Image.open(out.with_name(f"{out.stem}_0_0.png")) as picture:
@@ -68,9 +68,31 @@ def test_the_ends_of_a_way_are_the_pictures_of_both_seeds(tmp_path: Path) -> Non
         np.testing.assert_allclose(np.asarray(last.convert("RGB"), float), other, atol=1)
 
 
+@pytest.mark.parametrize("name", ["stable_diffusion_3", "flux", "pixart"])
+def test_models_that_are_asked_in_words_draw_and_are_told_how(tmp_path: Path, name: str) -> None:
+    model, words = MODEL.parent / name, ["--prompt=a dog", "--size=16x8", "--max-sequence-length=9"]
+    if name == "pixart":
+        words.append("--exact-size")
+    own = draw(tmp_path / "own.png", *words, model=model)
+    assert own.shape == (8, 16, 3)
+    scale = "--guidance=9"
+    assert np.abs(own - draw(tmp_path / "g.png", *words, scale, model=model)).max() > 1
+    if name == "stable_diffusion_3":
+        skipping = draw(tmp_path / "skip.png", *words, "--clip-skip=1", model=model)
+        assert np.abs(own - skipping).max() > 1
+    if name == "flux":
+        away = "--guidance=classifier_free(scale=2.0)", "--negative-prompt=a cat"
+        assert np.abs(own - draw(tmp_path / "n.png", *words, *away, model=model)).max() > 1
+    with pytest.raises(UserError, match="the text encoder reads 9: shorten it by"):
+        draw(tmp_path / "s.png", *words, "--prompt=the fox jumps high", "--strict", model=model)
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
+        (("--clip-skip=1",), "'DDIMPipeline' has no setting 'clip_skip'"),
+        (("--exact-size",), "has no setting 'use_resolution_binning'"),
+        (("--guidance=much",), "Unknown guidance 'much'"),
         (("--count=0",), "--count must be from 1"),
         (("--seed=-1",), "--seed must be from 0"),
         (("--size=8",), "such as 768x512"),

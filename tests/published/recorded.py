@@ -12,6 +12,7 @@ import numpy as np
 from diffusion_jax.networks import networks
 from diffusion_jax.networks.conditioners.base import Context
 from diffusion_jax.networks.configurations import from_configuration
+from diffusion_jax.published.model import ReleasedModel
 from diffusion_jax.published.names import names_of, to_params
 
 DATA = Path(__file__).parent / "data"
@@ -45,6 +46,36 @@ def output(network: Any, arrays: Mapping[str, np.ndarray], dtype: str) -> np.nda
     shapes = jax.eval_shape(network.init, jax.random.key(0), *given)["params"]
     params = to_params(shapes, tensors, names_of(network), dtype)
     return np.moveaxis(np.asarray(jax.jit(network.apply)({"params": params}, *given)), -1, 1)
+
+
+def check_drawn(model: ReleasedModel, folder: Path, case: str, key: str = "", **told: Any) -> None:
+    """Holds latents and pictures of a model against those of a recorded case, row by row.
+
+    Args:
+        model: read from the folder.
+        folder: what `record.prompts` or `record.flows` wrote.
+        case: what its arrays are called, after "latent" and "pt".
+        key: name of the argument that has an entry for each row, if there is one.
+        told: what `ReleasedModel.sample` is told besides.
+    """
+    recorded = json.loads((folder / "cases.json").read_text())
+    with np.load(folder / "drawn.npz") as stored:
+        arrays = {name: stored[f"{name}"] for name in ("noise", f"latent{case}", f"pt{case}")}
+    noise = jnp.moveaxis(arrays["noise"], 1, -1)
+    for row, prompt in enumerate(recorded["prompts"]):
+        own = {key: told[key][row]} if key else {}
+        found = model.sample(
+            [prompt],
+            jax.random.key(0),
+            size=tuple(recorded["size"]),
+            noise=noise[row : row + 1],
+            latents=True,
+            **{**told, **own},
+        )
+        latents = np.moveaxis(arrays[f"latent{case}"][row], 0, -1)
+        assert np.abs(found[0] - latents).max() < 1e-4 * np.sqrt(np.mean(latents**2))
+        picture = np.moveaxis(np.asarray(model.decode(found)[0]), -1, 0) / 2 + 0.5
+        assert np.abs(np.clip(picture, 0, 1) - arrays[f"pt{case}"][row]).max() < 1e-4
 
 
 def _context(arrays: Mapping[str, np.ndarray], dtype: str) -> Context:

@@ -104,5 +104,5 @@ def test_what_a_model_cannot_be_asked_for_is_refused(model) -> None:
     key = jax.random.key(0)
     with pytest.raises(UserError, match="is asked for nothing"):
         model.sample(["a dog"], key)
-    with pytest.raises(UserError, match="without guidance"):
+    with pytest.raises(UserError, match="without classifier-free guidance"):
         model.sample([""], key, negative="blurry", steps=STEPS)

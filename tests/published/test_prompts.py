@@ -1,6 +1,5 @@
 """Models that are asked in words draw what diffusers drew from the same folders and noise."""
 
-import dataclasses
 import json
 import shutil
 import warnings
@@ -13,8 +12,7 @@ import pytest
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.published.model import ReleasedModel, released
-from diffusion_jax.published.pipelines import pipelines
-from tests.published.recorded import DATA
+from tests.published.recorded import DATA, check_drawn
 
 FOLDERS = [DATA / "stable_diffusion", DATA / "stable_diffusion_xl"]
 CLIP = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
@@ -25,34 +23,22 @@ KEY = jax.random.key(0)
 
 @pytest.fixture(scope="module")
 def models() -> dict[Path, ReleasedModel]:
-    return {folder: released(folder) for folder in [*FOLDERS, PIXART]}
+    exact = {"use_resolution_binning": False}
+    return {
+        folder: released(folder, settings=exact if folder == PIXART else {})
+        for folder in [*FOLDERS, PIXART]
+    }
 
 
 @EVERY
 @pytest.mark.filterwarnings("ignore:The prompt")
 def test_what_is_drawn_is_the_originals(models, folder: Path) -> None:
-    model, told = models[folder], json.loads((folder / "cases.json").read_text())
-    with np.load(folder / "drawn.npz") as stored:
-        drawn = dict(stored)
-    noise = jnp.moveaxis(drawn["noise"], 1, -1)
-    for i, (guidance, negative, steps) in enumerate(told["cases"]):
-        for row, prompt in enumerate(told["prompts"]):
-            found = model.sample(
-                [prompt],
-                KEY,
-                negative=None if negative is None else negative[row],
-                guidance=guidance,
-                steps=steps,
-                size=tuple(told["size"]),
-                noise=noise[row : row + 1],
-                latents=True,
-            )
-            latents = np.moveaxis(drawn[f"latent{i}"][row], 0, -1)
-            assert np.abs(found[0] - latents).max() < 1e-4 * np.sqrt(np.mean(latents**2))
-            picture = np.clip(
-                np.moveaxis(np.asarray(model.decode(found)[0]), -1, 0) / 2 + 0.5, 0, 1
-            )
-            assert np.abs(picture - drawn[f"pt{i}"][row]).max() < 1e-4
+    for i, (guidance, negative, steps) in enumerate(
+        json.loads((folder / "cases.json").read_text())["cases"]
+    ):
+        key = "" if negative is None else "negative"
+        told = {"negative": negative, "guidance": guidance, "steps": steps}
+        check_drawn(models[folder], folder, str(i), key, **told)
 
 
 @CLIP
@@ -60,13 +46,26 @@ def test_prompts_and_the_layer_they_are_read_from_matter(models, folder: Path) -
     model = models[folder]
     dog, cat = (model.ask([words])["tokens"] for words in ("a dog", "a cat"))
     assert np.abs(dog - cat).max() > 1e-3
-    skipping = pipelines.make(f"{model.kind}(clip_skip=1)")
-    skipped = dataclasses.replace(model, pipeline=skipping)
+    skipped = released(folder, settings={"clip_skip": 1})
     assert np.abs(skipped.ask(["a dog"])["tokens"] - dog).max() > 1e-3
     away = skipped.ask(["a dog"], negative=True)["tokens"]
     np.testing.assert_array_equal(away, dog)
     with pytest.raises(UserError, match=r"clip_skip=9 must be 0 to \d"):
-        dataclasses.replace(model, pipeline=dataclasses.replace(skipping, clip_skip=9)).ask([""])
+        released(folder, settings={"clip_skip": 9}).ask([""])
+
+
+def test_settings_that_a_pipeline_does_not_have_are_refused() -> None:
+    with pytest.raises(UserError, match="no setting 'clip_skips'. Did you mean 'clip_skip'"):
+        released(FOLDERS[0], settings={"clip_skips": 1})
+    with pytest.raises(UserError, match="clip_skip must be"):
+        released(FOLDERS[0], settings={"clip_skip": 0.5})
+
+
+def test_what_an_index_names_and_nobody_reads_is_refused(tmp_path) -> None:
+    for name, value in (("image_encoder", ["transformers", "CLIPTextModel"]), ("is_odd", True)):
+        folder = edited(FOLDERS[0], tmp_path / name, "model_index.json", **{name: value})
+        with pytest.raises(UserError, match=f"StableDiffusionPipeline .* honour '{name}'"):
+            released(folder)
 
 
 def test_nothing_and_an_empty_prompt_differ_where_the_original_says_so(models) -> None:
@@ -117,3 +116,14 @@ def test_a_tokenizer_of_another_model_is_refused(tmp_path) -> None:
     folder = edited(FOLDERS[0], tmp_path, "tokenizer/tokenizer_config.json", **more)
     with pytest.raises(UserError, match="they are of two models"):
         released(folder).ask(["a dog <new>"])
+
+
+def test_noise_of_another_size_is_refused(models) -> None:
+    with pytest.raises(UserError, match=r"The noise must have the shape \(1, 4, 8, 4\), not"):
+        models[PIXART].sample([""], KEY, size=(8, 16), noise=jnp.zeros((1, 4, 4, 4)), steps=2)
+
+
+def test_pixart_draws_the_nearest_of_its_sizes() -> None:
+    binned = released(PIXART)
+    assert binned.pipeline.shape(binned, (8, 16)) == (704 // 2, 1408 // 2, 4)
+    assert binned.ask([""], (8, 16))["numbers"].tolist() == [[704, 1408, 0.5]]

@@ -88,6 +88,7 @@ class Flux(nn.Module):
     outputs: int = 1
     out_channels: int | None = None
 
+    token_side: ClassVar[int] = PACKED
     original: ClassVar[str] = "FluxTransformer2DModel"
     fixed: ClassVar[dict[str, object]] = {
         "patch_size": 1,

@@ -1,7 +1,7 @@
 """What a pipeline is: how one kind of released model is asked, and in which space it draws."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from diffusion_jax.published.parts import Part
 from diffusion_jax.published.tokenizers import PromptTokenizer
 from diffusion_jax.registry import Registry
 from diffusion_jax.sampling.guidance import Guidance
+from diffusion_jax.sampling.guidance.classifier_free import ClassifierFree
 
 Parts = Mapping[str, Part]
 Prompts = Sequence[str | None]
@@ -44,8 +45,10 @@ class Pipeline(Protocol):
     Attributes:
         network: what the folder of its network is called.
         even_times: whether the original lays out the times of a flow itself, evenly.
+        unit_times: whether the network is told shares of the training steps, from 0 to 1.
         steps: what the original takes by default.
         guidance: its scale of classifier-free guidance by default, 1 for none; or a `Guidance`.
+        honoured: names of model_index.json that it reads, beside its network and autoencoder.
     """
 
     @property
@@ -53,9 +56,13 @@ class Pipeline(Protocol):
     @property
     def even_times(self) -> bool: ...
     @property
+    def unit_times(self) -> bool: ...
+    @property
     def steps(self) -> int: ...
     @property
     def guidance(self) -> float | Guidance: ...
+    @property
+    def honoured(self) -> tuple[str, ...]: ...
 
     def ask(self, model: Asked, prompts: Prompts, size: Size, negative: bool = False) -> Rows:
         """What is asked for, a row for each prompt: arrays by the names of `Context`.
@@ -72,7 +79,7 @@ class Pipeline(Protocol):
         """
         ...
 
-    def shape(self, parts: Parts, size: Size) -> tuple[int, int, int]:
+    def shape(self, model: Asked, size: Size) -> tuple[int, int, int]:
         """The shape of what the network draws, (height, width, channels).
 
         Raises:
@@ -80,12 +87,53 @@ class Pipeline(Protocol):
         """
         ...
 
-    def default_size(self, parts: Parts) -> Size:
+    def default_size(self, model: Asked) -> Size:
         """Height and width of the pictures that the model was trained on, in pixels."""
         ...
 
+    def steer(self, model: Asked, scale: float) -> tuple[Guidance | None, float | None]:
+        """What a scale of guidance means: a guidance, or a number that the network is told.
+
+        Raises:
+            UserError: it means nothing to this model.
+        """
+        ...
+
+
+class FolderPipeline:
+    """What the pipelines of diffusers' folders have in common; attributes as of a `Pipeline`."""
+
+    network: ClassVar[str] = "transformer"
+    even_times: ClassVar[bool] = False
+    unit_times: ClassVar[bool] = False
+    guidance: ClassVar[float] = 1.0
+    honoured: ClassVar[tuple[str, ...]] = ()
+
+    def shape(self, model: Asked, size: Size) -> tuple[int, int, int]:
+        """The latents of a picture of that size, which are whole tokens."""
+        return latent_shape(model.parts, size, self.network)
+
+    def default_size(self, model: Asked) -> Size:
+        """By the network's sample_size."""
+        return trained_size(model.parts, self.network)
+
+    def steer(self, model: Asked, scale: float) -> tuple[Guidance | None, float | None]:
+        """Classifier-free guidance."""
+        return classifier_free(scale), None
+
 
 pipelines: Registry[Pipeline] = Registry("pipeline")
+
+
+def classifier_free(scale: float) -> Guidance | None:
+    """Classifier-free guidance of a scale; None for 1, which needs none."""
+    return None if scale == 1 else ClassifierFree(scale)
+
+
+def token_side(part: Part) -> int:
+    """Side of the square of latents that is one token of a network; 1 of a U-Net."""
+    known = getattr(part.module, "token_side", None) or part.configuration.get("patch_size")
+    return int(known or 1)
 
 
 def latent_shape(parts: Parts, size: Size, network: str) -> tuple[int, int, int]:
@@ -94,21 +142,28 @@ def latent_shape(parts: Parts, size: Size, network: str) -> tuple[int, int, int]
     Args:
         parts: of the model.
         size: height and width of the picture in pixels.
-        network: what the part is called whose channels they have.
+        network: what the part is called that draws them.
 
     Raises:
-        UserError: sides that are no multiples of what the autoencoder takes.
+        UserError: sides that are no multiples of what autoencoder and network take.
     """
     height, width = size
-    if "vae" not in parts:
-        return height, width, int(parts[network].configuration.get("in_channels", 3))
-    coder = parts["vae"].module
-    if height % coder.factor or width % coder.factor:
+    factor = parts["vae"].module.factor if "vae" in parts else 1
+    whole = factor * token_side(parts[network])
+    if height % whole or width % whole:
         raise UserError(
             f"Pictures of {width}x{height} cannot be drawn: width and height must be multiples of "
-            f"{coder.factor}."
+            f"{whole}."
         )
-    return height // coder.factor, width // coder.factor, coder.channels
+    return height // factor, width // factor, channels(parts, network)
+
+
+def channels(parts: Parts, network: str) -> int:
+    """Of what a network draws."""
+    if "vae" in parts:
+        return int(parts["vae"].module.channels)
+    side = getattr(parts[network].module, "token_side", 1)
+    return int(parts[network].configuration.get("in_channels", 3)) // side**2
 
 
 def trained_size(parts: Parts, network: str) -> Size:

@@ -12,6 +12,8 @@ from diffusion_jax.networks.encoders import Encoder, Encoding
 from diffusion_jax.published.encoder import encode
 from diffusion_jax.published.pipelines.base import Asked, Prompts
 
+LONGEST = 512  # tokens of T5 that the original pipelines take
+
 
 def encoded(
     model: Asked,
@@ -44,6 +46,33 @@ def encoded(
             "of two models."
         )
     return encode(module, params, jnp.asarray(ids), jnp.asarray(mask) if masked else None), mask
+
+
+def check_length(length: int) -> None:
+    """Refuses lengths of prompts that T5 is not asked for.
+
+    Raises:
+        UserError: none, or more than 512 tokens.
+    """
+    if not 1 <= length <= LONGEST:
+        raise UserError(f"max_sequence_length must be 1 to {LONGEST}, not {length}.")
+
+
+def skipped(encoding: Encoding, last: int, skip: int) -> int:
+    """Which of the hidden states is read, from behind: 1 is the last.
+
+    Args:
+        encoding: of prompts.
+        last: which one is read if nothing is skipped.
+        skip: layers before it that are left out as well.
+
+    Raises:
+        UserError: there are not so many.
+    """
+    if not 0 <= skip <= len(encoding.hidden) - last:
+        most = len(encoding.hidden) - last
+        raise UserError(f"clip_skip={skip} must be 0 to {most} for this model.")
+    return last + skip
 
 
 @functools.partial(jax.jit, static_argnums=0)

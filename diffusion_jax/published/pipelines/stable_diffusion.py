@@ -5,25 +5,22 @@ from typing import ClassVar
 
 import numpy as np
 
-from diffusion_jax.errors import UserError
 from diffusion_jax.networks.conditioners.base import Rows
 from diffusion_jax.networks.encoders import Encoding
 from diffusion_jax.published.pipelines.base import (
     Asked,
-    Parts,
+    FolderPipeline,
     Prompts,
     Size,
-    latent_shape,
     pipelines,
-    trained_size,
 )
-from diffusion_jax.published.pipelines.captions import encoded, normalised
+from diffusion_jax.published.pipelines.captions import encoded, normalised, skipped
 
 ZEROS = "force_zeros_for_empty_prompt"
 
 
 @dataclasses.dataclass(frozen=True)
-class TextToLatents:
+class TextToLatents(FolderPipeline):
     """What the members here share.
 
     Attributes:
@@ -31,24 +28,13 @@ class TextToLatents:
     """
 
     network: ClassVar[str] = "unet"
-    even_times: ClassVar[bool] = False
     steps: ClassVar[int] = 50
 
     clip_skip: int = 0
 
-    def shape(self, parts: Parts, size: Size) -> tuple[int, int, int]:
-        return latent_shape(parts, size, self.network)
-
-    def default_size(self, parts: Parts) -> Size:
-        return trained_size(parts, self.network)
-
     def _layer(self, encoding: Encoding, last: int, negative: bool) -> int:
         """Which of the hidden states, from behind: 1 is the last."""
-        found = last if negative else last + self.clip_skip
-        if not 1 <= found <= len(encoding.hidden):
-            most = len(encoding.hidden) - last
-            raise UserError(f"clip_skip={self.clip_skip} must be 0 to {most} for this model.")
-        return found
+        return skipped(encoding, last, 0 if negative else self.clip_skip)
 
 
 @pipelines.register("StableDiffusionPipeline")
@@ -57,6 +43,7 @@ class StableDiffusionPipeline(TextToLatents):
     """Rombach et al. 2022: the last layer of a CLIP text encoder, padding and all."""
 
     guidance: ClassVar[float] = 7.5
+    honoured: ClassVar[tuple[str, ...]] = ("tokenizer", "text_encoder")
 
     def ask(self, model: Asked, prompts: Prompts, size: Size, negative: bool = False) -> Rows:
         """The tokens of prompts.
@@ -83,6 +70,10 @@ class StableDiffusionXLPipeline(TextToLatents):
     """
 
     guidance: ClassVar[float] = 5.0
+    honoured: ClassVar[tuple[str, ...]] = (
+        *("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2"),
+        ZEROS,
+    )
 
     def ask(self, model: Asked, prompts: Prompts, size: Size, negative: bool = False) -> Rows:
         """The tokens of prompts, their pooled vectors, and sizes.

@@ -6,22 +6,18 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.networks.conditioners.base import Rows
 from diffusion_jax.published.pipelines.base import (
     Asked,
-    Parts,
+    FolderPipeline,
     Prompts,
     Size,
-    latent_shape,
     pipelines,
-    trained_size,
 )
 
 
-class Unconditional:
+class Unconditional(FolderPipeline):
     """A U-Net on pixels, or on latents where the folder has an autoencoder."""
 
     network: ClassVar[str] = "unet"
-    even_times: ClassVar[bool] = False
     steps: ClassVar[int] = 1000
-    guidance: ClassVar[float] = 1.0
 
     def ask(self, model: Asked, prompts: Prompts, size: Size, negative: bool = False) -> Rows:
         """Nothing.
@@ -33,12 +29,6 @@ class Unconditional:
             if prompt:
                 raise UserError(f"{prompt!r} says nothing to a model that is asked for nothing.")
         return {}
-
-    def shape(self, parts: Parts, size: Size) -> tuple[int, int, int]:
-        return latent_shape(parts, size, self.network)
-
-    def default_size(self, parts: Parts) -> Size:
-        return trained_size(parts, self.network)
 
 
 @pipelines.register("DDPMPipeline")

@@ -77,14 +77,26 @@ def flow_match_grid(
 
 
 def flow_grid(
-    settings: Settings, steps: int, tokens: int | None = None
+    settings: Settings, steps: int, tokens: int | None = None, even: bool = False
 ) -> Float64[np.ndarray, "nodes"]:
     """sigma at every node of a solver of the DPM family with `use_flow_sigmas`, (steps + 1,).
 
+    Args:
+        settings: of the scheduler.
+        steps: how many.
+        tokens: patches of a picture, for a shift that grows with it.
+        even: its pipeline is FLUX's, the only one that tells such a solver how far to shift.
+
     Raises:
-        UserError: its sigmas are also respaced: the scheduler then takes sigma/alpha for the
-            sigma of a flow, where none is above 1.
+        UserError: its shift grows with the picture, in another pipeline; or its sigmas are also
+            respaced: the scheduler then takes sigma/alpha for the sigma of a flow, where none is
+            above 1.
     """
+    if settings["use_dynamic_shifting"] and not even:
+        raise UserError(
+            f"{settings.name}: use_dynamic_shifting cannot be honoured outside of FLUX's pipeline: "
+            "its file does not say how far to shift."
+        )
     if respacing(settings) is not None:
         raise UserError(
             f"{settings.name}: use_flow_sigmas cannot be honoured beside another spacing, which "

@@ -44,6 +44,7 @@ class Scheduler:
         preconditioning: what it sees of x and of the noise level.
         threshold: keeps estimates of x_0 within range.
         even_times: whether its pipeline lays out the times of a flow itself, evenly.
+        label_unit: by which labels are divided before its pipeline tells them the network.
     """
 
     settings: Settings
@@ -52,6 +53,7 @@ class Scheduler:
     preconditioning: Preconditioning
     threshold: Threshold
     even_times: bool = False
+    label_unit: float = 1.0
 
     @property
     def name(self) -> str:
@@ -95,7 +97,7 @@ class Scheduler:
         if settings.name.startswith("FlowMatch"):
             return _flowing(flows.flow_match_grid(settings, steps, tokens, self.even_times))
         if settings["use_flow_sigmas"]:
-            return _flowing(flows.flow_grid(settings, steps, tokens))
+            return _flowing(flows.flow_grid(settings, steps, tokens, self.even_times))
         ratio = spacing.noise_grid(settings, steps)
         return _preserving(ratio) if spacing.is_dpm(settings) else _exploding(ratio)
 
@@ -112,12 +114,15 @@ class Scheduler:
         return highest if spaced else float(np.hypot(highest, 1))
 
 
-def translate(config: Mapping[str, Any], even_times: bool = False) -> Scheduler:
+def translate(
+    config: Mapping[str, Any], even_times: bool = False, unit_times: bool = False
+) -> Scheduler:
     """Reads a scheduler's config.
 
     Args:
         config: what scheduler_config.json holds.
         even_times: whether its pipeline lays out the times of a flow itself, as FLUX's do.
+        unit_times: whether its pipeline tells the network shares of the training steps, as PRX's.
 
     Raises:
         UserError: a scheduler that is not known, or a setting that cannot be honoured; nothing is
@@ -128,6 +133,7 @@ def translate(config: Mapping[str, Any], even_times: bool = False) -> Scheduler:
     (V(), 10, 11)
     """
     settings = read(config)
+    unit = float(settings.count) if unit_times else 1.0
     # DDIM's is its solver's.
     kept = (
         NoThreshold() if config["_class_name"] == "DDIMScheduler" else solvers.threshold(settings)
@@ -137,7 +143,7 @@ def translate(config: Mapping[str, Any], even_times: bool = False) -> Scheduler:
         flow = RectifiedFlow()
         down = "none" if settings.name.startswith("FlowMatch") else "down"
         seen = TimePreconditioning(flow, float(settings.count), rounding=down)
-        return Scheduler(settings, flow, Velocity(flow), seen, kept, even_times)
+        return Scheduler(settings, flow, Velocity(flow), seen, kept, even_times, unit)
     kind = settings.one_of("prediction_type", PREDICTIONS)
     if settings.name == "PNDMScheduler" and kind != "epsilon":
         raise UserError(
@@ -147,7 +153,7 @@ def translate(config: Mapping[str, Any], even_times: bool = False) -> Scheduler:
     table.check_signal(settings)
     schedule = table.schedule(settings)
     seen_by = _preconditioning(settings, schedule)
-    return Scheduler(settings, schedule, PREDICTIONS[kind], seen_by, kept)
+    return Scheduler(settings, schedule, PREDICTIONS[kind], seen_by, kept, even_times, unit)
 
 
 def _preconditioning(settings: Settings, schedule: Schedule) -> Preconditioning:

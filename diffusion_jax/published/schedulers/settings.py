@@ -11,6 +11,12 @@ import numpy as np
 
 from diffusion_jax.errors import UserError, nearest, one_of
 
+SHIFT = {
+    "base_shift": 0.5,
+    "max_shift": 1.15,
+    "base_image_seq_len": 256,
+    "max_image_seq_len": 4096,
+}
 COMMON: Mapping[str, Any] = {
     "num_train_timesteps": 1000,
     "beta_start": 0.0001,
@@ -35,6 +41,7 @@ COMMON: Mapping[str, Any] = {
     "flow_shift": 1.0,
     "use_dynamic_shifting": False,
     "time_shift_type": "exponential",
+    **SHIFT,
     "shift_terminal": None,
     "final_sigmas_type": "zero",
     "interpolation_type": "linear",
@@ -52,10 +59,7 @@ STABLE = {"beta_start": 0.00085, "beta_end": 0.012}
 DISTILLED = STABLE | LEADING | {"beta_schedule": "scaled_linear", "original_inference_steps": 50}
 FLOW = {
     "shift": 1.0,
-    "base_shift": 0.5,
-    "max_shift": 1.15,
-    "base_image_seq_len": 256,
-    "max_image_seq_len": 4096,
+    **SHIFT,
     "invert_sigmas": False,
     "stochastic_sampling": False,
     "prediction_type": "flow_prediction",

@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+from experiments.parity import texts as encoders
 from experiments.parity.kind import Options, PipelineKind
 from experiments.parity.kinds import pixart_alpha, stable_diffusion
 
@@ -24,7 +25,7 @@ KIND = PipelineKind(
     draw,
     build,
     pixart_alpha.call,
-    stable_diffusion.prompts,
+    encoders.two_sentences,
     stable_diffusion.SCHEDULERS,
     guidance=(1.0, 2.0),
     texts=pixart_alpha.texts,

@@ -4,29 +4,26 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+from experiments.parity import texts as encoders
 from experiments.parity.kind import Options, PipelineKind, maybe
 from experiments.parity.kinds import autoencoder_kl, stable_diffusion
 
-SECOND = stable_diffusion.TOKENIZER.with_name("clip_padded_with_a_mark")
 SINES, SIZES = 4, 6
 
 
 def draw(pick: random.Random) -> Options:
     """Settings of its parts; the U-Net is told a pooled vector and sizes."""
-    first, second = stable_diffusion.draw_text(pick), stable_diffusion.draw_text(pick)
-    # The layer before the last is read.
-    encoders = [each | {"num_hidden_layers": pick.randint(2, 3)} for each in (first, second)]
-    pooled = pick.choice([5, 6])
+    first, second = encoders.draw_clip(pick), encoders.draw_clip(pick)
     unet = stable_diffusion.draw_unet(pick, first["hidden_size"] + second["hidden_size"])
     return {
         "unet": unet
         | {
             "addition_embed_type": "text_time",
             "addition_time_embed_dim": SINES,
-            "projection_class_embeddings_input_dim": SIZES * SINES + pooled,
+            "projection_class_embeddings_input_dim": SIZES * SINES + second["projection_dim"],
         },
-        "text_encoder": encoders[0],
-        "text_encoder_2": encoders[1] | {"projection_dim": pooled},
+        "text_encoder": first,
+        "text_encoder_2": second,
         "vae": autoencoder_kl.draw(pick) | {"latent_channels": 4, "shift_factor": None},
         "force_zeros_for_empty_prompt": maybe(pick),
     }
@@ -35,12 +32,9 @@ def draw(pick: random.Random) -> Options:
 def build(options: Options, scheduler: Any) -> Any:
     """The original's."""
     from diffusers import AutoencoderKL, StableDiffusionXLPipeline, UNet2DConditionModel
-    from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-    first, tokenizer = stable_diffusion.text_parts(CLIPTextModel, options["text_encoder"])
-    second, tokenizer_2 = stable_diffusion.text_parts(
-        CLIPTextModelWithProjection, options["text_encoder_2"], SECOND
-    )
+    first, tokenizer = encoders.clip(options["text_encoder"], encoders.CLIP)
+    second, tokenizer_2 = encoders.clip(options["text_encoder_2"], encoders.CLIP_OTHER, True)
     return StableDiffusionXLPipeline(
         vae=AutoencoderKL(**options["vae"]),
         text_encoder=first,
@@ -54,9 +48,9 @@ def build(options: Options, scheduler: Any) -> Any:
     )
 
 
-def texts(pipe: Any, prompts: Sequence[str]) -> dict[str, Any]:
+def texts(pipe: Any, prompts: Sequence[str], **settings: Any) -> dict[str, Any]:
     """Tokens of prompts, and their pooled vectors."""
-    told = {"device": "cpu", "do_classifier_free_guidance": False}
+    told = {"device": "cpu", "do_classifier_free_guidance": False} | settings
     tokens, _, pooled, _ = pipe.encode_prompt(list(prompts), **told)
     return {"tokens": tokens, "pooled": pooled}
 
@@ -65,7 +59,7 @@ KIND = PipelineKind(
     draw,
     build,
     stable_diffusion.call,
-    stable_diffusion.prompts,
+    encoders.two_sentences,
     stable_diffusion.SCHEDULERS,
     guidance=(1.0, 2.0),
     texts=texts,

@@ -1,0 +1,55 @@
+"""A whole model's folder as diffusers writes it: its pipeline, parts, scheduler and tokenizers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jax.sharding import Sharding
+
+from diffusion_jax.errors import UserError, one_of
+from diffusion_jax.published.folder import INDEX, SCHEDULER, read_index
+from diffusion_jax.published.parts import originals, read_json, read_part
+from diffusion_jax.published.pipelines import pipelines
+from diffusion_jax.published.readers import open_weights
+from diffusion_jax.published.room import check_room
+from diffusion_jax.published.schedulers import translate
+from diffusion_jax.published.tokenizers import read_tokenizer
+from diffusion_jax.registry import Spec
+
+
+def read_folder(
+    folder: Path,
+    dtype: str,
+    variant: str,
+    sharding: Sharding | None,
+    strict: bool,
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What a `ReleasedModel` is made of, by its fields; arguments as of `released`.
+
+    Raises:
+        UserError: something is missing, damaged or left over, or is not known, a setting that its
+            pipeline does not have, or no memory for it.
+    """
+    index = read_index(folder)
+    kind = one_of(index.kind, pipelines, "pipeline")
+    pipeline = pipelines.make(Spec(kind, dict(settings)))
+    index.check(folder, (pipeline.network, "vae", *pipeline.honoured))
+    known = originals()
+    for name, original in index.parts.items():
+        one_of(original, known, f"class of the part {name!r}")
+    if pipeline.network not in index.parts:
+        raise UserError(f"{folder / INDEX} names no part {pipeline.network!r}.")
+    scheduler = translate(read_json(folder / SCHEDULER), pipeline.even_times, pipeline.unit_times)
+    stored = [open_weights(folder / name, variant) for name in index.parts]
+    check_room([each for weights in stored for each in weights.values()], dtype, folder, sharding)
+    return {
+        "folder": folder,
+        "kind": kind,
+        "pipeline": pipeline,
+        "scheduler": scheduler,
+        "unused": index.unused,
+        "settings": index.settings,
+        "tokenizers": {name: read_tokenizer(folder / name, strict) for name in index.tokenizers},
+        "parts": {name: read_part(folder / name, dtype, variant, sharding) for name in index.parts},
+    }
