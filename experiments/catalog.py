@@ -111,19 +111,14 @@ def markdown(found: dict[str, Any]) -> str:
     parts.append(NOTATION)
     for family, registry in found.items():
         heads, members = rows(family, registry)
-        table = [heads, ("---",) * len(heads), *members]
-        parts += [f"## {family}", "\n".join(map(_line, table))]
+        parts += [f"## {family}", plain.table(heads, members)]
     return "\n\n".join(parts) + "\n"
 
 
 def names(found: dict[str, Any]) -> str:
     """The names of all members as a Markdown table, a row per family."""
     listed = [(name, ", ".join(f"`{m}`" for m in registry)) for name, registry in found.items()]
-    return "\n".join(map(_line, [("family", "members"), ("---", "---"), *listed]))
-
-
-def _line(row: Row) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+    return plain.table(("family", "members"), listed)
 
 
 def _print(found: dict[str, Any]) -> None:

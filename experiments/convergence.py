@@ -151,7 +151,7 @@ def markdown(rows: list[Row]) -> str:
         f"(float64, {platform.machine()} CPU). A range is over all predictions, or over the "
         "dimensions of the data where variance is measured, and the median is over schedules.",
         NOTES,
-        _table(
+        plain.table(
             ("solver", "stated", "median", "range", "of what"),
             [
                 (r.solver, str(r.stated), f"{r.median:.2f}", _range(*r.range), r.measure)
@@ -159,7 +159,7 @@ def markdown(rows: list[Row]) -> str:
             ],
         ),
         "## By schedule",
-        _table(
+        plain.table(
             ("solver", *schedules),
             [(r.solver, *(_range(*r.by_schedule[s]) for s in schedules)) for r in rows],
         ),
@@ -169,10 +169,6 @@ def markdown(rows: list[Row]) -> str:
 
 def _range(low: float, high: float) -> str:
     return f"{low:.2f}" if f"{low:.2f}" == f"{high:.2f}" else f"{low:.2f} – {high:.2f}"
-
-
-def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    return "\n".join("| " + " | ".join(row) + " |" for row in [heads, ("---",) * len(heads), *rows])
 
 
 def _print(rows: list[Row]) -> None:

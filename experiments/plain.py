@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
 from diffusion_jax.errors import UserError
@@ -22,6 +22,17 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message[:1].upper()}{message[1:]}. See --help.")
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    r"""A Markdown table.
+
+    >>> table(("a", "b"), [("1", "x|y")])
+    '| a | b |\n| --- | --- |\n| 1 | x\\|y |'
+    """
+    lines = (heads, ("---",) * len(heads), *rows)
+    escaped = ([cell.replace("|", "\\|") for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
 
 
 def run(main: Callable[[list[str]], None]) -> None:

@@ -120,7 +120,7 @@ def page(sweeps: int) -> Iterator[str]:
     yield LEVELS
     for noise in NOISE:
         yield f"### Noise: {noise}\n"
-        yield from table(
+        yield _table(
             ("Arms with the baseline", "Seeds", *HEADINGS),
             (
                 [
@@ -133,7 +133,7 @@ def page(sweeps: int) -> Iterator[str]:
             ),
         )
     yield POWER
-    yield from table(
+    yield _table(
         ("Arms with the baseline", "Seeds", "Rule", *(f"{effect:g}" for effect in EFFECTS)),
         (
             [arms, seeds, rule, *(percent(rule, Setting(arms, seeds, effect=e)) for e in EFFECTS)]
@@ -142,7 +142,7 @@ def page(sweeps: int) -> Iterator[str]:
         ),
     )
     yield PLAN
-    yield from table(
+    yield _table(
         ("Arms with the baseline", *(f"{n} seeds" for n in PLAN_SEEDS)),
         ([k, *(f"{smallest_difference(k, n):.2f}" for n in PLAN_SEEDS)] for k in PLAN_ARMS),
     )
@@ -160,14 +160,10 @@ def page(sweeps: int) -> Iterator[str]:
     )
 
 
-def table(headings: tuple[str, ...], rows: Iterator[list[object]]) -> Iterator[str]:
-    """A Markdown table; numbers with a point have one decimal."""
-    yield f"| {' | '.join(headings)} |"
-    yield f"|{'---|' * len(headings)}"
-    for row in rows:
-        cells = (f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in row)
-        yield f"| {' | '.join(cells)} |"
-    yield ""
+def _table(headings: tuple[str, ...], rows: Iterator[list[object]]) -> str:
+    """A Markdown table with a line after it; numbers with a point have one decimal."""
+    cells = ([f"{c:.1f}" if isinstance(c, float) else str(c) for c in row] for row in rows)
+    return f"{plain.table(headings, cells)}\n"
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from experiments import plain
 from experiments.parity.plan import BOUNDS, ParityTrial
 from experiments.parity.verdict import FAILED, ComparedTrial
 
@@ -87,8 +88,6 @@ def markdown(found: Sequence[ComparedTrial], seed: int, versions: Mapping[str, s
         "relative to the largest value of the original; latents are compared after every step. In "
         "float64 the original's parts that name single precision are in double as well.\n"
     )
-    rows = ["| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
-    rows += ["| " + " | ".join(cells(each)) + " |" for each in found]
     models = {each.model.name: each.model for each in found}.values()
     made = [f"- {model.kind} {model.number}: `{settings(model.options)}`" for model in models]
     drawn = {
@@ -97,7 +96,7 @@ def markdown(found: Sequence[ComparedTrial], seed: int, versions: Mapping[str, s
         for each in found
         if each.trial.scheduler
     }
-    parts = [head, "\n".join(rows), "\n## Models\n\n" + "\n".join(made)]
+    parts = [head, plain.table(COLUMNS, map(cells, found)), "\n## Models\n\n" + "\n".join(made)]
     if drawn:
         parts.append("\n## Schedulers\n\n" + "\n".join(drawn.values()))
     return "\n".join(parts) + "\n"

@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from experiments.peers.problem import (
-    RHO,
-    SIGMA_DATA,
-    SIGMA_MAX,
-    SIGMA_MIN,
-    STEPS,
-    PeerProblem,
-)
+from experiments.device.inputs import SIGMA_DATA
+from experiments.peers.problem import RHO, SIGMA_MAX, SIGMA_MIN, STEPS, PeerProblem
 from experiments.weights import Arrays, nested
 
 if TYPE_CHECKING:

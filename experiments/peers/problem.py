@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 import numpy as np  # and, in the peers' processes, nothing else
 
-from experiments.weights import Arrays, random_weights
+from experiments.device.inputs import SIGMA_DATA
+from experiments.weights import Arrays
 
 STEPS, UPDATES = 20, 3
-SIGMA_MIN, SIGMA_MAX, RHO, SIGMA_DATA = 0.002, 80.0, 7.0, 0.5
+SIGMA_MIN, SIGMA_MAX, RHO = 0.002, 80.0, 7.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,18 +55,10 @@ PROBLEMS = {
 
 def weights(problem: PeerProblem) -> Arrays:
     """Random parameters of the problem's network, by their path in flax, none of them zero."""
-    import jax
-    import jax.numpy as jnp
-
     from diffusion_jax.networks.score_network import build
+    from experiments.device import library
 
-    network = build(problem.network)
-    shapes = jax.eval_shape(
-        lambda: network.init(jax.random.key(0), jnp.zeros((1, *problem.shape)), jnp.zeros(1), {})
-    )["params"]
-    leaves, _ = jax.tree_util.tree_flatten_with_path(shapes)
-    names = ["/".join(str(key.key) for key in path) for path, _ in leaves]
-    return random_weights({name: leaf.shape for name, (_, leaf) in zip(names, leaves, strict=True)})
+    return library.first_weights(build(problem.network), problem.shape)
 
 
 def start(problem: PeerProblem) -> np.ndarray:

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.peers.problem import SIGMA_DATA, Batch, PeerProblem
-from experiments.weights import Arrays, nested
-
-LEARNING_RATE, DECAY = 1e-4, 0.999
+from experiments.device.inputs import DECAY, LEARNING_RATE, SIGMA_DATA
+from experiments.peers.problem import Batch, PeerProblem
+from experiments.weights import Arrays
 
 Train = Callable[[Sequence[Batch]], np.ndarray]
 
@@ -23,20 +22,16 @@ def ours(problem: PeerProblem, weights: Arrays) -> Train:
 
     from diffusion_jax.networks.score_network import build
     from diffusion_jax.process.objective import Objective
-    from diffusion_jax.runs.state import TrainState
     from diffusion_jax.training.draws import Draws
-    from diffusion_jax.training.ema import averages
-    from diffusion_jax.training.hyper import Hyper
     from diffusion_jax.training.inputs import Inputs
-    from diffusion_jax.training.optimizers import optimizers
     from diffusion_jax.training.step import make_train_step, score_losses
+    from experiments.device import library
 
-    optimizer = optimizers.make(f"adam(learning_rate={LEARNING_RATE})", steps=1)
-    hyper = Hyper(optimizer, averages.make(f"decay(decay={DECAY})", batch_size=problem.batch))
+    hyper = library.hyper(problem.batch)
     objective = Objective.make("rectified_flow", "velocity", "uniform", "simple", SIGMA_DATA)
     points = jax.jit(objective.at)
     step = jax.jit(make_train_step(score_losses(build(problem.network))), donate_argnums=0)
-    state = TrainState.create(jax.tree.map(jnp.array, nested(weights)), optimizer.transformation())
+    state = library.first_state(weights, hyper)
     kept = jnp.zeros(problem.batch, bool)
     keys = jax.random.split(jax.random.key(0), problem.batch)
 
