@@ -19,6 +19,7 @@ it was; started several times at once, the processes share the work; a sweep tha
 what is new.
 """
 
+import dataclasses
 import shlex
 import sys
 import time
@@ -102,8 +103,9 @@ def compare(config: ConfigDict, written: Collection[str] = ()) -> None:
     """
     from diffusion_jax.inference.preflight import prepare
     from diffusion_jax.parallel.devices import is_primary
-    from diffusion_jax.reports import files, study
-    from diffusion_jax.reports.compare import of_config, of_trained
+    from diffusion_jax.reports import files
+    from diffusion_jax.reports.compare import of_trained
+    from diffusion_jax.reports.protocol import protocol
     from diffusion_jax.runs.fields import check_fields
     from diffusion_jax.runs.progress import Progress
     from diffusion_jax.training.idle import refuse_idle
@@ -124,11 +126,21 @@ def compare(config: ConfigDict, written: Collection[str] = ()) -> None:
         return
     arms = with_curves(load_arms(run.folder, step=config.training.steps), run.folder)
     guides = load_guides(run.folder, sound(arms), plan.guidance.guided_by)
-    asked = config.seed, config.baseline, config.data
-    found = of_trained(plan, arms, data, progress, guides, *asked)
-    found = of_config(found, config, data)
-    report = study.report(found, _provenance(config, time.monotonic() - start))
-    print(files.write(report, run.folder))
+    report = of_trained(
+        plan,
+        arms,
+        data,
+        progress,
+        guides,
+        seed=config.seed,
+        baseline=config.baseline,
+        guidance=config.sampling.guidance,
+        protocol=protocol([config], [data]),
+        data_name=config.data,
+        training_batch=config.training.batch_size,
+    )
+    made = _provenance(config, time.monotonic() - start)
+    print(files.write(dataclasses.replace(report, provenance=made), run.folder))
 
 
 def _provenance(config: ConfigDict, seconds: float) -> "Provenance":

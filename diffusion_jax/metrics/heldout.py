@@ -40,7 +40,6 @@ from diffusion_jax.struct import Scalar, pytree
 from diffusion_jax.training.own_data import shown
 from diffusion_jax.training.trained import TrainedArm
 
-PICTURES = 256  # that a comparison looks at, if there are as many
 GOLDEN = (5**0.5 - 1) / 2  # its multiples, modulo 1, fill the unit interval most evenly
 
 # (x0 (batch, ...), condition, a key per row, log-SNR (batch,)) → error in the noise (batch,)

@@ -9,31 +9,27 @@ from typing import Any, TypeVar
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.errors import UserError, one_of
-from diffusion_jax.inference.measure import SAMPLING, SamplingPlan, measure
+from diffusion_jax.inference.measure import SAMPLING, SamplingPlan
 from diffusion_jax.inference.preflight import check_measuring, check_memory
 from diffusion_jax.metrics import DEFAULT, Metric, metrics
 from diffusion_jax.metrics.base import check_metric
-from diffusion_jax.metrics.heldout import PICTURES
 from diffusion_jax.metrics.real import Real
 from diffusion_jax.registry import Registry
 from diffusion_jax.reports import files, study, verdict
 from diffusion_jax.reports.compared import Arms, all_trained, by_name, with_test
 from diffusion_jax.reports.comparisons import in_percent
-from diffusion_jax.reports.content import Comparison, Measurement, Report, ReportArm
-from diffusion_jax.reports.curves import Losses
+from diffusion_jax.reports.content import Report, ReportArm
 from diffusion_jax.reports.long_table import Found
-from diffusion_jax.reports.protocol import protocol as in_words
 from diffusion_jax.reports.provenance import provenance
+from diffusion_jax.reports.rows import Comparison, Measurement
 from diffusion_jax.reports.shown import restored
-from diffusion_jax.reports.study import Study
 from diffusion_jax.runs.progress import Progress
 from diffusion_jax.sampling import grids, guidance, solvers, thresholds
-from diffusion_jax.sweeps.measured import of_held_out, outcome
-from diffusion_jax.sweeps.outcomes import Outcome
+from diffusion_jax.sweeps.measured import COMPARED, outcomes
+from diffusion_jax.sweeps.outcomes import Curve
 from diffusion_jax.training.trained import TrainedArm, sound
 
 T = TypeVar("T")
@@ -154,14 +150,18 @@ def compare(
         "from the same noise in every arm",
         **({"Not measured": " ".join(notes)} if notes else {}),
     }
-    found = of_trained(plan, trained, data, progress, seed=seed, baseline=baseline)
-    name = guidance if isinstance(guidance, str) else type(plan.guidance).__name__
-    found = dataclasses.replace(
-        found,
+    found = of_trained(
+        plan,
+        trained,
+        data,
+        progress,
+        seed=seed,
+        baseline=baseline,
+        guidance=guidance if isinstance(guidance, str) else type(plan.guidance).__name__,
         protocol={**(protocol or {}), **asked},
-        arms=tuple(dataclasses.replace(arm, guidance=name) for arm in found.arms),
     )
-    return Result(study.report(found, provenance(time.monotonic() - start, seed)), notes)
+    made = provenance(time.monotonic() - start, seed)
+    return Result(dataclasses.replace(found, provenance=made), notes)
 
 
 def of_trained(
@@ -170,11 +170,15 @@ def of_trained(
     data: Dataset,
     progress: Progress,
     guides: Mapping[str, TrainedArm] = MappingProxyType({}),
-    seed: int = 0,
-    baseline: str = "",
+    *,
+    seed: int,
+    baseline: str,
+    guidance: str,
+    protocol: Mapping[str, str],
     data_name: str = "",
-) -> Study:
-    """Samples and measures trained arms of one seed: a sweep of one seed.
+    training_batch: int = 0,
+) -> Report:
+    """Samples, measures and compares trained arms of one seed: a sweep of one seed.
 
     Args:
         plan: how samples are drawn and measured.
@@ -184,74 +188,47 @@ def of_trained(
         guides: arm -> the network that guides it.
         seed: of the training.
         baseline: the arm that others are held against; "" for the first.
+        guidance: what the page calls it.
+        protocol: what -> how.
         data_name: what the page calls the data; "" for the data set's own name.
+        training_batch: examples of a training step; 0 if unknown.
+
+    Returns:
+        The report, without its provenance.
     """
-    real, left, asked = Real(data, plan.judged_count), sound(arms), {}
-    with progress.phase("Held-out loss", len(left), unit="arms") as done:
-        for name, arm in left.items():
-            asked[name] = of_held_out(arm, real, PICTURES, plan.seed, plan.batch_size)
-            done(name)
-    cells = tuple(measure(plan, arms, data, progress, guides))
-    outcomes = {
-        name: outcome(plan, [cell for cell in cells if cell.arm == name], asked[name], real)
-        if name in left
-        else Outcome(arm.diverged)
-        for name, arm in arms.items()
-    }
+    real = Real(data, plan.judged_count)
+    found = outcomes(plan, arms, real, progress, guides, COMPARED, plan.seed)
     verb = "paint" if data.has_pictures else "sample"
     settings = {name: arm.arm.settings for name, arm in arms.items()}
     fields = dict.fromkeys(field for own in settings.values() for field in own)
     differ = [f for f in fields if len({str(own.get(f, "")) for own in settings.values()}) > 1]
     what = f"The arms differ in their {' and '.join(sorted(differ))} alone. " if differ else ""
-    return Study(
-        f"Which arm {verb}s better?" if len(arms) > 1 else f"How well does it {verb}?",
-        f"{what}Data: {data_name or data.name}.",
-        tuple(
+    steps = {n: arm.step if arm.diverged is None else arm.diverged for n, arm in arms.items()}
+    return study.report(
+        [Found(n, seed, one, tuple(plan.solvers), plan.steps) for n, one in found.items()],
+        title=f"Which arm {verb}s better?" if len(arms) > 1 else f"How well does it {verb}?",
+        question=f"{what}Data: {data_name or data.name}.",
+        arms=[
             ReportArm(
                 name,
                 {f: str(value) for f, value in settings[name].items() if f in differ},
                 parameters=sum(leaf.size for leaf in jax.tree.leaves(arm.params)),
-                steps=arm.step if arm.diverged is None else arm.diverged,
-                losses=Losses(np.array(arm.curve["step"]), np.array(arm.curve["loss"]))
+                images=max(steps.values()) * training_batch,
+                steps=steps[name],
+                guidance=guidance,
+                losses=Curve(np.array(arm.curve["step"]), np.array(arm.curve["loss"]))
                 if arm.curve
                 else None,
             )
             for name, arm in arms.items()
-        ),
-        {name: arm.objective for name, arm in left.items()},
-        tuple(
-            Found(name, seed, one, tuple(plan.solvers), plan.steps)
-            for name, one in outcomes.items()
-        ),
-        baseline,
-        plan.metrics,
-        tuple(plan.metrics),
-        real,
-        {},
+        ],
+        objectives={name: arm.objective for name, arm in sound(arms).items()},
+        baseline=baseline,
+        metrics=plan.metrics,
+        judged_by=tuple(plan.metrics),
+        real=real,
+        protocol=protocol,
         beside=restored(plan, data),
-    )
-
-
-def of_config(found: Study, config: ConfigDict, data: Dataset) -> Study:
-    """A study of arms of a config, with what it says of them.
-
-    Args:
-        found: what they were measured to be.
-        config: of the run.
-        data: its data set.
-    """
-    images = max(arm.steps for arm in found.arms)
-    return dataclasses.replace(
-        found,
-        protocol=in_words([config], [data]),
-        arms=tuple(
-            dataclasses.replace(
-                arm,
-                images=images * config.training.batch_size,
-                guidance=config.sampling.guidance,
-            )
-            for arm in found.arms
-        ),
     )
 
 

@@ -1,17 +1,18 @@
 """From the long table of measurements to means, intervals and comparisons."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from diffusion_jax.reports.content import (
+from diffusion_jax.reports.content import Report
+from diffusion_jax.reports.rows import (
     Comparison,
     Criterion,
     Measurement,
-    Report,
     ReportedSampling,
     ReportMetric,
+    by_criterion,
 )
 from diffusion_jax.statistics import many_to_one
 from diffusion_jax.statistics.estimate import Estimate
@@ -39,28 +40,27 @@ def compare(
     'identical'
     """
     tables = by_sampling(measurements)
-    found = []
-    for metric in metrics:
-        for (name, sampling), table in tables.items():
-            if name == metric.name:
-                judged = many_to_one.compare(
-                    {arm: {s: m.value for s, m in row.items()} for arm, row in table.items()},
-                    baseline,
-                    metric.better,
-                    {arm: _known(row, "error") for arm, row in table.items()},
-                    {arm: _known(row, "difference_error") for arm, row in table.items()},
-                )
-                found += [
-                    Comparison(
-                        arm=arm,
-                        against=baseline,
-                        sampling=sampling,
-                        metric=name,
-                        **{f.name: getattr(one, f.name) for f in dataclasses.fields(one)},
-                    )
-                    for arm, one in judged.items()
-                ]
-    return tuple(found)
+    return tuple(
+        Comparison(**vars(one), **criterion._asdict(), arm=arm, against=baseline)
+        for metric in metrics
+        for criterion, table in tables.items()
+        if criterion.metric == metric.name
+        for arm, one in many_to_one.compare(
+            _column(table, "value"),
+            baseline,
+            metric.better,
+            _column(table, "error"),
+            _column(table, "difference_error"),
+        ).items()
+    )
+
+
+def _column(table: Table, name: str) -> dict[str, dict[int, float]]:
+    """Arm -> seed -> what is known under a name."""
+    return {
+        arm: {s: known for s, m in row.items() if (known := getattr(m, name)) is not None}
+        for arm, row in table.items()
+    }
 
 
 def criterion(
@@ -83,27 +83,32 @@ def criterion(
     return Criterion(name, sampling if sampled else None)
 
 
-def by_sampling(
-    measurements: Sequence[Measurement],
-) -> dict[tuple[str, ReportedSampling | None], Table]:
-    """The long table taken apart: (metric, sampling) -> arm -> seed -> measurement."""
-    tables: dict[tuple[str, ReportedSampling | None], Table] = {}
-    for measurement in measurements:
-        table = tables.setdefault((measurement.metric, measurement.sampling), {})
-        table.setdefault(measurement.arm, {})[measurement.seed] = measurement
+def by_sampling(measurements: Sequence[Measurement]) -> dict[Criterion, Table]:
+    """The long table taken apart: metric and sampling -> arm -> seed -> measurement."""
+    tables: dict[Criterion, Table] = {}
+    for one in measurements:
+        tables.setdefault(one.criterion, {}).setdefault(one.arm, {})[one.seed] = one
     return tables
 
 
 def in_percent(report: Report) -> Report:
     """The report with its shares, of metrics whose unit is "%", from 0 to 100."""
     shares = {metric.name for metric in report.metrics if metric.unit == "%"}
+
+    def scaled(rows: Sequence[Comparison]) -> tuple[Comparison, ...]:
+        parts = ("mean", "baseline", "difference")
+        return tuple(
+            dataclasses.replace(row, **{part: getattr(row, part).scaled(100) for part in parts})
+            if row.metric in shares
+            else row
+            for row in rows
+        )
+
     return dataclasses.replace(
         report,
-        measurements=tuple(
-            _hundredfold(m) if m.metric in shares else m for m in report.measurements
-        ),
-        comparisons=tuple(_in_percent(c, shares) for c in report.comparisons),
-        tests=tuple(_in_percent(c, shares) for c in report.tests),
+        measurements=tuple(m.scaled(100) if m.metric in shares else m for m in report.measurements),
+        comparisons=scaled(report.comparisons),
+        tests=scaled(report.tests),
         metrics=tuple(
             dataclasses.replace(m, floor=m.floor.scaled(100)) if m.floor and m.name in shares else m
             for m in report.metrics
@@ -111,27 +116,17 @@ def in_percent(report: Report) -> Report:
     )
 
 
-def _in_percent(pair: Comparison, shares: set[str]) -> Comparison:
-    parts = {name: getattr(pair, name) for name in ("mean", "baseline", "difference")}
-    scaled = {name: each.scaled(100) for name, each in parts.items()}
-    return dataclasses.replace(pair, **scaled) if pair.metric in shares else pair
-
-
 def adjusted(
     tests: Sequence[Comparison], metrics: Sequence[ReportMetric]
 ) -> tuple[Comparison, ...]:
     """Tests of samples, adjusted for the number of arms of the same metric and sampling."""
     better = {metric.name: metric.better for metric in metrics}
-    groups: dict[tuple[str, ReportedSampling | None], list[Comparison]] = {}
-    for test in tests:
-        groups.setdefault((test.metric, test.sampling), []).append(test)
     found = []
-    for group in groups.values():
+    for group in by_criterion(tests).values():
         p_values = holm([1.0 if test.p_value is None else test.p_value for test in group])
         for test, p in zip(group, p_values, strict=True):
-            lower = (test.difference.value < 0) == (better[test.metric] == "lower")
-            verdict = many_to_one.BETTER if lower else many_to_one.WORSE
-            verdict = verdict if p < LEVEL else many_to_one.OPEN
+            apart = many_to_one.direction(test.difference.value, better[test.metric])
+            verdict = apart if p < LEVEL else many_to_one.OPEN
             found.append(dataclasses.replace(test, p_adjusted=p, verdict=verdict))
     return tuple(found)
 
@@ -152,7 +147,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def estimate(row: dict[int, Measurement]) -> Estimate | None:
+def means(report: Report) -> dict[Criterion, dict[str, Estimate | None]]:
+    """Metric and sampling -> arm -> its mean over seeds, as `estimate` has it."""
+    tables = by_sampling(report.measurements).items()
+    return {one: {arm: estimate(row) for arm, row in table.items()} for one, table in tables}
+
+
+def estimate(row: Mapping[int, Measurement]) -> Estimate | None:
     """The mean of one arm over all its seeds with its 95% interval; None if a seed diverged.
 
     Of a single seed it is that seed's number, with its own interval over samples.
@@ -164,25 +165,6 @@ def estimate(row: dict[int, Measurement]) -> Estimate | None:
         (only,) = row.values()
         if only.low is not None:
             return only
-    errors = _known(row, "error")
-    known = np.array(list(errors.values()), np.float64) if len(errors) == len(row) else None
+    errors = [measurement.error for measurement in row.values()]
+    known = None if None in errors else np.array(errors, np.float64)
     return many_to_one.mean_over_seeds(values, known)
-
-
-def judged(report: Report) -> list[Comparison]:
-    """The comparisons that the arms are judged by, in their order."""
-    return [c for c in report.comparisons if (c.metric, c.sampling) == report.judged_by.key]
-
-
-def _hundredfold(row: Measurement) -> Measurement:
-    error = row.difference_error
-    scaled = {**vars(row.scaled(100)), "difference_error": error and 100 * error}
-    return dataclasses.replace(row, **scaled)
-
-
-def _known(row: dict[int, Measurement], name: str) -> dict[int, float]:
-    return {
-        seed: getattr(measurement, name)
-        for seed, measurement in row.items()
-        if getattr(measurement, name) is not None
-    }

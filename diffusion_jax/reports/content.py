@@ -14,13 +14,43 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from diffusion_jax.errors import one_of
 from diffusion_jax.inference.trajectory import Trajectory
-from diffusion_jax.reports.curves import Losses, ScheduleCurve
 from diffusion_jax.reports.provenance import Provenance
-from diffusion_jax.statistics.estimate import Estimate
-from diffusion_jax.statistics.many_to_one import Compared
+from diffusion_jax.reports.rows import (
+    Comparison,
+    Criterion,
+    Measurement,
+    OfArm,
+    ReportedSampling,
+    ReportMetric,
+)
+from diffusion_jax.sweeps.outcomes import Curve
 
 Pictures = UInt8[np.ndarray, "n height width channels"]
 DONE = "done"
+
+
+@dataclasses.dataclass(frozen=True)
+class ScheduleCurve:
+    """How one arm spreads noise over its time, and training over noise.
+
+    Attributes:
+        time: (T,) the schedule's own time scaled to [0, 1], 0 = data, 1 = noise.
+        log_snr: (T,) log(alpha²/sigma²) at those times. Infinite ends are left out of the plot.
+        density: (L,) probability density of the training noise level over
+            `Report.log_snr_axis`, per unit of log-SNR.
+        weight: (L,) effective weight over the same axis: that density times the loss weight,
+            both written for the squared error of the *noise* prediction, so that arms with
+            different prediction targets are comparable; constant for the evidence lower bound
+            (Kingma & Gao 2023, eq. 6). Only its shape matters; the page scales it to 1 at
+            log-SNR 0. Zero where training never looks.
+
+    Density and weight are NaN for few-step objectives, which have neither.
+    """
+
+    time: Float[np.ndarray, " times"]
+    log_snr: Float[np.ndarray, " times"]
+    density: Float[np.ndarray, " levels"]
+    weight: Float[np.ndarray, " levels"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +74,7 @@ class ReportArm:
         execution: how the group was run, "together" or "one by one".
         schedule: its curves over `Report.log_snr_axis`, or None.
         guidance: spec of what its samples were guided by.
-        losses: its training curve, or None.
+        losses: its training curve as logged, or None; NaNs are left out, and the page smooths it.
         trajectory: its reverse process, or None; for the same captions and the same starting
             noise in every arm: those of the first N `Samples`.
 
@@ -64,7 +94,7 @@ class ReportArm:
     execution: str = ""
     schedule: ScheduleCurve | None = None
     guidance: str = ""
-    losses: Losses | None = None
+    losses: Curve | None = None
     trajectory: Trajectory | None = None
 
     @property
@@ -76,91 +106,6 @@ class ReportArm:
     def seconds(self) -> float | None:
         """Wall time of the whole training, compilation apart, None if unknown."""
         return None if self.seconds_per_step is None else self.seconds_per_step * self.steps
-
-
-@dataclasses.dataclass(frozen=True)
-class ReportedSampling:
-    """How samples were drawn.
-
-    Attributes:
-        solver: spec of the solver, e.g. "heun".
-        steps: number of steps.
-        nfe: denoiser evaluations per sample that this costs (what guidance adds, the protocol
-            says); of adaptive solvers, the mean.
-    """
-
-    solver: str
-    steps: int
-    nfe: int
-
-
-@dataclasses.dataclass(frozen=True)
-class ReportMetric:
-    """What was measured.
-
-    Attributes:
-        name: short and unique, as in files, e.g. "kid".
-        label: the heading on the page, e.g. "Kernel distance".
-        better: "lower" or "higher".
-        unit: e.g. "nats"; "%" for shares, which are given from 0 to 1 (the page shows percent,
-            CSV files shares); may be empty.
-        explanation: the protocol: sample counts, seeds, features, estimator.
-        floor: what real examples with the same captions get, as a perfect model would; None for
-            metrics of networks, and where it was not measured.
-    """
-
-    name: str
-    label: str
-    better: str
-    unit: str = ""
-    explanation: str = ""
-    floor: Estimate | None = None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Measurement(Estimate):
-    """One number with its interval over samples: a row of the long table, and the source of all.
-
-    It is not finite where this seed of the arm diverged, and 0 samples were measured. Of seeds that
-    were not run there is no row.
-
-    Attributes:
-        arm: name of an arm.
-        seed: training seed.
-        sampling: how samples were drawn, the same for all arms (the evaluations of adaptive solvers
-            are the mean over arms); None for metrics that need no sampling.
-        metric: name of a metric.
-        difference_error: standard error, over samples, of the difference between this value and
-            the baseline's with the same seed, sampling and metric, paired sample by sample; None
-            where unknown. With one seed it is all there is to judge by, with more it bounds
-            the noise from below.
-    """
-
-    arm: str
-    seed: int
-    sampling: ReportedSampling | None
-    metric: str
-    difference_error: float | None = None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Comparison(Compared):
-    """One arm against the baseline by one metric with one sampling.
-
-    Over training seeds; or of one seed, sample by sample, with the same captions and noise. The
-    latter is about these networks: what another training would change, no test of samples covers.
-
-    Attributes:
-        arm: name of the arm.
-        against: name of the baseline.
-        sampling: how samples were drawn, or None.
-        metric: name of the metric.
-    """
-
-    arm: str
-    against: str
-    sampling: ReportedSampling | None
-    metric: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,24 +148,6 @@ class LearningCurve:
     flops: Float[np.ndarray, " points"]
     seconds: Float[np.ndarray, " points"]
     loss: Float[np.ndarray, " points"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Criterion:
-    """What the arms are judged by in the first paragraph, fixed before anything was trained.
-
-    Attributes:
-        metric: name of a metric.
-        sampling: one of the samplings, or None for a metric without sampling.
-    """
-
-    metric: str
-    sampling: ReportedSampling | None = None
-
-    @property
-    def key(self) -> tuple[str, ReportedSampling | None]:
-        """Metric and sampling."""
-        return self.metric, self.sampling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -276,7 +203,8 @@ class Report:
         seeds: training seeds; none where all arms are of one model that was not trained here.
         budget: what is equal for all arms: "images", "steps", "flops" or "time".
         metrics: what was measured.
-        judged_by: what the arms are judged by.
+        judged_by: what the arms are judged by in the first paragraph, fixed before anything was
+            trained.
         measurements: the long table.
         comparisons: of every other arm with the baseline, see `comparisons.compare`.
         protocol: what -> how, in order; short lines.
@@ -312,7 +240,7 @@ class Report:
     comparisons: tuple[Comparison, ...]
     protocol: Mapping[str, str]
     plan: tuple[str, ...]
-    provenance: Provenance
+    provenance: Provenance = dataclasses.field(default_factory=Provenance)
     log_snr_axis: Float[np.ndarray, " levels"] = dataclasses.field(
         default_factory=lambda: np.zeros(0)
     )
@@ -328,11 +256,28 @@ class Report:
     judged_sampling: ReportedSampling | None = None
 
     def __post_init__(self) -> None:
-        arms = [arm.name for arm in self.arms]
         metrics = [metric.name for metric in self.metrics]
-        rows: tuple[Measurement | Comparison, ...]
-        rows = (*self.measurements, *self.comparisons, *self.tests)
+        rows: tuple[OfArm, ...] = (*self.measurements, *self.comparisons, *self.tests)
         for name in {self.baseline, *(row.arm for row in rows)}:
-            one_of(name, arms, "arm")
+            one_of(name, self.index, "arm")
         for name in {self.judged_by.metric, *(row.metric for row in rows)}:
             one_of(name, metrics, "metric")
+
+    @property
+    def index(self) -> dict[str, int]:
+        """Name of an arm -> its place in the legend."""
+        return {arm.name: place for place, arm in enumerate(self.arms)}
+
+    def metric(self, name: str) -> ReportMetric:
+        """The metric of that name."""
+        return next(metric for metric in self.metrics if metric.name == name)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The settings in which arms differ: the axes of a sweep."""
+        return tuple(dict.fromkeys(field for arm in self.arms for field in arm.settings))
+
+    @property
+    def judged(self) -> list[Comparison]:
+        """The comparisons that the arms are judged by, in their order."""
+        return [each for each in self.comparisons if each.criterion == self.judged_by]

@@ -100,7 +100,7 @@ def losses(report: Report) -> list[Figure]:
         if arm.losses is None:
             continue
         keep = np.isfinite(arm.losses.loss)
-        step = arm.losses.step[keep].astype(float)
+        step = arm.losses.steps[keep].astype(float)
         loss = arm.losses.loss[keep].astype(float)
         lines.append(plots.Line(index, step, loss, faint=True))
         lines.append(plots.Line(index, step, plots.smooth(loss, max(5.0, len(loss) / 25))))

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from diffusion_jax.inference.trajectory import Trajectory
-from diffusion_jax.reports import formats, pictures, style
+from diffusion_jax.reports import formats, pictures
 from diffusion_jax.reports.content import RealPictures, Report, ReportArm, Samples
 
 MOST_CARDS = 48
@@ -20,8 +20,6 @@ class Shown:
 
     Attributes:
         arm: index of its arm.
-        css: the arm's CSS class.
-        name: the arm's name.
         source: the picture as a data address.
         mark: "right", "wrong", or "" where nothing was checked.
         wrong: the attributes that are wrong, as words.
@@ -29,8 +27,6 @@ class Shown:
     """
 
     arm: int
-    css: str
-    name: str
     source: str
     mark: str
     wrong: str
@@ -56,34 +52,26 @@ class Film:
 
     Attributes:
         arm: index of the arm.
-        css: the arm's CSS class.
         name: the arm's name.
         reel: what the page's script needs: sizes, log-SNR per frame as text, and two contact
             sheets (x_t and the estimate of x_0) with a row per frame and a column per sample.
     """
 
     arm: int
-    css: str
     name: str
     reel: dict[str, object]
 
 
 def cards(arms: Sequence[ReportArm], samples: Samples | None, most: int = MOST_CARDS) -> list[Card]:
     """One card per caption, at most so many."""
-    if samples is None:
-        return []
-    count = min(len(samples.captions), most)
-    return [_card(arms, samples, index) for index in range(count)]
+    count = min(len(samples.captions), most) if samples else 0
+    return [_card(arms, samples, index) for index in range(count) if samples]
 
 
 def real(data: RealPictures | None) -> list[tuple[str, str]]:
     """(data address, caption) of each picture of the data."""
-    if data is None:
-        return []
-    return [
-        (address(picture), caption)
-        for picture, caption in zip(data.pictures, data.captions, strict=True)
-    ]
+    pairs = zip(data.pictures, data.captions, strict=True) if data else ()
+    return [(address(picture), caption) for picture, caption in pairs]
 
 
 def films(report: Report) -> list[Film]:
@@ -100,7 +88,7 @@ def films(report: Report) -> list[Film]:
 def film(index: int, name: str, trajectory: Trajectory, budget: int = FILM_BYTES) -> Film:
     """The film of one arm, in about `budget` bytes at most."""
     # Noise hardly compresses, and base64 adds a third.
-    return Film(index, style.css_class(index), name, _reel(trajectory.thinned(budget * 3 / 4)))
+    return Film(index, name, _reel(trajectory.thinned(budget * 3 / 4)))
 
 
 def _card(arms: Sequence[ReportArm], samples: Samples, index: int) -> Card:
@@ -131,7 +119,7 @@ def _shown(
     words = formats.listed(wrong) if wrong else ""
     finding = {"": "", "right": ": all right", "wrong": f": {words} wrong"}[mark]
     alt = f"{name}, asked for {caption!r}{finding}"
-    return Shown(arm, style.css_class(arm), name, address(picture), mark, words, alt)
+    return Shown(arm, address(picture), mark, words, alt)
 
 
 def _reel(trajectory: Trajectory) -> dict[str, object]:

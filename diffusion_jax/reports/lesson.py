@@ -1,17 +1,16 @@
 """How diffusion works, on one page that a teacher can show, and as pictures for slides."""
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from diffusion_jax.files import save
 from diffusion_jax.inference.trajectory import Trajectory
 from diffusion_jax.reports import axes, figures, formats, galleries, pictures, plots
-from diffusion_jax.reports.curves import Forward
 from diffusion_jax.reports.page import fill
+from diffusion_jax.reports.walks import Forward
 
 STRIP = 9  # frames that fit side by side
 SIDE = 192  # pixels of an animated frame
@@ -56,96 +55,84 @@ def write(lesson: Lesson, folder: str | Path) -> Path:
         UserError: the folder cannot be written to.
     """
     folder = Path(folder)
-    save(pictures.png(forward_strip(lesson)), folder / "forward.png")
-    save(forward_gif(lesson), folder / "forward.gif")
-    save(pictures.png(reverse_strip(lesson)), folder / "reverse.png")
-    save(reverse_gif(lesson), folder / "reverse.gif")
+    for name, film in _films(lesson).items():
+        save(pictures.png(film.strip()), folder / f"{name}.png")
+        save(film.gif(), folder / f"{name}.gif")
     return save(render(lesson).encode(), folder / "explain.html")
 
 
 def render(lesson: Lesson) -> str:
     """The page as HTML, with both animations inside."""
-    forward, reverse = lesson.forward, lesson.reverse
-    some = _spread(len(reverse.log_snr))
+    films = _films(lesson)
+    forward, reverse = films.values()
+    noisy, denoised = reverse.rows
     return fill(
         "explain.html",
         title="How diffusion works",
         lesson=lesson,
-        forward_frames=_frames(forward.noisy, forward.log_snr, _spread(len(forward.log_snr))),
-        noisy_frames=_frames(reverse.noisy[:, 0], reverse.log_snr, some),
-        denoised_frames=_frames(reverse.denoised[:, 0], reverse.log_snr, some),
-        forward_gif=pictures.data_uri(forward_gif(lesson), "image/gif"),
-        reverse_gif=pictures.data_uri(reverse_gif(lesson), "image/gif"),
+        forward_frames=forward.frames(*forward.rows),
+        noisy_frames=reverse.frames(noisy),
+        denoised_frames=reverse.frames(denoised),
+        forward_gif=pictures.data_uri(forward.gif(), "image/gif"),
+        reverse_gif=pictures.data_uri(reverse.gif(), "image/gif"),
         curve=_curve(lesson),
-        films=[galleries.film(0, lesson.prompt or "any picture", reverse)],
+        films=[galleries.film(0, lesson.prompt or "any picture", lesson.reverse)],
     )
 
 
-def forward_strip(lesson: Lesson) -> pictures.Image.Image:
-    """The forward phase as a film strip with the log-SNR under each frame."""
-    chosen = _spread(len(lesson.forward.log_snr))
-    texts = _texts(lesson.forward.log_snr[chosen])
-    return pictures.grid(lesson.forward.noisy[chosen], texts, len(chosen))
+@dataclasses.dataclass(frozen=True)
+class PhaseFilm:
+    """One phase: x_t, and under it, if there is one, the estimate of the clean picture.
+
+    Attributes:
+        log_snr: (frames,) of each frame.
+        rows: (frames, height, width, channels) of x_t, and of the estimate.
+    """
+
+    log_snr: Float[np.ndarray, " frames"]
+    rows: tuple[UInt8[np.ndarray, "frames height width channels"], ...]
+
+    @property
+    def _chosen(self) -> Int[np.ndarray, " strip"]:
+        return plots.spread(len(self.log_snr), STRIP)
+
+    def strip(self) -> pictures.Image.Image:
+        """Some frames side by side, with the log-SNR under each."""
+        chosen = self._chosen
+        texts = [_text(level) for level in self.log_snr[chosen]]
+        texts += ["estimate"] * len(chosen) * (len(self.rows) - 1)
+        return pictures.grid(np.concatenate([row[chosen] for row in self.rows]), texts, len(chosen))
+
+    def gif(self) -> bytes:
+        """All frames as an animation."""
+        texts = [[_text(level), "estimate"][: len(self.rows)] for level in self.log_snr]
+        frames = zip(np.stack(self.rows, 1), texts, strict=True)
+        return pictures.gif([pictures.grid(f, said, len(said), SIDE) for f, said in frames])
+
+    def frames(
+        self, row: UInt8[np.ndarray, "frames height width channels"]
+    ) -> list[tuple[str, str]]:
+        """(data address, text) of some frames of a row."""
+        return [(galleries.address(row[i]), _text(self.log_snr[i])) for i in self._chosen]
 
 
-def reverse_strip(lesson: Lesson) -> pictures.Image.Image:
-    """The reverse phase as two rows: x_t, and under it the estimate of the clean picture."""
-    chosen = _spread(len(lesson.reverse.log_snr))
-    frames = [lesson.reverse.noisy[chosen, 0], lesson.reverse.denoised[chosen, 0]]
-    texts = [*_texts(lesson.reverse.log_snr[chosen]), *["estimate"] * len(chosen)]
-    return pictures.grid(np.concatenate(frames), texts, len(chosen))
+def _films(lesson: Lesson) -> dict[str, PhaseFilm]:
+    """Both phases; of the reverse one its first picture."""
+    there, back = lesson.forward, lesson.reverse
+    return {
+        "forward": PhaseFilm(there.log_snr, (there.noisy,)),
+        "reverse": PhaseFilm(back.log_snr, (back.noisy[:, 0], back.denoised[:, 0])),
+    }
 
 
-def forward_gif(lesson: Lesson) -> bytes:
-    """The forward phase as an animation."""
-    forward = lesson.forward
-    sheets = [
-        pictures.grid(frame[None], [text], 1, SIDE)
-        for frame, text in zip(forward.noisy, _texts(forward.log_snr), strict=True)
-    ]
-    return pictures.gif(sheets)
-
-
-def reverse_gif(lesson: Lesson) -> bytes:
-    """The reverse phase as an animation: x_t beside the estimate of the clean picture."""
-    reverse = lesson.reverse
-    sheets = [
-        pictures.grid(np.stack([noisy[0], denoised[0]]), [text, "estimate"], 2, SIDE)
-        for noisy, denoised, text in zip(
-            reverse.noisy, reverse.denoised, _texts(reverse.log_snr), strict=True
-        )
-    ]
-    return pictures.gif(sheets)
-
-
-def _spread(count: int) -> np.ndarray:
-    """Indices of at most `STRIP` frames, evenly spread from the first to the last."""
-    return np.unique(np.linspace(0, count - 1, min(count, STRIP)).round().astype(int))
-
-
-def _texts(log_snr: Sequence[float] | np.ndarray) -> list[str]:
-    return [
-        f"log-SNR {formats.signed(float(value), 1)}" if np.isfinite(value) else _end(float(value))
-        for value in log_snr
-    ]
-
-
-def _end(log_snr: float) -> str:
+def _text(log_snr: float) -> str:
+    if np.isfinite(log_snr):
+        return f"log-SNR {formats.signed(float(log_snr), 1)}"
     return "clean" if log_snr > 0 else "pure noise"
 
 
-def _frames(
-    frames: UInt8[np.ndarray, "frames height width channels"],
-    log_snr: np.ndarray,
-    chosen: np.ndarray,
-) -> list[tuple[str, str]]:
-    """(data address, text) of the chosen frames."""
-    sources = [galleries.address(frame) for frame in frames[chosen]]
-    return list(zip(sources, _texts(log_snr[chosen]), strict=True))
-
-
 def _curve(lesson: Lesson) -> figures.Figure:
-    chosen = _spread(len(lesson.forward.log_snr))
+    chosen = plots.spread(len(lesson.forward.log_snr), STRIP)
     forward = lesson.forward
     spots = list(zip(forward.log_snr[chosen].tolist(), forward.time[chosen].tolist(), strict=True))
     shown = np.clip(lesson.log_snr[np.isfinite(lesson.log_snr)], -15, 15)

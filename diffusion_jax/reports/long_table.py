@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from diffusion_jax.reports.content import Comparison, Measurement, ReportedSampling
+from diffusion_jax.reports.rows import Comparison, Measurement, ReportedSampling
 from diffusion_jax.statistics.estimate import Z95, Estimate, mean_of
 from diffusion_jax.statistics.many_to_one import ONE_SEED
 from diffusion_jax.statistics.paired import Difference
@@ -46,9 +46,14 @@ class Found:
         return self.solvers[0], max(self.steps)
 
     @property
+    def diverged(self) -> bool:
+        """Whether it did."""
+        return self.outcome is not None and self.outcome.diverged is not None
+
+    @property
     def whole(self) -> Outcome | None:
         """What was measured, unless it diverged."""
-        return None if self.outcome is None or self.outcome.diverged is not None else self.outcome
+        return None if self.diverged else self.outcome
 
 
 def long_table(
@@ -91,7 +96,7 @@ def long_table(
     rows += [
         Measurement(math.nan, count=0, arm=f.arm, seed=f.seed, sampling=sampling, metric=metric)
         for f in found
-        if f.outcome and f.outcome.diverged is not None
+        if f.diverged
         for sampling, metric in common
         if sampling is None or sampling.solver == EACH_OWN or _alike(found)
     ]

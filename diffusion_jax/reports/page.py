@@ -12,14 +12,15 @@ from diffusion_jax.reports import (
     figures,
     galleries,
     result_figures,
-    sections,
     style,
+    tables,
     tables_as_csv,
     verdict,
 )
 from diffusion_jax.reports.choices import choices
-from diffusion_jax.reports.comparisons import in_percent, judged
-from diffusion_jax.reports.content import Report, ReportArm, ReportedSampling
+from diffusion_jax.reports.comparisons import in_percent
+from diffusion_jax.reports.content import Report, ReportArm
+from diffusion_jax.reports.rows import ReportedSampling
 from diffusion_jax.reports.tables import Cell
 from diffusion_jax.statistics import many_to_one
 
@@ -46,25 +47,21 @@ def write(report: Report, path: str | Path) -> Path:
 
 def render(report: Report) -> str:
     """The report as HTML."""
-    tables = tables_as_csv.tables(report)
+    numbers = tables_as_csv.tables(report)
     report = in_percent(report)
     shown = choices(report)
     cards = galleries.cards(report.arms, report.samples, _most_cards(report))
-    films = galleries.films(report)
     parts: dict[str, Any] = {
-        "by_metric": sections.by_metric(report),
-        "tests": sections.tests(report),
+        "by_metric": tables.by_metric(report),
+        "tests": tables.tests(report),
         "losses": figures.losses(report),
-        "films": films,
+        "films": galleries.films(report),
         "schedules": figures.schedules(report.arms, report.log_snr_axis),
         "levels": result_figures.losses_by_level(report),
         "learning": result_figures.learning(report),
         "cards": cards,
         "real": galleries.real(report.real),
-        "plan": report.plan,
-        "compared": bool(report.comparisons),
     }
-    axes = tables_as_csv.fields(report)
     return fill(
         "report.html",
         title=report.title,
@@ -73,20 +70,20 @@ def render(report: Report) -> str:
         method=many_to_one.METHOD,
         arms=legend(report),
         many=len(report.arms) > FEW,
-        axes={axis: _values(report, axis) for axis in axes},
-        settings=[[_setting(arm, axis) for axis in axes] for arm in report.arms],
+        axes={field: _values(report, field) for field in report.fields},
+        settings=[[_setting(arm, field) for field in report.fields] for arm in report.arms],
         shown=shown,
         chosen=shown["shown"]["{} {}".format(*shown["chosen"])],
-        sections=_sections(parts),
+        sections=_sections(report, parts),
         marked=any(picture.mark for card in cards for picture in card.pictures),
         some_mixed=any(card.mixed for card in cards),
-        tests_method=sections.TESTS,
+        tests_method=tables.TESTS,
         film_captions=_film_captions(report),
         hidden_cards=len(report.samples.captions) - len(cards) if report.samples else 0,
         samples_setting=said(report.samples.setting) if report.samples else "",
         state=_packed({**shown, "picked": _picked(report), "slots": FEW}),
-        data=_packed({name: tables_as_csv.embedded(table) for name, table in tables.items()}),
-        files_of=list(tables),
+        data=_packed({name: tables_as_csv.embedded(rows) for name, rows in numbers.items()}),
+        files_of=list(numbers),
         **parts,
     )
 
@@ -102,6 +99,7 @@ def fill(template: str, **content: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals.update(css=style.css_class, dash=style.dash)
     return environment.get_template(template).render(
         light_colours=style.css_variables(dark=False),
         dark_colours=style.css_variables(dark=True),
@@ -111,13 +109,10 @@ def fill(template: str, **content: Any) -> str:
 
 
 def legend(report: Report) -> list[dict[str, Any]]:
-    """What the page's legend says of each arm, and how it draws it."""
+    """What the page's legend says of each arm."""
     return [
         {
-            "index": index,
             "name": arm.name,
-            "css": style.css_class(index),
-            "dash": style.dash(index),
             "settings": ", ".join(f"{key} = {value}" for key, value in arm.settings.items()),
             "note": "baseline"
             if arm.name == report.baseline and len(report.arms) > 1
@@ -125,7 +120,7 @@ def legend(report: Report) -> list[dict[str, Any]]:
             if arm.status.startswith("diverged")
             else "",
         }
-        for index, arm in enumerate(report.arms)
+        for arm in report.arms
     ]
 
 
@@ -143,19 +138,15 @@ def _film_captions(report: Report) -> tuple[str, ...]:
 
 def _picked(report: Report) -> list[int]:
     """Arms brought forward at first: the baseline, better and worse ones, then the others."""
-    index = {arm.name: i for i, arm in enumerate(report.arms)}
-    if len(report.arms) <= FEW:
+    index = report.index
+    if len(index) <= FEW:
         return []
+    largest = sorted(report.judged, key=lambda pair: -abs(pair.difference.value))
     better, worse = (
-        sorted(
-            (pair for pair in judged(report) if pair.verdict == said),
-            key=lambda pair: -abs(pair.difference.value),
-        )
+        [index[pair.arm] for pair in largest if pair.verdict == said][: FEW // 2]
         for said in (many_to_one.BETTER, many_to_one.WORSE)
     )
-    half = FEW // 2
-    apart = [index[pair.arm] for pair in (*better[:half], *worse[:half])]
-    order = [index[report.baseline], *apart, *range(len(index))]
+    order = [index[report.baseline], *better, *worse, *range(len(index))]
     return list(dict.fromkeys(order))[:FEW]
 
 
@@ -167,12 +158,12 @@ def _most_cards(report: Report) -> int:
     return min(galleries.MOST_CARDS, max(FEWEST_CARDS, int(GALLERY_BYTES / max(size, 1))))
 
 
-def _sections(parts: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _sections(report: Report, parts: Mapping[str, Any]) -> list[tuple[str, str]]:
     named = {
         "samples": ("Samples", parts["cards"]),
         "arms": ("All arms", True),
         "metrics": ("By every metric", parts["by_metric"].rows),
-        "differences": ("Differences", parts["compared"]),
+        "differences": ("Differences", report.comparisons),
         "tests": ("Tests of samples", parts["tests"].rows),
         "schedules": ("Schedules", parts["schedules"]),
         "levels": ("Loss by noise level", parts["levels"]),
@@ -181,7 +172,7 @@ def _sections(parts: Mapping[str, Any]) -> list[tuple[str, str]]:
         "training": ("Training loss", parts["losses"]),
         "reverse": ("Reverse process", parts["films"]),
         "data": ("Real examples", parts["real"]),
-        "plan": ("Plan", parts["plan"]),
+        "plan": ("Plan", report.plan),
         "made": ("How it was made", True),
     }
     return [(id_, name) for id_, (name, present) in named.items() if present]

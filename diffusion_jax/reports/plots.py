@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from html import escape
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from diffusion_jax.reports import style
 from diffusion_jax.reports.axes import Axis
@@ -46,21 +46,13 @@ class Line:
     band: bool = False
 
 
-@dataclasses.dataclass(frozen=True)
-class Rule:
-    """A horizontal reference line with a word on it, such as a floor."""
-
-    height: float
-    label: str
-
-
 def chart(
     title: str,
     description: str,
     lines: Sequence[Line],
     x: Axis,
     y: Axis,
-    rules: Sequence[Rule] = (),
+    rules: Sequence[tuple[float, str]] = (),
     dots: Sequence[tuple[float, float]] = (),
 ) -> str:
     """A line plot as an `<svg>` element.
@@ -71,11 +63,11 @@ def chart(
         lines: the curves.
         x: horizontal axis.
         y: vertical axis.
-        rules: horizontal reference lines.
+        rules: horizontal reference lines, such as a floor: height, and a word on it.
         dots: single marked points (x, y).
     """
     body = [_frame(x, y)]
-    body += [_rule(rule, y) for rule in rules]
+    body += [_rule(height, label, y) for height, label in rules]
     body += [_line(line, x, y) for line in sorted(lines, key=lambda line: not line.faint)]
     body += [
         f'<circle class="spot" cx="{_across(x, a):.1f}" cy="{_down(y, b):.1f}" r="4"/>'
@@ -101,6 +93,20 @@ def smooth(y: Float[np.ndarray, " p"], span: float) -> Float[np.ndarray, " p"]:
     return out
 
 
+def words(
+    text: str, x: float, y: float, css: str = "", anchor: str = "", turned: bool = False
+) -> str:
+    """A text in a figure.
+
+    >>> words("a < b", 3, 4.25, "tick", "middle")
+    '<text class="tick" x="3" y="4.2" text-anchor="middle">a &lt; b</text>'
+    """
+    at = (str(n) if isinstance(n, int) else f"{n:.1f}" for n in (x, y))
+    which = f' class="{css}"' * bool(css) + ' transform="rotate(-90)"' * turned
+    place = ' x="{}" y="{}"'.format(*at) + f' text-anchor="{anchor}"' * bool(anchor)
+    return f"<text{which}{place}>{escape(text)}</text>"
+
+
 def _across(axis: Axis, value: float) -> float:
     return LEFT + axis.position(value) * (WIDTH - LEFT - RIGHT)
 
@@ -115,44 +121,31 @@ def _frame(x: Axis, y: Axis) -> str:
     for tick in y.ticks:
         height = _down(y, tick)
         parts.append(f'<path class="grid" d="M{LEFT} {height:.1f}H{right}"/>')
-        parts.append(
-            f'<text class="tick" x="{LEFT - 7}" y="{height + 3.5:.1f}" text-anchor="end">'
-            f"{escape(y.text(tick))}</text>"
-        )
+        parts.append(words(y.text(tick), LEFT - 7, height + 3.5, "tick", "end"))
     for tick in x.ticks:
         across = _across(x, tick)
         parts.append(f'<path class="grid" d="M{across:.1f} {floor}v4"/>')
-        parts.append(
-            f'<text class="tick" x="{across:.1f}" y="{floor + 17}" text-anchor="middle">'
-            f"{escape(x.text(tick))}</text>"
-        )
+        parts.append(words(x.text(tick), across, floor + 17, "tick", "middle"))
     parts.append(f'<path class="axis" d="M{LEFT} {floor}H{right}"/>')
-    parts.append(
-        f'<text class="axis-label" x="{(LEFT + right) / 2}" y="{HEIGHT - 7}" '
-        f'text-anchor="middle">{escape(x.label)}</text>'
-    )
-    parts.append(
-        f'<text class="axis-label" transform="rotate(-90)" x="{-(TOP + floor) / 2}" y="9" '
-        f'text-anchor="middle">{escape(y.label)}</text>'
-    )
+    parts.append(words(x.label, (LEFT + right) / 2, HEIGHT - 7, "axis-label", "middle"))
+    parts.append(words(y.label, -(TOP + floor) / 2, 9, "axis-label", "middle", turned=True))
     return "".join(parts)
 
 
-def _rule(rule: Rule, y: Axis) -> str:
-    height = _down(y, rule.height)
+def _rule(value: float, label: str, y: Axis) -> str:
+    height = _down(y, value)
     baseline = height - 4 if height > TOP + 16 else height + 12
-    return (
-        f'<path class="rule" d="M{LEFT} {height:.1f}H{WIDTH - RIGHT}"/>'
-        f'<text class="rule-label" x="{WIDTH - RIGHT}" y="{baseline:.1f}" text-anchor="end">'
-        f"{escape(rule.label)}</text>"
-    )
+    said = words(label, WIDTH - RIGHT, baseline, "rule-label", "end")
+    return f'<path class="rule" d="M{LEFT} {height:.1f}H{WIDTH - RIGHT}"/>{said}'
 
 
 def _line(line: Line, x: Axis, y: Axis) -> str:
-    keep = _thinned(len(line.x))
+    keep = spread(len(line.x), MOST_POINTS)
     xs, ys = np.asarray(line.x, np.float64)[keep], np.asarray(line.y, np.float64)[keep]
     kind = "line faint" if line.faint else "line"
-    parts = [f'<path class="{kind}"{_pen(line.arm)} d="{_path(xs, ys, x, y)}"/>']
+    dash = "" if line.arm is None else style.dash(line.arm)
+    pen = f' stroke-dasharray="{dash}"' * bool(dash)
+    parts = [f'<path class="{kind}"{pen} d="{_path(xs, ys, x, y)}"/>']
     if line.low is not None and line.high is not None:
         low, high = (np.asarray(ends, np.float64)[keep] for ends in (line.low, line.high))
         parts += [_band(xs, low, high, x, y)] if line.band else _bars(xs, low, high, x, y)
@@ -163,13 +156,13 @@ def _line(line: Line, x: Axis, y: Axis) -> str:
     return f'<g class="series {css}"{whose}>{"".join(parts)}</g>'
 
 
-def _pen(arm: int | None) -> str:
-    dash = "" if arm is None else style.dash(arm)
-    return f' stroke-dasharray="{dash}"' if dash else ""
+def spread(count: int, most: int) -> Int[np.ndarray, " chosen"]:
+    """Indices of at most so many of `count` things, evenly spread from the first to the last.
 
-
-def _thinned(count: int) -> np.ndarray:
-    return np.unique(np.linspace(0, count - 1, min(count, MOST_POINTS)).round().astype(int))
+    >>> spread(9, 3).tolist()
+    [0, 4, 8]
+    """
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
 
 
 def _path(xs: np.ndarray, ys: np.ndarray, x: Axis, y: Axis) -> str:

@@ -14,15 +14,13 @@ from diffusion_jax.errors import UserError
 from diffusion_jax.published.model import ReleasedModel
 from diffusion_jax.published.pipelines.base import Size
 from diffusion_jax.reports import comparisons, provenance
-from diffusion_jax.reports.content import (
+from diffusion_jax.reports.content import Report, ReportArm, Samples
+from diffusion_jax.reports.rows import (
     Comparison,
     Criterion,
     Measurement,
-    Report,
-    ReportArm,
     ReportedSampling,
     ReportMetric,
-    Samples,
 )
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers import Solver
@@ -231,9 +229,8 @@ def _over_samples(rows: Sequence[Measurement], baseline: str) -> Iterator[Compar
             yield pair
         elif not pair.difference.excludes_zero:
             yield dataclasses.replace(pair, verdict=many_to_one.OPEN)
-        else:  # distances: lower is better
-            closer = pair.difference.value < 0
-            verdict = many_to_one.BETTER if closer else many_to_one.WORSE
+        else:
+            verdict = many_to_one.direction(pair.difference.value, "lower")
             yield dataclasses.replace(pair, verdict=verdict)
 
 

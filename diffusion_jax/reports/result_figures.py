@@ -6,64 +6,43 @@ import numpy as np
 from jaxtyping import Float
 
 from diffusion_jax.reports import axes, forest, formats, plots
-from diffusion_jax.reports.content import (
-    BinLoss,
-    Comparison,
-    LearningCurve,
-    Report,
-    ReportedSampling,
-    ReportMetric,
-)
+from diffusion_jax.reports.content import LearningCurve, Report
 from diffusion_jax.reports.figures import LOG_SNR, Figure, apart
+from diffusion_jax.reports.rows import Comparison, Criterion, ReportMetric, sampling_text
 from diffusion_jax.reports.tables import decimals_of
-from diffusion_jax.reports.verdict import sampling_text
 from diffusion_jax.statistics import many_to_one
 from diffusion_jax.statistics.estimate import Z95, Estimate
 
-Estimates = Mapping[tuple[str, ReportedSampling | None], Mapping[str, Estimate | None]]
+Estimates = Mapping[Criterion, Mapping[str, Estimate | None]]
+Point = tuple[float, Estimate, str]  # what it cost, how good it is, and what it says on hover
 POINTS = 2400  # of all learning curves on one axis; a curve has at least `LEAST_POINTS`
 LEAST_POINTS = 40
 WIDE = 20.0  # an axis whose values span more than this ratio is logarithmic
 WIDE_LOSSES = 2.0  # the same for losses, of which ratios matter
 UNITS = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 SPANS = ((3600.0, "hours"), (60.0, "minutes"))
-Named = Mapping[str, int]
 
 
 def differences(report: Report, metric: ReportMetric, pairs: Sequence[Comparison]) -> str:
     """A forest plot of the paired differences of one metric with one sampling; "" without any."""
-    index = _index(report)
-    rows = [
-        forest.ForestRow(
-            index[pair.arm],
-            pair.arm,
-            pair.difference.value,
-            pair.difference.low,
-            pair.difference.high,
-            "one seed" if pair.verdict == many_to_one.ONE_SEED else pair.verdict,
-            pair.verdict in (many_to_one.BETTER, many_to_one.WORSE),
-        )
-        for pair in pairs
-        if np.isfinite(pair.difference.value)
-    ]
-    if not rows:
+    drawn = {report.index[p.arm]: p for p in pairs if np.isfinite(p.difference.value)}
+    if not drawn:
         return ""
     label = f"{metric.label}: difference from {report.baseline}{_unit(metric)}"
     sides = ("better", "worse") if metric.better == "lower" else ("worse", "better")
-    decimals = decimals_of([max(abs(row.difference) for row in rows)])
-    return forest.forest(f"Paired differences, {label}", label, sides, rows, decimals)
+    decimals = decimals_of([max(abs(pair.difference.value) for pair in drawn.values())])
+    return forest.forest(f"Paired differences, {label}", label, sides, drawn, decimals)
 
 
 def against_evaluations(report: Report, metric: ReportMetric, estimates: Estimates) -> str:
     """Quality against denoiser evaluations: every arm with every sampling; "" without samples."""
-    index = _index(report)
-    found: dict[tuple[int, str], list[tuple[float, Estimate, str]]] = {}
+    found: dict[tuple[int, str], list[Point]] = {}
     for (name, sampling), table in estimates.items():
         if name == metric.name and sampling is not None and sampling.nfe:
             for arm, estimate in table.items():
                 if estimate is not None:
                     tip = f"{arm}, {sampling_text(sampling)}"
-                    points = found.setdefault((index[arm], sampling.solver), [])
+                    points = found.setdefault((report.index[arm], sampling.solver), [])
                     points.append((float(sampling.nfe), estimate, tip))
     spent = sorted({int(cost) for points in found.values() for cost, _, _ in points})
     x = axes.logarithmic("denoiser evaluations a sample", spent, ticks=apart(spent))
@@ -86,9 +65,8 @@ def against_training(
     if not known:
         return ""
     scale, unit = _scale(cost, max(costs[arm] for arm, _ in known))
-    index = _index(report)
-    points = [(index[arm], [(costs[arm] / scale, mean, arm)]) for arm, mean in known]
-    x = _axis(f"training, {unit}", [place for _, [(place, _, _)] in points])
+    points = [(report.index[arm], [(costs[arm] / scale, mean, arm)]) for arm, mean in known]
+    x = _axis(f"training, {unit}", [costs[arm] / scale for arm, _ in known])
     return _scatter(metric, x, points)
 
 
@@ -113,60 +91,49 @@ def losses_by_level(report: Report) -> list[Figure]:
     """Held-out loss per log-SNR bin, absolute and relative to the baseline."""
     if not report.bin_losses:
         return []
-    index, levels = _index(report), _centres(report.bin_edges)
+    index, levels = report.index, _centres(report.bin_edges)
     by_arm: dict[str, dict[int, Float[np.ndarray, " bins"]]] = {}
     for one in report.bin_losses:
         by_arm.setdefault(one.arm, {})[one.seed] = one.losses.astype(np.float64)
     seeds = len({one.seed for one in report.bin_losses})
-    base = by_arm.get(report.baseline, {})
-    absolute, relative = [], []
-    for arm, rows in by_arm.items():
-        absolute.append(_over_seeds(index[arm], levels, np.stack([*rows.values()], -1)))
-        shared = [np.log(rows[s] / base[s]) for s in rows if s in base]
-        if shared and arm != report.baseline:
-            ratio = _over_seeds(index[arm], levels, np.stack(shared, -1), np.exp)
-            relative.append(ratio)
+    bars = f" Bars: 95% intervals over {seeds} seeds, unadjusted." if seeds > 1 else ""
+    note = (
+        "Held-out denoising loss in the same bins of log-SNR for all arms, whatever they were "
+        f"trained on.{bars}"
+    )
+    absolute = [_over_seeds(index[arm], levels, _columns(rows)) for arm, rows in by_arm.items()]
+    known = [(one, Z95 * one.errors) for one in report.bin_losses if one.errors is not None]
+    if seeds == 1 and len(known) == len(report.bin_losses):
+        absolute = [
+            plots.Line(index[b.arm], levels, b.losses, b.losses - reach, b.losses + reach)
+            for b, reach in known
+        ]
+        note += " Bars: 95% intervals over held-out examples."
     edges = report.bin_edges[np.isfinite(report.bin_edges)]
     x = axes.linear(LOG_SNR, levels, low=float(edges.min()), high=float(edges.max()), count=6)
-    bars = f" Bars: 95% intervals over {seeds} seeds, unadjusted." if seeds > 1 else ""
-    over_examples = ""
-    if seeds == 1 and all(one.errors is not None for one in report.bin_losses):
-        absolute = [_over_examples(index[one.arm], levels, one) for one in report.bin_losses]
-        over_examples = " Bars: 95% intervals over held-out examples."
-    figures = [
-        Figure(
-            "Loss by noise level",
-            plots.chart(
-                "Held-out loss by log-SNR",
-                "",
-                absolute,
-                x,
-                _heights("loss", absolute, ratio=WIDE_LOSSES),
-            ),
-            "Held-out denoising loss in the same bins of log-SNR for all arms, whatever they were "
-            f"trained on.{bars or over_examples}",
-        )
-    ]
+    y = _heights("loss", absolute, ratio=WIDE_LOSSES)
+    svg = plots.chart("Held-out loss by log-SNR", "", absolute, x, y)
+    figures = [Figure("Loss by noise level", svg, note)]
+    base = by_arm.pop(report.baseline, {})
+    ratios = {
+        arm: {s: np.log(rows[s] / base[s]) for s in rows if s in base}
+        for arm, rows in by_arm.items()
+    }
+    relative = [_over_seeds(index[a], levels, _columns(r), np.exp) for a, r in ratios.items() if r]
     if relative:
-        label = f"loss relative to {report.baseline}"
-        y = _heights(label, relative, hold=(1.0,))
-        rule = [plots.Rule(1.0, "")]
-        figures.append(
-            Figure(
-                "Relative to the baseline",
-                plots.chart("Held-out loss relative to the baseline", "", relative, x, y, rule),
-                f"Below 1 the arm denoises better than {report.baseline}. Ratios are taken seed by "
-                f"seed and averaged as logarithms.{bars}",
-            )
+        y = _heights(f"loss relative to {report.baseline}", relative, hold=(1.0,))
+        title = "Held-out loss relative to the baseline"
+        svg = plots.chart(title, "", relative, x, y, [(1.0, "")])
+        note = (
+            f"Below 1 the arm denoises better than {report.baseline}. Ratios are taken seed by "
+            f"seed and averaged as logarithms.{bars}"
         )
+        figures.append(Figure("Relative to the baseline", svg, note))
     return figures
 
 
-def _over_examples(arm: int, levels: Float[np.ndarray, " bins"], one: BinLoss) -> plots.Line:
-    """A line of one seed with intervals over held-out examples."""
-    assert one.errors is not None, "asked before"
-    reach = Z95 * one.errors
-    return plots.Line(arm, levels, one.losses, one.losses - reach, one.losses + reach)
+def _columns(rows: Mapping[int, Float[np.ndarray, " bins"]]) -> Float[np.ndarray, "bins seeds"]:
+    return np.stack([*rows.values()], -1)
 
 
 def learning(report: Report) -> dict[str, str]:
@@ -178,7 +145,8 @@ def learning(report: Report) -> dict[str, str]:
         ("flops", "FLOPs"),
         ("seconds", "Wall time"),
     ):
-        top = max((float(np.nanmax(c, initial=0)) for c in _costs(report, cost)), default=0.0)
+        costs = (getattr(curve, cost) for curve in report.curves)
+        top = max((float(np.nanmax(each, initial=0)) for each in costs), default=0.0)
         if top > 0:
             found[word] = _learning(report, cost, top)
     return found
@@ -189,8 +157,8 @@ def _learning(report: Report, cost: str, top: float) -> str:
     by_arm: dict[str, list[LearningCurve]] = {}
     for curve in report.curves:
         by_arm.setdefault(curve.arm, []).append(curve)
-    index, most = _index(report), max(LEAST_POINTS, POINTS // len(by_arm))
-    lines = [_mean_curve(index[arm], curves, cost, scale, most) for arm, curves in by_arm.items()]
+    most = max(LEAST_POINTS, POINTS // len(by_arm))
+    lines = [_mean_curve(report.index[a], own, cost, scale, most) for a, own in by_arm.items()]
     ends = [line.y[np.isfinite(line.y)][-1] for line in lines if np.isfinite(line.y).any()]
     x = axes.linear(unit, np.concatenate([line.x for line in lines]), low=0.0)
     # What rises a hundredfold above where most arms end has diverged: it may leave the plot.
@@ -204,14 +172,13 @@ def _mean_curve(
 ) -> plots.Line:
     """The mean over seeds at the steps that all of them have."""
     steps = sorted(set.intersection(*(set(curve.steps.tolist()) for curve in curves)))
-    keep = np.unique(np.linspace(0, len(steps) - 1, min(most, len(steps))).round().astype(int))
-    chosen = np.array(steps)[keep] if steps else np.zeros(0, int)
+    chosen = np.array(steps, int)[plots.spread(len(steps), most)]
     at = [np.searchsorted(curve.steps, chosen) for curve in curves]
-    spent = np.stack(
-        [getattr(c, cost)[i].astype(np.float64) for c, i in zip(curves, at, strict=True)]
+    spent, losses = (
+        np.stack([getattr(c, n)[i].astype(np.float64) for c, i in zip(curves, at, strict=True)], -1)
+        for n in (cost, "loss")
     )
-    losses = np.stack([c.loss[i].astype(np.float64) for c, i in zip(curves, at, strict=True)], -1)
-    return _over_seeds(arm, spent.mean(0) / scale, losses, band=True)
+    return _over_seeds(arm, spent.mean(-1) / scale, losses, band=True)
 
 
 def _over_seeds(
@@ -230,7 +197,7 @@ def _over_seeds(
 def _scatter(
     metric: ReportMetric,
     x: axes.Axis,
-    series: Sequence[tuple[int, list[tuple[float, Estimate, str]]]],
+    series: Sequence[tuple[int, list[Point]]],
 ) -> str:
     """Points with intervals, joined within a series, and the non-dominated ones marked."""
     every = [point for _, points in series for point in points]
@@ -240,33 +207,24 @@ def _scatter(
     kept = [every[i] for i in non_dominated([(c, e.value) for c, e, _ in every], metric.better)]
     floor = [] if metric.floor is None else [metric.floor.value]
     y = _heights(f"{metric.label}{_unit(metric)}", lines, hold=floor)
-    chart = plots.chart(
+    return plots.chart(
         f"{metric.label} against {x.label}",
         f"Not dominated: {', '.join(tip for _, _, tip in kept)}. The table holds the numbers.",
         [*lines, _stairs(kept, x.high), _points(None, kept, metric)],
         x,
         y,
-        [plots.Rule(height, "real examples") for height in floor],
+        [(height, "real examples") for height in floor],
     )
-    return chart
 
 
-def _points(
-    arm: int | None, points: list[tuple[float, Estimate, str]], metric: ReportMetric
-) -> plots.Line:
+def _points(arm: int | None, points: list[Point], metric: ReportMetric) -> plots.Line:
     tips = [f"{tip}: {metric.label} {formats.number(mean.value)}" for _, mean, tip in points]
-    means = [mean for _, mean, _ in points]
-    return plots.Line(
-        arm,
-        np.array([cost for cost, _, _ in points], np.float64),
-        np.array([mean.value for mean in means], np.float64),
-        np.array([np.nan if mean.low is None else mean.low for mean in means], np.float64),
-        np.array([np.nan if mean.high is None else mean.high for mean in means], np.float64),
-        tips,
-    )
+    numbers = [(cost, mean.value, mean.low, mean.high) for cost, mean, _ in points]
+    x, y, low, high = np.array(numbers, np.float64).reshape(-1, 4).T  # None becomes NaN
+    return plots.Line(arm, x, y, low, high, tips)
 
 
-def _stairs(kept: list[tuple[float, Estimate, str]], end: float) -> plots.Line:
+def _stairs(kept: list[Point], end: float) -> plots.Line:
     """The border of what is dominated: right from each point, then to the next one's quality."""
     costs = [cost for cost, _, _ in kept]
     x = np.repeat([*costs, end], 2)[1:]
@@ -322,14 +280,6 @@ def _scale(cost: str, most: float) -> tuple[float, str]:
     if cost == "flops":
         return next(((s, f"{prefix}FLOPs") for s, prefix in UNITS if most >= s), (1.0, "FLOPs"))
     return 1.0, words[cost]
-
-
-def _costs(report: Report, cost: str) -> list[np.ndarray]:
-    return [getattr(curve, cost) for curve in report.curves]
-
-
-def _index(report: Report) -> Named:
-    return {arm.name: index for index, arm in enumerate(report.arms)}
 
 
 def _unit(metric: ReportMetric) -> str:

@@ -12,7 +12,7 @@ from diffusion_jax.process.objective import Objective
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.process.time_samplers import at_quantile
 from diffusion_jax.process.weightings import effective_weight
-from diffusion_jax.reports.curves import ScheduleCurve
+from diffusion_jax.reports.content import ScheduleCurve
 
 Curve = Float[np.ndarray, " levels"]
 CURVE = 256  # points of a schedule's curve

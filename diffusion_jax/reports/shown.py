@@ -11,8 +11,9 @@ from diffusion_jax.data.example import caption_of, take, values_of
 from diffusion_jax.inference.measure import SamplingPlan
 from diffusion_jax.inference.trajectory import Trajectory, plane
 from diffusion_jax.metrics.real import captioned_pictures, reference_count
-from diffusion_jax.reports.content import RealPictures, ReportedSampling, Samples
+from diffusion_jax.reports.content import RealPictures, Samples
 from diffusion_jax.reports.long_table import Found
+from diffusion_jax.reports.rows import ReportedSampling
 from diffusion_jax.reports.scatter import FILM_SIDE, scatter, window
 from diffusion_jax.sweeps.measured import SHOWN
 

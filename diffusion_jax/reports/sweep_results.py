@@ -1,12 +1,13 @@
 """From what a sweep has measured to what its page says."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.inference.measure import SamplingPlan
-from diffusion_jax.metrics import Metric, metrics
+from diffusion_jax.metrics import metrics
 from diffusion_jax.metrics.real import Real
 from diffusion_jax.process.objective import Objective
 from diffusion_jax.reports import study
@@ -15,15 +16,12 @@ from diffusion_jax.reports.long_table import Found
 from diffusion_jax.reports.protocol import protocol, text, value_of
 from diffusion_jax.reports.provenance import Provenance
 from diffusion_jax.reports.shown import restored
-from diffusion_jax.reports.status import status
-from diffusion_jax.reports.study import Study
 from diffusion_jax.sweeps import outcomes
 from diffusion_jax.sweeps.costs import Cost
 from diffusion_jax.sweeps.plan import SweepPlan
 from diffusion_jax.sweeps.sweep import fields_of
 from diffusion_jax.sweeps.trials import Trial
-from diffusion_jax.sweeps.unit import WATCHED
-from diffusion_jax.sweeps.work import Failure
+from diffusion_jax.sweeps.work import WATCHED, Failure
 from diffusion_jax.training.arms import objectives
 from diffusion_jax.training.execution import chosen
 
@@ -39,34 +37,35 @@ def report(plan: SweepPlan, failures: Sequence[Failure], provenance: Provenance)
     found = read(plan, failures)
     if not any(f.whole and f.whole.numbers for f in found):
         raise UserError(_nothing(plan, found))
-    first = {trial.arm: trial for trial in reversed(plan.trials)}
+    trials = {t.arm: (t, c) for t, c in reversed([*zip(plan.trials, plan.costs, strict=True)])}
+    first = {arm: trials[arm] for arm in plan.sweep.arms}
     configs = [trial.config for trial in plan.trials]
     base = [trial.config for trial in plan.trials if trial.arm == plan.sweep.baseline]
     data = [*{id(each): each for each in plan.data.values()}.values()]
-    real = Real(data[0], _judged_count(plan)) if len(data) == 1 else None
+    most = max(max(c.sampling.count, c.sampling.judged_count) for c in configs)
+    real = Real(data[0], most) if len(data) == 1 else None
+    asked = [spec for config in configs for spec in config.sampling.metrics]
     fields = fields_of(plan.sweep.choices)
     differ = f"The arms differ in {' and '.join(fields)}. " if fields else ""
-    return study.report(
-        Study(
-            plan.sweep.title,
-            plan.sweep.question or f"{differ}Data: {', '.join(plan.data)}.",
-            tuple(_arm(plan, trial, cost) for trial, cost in _firsts(plan)),
-            {name: _objective(first[name]) for name in plan.sweep.arms},
-            found,
-            plan.sweep.baseline,
-            _metrics(plan),
-            (plan.sweep.judged_by, *configs[0].sampling.metrics, "noise_error"),
-            real,
-            protocol([*base, *configs], data, plan.sweep.budget, plan.sweep.nfe),
-            plan.sweep.budget,
-            plan.sweep.nfe,
-            (*plan.describe(), *_executions(plan), *(f"Failed: {f.reason}" for f in failures)),
-            _beside(plan, real) if real else {},
-            tuple(_curves(plan)),
-            f"error in the noise of {WATCHED} held-out examples",
-        ),
-        provenance,
+    made = study.report(
+        found,
+        title=plan.sweep.title,
+        question=plan.sweep.question or f"{differ}Data: {', '.join(plan.data)}.",
+        arms=[_arm(plan, trial, cost) for trial, cost in first.values()],
+        objectives={name: _objective(trial) for name, (trial, _) in first.items()},
+        baseline=plan.sweep.baseline,
+        metrics={spec: metrics.make(spec) for spec in dict.fromkeys(asked)},
+        judged_by=(plan.sweep.judged_by, *configs[0].sampling.metrics, "noise_error"),
+        real=real,
+        protocol=protocol([*base, *configs], data, plan.sweep.budget, plan.sweep.nfe),
+        budget=plan.sweep.budget,
+        nfe=plan.sweep.nfe,
+        plan=(*plan.describe(), *_executions(plan), *(f"Failed: {f.reason}" for f in failures)),
+        beside=_beside(plan, real) if real else {},
+        curves=tuple(_curves(plan)),
+        curve_label=f"error in the noise of {WATCHED} held-out examples",
     )
+    return dataclasses.replace(made, provenance=provenance)
 
 
 def read(plan: SweepPlan, failures: Sequence[Failure] = ()) -> tuple[Found, ...]:
@@ -86,12 +85,6 @@ def read(plan: SweepPlan, failures: Sequence[Failure] = ()) -> tuple[Found, ...]
     return tuple(found)
 
 
-def _judged_count(plan: SweepPlan) -> int:
-    """The most samples of any arm, where it is judged."""
-    options = [trial.config.sampling for trial in plan.trials]
-    return max(max(each.count, each.judged_count) for each in options)
-
-
 def _beside(plan: SweepPlan, real: Real) -> dict[str, np.ndarray]:
     """What samples restore, where all arms restore the same."""
     plans = [SamplingPlan.make(trial.config, real.data.shape) for trial in plan.trials]
@@ -100,16 +93,10 @@ def _beside(plan: SweepPlan, real: Real) -> dict[str, np.ndarray]:
     return restored(first, real.data) if len(asked) == 1 else {}
 
 
-def _metrics(plan: SweepPlan) -> dict[str, Metric]:
-    """The metrics of samples of all arms."""
-    asked = dict.fromkeys(spec for trial in plan.trials for spec in trial.config.sampling.metrics)
-    return {spec: metrics.make(spec) for spec in asked}
-
-
 def _nothing(plan: SweepPlan, found: Sequence[Found]) -> str:
     """What became of arms of which none has a number."""
     own = {name: [f for f in found if f.arm == name] for name in plan.sweep.arms}
-    states = [f"{name} ({status(each)})" for name, each in own.items()]
+    states = [f"{name} ({study.status(each)})" for name, each in own.items()]
     shown = "; ".join(states[:MOST_NAMED]) + ("; …" if len(states) > MOST_NAMED else "")
     return f"No arm of the sweep has a number, so there is no report: {shown}."
 
@@ -117,12 +104,6 @@ def _nothing(plan: SweepPlan, found: Sequence[Found]) -> str:
 def _objective(trial: Trial) -> Objective:
     (objective,) = objectives(trial.config).values()
     return objective
-
-
-def _firsts(plan: SweepPlan) -> Iterator[tuple[Trial, Cost]]:
-    """The first trial of each arm, with the cost of its step."""
-    both = {t.arm: (t, c) for t, c in reversed([*zip(plan.trials, plan.costs, strict=True)])}
-    return (both[name] for name in plan.sweep.arms)
 
 
 def _arm(plan: SweepPlan, trial: Trial, cost: Cost) -> ReportArm:

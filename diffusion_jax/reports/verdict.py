@@ -8,8 +8,9 @@ import dataclasses
 from collections.abc import Sequence
 
 from diffusion_jax.reports import formats
-from diffusion_jax.reports.comparisons import by_sampling, estimate, judged
-from diffusion_jax.reports.content import DONE, Comparison, Report, ReportedSampling, ReportMetric
+from diffusion_jax.reports.comparisons import means
+from diffusion_jax.reports.content import DONE, Report
+from diffusion_jax.reports.rows import Comparison, sampling_text
 from diffusion_jax.reports.tables import decimals_of
 from diffusion_jax.statistics import many_to_one
 
@@ -38,29 +39,10 @@ def judge(report: Report) -> Verdict:
     Arms that failed or diverged come first. Differences are those of `report.comparisons`; shares
     should be in percent, see `comparisons.in_percent`.
     """
-    pairs = judged(report)
+    pairs = report.judged
     lead = _separated(report, pairs) if pairs else _nothing(report)
     warning = " ".join(filter(None, (_trouble(report), *report.warnings)))
     return Verdict(lead, tuple(_details(report, pairs)), warning)
-
-
-def metric_of(report: Report, name: str) -> ReportMetric:
-    """The metric of that name."""
-    return next(metric for metric in report.metrics if metric.name == name)
-
-
-def sampling_text(sampling: ReportedSampling | None) -> str:
-    """How samples were drawn, in a few words; steps or evaluations that arms do not share are 0.
-
-    >>> sampling_text(ReportedSampling("heun", 16, 31)), sampling_text(None)
-    ('heun, 16 steps, NFE 31', 'no sampling')
-    >>> sampling_text(ReportedSampling("each arm's own", 0, 8))
-    "each arm's own, NFE 8"
-    """
-    if sampling is None:
-        return "no sampling"
-    steps = f", {sampling.steps} steps" if sampling.steps else ""
-    return f"{sampling.solver}{steps}" + (f", NFE {sampling.nfe}" if sampling.nfe else "")
 
 
 def _trouble(report: Report) -> str:
@@ -110,8 +92,7 @@ def _separated(report: Report, pairs: Sequence[Comparison]) -> str:
 
 
 def _none_left(report: Report) -> str:
-    rows = by_sampling(report.measurements).get(report.judged_by.key, {})
-    left = [arm for arm, row in rows.items() if estimate(row)]
+    left = [arm for arm, mean in means(report).get(report.judged_by, {}).items() if mean]
     if not left:
         return "No arm has a number where arms are judged."
     if report.baseline in left:
@@ -121,21 +102,16 @@ def _none_left(report: Report) -> str:
 
 def _one_seed(pairs: Sequence[Comparison], base: str) -> str:
     beyond = [pair for pair in pairs if pair.difference.excludes_zero]
+    verb = "lies" if len(beyond) < 2 else "lie"
     return (
         f"No winner can be named: {_all(pairs)} {'shares' if len(pairs) == 1 else 'share'} one "
         f"training seed with {base}, and another seed may change any difference. Beyond the "
-        f"sampling error of these trained networks {_are(beyond)}."
+        f"sampling error of these trained networks {verb} {_amounts(beyond) if beyond else 'none'}."
     )
 
 
-def _are(beyond: Sequence[Comparison]) -> str:
-    if not beyond:
-        return "lies none"
-    return f"{'lies' if len(beyond) == 1 else 'lie'} {_amounts(beyond)}"
-
-
 def _details(report: Report, pairs: Sequence[Comparison]) -> list[str]:
-    metric = metric_of(report, report.judged_by.metric)
+    metric = report.metric(report.judged_by.metric)
     how = f", {sampling_text(report.judged_by.sampling)}" if report.judged_by.sampling else ""
     seeds = "1 training seed" if len(report.seeds) == 1 else f"{len(report.seeds)} training seeds"
     over = seeds if report.seeds else "samples of one model"
@@ -145,17 +121,10 @@ def _details(report: Report, pairs: Sequence[Comparison]) -> list[str]:
         f"{'wall time' if report.budget == 'time' else report.budget}. Metric and sampling were "
         f"fixed before anything was {done}."
     ]
-    return details + _perfect(metric) + _correction(report, pairs) + _elsewhere(report)
-
-
-def _perfect(metric: ReportMetric) -> list[str]:
-    if metric.floor is None:
-        return []
-    share = "%" if metric.unit == "%" else ""
-    return [
-        f"Real examples with the same captions get {formats.number(metric.floor.value)}{share}: a "
-        "perfect model would too."
-    ]
+    if metric.floor:
+        real = f"Real examples with the same captions get {metric.of_real}"
+        details.append(f"{real}: a perfect model would too.")
+    return details + _correction(report, pairs) + _elsewhere(report)
 
 
 def _correction(report: Report, pairs: Sequence[Comparison]) -> list[str]:
@@ -185,9 +154,9 @@ def _elsewhere(report: Report) -> list[str]:
     others = [
         pair
         for pair in report.comparisons
-        if (pair.metric, pair.sampling) != report.judged_by.key and pair.verdict not in silent
+        if pair.criterion != report.judged_by and pair.verdict not in silent
     ]
-    families = len({(c.metric, c.sampling) for c in others})
+    families = len({pair.criterion for pair in others})
     if not families:
         return []
     called = [c for c in others if c.verdict in (many_to_one.BETTER, many_to_one.WORSE)]
@@ -201,7 +170,7 @@ def _elsewhere(report: Report) -> list[str]:
 
 def _level(report: Report, pairs: Sequence[Comparison]) -> str:
     fullest = max(pairs, key=lambda pair: pair.seeds)
-    metric = metric_of(report, fullest.metric)
+    metric = report.metric(fullest.metric)
     unit = metric.unit if metric.unit in ("", "%") else f" {metric.unit}"
     return f" ({metric.label} {formats.number(fullest.baseline.value)}{unit})"
 

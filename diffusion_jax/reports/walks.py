@@ -1,18 +1,18 @@
 """The two phases of diffusion as frames to look at: a picture into static, static into pictures."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, UInt8
 
 from diffusion_jax.data.example import to_bytes
 from diffusion_jax.inference.generate import Path, check_finite
 from diffusion_jax.inference.trajectory import Trajectory, trajectory, visible
 from diffusion_jax.process.denoiser import DenoiserLike
 from diffusion_jax.process.schedules import Schedule, log_snr_range
-from diffusion_jax.reports.curves import Forward
 from diffusion_jax.sampling.checks import check_start
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.guidance import SamplingRun
@@ -21,6 +21,21 @@ from diffusion_jax.sampling.solvers import Solver
 
 # Beyond these a picture looks clean, and static looks like static.
 CLEANEST, NOISIEST = 8.0, -6.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Forward:
+    """The forward process of one picture, from data to static, frame by frame.
+
+    Attributes:
+        time: (F,) the schedule's own time scaled to [0, 1], 0 = data, 1 = noise.
+        log_snr: (F,) of each frame, falling.
+        noisy: (F, H, W, C) x_t scaled for display, see `inference.trajectory.visible`.
+    """
+
+    time: Float[np.ndarray, " frames"]
+    log_snr: Float[np.ndarray, " frames"]
+    noisy: UInt8[np.ndarray, "frames height width channels"]
 
 
 def forward(

@@ -240,8 +240,13 @@ def _compared(
     elif p_adjusted >= LEVEL:
         verdict = OPEN
     else:
-        verdict = BETTER if (gap.value < 0) == (better == "lower") else WORSE
+        verdict = direction(gap.value, better)
     return Compared(mean, of_base, difference, gap.by.p_value(t), p_adjusted, verdict)
+
+
+def direction(difference: float, better: str) -> str:
+    """The verdict on a difference that stands out, where "lower" or "higher" is better."""
+    return BETTER if (difference < 0) == (better == "lower") else WORSE
 
 
 def _without_number(arm: Mapping[int, float], base: Mapping[int, float]) -> Compared:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 from diffusion_jax.statistics.many_to_one import gaps_of
 from diffusion_jax.statistics.reference import LEVEL, Student, reference
@@ -152,8 +152,4 @@ def _dunnett_critical(others: int, freedom: int) -> float:
         each = special.ndtr(root * t * scale - z) - special.ndtr(-root * t * scale - z)
         return float((u_weights / 2) @ each**others @ (z_weights / z_weights.sum()))
 
-    low, high = 0.5, 200.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if inside(middle) < 1 - LEVEL else (low, middle)
-    return (low + high) / 2
+    return float(optimize.brentq(lambda t: inside(t) - (1 - LEVEL), 0.5, 200.0, xtol=1e-12))

@@ -5,21 +5,62 @@ from typing import Any
 
 import numpy as np
 
-from diffusion_jax.inference.measure import Drawn, SamplingPlan
+from diffusion_jax.inference.measure import Drawn, SamplingPlan, measure
 from diffusion_jax.inference.numbers import numbers_of
 from diffusion_jax.inference.trajectory import plane, trajectory
 from diffusion_jax.metrics import Metric
 from diffusion_jax.metrics.heldout import HeldOut, denoises, held_out
 from diffusion_jax.metrics.real import Real
+from diffusion_jax.runs.progress import Progress
 from diffusion_jax.statistics.estimate import mean_of
 from diffusion_jax.sweeps.outcomes import Number, Outcome, sampling_key
-from diffusion_jax.training.trained import TrainedArm
+from diffusion_jax.training.trained import TrainedArm, sound
 
 SHOWN = 24  # samples that are kept as pictures
 HELD_OUT_PICTURES = "held-out pictures"
+# Held-out examples that arms are asked about. They stay two numbers: a sweep keeps what it has
+# measured, and holds arms of today against it; results of comparisons are recorded with theirs.
+COMPARED, SWEPT = 256, 512
 
 
-def outcome(
+def outcomes(
+    plan: SamplingPlan,
+    arms: Mapping[str, TrainedArm],
+    real: Real,
+    progress: Progress,
+    guides: Mapping[str, TrainedArm],
+    asked: int,
+    seed: int,
+) -> dict[str, Outcome]:
+    """Samples trained arms, asks them about held-out examples, and measures: arm -> outcome.
+
+    Args:
+        plan: how samples are drawn, and by what they are measured.
+        arms: by name, those that diverged too.
+        real: what samples are held against; its data set has the held-out examples.
+        progress: where to show it.
+        guides: arm -> the network that guides it.
+        asked: held-out examples, if there are as many.
+        seed: of their noise and levels.
+    """
+    left, held = sound(arms), {}
+    count = min(asked, len(real.data.test))
+    with progress.phase("Held-out loss", len(left), unit="arms") as done:
+        for name, arm in left.items():
+            if denoises(arm.objective):
+                size = min(plan.batch_size, count)
+                held[name] = held_out(arm, real.data, count, seed, size)
+            done(name)
+    cells = tuple(measure(plan, arms, real.data, progress, guides))
+    return {
+        name: _outcome(plan, [cell for cell in cells if cell.arm == name], held.get(name), real)
+        if name in left
+        else Outcome(arm.diverged)
+        for name, arm in arms.items()
+    }
+
+
+def _outcome(
     plan: SamplingPlan, cells: Iterable[Drawn], asked: HeldOut | None, real: Real
 ) -> Outcome:
     """All that is measured of one arm that did not diverge.
@@ -73,21 +114,3 @@ def of_samples(
     how = {**vars(cell.sampling), "nfe": cell.evaluations}
     numbers = [Number(*one.parts, one.pairing, **how, metric=n) for n, one in found.items()]
     return numbers, missing
-
-
-def of_held_out(
-    arm: TrainedArm, real: Real, most: int, seed: int, batch_size: int
-) -> HeldOut | None:
-    """What an arm makes of held-out examples; None for those that estimate no noise.
-
-    Args:
-        arm: that did not diverge.
-        real: whose data set has the examples.
-        most: of them, if there are as many.
-        seed: of noise and levels.
-        batch_size: examples at once.
-    """
-    count = min(most, len(real.data.test))
-    if not denoises(arm.objective):
-        return None
-    return held_out(arm, real.data, count, seed, min(batch_size, count))

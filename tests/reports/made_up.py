@@ -7,20 +7,23 @@ from diffusion_jax.inference.trajectory import Trajectory, visible
 from diffusion_jax.reports.comparisons import adjusted, compare
 from diffusion_jax.reports.content import (
     BinLoss,
-    Comparison,
-    Criterion,
-    Measurement,
     Provenance,
     RealPictures,
     Report,
     ReportArm,
+    Samples,
+    ScheduleCurve,
+)
+from diffusion_jax.reports.rows import (
+    Comparison,
+    Criterion,
+    Measurement,
     ReportedSampling,
     ReportMetric,
-    Samples,
 )
-from diffusion_jax.reports.curves import Losses, ScheduleCurve
 from diffusion_jax.statistics.estimate import Estimate
 from diffusion_jax.statistics.many_to_one import OPEN
+from diffusion_jax.sweeps.outcomes import Curve
 
 COLOURS = {"red": (230, 60, 50), "green": (50, 180, 90), "blue": (60, 110, 230)}
 CAPTIONS = tuple(
@@ -126,7 +129,7 @@ def _arm(index: int, name: str, channels: int, rng: np.random.Generator) -> Repo
         {"schedule": name, "prediction": "v" if index % 2 else "epsilon"},
         schedule=ScheduleCurve(time, log_snr, density, density / (1 + np.exp(LEVELS / 2))),
         steps=2000,
-        losses=Losses(step, loss),
+        losses=Curve(step, loss),
         trajectory=_trajectory(channels, rng),
     )
 

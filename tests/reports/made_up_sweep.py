@@ -7,18 +7,15 @@ import numpy as np
 from diffusion_jax.reports.comparisons import compare
 from diffusion_jax.reports.content import (
     BinLoss,
-    Criterion,
     LearningCurve,
-    Measurement,
     Provenance,
     RealPictures,
     Report,
     ReportArm,
-    ReportedSampling,
-    ReportMetric,
     Samples,
     ScheduleCurve,
 )
+from diffusion_jax.reports.rows import Criterion, Measurement, ReportedSampling, ReportMetric
 from tests.reports import made_up
 
 SCHEDULES = ("cosine", "edm", "rectified_flow(shift=0.5)", "sigmoid", "laplace", "vp_linear")

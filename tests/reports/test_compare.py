@@ -152,7 +152,7 @@ def test_what_is_not_trained_is_trained_beside_what_is(tmp_path: Path) -> None:
     found = compare([before["before"], untrained("here")], data, training=options, **quick)
     assert [arm.name for arm in found.report.arms] == ["before", "here"]
     for arm in found.report.arms:  # the same draws, and so the same curve
-        assert arm.losses is not None and arm.losses.step.tolist() == [2, 4]
+        assert arm.losses is not None and arm.losses.steps.tolist() == [2, 4]
         np.testing.assert_allclose(arm.losses.loss, before["before"].curve["loss"], rtol=1e-6)
     loaded = load_run(tmp_path / "run", arms=untrained("before"))
     assert compare(loaded, data, **quick).report.arms[0].losses is not None

@@ -14,7 +14,7 @@ from diffusion_jax.reports import figures
 from diffusion_jax.reports.content import ReportArm
 from diffusion_jax.reports.long_table import Found, long_table
 from diffusion_jax.reports.schedule_curves import common_axis, schedule_curves
-from diffusion_jax.reports.study import Study, baseline
+from diffusion_jax.reports.study import chosen_baseline
 from diffusion_jax.sweeps.outcomes import Number, Outcome
 
 AXIS = np.linspace(-20.0, 20.0, 2001)
@@ -75,12 +75,10 @@ def test_a_few_step_objective_has_a_path_and_no_density() -> None:
     assert "few" in beside[0].svg and "few" not in beside[1].svg
 
 
-def study(named: str, numbers: dict[str, tuple[Number, ...]], lost: str = "") -> Study:
+def measured_arms(numbers: dict[str, tuple[Number, ...]], lost: str = "") -> tuple[Found, ...]:
     """Of arms of one seed, of which one may have diverged."""
     outcomes = {name: Outcome(3 if name == lost else None, own) for name, own in numbers.items()}
-    found = tuple(Found(name, 0, one, ("ddim",), (2,)) for name, one in outcomes.items())
-    arms = tuple(ReportArm(name) for name in numbers)
-    return Study("", "", arms, {}, found, named, {}, (), None, {})
+    return tuple(Found(name, 0, one, ("ddim",), (2,)) for name, one in outcomes.items())
 
 
 @pytest.mark.parametrize(("named", "base"), [("", "zero"), ("also", "also")])
@@ -94,9 +92,9 @@ def test_the_first_arm_written_or_the_one_named_is_the_baseline(named: str, base
     how = {"solver": "ddim", "steps": 2, "nfe": 2.0, "metric": "kernel"}
     measured = {name: of_distance(distance, 8) for name, distance in distances.items()}
     numbers = {name: (Number(*one.parts, one.pairing, **how),) for name, one in measured.items()}
-    made = study(named, numbers)
-    assert baseline(made) == (base, "")
-    rows, tests = long_table(made.found, base)
+    made = measured_arms(numbers)
+    assert chosen_baseline(made, tuple(numbers), named) == (base, "")
+    rows, tests = long_table(made, base)
     assert {(test.arm, test.against) for test in tests} == {
         (name, base) for name in distances if name != base
     }
@@ -113,8 +111,8 @@ def test_the_first_arm_written_or_the_one_named_is_the_baseline(named: str, base
 
 @pytest.mark.parametrize(("named", "base"), [("more", "more"), ("zero", "more"), ("", "more")])
 def test_an_arm_that_diverged_is_no_baseline(named: str, base: str) -> None:
-    made = study(named, dict.fromkeys(("zero", "more"), ()), lost="zero")
-    found, said = baseline(made)
+    made = measured_arms(dict.fromkeys(("zero", "more"), ()), lost="zero")
+    found, said = chosen_baseline(made, ("zero", "more"), named)
     assert found == base
     assert said == (
         "" if named == base else "The baseline is more in the place of zero, which diverged."

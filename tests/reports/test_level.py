@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from diffusion_jax.reports.comparisons import compare
-from diffusion_jax.reports.content import Measurement, ReportedSampling, ReportMetric
+from diffusion_jax.reports.rows import Measurement, ReportedSampling, ReportMetric
 from diffusion_jax.statistics.many_to_one import BETTER, WORSE
 
 SWEEPS = 300

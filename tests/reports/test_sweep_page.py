@@ -12,12 +12,9 @@ import pytest
 from diffusion_jax.errors import UserError
 from diffusion_jax.reports import forest, page, result_figures, tables_as_csv
 from diffusion_jax.reports.comparisons import compare, estimate
-from diffusion_jax.reports.content import (
-    Criterion,
-    Measurement,
-    Report,
-    ReportMetric,
-)
+from diffusion_jax.reports.content import Report
+from diffusion_jax.reports.rows import Comparison, Criterion, Measurement, ReportMetric
+from diffusion_jax.statistics.estimate import Estimate
 from tests.reports import made_up_sweep
 from tests.reports.markup import outline
 
@@ -221,8 +218,11 @@ def test_pareto_marks_the_points_that_it_names(twelve: Report) -> None:
 
 
 def test_intervals_that_leave_a_forest_plot_end_in_arrows() -> None:
-    row = forest.ForestRow(0, "a" * 50, 0.1, -9.0, 0.2, "not separable", False)
-    svg = forest.forest("t", "loss", ("better", "worse"), [row], 2)
+    found = {"mean": Estimate(0.6), "baseline": Estimate(0.5), "p_value": 0.1, "p_adjusted": 0.2}
+    where = {"arm": "a" * 50, "against": "b", "sampling": None, "metric": "m"}
+    gap = Estimate(0.1, -9.0, 0.2)
+    pair = Comparison(**found, **where, difference=gap, verdict="not separable")
+    svg = forest.forest("t", "loss", ("better", "worse"), {0: pair}, 2)
     path = svg.split('class="reach" d="')[1].split('"')[0]
     assert path.count("M") == 2 and "\u2026" in svg and "−9.00 to 0.20" in svg
     outline(svg)

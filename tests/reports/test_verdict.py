@@ -6,7 +6,8 @@ import pytest
 
 from diffusion_jax.reports import verdict
 from diffusion_jax.reports.comparisons import compare, in_percent
-from diffusion_jax.reports.content import Criterion, Measurement, Report, ReportArm, ReportMetric
+from diffusion_jax.reports.content import Report, ReportArm
+from diffusion_jax.reports.rows import Criterion, Measurement, ReportMetric
 from diffusion_jax.statistics.estimate import Estimate
 from tests.reports import made_up_sweep
 

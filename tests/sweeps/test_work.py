@@ -19,9 +19,10 @@ from diffusion_jax.reports import content, page, sweep_results
 from diffusion_jax.reports.content import Report
 from diffusion_jax.runs.lock import locked
 from diffusion_jax.runs.progress import Progress
-from diffusion_jax.sweeps import Sweep, axis, choice, listed, outcomes, product, unit
+from diffusion_jax.sweeps import Sweep, axis, choice, listed, outcomes, product
 from diffusion_jax.sweeps.plan import SweepPlan, make_plan
 from diffusion_jax.sweeps.work import work
+from diffusion_jax.training import loop
 from experiments import compare
 from tests.sweeps import tiny
 from tests.training.commands import finish, start
@@ -202,13 +203,13 @@ def test_only_what_is_new_is_done(
         ),
     )
     before = set(folder.glob("units/*/measured/*.json"))
-    whole, trained = unit.train, []
+    whole, trained = loop.train, []
 
     def spied(config: ConfigDict, *rest: object) -> object:
         trained.append((config.seed, sorted(config.arms)))
         return whole(config, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(unit, "train", spied)
+    monkeypatch.setattr("diffusion_jax.sweeps.work.train", spied)
     made = make_plan(config, grown)
     assert work(made, Progress(quiet=True)) == ()
     # "strong" only samples otherwise what is trained already.
