@@ -89,10 +89,10 @@ def tables(report: Report) -> dict[str, Rows]:
     return {name: rows for name, rows in plain.items() if rows}
 
 
-Found = Iterable[dict[str, Any]]  # rows that may hold numbers of numpy, and more digits
+Raw = Iterable[dict[str, Any]]  # rows that may hold numbers of numpy, and more digits
 
 
-def _arms(report: Report) -> Found:
+def _arms(report: Report) -> Raw:
     known = ("parameters", "flops_per_step", "seconds_per_step", "steps", "images")
     for arm in report.arms:
         yield {
@@ -104,7 +104,7 @@ def _arms(report: Report) -> Found:
         }
 
 
-def _measurements(report: Report) -> Found:
+def _measurements(report: Report) -> Raw:
     """The long table of results: a row per arm, seed, sampling and metric."""
     guidance = {arm.name: arm.guidance for arm in report.arms}
     measured = ("metric", "value", "low", "high", "count", "error", "difference_error")
@@ -118,7 +118,7 @@ def _measurements(report: Report) -> Found:
         }
 
 
-def _results(report: Report) -> Found:
+def _results(report: Report) -> Raw:
     """A row per arm, metric and sampling, the baseline's too."""
     compared = {(each.criterion, each.arm): each for each in report.comparisons}
     tables = by_sampling(report.measurements)
@@ -142,7 +142,7 @@ def _results(report: Report) -> Found:
             }
 
 
-def _points(curves: Iterable[Mapping[str, Any]]) -> Found:
+def _points(curves: Iterable[Mapping[str, Any]]) -> Raw:
     """A row per point of several curves, each told apart by what is no array."""
     for curve in curves:
         columns = {name: values for name, values in curve.items() if np.ndim(values)}
