@@ -99,13 +99,13 @@ class PhaseFilm:
     def strip(self) -> pictures.Image.Image:
         """Some frames side by side, with the log-SNR under each."""
         chosen = self._chosen
-        texts = [_text(level) for level in self.log_snr[chosen]]
+        texts = [_text(float(level)) for level in self.log_snr[chosen]]
         texts += ["estimate"] * len(chosen) * (len(self.rows) - 1)
         return pictures.grid(np.concatenate([row[chosen] for row in self.rows]), texts, len(chosen))
 
     def gif(self) -> bytes:
         """All frames as an animation."""
-        texts = [[_text(level), "estimate"][: len(self.rows)] for level in self.log_snr]
+        texts = [[_text(float(level)), "estimate"][: len(self.rows)] for level in self.log_snr]
         frames = zip(np.stack(self.rows, 1), texts, strict=True)
         return pictures.gif([pictures.grid(f, said, len(said), SIDE) for f, said in frames])
 
@@ -113,7 +113,7 @@ class PhaseFilm:
         self, row: UInt8[np.ndarray, "frames height width channels"]
     ) -> list[tuple[str, str]]:
         """(data address, text) of some frames of a row."""
-        return [(galleries.address(row[i]), _text(self.log_snr[i])) for i in self._chosen]
+        return [(galleries.address(row[i]), _text(float(self.log_snr[i]))) for i in self._chosen]
 
 
 def _films(lesson: Lesson) -> dict[str, PhaseFilm]:
