@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from diffusion_jax.published.classifier import released_classifier
     from diffusion_jax.published.encoder import read_encoder
     from diffusion_jax.published.model import released
+    from diffusion_jax.published.pretrained import pretrained
     from diffusion_jax.reports.compare import compare
     from diffusion_jax.sampling import grids, guidance, inverse, solvers, thresholds
     from diffusion_jax.sampling.editing import edit
@@ -75,6 +76,7 @@ _LAZY = {
     "optimizers": "diffusion_jax.training.optimizers",
     "preconditionings": "diffusion_jax.process.preconditionings",
     "predictions": "diffusion_jax.process.predictions",
+    "pretrained": "diffusion_jax.published.pretrained:pretrained",
     "read_encoder": "diffusion_jax.published.encoder:read_encoder",
     "released": "diffusion_jax.published.model:released",
     "released_classifier": "diffusion_jax.published.classifier:released_classifier",
@@ -119,6 +121,7 @@ __all__ = [
     "optimizers",
     "preconditionings",
     "predictions",
+    "pretrained",
     "read_encoder",
     "released",
     "released_classifier",

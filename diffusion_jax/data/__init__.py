@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any
 from diffusion_jax.data import sets
 from diffusion_jax.data.arrays import arrays
 from diffusion_jax.data.dataset import Dataset, datasets
+from diffusion_jax.data.encoded import encoded
 from diffusion_jax.data.example import Example, Source
 from diffusion_jax.data.memory import ArraySource
 from diffusion_jax.data.pipeline import batches
 from diffusion_jax.data.sets.folder.dataset import folder
+from diffusion_jax.data.sets.npz import npz
 from diffusion_jax.data.sets.real.dataset import cifar10, fashion_mnist, mnist
 from diffusion_jax.data.sets.shapes.dataset import shapes
 from diffusion_jax.data.sets.tfds import tfds
@@ -32,9 +34,11 @@ __all__ = [
     "cifar10",
     "datasets",
     "eight_gaussians",
+    "encoded",
     "fashion_mnist",
     "folder",
     "mnist",
+    "npz",
     "ring",
     "sets",
     "shapes",

@@ -44,6 +44,8 @@ class ScoreNetwork(nn.Module):
         uncertainty: tells how large its error is, for the loss "uncertainty", or None.
         noise_inputs: how many numbers c_noise is: 1, or 2 where the second says how far to go
             from the noise level (`fewstep`).
+        unread_variance: whether its backbone tells a variance that nothing reads, and that is left
+            out of the result.
 
     >>> network = build("mlp(width=8, depth=1)", "label(width=8)", num_classes=3)
     >>> inputs = jnp.ones((2, 4)), jnp.zeros(2), {"label": jnp.array([0, 2])}
@@ -56,6 +58,7 @@ class ScoreNetwork(nn.Module):
     variance: str | None = None
     uncertainty: nn.Module | None = None
     noise_inputs: int = 1
+    unread_variance: bool = False
 
     @property
     def conditioner(self) -> Conditioner | None:
@@ -134,7 +137,8 @@ class ScoreNetwork(nn.Module):
             self.uncertainty(c_noise)  # so that its parameters are made with the others
         own = getattr(self.backbone, "reads_channels", False)
         if context is None or context.channels is None or own:
-            return self.backbone(x, c_noise, context, deterministic)
+            found = self.backbone(x, c_noise, context, deterministic)
+            return found[..., : x.shape[-1]] if self.unread_variance else found
         beside = jnp.concatenate([x, context.channels.astype(x.dtype)], axis=-1)
         whole = self.backbone(beside, c_noise, context, deterministic)
         # A backbone predicts as much of each channel that it sees: that of x is wanted.

@@ -71,7 +71,7 @@ def filled(member: T, schedule: Schedule, sigma_data: Scalar) -> T:
                 changes[field.name] = inner
         elif own is None:
             changes[field.name] = given[field.name]
-        elif not _same(own, given[field.name]):
+        elif not same(own, given[field.name]):
             name = type(member).__name__
             raise UserError(
                 f"{name} has {field.name}={own!r} and its objective {given[field.name]!r}: leave "
@@ -80,7 +80,7 @@ def filled(member: T, schedule: Schedule, sigma_data: Scalar) -> T:
     return dataclasses.replace(member, **changes) if changes else member
 
 
-def _same(a: object, b: object) -> bool:
+def same(a: object, b: object) -> bool:
     """Whether two parts are equal, as far as their numbers are known by now."""
     if str(jax.tree.structure(a)) != str(jax.tree.structure(b)):
         return False

@@ -87,15 +87,15 @@ class Objective:
 
     @staticmethod
     def make(
-        schedule: str,
-        prediction: str,
+        schedule: str | Schedule,
+        prediction: str | Prediction,
         time_sampler: str = "uniform",
         weighting: str = "simple",
         sigma_data: float = SIGMA_DATA,
         loss: str = "squared",
-        preconditioning: str = "edm",
+        preconditioning: str | Preconditioning = "edm",
     ) -> "Objective":
-        """Makes an objective from specs.
+        """Makes an objective from specs; what is made already stays as it is.
 
         Raises:
             UserError: a spec is wrong.
@@ -104,15 +104,18 @@ class Objective:
         >>> round(float(objective.targets(jnp.array([0.5])).level.alpha[0]), 4)
         0.7071
         """
-        process = schedules.make(schedule)
+        process = schedules.make(schedule) if isinstance(schedule, str) else schedule
+        held = {"schedule": process, "sigma_data": sigma_data}
         return Objective(
             process,
-            predictions.make(prediction, schedule=process, sigma_data=sigma_data),
+            predictions.make(prediction, **held) if isinstance(prediction, str) else prediction,
             time_samplers.make(time_sampler),
-            weightings.make(weighting, schedule=process, sigma_data=sigma_data),
+            weightings.make(weighting, **held),
             sigma_data,
             losses.make(loss),
-            preconditionings.make(preconditioning),
+            preconditionings.make(preconditioning)
+            if isinstance(preconditioning, str)
+            else preconditioning,
         )
 
     def targets(self, u: Float[Array, "batch"]) -> TrainingTargets:

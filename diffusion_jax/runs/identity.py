@@ -40,6 +40,9 @@ def identity(
     }
     if any(arm.depends_on_length(step) for arm in arms.values()):
         found["steps to go"] = checksum(run.config.training.steps)
+    frozen = {name: arm.frozen_weights for name, arm in arms.items() if arm.frozen_weights}
+    if frozen:
+        found["released weights"] = checksum(dict(sorted(frozen.items())))
     if teachers:
         own = {name: digest(teacher.network.params) for name, teacher in teachers.items()}
         found["teachers"] = checksum(dict(sorted(own.items())))

@@ -19,6 +19,10 @@ class Trained(Protocol):
     def depends_on_length(self, done: int) -> str:
         """What of its first `done` steps depends on how many there will be; "" if nothing does."""
 
+    @property
+    def frozen_weights(self) -> str:
+        """A checksum of parameters that its checkpoints do not hold; "" where they hold all."""
+
 
 def check_length(run: Run, asked: int, arms: Mapping[str, Trained]) -> None:
     """Raises UserError if what a run folder holds cannot go on to what its config asks for.

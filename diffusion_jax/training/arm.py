@@ -1,6 +1,7 @@
 """An arm: one training configuration, compared with others."""
 
 import dataclasses
+import functools
 import re
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -8,16 +9,22 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 from jaxtyping import PyTree
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.fewstep import FewStep
 from diffusion_jax.fewstep.denoiser import FewStepPrediction
+from diffusion_jax.networks.adapters.base import Tuning
+from diffusion_jax.networks.adapters.pretrained import Pretrained
 from diffusion_jax.networks.functions import as_network
+from diffusion_jax.networks.score_network import ScoreNetwork
+from diffusion_jax.parallel import devices
 from diffusion_jax.process.objective import Objective, check_spread
 from diffusion_jax.process.time_samplers import LossAware
 from diffusion_jax.process.time_samplers.uniform import Uniform
 from diffusion_jax.process.weightings.plain import Simple
+from diffusion_jax.runs.packing import digest
 from diffusion_jax.training.denoising import Denoising, LevelsInStep
 from diffusion_jax.training.ema import Average, averages
 from diffusion_jax.training.few_steps import FewSteps
@@ -48,6 +55,7 @@ class Arm:
         ema: the running average of the parameters, or its spec.
         few_steps: how it is trained for few steps; None is denoising.
         settings: the config's fields that an arm may have of its own, where it is of a config.
+        pretrained: the network as it was given, where it comes with parameters.
 
     Raises:
         UserError: a name that cannot be a folder's, or parts that do not fit each other.
@@ -69,6 +77,7 @@ class Arm:
     ema: Average | str = "decay()"
     few_steps: FewSteps | None = None
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    pretrained: Pretrained | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
@@ -96,8 +105,25 @@ class Arm:
         if few is not None and few.teaches and self.few_steps is None:
             raise UserError(f"Arm {self.name!r} learns from a teacher: train it from a config.")
         numbers = 2 if few is not None and few.tells_end else 1
+        if isinstance(self.network, Pretrained):
+            object.__setattr__(self, "pretrained", self.network)
+            object.__setattr__(self, "network", self._of_pretrained(self.network, few))
         network = as_network(self.network, self.objective.loss_function.variance, numbers)
         object.__setattr__(self, "network", network)
+
+    def _of_pretrained(self, given: Pretrained, few: FewStep | None) -> ScoreNetwork:
+        if few is not None:
+            raise UserError(
+                f"Arm {self.name!r}: a few-step objective brings a prediction of its own, and "
+                f"{given.source} has another: train it as a teacher in a run first."
+            )
+        if learns(self.objective):
+            raise UserError(f"Arm {self.name!r}: {given.source} goes with no learned schedule.")
+        try:
+            given.check_objective(self.objective)
+            return given.network_for(self.objective.loss_function.variance)
+        except UserError as error:
+            raise UserError(f"Arm {self.name!r}: {error}") from None
 
     def bound(self, options: Options) -> "Arm":
         """The arm with optimizer and average made for a training.
@@ -121,7 +147,31 @@ class Arm:
         """What it brings to the compiled step; of an arm that is bound."""
         assert isinstance(self.optimizer, Optimizer | Given), "the arm is not bound"
         assert not isinstance(self.ema, str), "the arm is not bound"
-        return Hyper(self.optimizer, self.ema, self.method)
+        return Hyper(self.optimizer, self.ema, self.method, self.tuning)
+
+    @property
+    def tuning(self) -> Tuning | None:
+        """What of the network is trained, and what is not; None where all of it is."""
+        return None if self.pretrained is None else self.pretrained.tuning
+
+    def whole(self, params: PyTree[Any]) -> PyTree[Any]:
+        """The parameters of the network from those that are trained, on one device."""
+        tuning = self.tuning
+        return params if tuning is None else _whole(devices.local(tuning), params)
+
+    @functools.cached_property
+    def frozen_weights(self) -> str:
+        """A checksum of what is not trained; "" where all is."""
+        return "" if self.tuning is None else digest(self.tuning.frozen)
+
+    def on(self, mesh: Mesh) -> "Arm":
+        """The arm with what it leaves as it is on all devices of a mesh."""
+        own = self.pretrained
+        if own is None or own.adapter is None or mesh.size == 1:
+            return self
+        params = devices.replicate(own.params, mesh)
+        there = dataclasses.replace(own, read=lambda: params)
+        return dataclasses.replace(self, pretrained=there)
 
     @property
     def method(self) -> TrainingMethod:
@@ -154,6 +204,9 @@ class Arm:
     def inherited(self) -> PyTree[Any] | None:
         """The parameters that it starts from, if its teacher's mean the same to it."""
         return None if self.few_steps is None else self.few_steps.inherited(self.network)
+
+
+_whole = jax.jit(lambda tuning, params: tuning.whole(params))
 
 
 def few_step_objective(few: FewStep, sigma_data: float = 0.5) -> Objective:

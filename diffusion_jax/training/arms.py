@@ -11,6 +11,12 @@ from diffusion_jax.fewstep import FewStep, fewstep
 from diffusion_jax.networks.score_network import build, make_conditioner
 from diffusion_jax.process.objective import Objective, check_spread
 from diffusion_jax.process.schedules import schedules
+from diffusion_jax.published.pretrained import (
+    RELEASED,
+    is_released,
+    pretrained_of,
+    released_objective,
+)
 from diffusion_jax.registry import parse
 from diffusion_jax.runs.fields import nearest_field
 from diffusion_jax.runs.run import DataFacts
@@ -117,7 +123,7 @@ def objectives(config: ConfigDict) -> dict[str, Objective]:
         UserError: a spec is wrong, or an arm's training times and schedule do not fit.
     """
     # Also where every arm replaces them: a wrong spec is found wherever it stands.
-    Objective.make(**{field: config[field] for field in OBJECTIVE})
+    _denoising({field: config[field] for field in (*OBJECTIVE, "network")})
     made = {name: _objective(settings) for name, settings in arm_settings(config).items()}
     for name, objective in made.items():
         try:
@@ -132,7 +138,14 @@ def _objective(settings: dict[str, Any]) -> Objective:
     few = few_step(settings)
     if few is not None:
         return few_step_objective(few, settings["sigma_data"])
-    return Objective.make(**{field: settings[field] for field in OBJECTIVE})
+    return _denoising(settings)
+
+
+def _denoising(settings: Mapping[str, Any]) -> Objective:
+    told = {field: settings[field] for field in OBJECTIVE}
+    if RELEASED in told.values():
+        return released_objective(settings["network"], told)
+    return Objective.make(**told)
 
 
 def make_arms(
@@ -163,9 +176,9 @@ def _arm(
     facts: DataFacts,
     teacher: Teacher | None,
 ) -> Arm:
-    few, conditioner = few_step(settings), settings["conditioner"]
+    few, conditioner, spec = few_step(settings), settings["conditioner"], settings["network"]
     network = build(
-        settings["network"],
+        spec,
         "none"
         if conditioner == "none"
         else make_conditioner(conditioner, config.training.dtype).restored(facts.states),
@@ -178,7 +191,7 @@ def _arm(
     return Arm(
         name,
         objective,
-        network,
+        pretrained_of(spec, network) if is_released(spec) else network,
         optimizers.make(settings["optimizer"], steps=steps),
         averages.make(settings["training.ema"], batch_size=config.training.batch_size),
         None if few is None else FewSteps(few, steps, teacher),

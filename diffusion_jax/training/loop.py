@@ -45,7 +45,7 @@ from diffusion_jax.training.flip import check_flip
 from diffusion_jax.training.idle import refuse_idle
 from diffusion_jax.training.memory import TooLarge, check_sizes
 from diffusion_jax.training.options import Options
-from diffusion_jax.training.program import Program, first_states
+from diffusion_jax.training.program import Program, check_pretrained, first_states
 from diffusion_jax.training.starts import Start, load_starts
 from diffusion_jax.training.teachers import load_teachers
 from diffusion_jax.training.trained import TrainedArm
@@ -128,12 +128,17 @@ def train_in_folder(
     with _alone_in(config.run_dir):
         new = not is_run(config.run_dir)
         if new:
+            check_pretrained(program)
             _check_room(config.run_dir, options, shapes, kept)
         else:
             check_length(Run.of(config), options.steps, arms)
         run = Run.create(config, program.facts)
         known = functools.partial(identity, run, arms, teachers=teachers)
-        first = {"starts": {name: start.source for name, start in starts.items()}}
+        sources = {name: start.source for name, start in starts.items()}
+        for name, arm in arms.items():
+            if arm.pretrained is not None and name not in starts:
+                sources[name] = {"released": arm.pretrained.source}
+        first = {"starts": sources}
         try:
             saved = Checkpoints(run.folder, options.keep, kept, known)
             with saved as checkpoints, closing(stream):
@@ -213,9 +218,11 @@ def fit(
                 journal.read()
                 states = trainer.states()
                 journal.inspect(step, states)
-                trained = as_trained(program, states, step, journal.diverged)
-                if watch and devices.is_primary():
-                    watch(step, trained)
+                watching = watch if devices.is_primary() else None
+                if watching or step == options.steps:
+                    trained = as_trained(program, states, step, journal.diverged)
+                if watching:
+                    watching(step, trained)
                 if checkpoints:
                     position = {"data": stream.state(), **journal.position()}
                     position["starts"] = begin.position.get("starts", {})
@@ -238,7 +245,7 @@ def as_trained(
 ) -> dict[str, TrainedArm]:
     """The arms with their averaged parameters, on one device of this process."""
     return {
-        name: TrainedArm(program.arms[name], devices.local(state.ema), step, diverged.get(name))
+        name: TrainedArm.of(program.arms[name], devices.local(state.ema), step, diverged.get(name))
         for name, state in states.items()
     }
 

@@ -13,6 +13,7 @@ from jax.sharding import Mesh, NamedSharding, Sharding
 from jaxtyping import Array, Float, Int, Key, PyTree
 from ml_collections import ConfigDict
 
+from diffusion_jax.errors import UserError
 from diffusion_jax.networks.conditioners import Conditioner, base
 from diffusion_jax.networks.conditioners.base import Condition, Example, Rows
 from diffusion_jax.networks.functions import AnyNetwork, FunctionNetwork
@@ -103,6 +104,7 @@ class Program:
             UserError: the batch cannot be split over the devices.
         """
         devices.check_batch(options.batch_size, options.microbatches, mesh)
+        arms = {name: arm.on(mesh) for name, arm in arms.items()}
         compiled = jax.jit(_targets, out_shardings=devices.by_rows(mesh))
         targets: dict[str, Callable[[Array], TrainingTargets | None]] = {
             name: functools.partial(compiled, arm.objective if arm.method.levels_given else None)
@@ -223,12 +225,16 @@ def _first_params(
     where: NamedSharding,
 ) -> Iterator[tuple[str, PyTree[Any]]]:
     """Arm -> parameters of its own, for arms that share a step; they are made when asked for."""
+    key, drawing = stream_key(program.options.seed, INITIALISATION), []
     for name in names:
+        start = program.arms[name].pretrained
         if name in given:
             yield name, devices.replicate(given[name], program.mesh)
-    drawing = [name for name in names if name not in given]
+        elif start is not None:
+            yield name, devices.replicate(start.first(key), program.mesh)
+        else:
+            drawing.append(name)
     if drawing:
-        key = stream_key(program.options.seed, INITIALISATION)
         network = program.arms[drawing[0]].network
         drawn = draw_params(network, key, program.facts, program.example, where)
         copy = jax.jit(functools.partial(jax.tree.map, jnp.copy), out_shardings=where)
@@ -250,8 +256,25 @@ def state_shapes(
     """
     if params is None:
         params = params_shapes(arm.network, facts, example)
+        if arm.pretrained is not None:
+            params = arm.pretrained.first_shapes(params)
     state: TrainState = jax.eval_shape(_first_state, params, arm.hyper)
     return state
+
+
+def check_pretrained(program: Program) -> None:
+    """Refuses data and conditioners that networks which come with parameters are not for.
+
+    Raises:
+        UserError: a parameter would have another shape, or there would be further ones.
+    """
+    for name, arm in program.arms.items():
+        if arm.pretrained is not None:
+            shapes = params_shapes(arm.network, program.facts, program.example)
+            try:
+                arm.pretrained.check(shapes)
+            except UserError as error:
+                raise UserError(f"Arm {name!r}: {error}") from None
 
 
 def params_shapes(network: AnyNetwork, facts: DataFacts, example: Rows) -> PyTree[Any]:

@@ -46,6 +46,12 @@ def load_starts(arms: Mapping[str, Arm], facts: DataFacts) -> dict[str, Start]:
         where = arm.settings["start_from"]
         if not where:
             continue
+        if arm.pretrained is not None and arm.pretrained.adapter is not None:
+            raise UserError(
+                f"Arm {name!r} trains a part of {arm.pretrained.source}, and cannot start from "
+                f"{where!r} as well: export that run, and name what is written as the released "
+                "network."
+            )
         if where not in read:
             read[where] = load_arm(where, facts, "start_from")
         source = read[where]

@@ -101,7 +101,8 @@ def score_losses(network: AnyNetwork) -> SampleLosses:
         condition = inputs.batch["condition"]
         shown = drop_condition(inputs.draws.drop, condition, network.null(condition))
         rows = dataclasses.replace(inputs, batch={**inputs.batch, "condition": shown})
-        return hyper.method.losses(network, params, state, rows)
+        seen = dataclasses.replace(state, ema=hyper.whole(state.ema))
+        return hyper.method.losses(network, hyper.whole(params), seen, rows)
 
     return losses
 

@@ -22,7 +22,7 @@ from diffusion_jax.training.memory import check_sizes
 from diffusion_jax.training.options import Options
 from diffusion_jax.training.own_data import as_dataset, own_condition, own_keys
 from diffusion_jax.training.own_networks import check_networks
-from diffusion_jax.training.program import Program, first_states
+from diffusion_jax.training.program import Program, check_pretrained, first_states
 from diffusion_jax.training.record import record
 from diffusion_jax.training.trained import TrainedArm, read_arms, with_curves
 
@@ -118,6 +118,7 @@ def train(
     check_networks(bound, facts, example)
     program = Program.of(bound, options, facts, devices.data_mesh(), example)
     if run_dir is None:
+        check_pretrained(program)
         check_sizes(program)
         _, make_states = first_states(program)
         begin = Checkpoint(0, make_states(), {})

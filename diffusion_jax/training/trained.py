@@ -37,6 +37,7 @@ class TrainedArm:
         diverged: the step at which its numbers were no longer finite, if it was dropped then.
         curve: what training logged, `{"step": […], "loss": […], "grad_norm": […]}`, each a mean
             over the steps since the row before; empty where it was not asked for.
+        tuned: of a network of which not all was trained, what was: of an adapter, its terms.
     """
 
     arm: Arm
@@ -44,6 +45,13 @@ class TrainedArm:
     step: int
     diverged: int | None = None
     curve: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict, repr=False)
+    tuned: PyTree[Any] | None = dataclasses.field(default=None, repr=False)
+
+    @staticmethod
+    def of(arm: Arm, params: PyTree[Any], step: int, diverged: int | None) -> "TrainedArm":
+        """An arm with the average of what was trained of it, on one device."""
+        tuned = None if arm.tuning is None else params
+        return TrainedArm(arm, arm.whole(params), step, diverged, tuned=tuned)
 
     @property
     def objective(self) -> Objective:
@@ -244,7 +252,7 @@ def read_arms(
         raise UserError(f"{run.folder} has no checkpoint yet: train it first.")
     diverged = checkpoint.position.get("diverged", {})
     return {
-        name: TrainedArm(
+        name: TrainedArm.of(
             arms[name], checkpoint.states[name].ema, checkpoint.step, diverged.get(name)
         )
         for name in chosen

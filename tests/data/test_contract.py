@@ -28,6 +28,11 @@ def make(name, path):
     if name == "folder":
         folder_files(path)
         return datasets.make(f"folder(path={str(path)!r}, held_out=0.3)")
+    if name == "npz":
+        x0 = np.random.default_rng(0).integers(0, 256, (40, 6, 5, 3), np.uint8)
+        captions = np.array([f"picture number {k}" for k in range(40)])
+        np.savez(path / "x.npz", x0=x0, captions=captions, labels=np.arange(40) % 2)
+        return datasets.make(f"npz(path={str(path / 'x.npz')!r}, held_out=0.3)")
     if name == "tfds":  # what another member has prepared
         make("mnist", path)
         return datasets.make(f"tfds(name='mnist_arrays', data_dir={str(path)!r})")
