@@ -53,7 +53,8 @@ def test_config_can_be_built(path: Path) -> None:
     plan.check({name: arm.objective for name, arm in arms.items()})
     first = next(iter(arms.values()))
     params = initialise(first.network, jax.random.key(0), facts.shape, first.network.nothing())
-    least = 1e5 if len(facts.shape) == 3 else 1e3
+    # The smaller ones learn vectors, or are tiny random models of the tests.
+    least = 1e5 if len(facts.shape) == 3 and path.stem != "fine_tune" else 1e3
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) > least
     assert config.run_dir == f"runs/{path.stem}"
 
