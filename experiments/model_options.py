@@ -16,6 +16,7 @@ def add_model_options(parser: ArgumentParser) -> None:
     """Adds the options."""
     parser.add_argument("--model", required=True, help="folder of the model, or a checkpoint")
     parser.add_argument("--card", default="", help="that explains a checkpoint; else what fits")
+    parser.add_argument("--like", help="folder of the model that one file is a version of")
     parser.add_argument("--autoencoder", help="folder of that of a checkpoint's latents")
     parser.add_argument("--lora", help="file of low-rank terms that are added to the model")
     parser.add_argument("--lora-scale", type=float, default=1.0, help="of those terms")
@@ -58,6 +59,7 @@ def read_model(options: Namespace) -> "ReleasedModel":
         lora=options.lora,
         lora_scale=options.lora_scale,
         settings=settings,
+        like=options.like,
     )
 
 

@@ -46,6 +46,7 @@ def main(words: list[str]) -> None:
     parser.add_argument("path", nargs="*", help="a folder or a file; or: export FROM TO")
     parser.add_argument("--card", default="", help="say all of this one, or take it for the path")
     parser.add_argument("--variant", default="", help="which files of weights, such as fp16")
+    parser.add_argument("--like", default="", help="folder of the model that one file is like")
     parser.add_argument("--dtype", default="", help="export: float32 (default) or bfloat16")
     parser.add_argument("--arm", default="", help="export: of a run, which arm")
     options = parser.parse_args(words)
@@ -57,7 +58,8 @@ def main(words: list[str]) -> None:
     if len(options.path) > 1:
         raise UserError(f"Unexpected word {options.path[1]!r}: name one path. See --help.")
     if options.path:
-        report = inspect_model(user_path(options.path[0]), options.variant, known)
+        like = user_path(options.like) if options.like else None
+        report = inspect_model(user_path(options.path[0]), options.variant, known, like)
         print("\n".join(reported(report)))
     elif known:
         print("\n".join(said(known)))

@@ -44,6 +44,7 @@ class CheckpointPipeline:
         guidance: likewise.
         network: what its part is called.
         even_times, unit_times: False, as it is drawn from by what the card says.
+        negative_numbers: False, as it is told none.
         honoured: nothing, as there is no model_index.json.
     """
 
@@ -52,6 +53,7 @@ class CheckpointPipeline:
     guidance: float | Guidance = 1.0
     network: str = NETWORK
     even_times: bool = False
+    negative_numbers: bool = False
     unit_times: bool = False
     honoured: tuple[str, ...] = ()
 

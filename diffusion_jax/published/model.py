@@ -173,7 +173,7 @@ class ReleasedModel:
         keep: Float[Array, "height width 1"] | None = None,
         noise: Float[Array, "batch rows columns channels"] | None = None,
         latents: bool = False,
-    ) -> Float[Array, "batch height width channels"]:
+    ) -> Float[Array, "batch drawn_height drawn_width drawn_channels"]:
         """Draws a picture for each prompt, as the original pipeline does unless told otherwise.
 
         Sample i of a key is the same whatever the number of prompts.
@@ -276,7 +276,7 @@ class ReleasedModel:
             condition[NUMBERS] = jnp.full_like(condition[NUMBERS], scale)
         if guide is not None:
             null = _arrays(self.ask([negative] * _count(prompts), size, negative=True))
-            if NUMBERS in condition:  # which negative prompts do not change
+            if NUMBERS in condition and not self.pipeline.negative_numbers:
                 null[NUMBERS] = condition[NUMBERS]
         elif negative:
             raise UserError(
@@ -337,12 +337,13 @@ def released(
     lora: str | Path | None = None,
     lora_scale: float = 1.0,
     settings: Mapping[str, Any] | None = None,
+    like: str | Path | None = None,
 ) -> ReleasedModel:
     """Reads a model that others have released; nothing in its files is run.
 
     Args:
         path: a folder with a model_index.json, as diffusers writes it; or a checkpoint as its
-            authors released it, of which a card is known.
+            authors released it, of which a card is known; or one file with all parts, see `like`.
         dtype: of parameters and computation, "float32" or "bfloat16".
         variant: which of several files of weights, such as "fp16".
         sharding: where parameters are to live; None is the default device.
@@ -352,6 +353,8 @@ def released(
         lora: a file of low-rank terms that are added to the model's kernels, see `published.lora`.
         lora_scale: of those terms.
         settings: of its pipeline, such as {"clip_skip": 1}; see `published.pipelines`.
+        like: folder of the model that one file is a version of: it has the configurations, the
+            scheduler and the tokenizers, and the parts that the file lacks.
 
     Raises:
         UserError: there is nothing, something in it is missing, damaged or left over, a class or
@@ -359,7 +362,12 @@ def released(
     """
     one_of(dtype, DTYPES, "dtype of a released model")
     folder, settings = user_path(path), settings or {}
-    if card or not (folder / INDEX).exists():
+    whole = like is not None or (folder / INDEX).exists()
+    if card and like is not None:
+        raise UserError(
+            "A file is explained by a card or by a folder that it is like, not by both."
+        )
+    if card or not whole:
         known = card if isinstance(card, ModelCard) else card_of(folder, card)
         place = None if autoencoder is None else user_path(autoencoder)
         for name in settings:
@@ -369,7 +377,9 @@ def released(
     elif autoencoder is not None:
         raise UserError(f"{folder} has an autoencoder of its own, or needs none.")
     else:
-        made = read_folder(folder, dtype, variant, sharding, strict, settings)
+        place = folder if like is None else user_path(like)
+        file = None if like is None else folder
+        made = read_folder(place, dtype, variant, sharding, strict, settings, file)
         found = ReleasedModel(**made)
     if lora is not None:
         merged = with_lora(found.parts, found.pipeline.network, lora, lora_scale)

@@ -8,6 +8,7 @@ from jax.sharding import Sharding
 
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.published.folder import INDEX, SCHEDULER, read_index
+from diffusion_jax.published.layouts.single_file import read_single_file
 from diffusion_jax.published.parts import originals, read_json, read_part
 from diffusion_jax.published.pipelines import pipelines
 from diffusion_jax.published.readers import open_weights
@@ -24,8 +25,12 @@ def read_folder(
     sharding: Sharding | None,
     strict: bool,
     settings: Mapping[str, Any],
+    file: Path | None = None,
 ) -> dict[str, Any]:
     """What a `ReleasedModel` is made of, by its fields; arguments as of `released`.
+
+    Args:
+        file: that has the weights of its parts, in place of the folder.
 
     Raises:
         UserError: something is missing, damaged or left over, or is not known, a setting that its
@@ -41,15 +46,20 @@ def read_folder(
     if pipeline.network not in index.parts:
         raise UserError(f"{folder / INDEX} names no part {pipeline.network!r}.")
     scheduler = translate(read_json(folder / SCHEDULER), pipeline.even_times, pipeline.unit_times)
-    stored = [open_weights(folder / name, variant) for name in index.parts]
-    check_room([each for weights in stored for each in weights.values()], dtype, folder, sharding)
+    if file is not None:
+        parts = read_single_file(file, folder, tuple(index.parts), dtype, variant, sharding)
+    else:
+        stored = [open_weights(folder / name, variant) for name in index.parts]
+        tensors = [each for weights in stored for each in weights.values()]
+        check_room(tensors, dtype, folder, sharding)
+        parts = {name: read_part(folder / name, dtype, variant, sharding) for name in index.parts}
     return {
-        "folder": folder,
+        "folder": file or folder,
         "kind": kind,
         "pipeline": pipeline,
         "scheduler": scheduler,
         "unused": index.unused,
         "settings": index.settings,
         "tokenizers": {name: read_tokenizer(folder / name, strict) for name in index.tokenizers},
-        "parts": {name: read_part(folder / name, dtype, variant, sharding) for name in index.parts},
+        "parts": parts,
     }

@@ -13,6 +13,7 @@ from diffusion_jax.published.inspection import inspect_model
 from diffusion_jax.published.layouts import single_file
 from diffusion_jax.published.layouts.origin import Layout
 from diffusion_jax.published.layouts.single_file import read_single_file
+from diffusion_jax.published.model import released
 from diffusion_jax.published.names import names_of, parameter_names, to_tensors
 from diffusion_jax.published.parts import read_part
 from diffusion_jax.published.readers.tensor import Tensor
@@ -101,6 +102,15 @@ def test_parts_of_one_file_are_those_of_the_folder(folder: Path, tmp_path: Path)
         original = read_part(folder / name)
         assert parts[name].module == original.module
         jax.tree.map(np.testing.assert_array_equal, parts[name].params, original.params)
+
+
+def test_a_model_in_one_file_draws_as_the_folder_does(tmp_path: Path) -> None:
+    path = write(SD, tmp_path / "model.npz")
+    one, other = released(path, like=SD), released(SD)
+    drawn = [model.sample(["a dog"], jax.random.key(0), steps=2) for model in (one, other)]
+    np.testing.assert_array_equal(*drawn)
+    with pytest.raises(UserError, match="not by both"):
+        released(path, like=SD, card="stable-diffusion-1.5")
 
 
 def test_a_part_that_the_file_lacks_is_the_folder_s(tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ PLACES: tuple[tuple[type[Any], str, tuple[PartPlace, ...]], ...] = (
         "text_encoder_2",
         (
             PartPlace("conditioner.embedders.1.model", open_clip.text_encoder, OPEN_CLIP),
+            PartPlace("conditioner.embedders.0.model", open_clip.text_encoder, OPEN_CLIP),
             PartPlace("text_encoders.clip_g.transformer"),
         ),
     ),

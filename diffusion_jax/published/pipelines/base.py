@@ -49,6 +49,7 @@ class Pipeline(Protocol):
         steps: what the original takes by default.
         guidance: its scale of classifier-free guidance by default, 1 for none; or a `Guidance`.
         honoured: names of model_index.json that it reads, beside its network and autoencoder.
+        negative_numbers: whether what guidance leads away from has numbers of its own.
     """
 
     @property
@@ -63,6 +64,8 @@ class Pipeline(Protocol):
     def guidance(self) -> float | Guidance: ...
     @property
     def honoured(self) -> tuple[str, ...]: ...
+    @property
+    def negative_numbers(self) -> bool: ...
 
     def ask(self, model: Asked, prompts: Prompts, size: Size, negative: bool = False) -> Rows:
         """What is asked for, a row for each prompt: arrays by the names of `Context`.
@@ -108,6 +111,7 @@ class FolderPipeline:
     unit_times: ClassVar[bool] = False
     guidance: ClassVar[float] = 1.0
     honoured: ClassVar[tuple[str, ...]] = ()
+    negative_numbers: ClassVar[bool] = False
 
     def shape(self, model: Asked, size: Size) -> tuple[int, int, int]:
         """The latents of a picture of that size, which are whole tokens."""
