@@ -15,7 +15,7 @@ and of a file whose size is that of a card's, its SHA-256.
 
 `export` writes a model for PyTorch: of a folder the same folder with weights in safetensors, of an
 authors' checkpoint a file of safetensors, and of a run the network of an arm, with the average of
-its parameters, as a folder that diffusers loads.
+its parameters, as a folder that diffusers loads; of an arm that trained a LoRA, a file of it.
 """
 
 from pathlib import Path
@@ -93,7 +93,10 @@ def exported(options: "Namespace") -> Path:
 
 
 def _exported_arm(folder: Path, name: str, out: Path) -> Path:
+    from diffusion_jax.networks.adapters.lora import LoRA
     from diffusion_jax.networks.score_network import ScoreNetwork
+    from diffusion_jax.published.lora.writing import write_lora
+    from diffusion_jax.published.pretrained import NetworkSource
     from diffusion_jax.published.writing import export_network
     from diffusion_jax.runs.run import Run
     from diffusion_jax.training.learned_schedule import of_network
@@ -110,6 +113,10 @@ def _exported_arm(folder: Path, name: str, out: Path) -> Path:
             "Parameters of this arm belong to a conditioner or a variance of this library, which "
             "PyTorch's libraries have no class for: it cannot be exported."
         )
+    given = trained.arm.pretrained
+    if given is not None and isinstance(given.adapter, LoRA):
+        part = NetworkSource(Path(given.source)).part.name
+        return write_lora(given.adapter, trained.tuned, network.backbone, part, out)
     channels = Run.load(folder).facts.shape[-1]
     return export_network(network.backbone, params["backbone"], channels, out)
 

@@ -52,7 +52,13 @@ class NetworkSource:
 
     @functools.cached_property
     def part(self) -> Path:
-        """The folder of the network within that of the model."""
+        """The folder of the network within that of the model.
+
+        Raises:
+            UserError: it is a checkpoint, which has no parts, or names no network.
+        """
+        if self._of_card:
+            raise UserError(f"{self.folder} is a checkpoint, whose parts have no names.")
         index = read_index(self.folder)
         name: str = pipelines.make(one_of(index.kind, pipelines, "pipeline")).network
         if name not in index.parts:

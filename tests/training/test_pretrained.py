@@ -19,6 +19,7 @@ from diffusion_jax.process.held import same
 from diffusion_jax.published.parts import read_part
 from diffusion_jax.training.loop import train
 from diffusion_jax.training.trained import TrainedArm, load_arms
+from experiments import models
 from tests.training.released_runs import CLASSES, UNCONDITIONAL, config_of, stripes, write_dit
 
 pytestmark = pytest.mark.usefixtures("one_device")
@@ -197,3 +198,25 @@ def test_another_schedule_and_weighting_are_free(tmp_path: Path) -> None:
     own = dj.released(UNCONDITIONAL).scheduler
     assert same(found.objective.preconditioning, own.preconditioning)
     assert len(datasets.make(config.data).test) > 0
+
+
+def test_a_lora_that_was_trained_is_written_and_read(tmp_path: Path) -> None:
+    config = config_of(tmp_path, UNCONDITIONAL, "lora(rank=2, alpha=6.0)")
+    train(config)
+    out = tmp_path / "mine.safetensors"
+    models.main(["export", config.run_dir, str(out)])
+    read = dj.released(UNCONDITIONAL, lora=out).network.params
+    trained = named(arm_of(config).params)
+    for path, leaf in flat(read).items():
+        np.testing.assert_allclose(leaf, trained[name_of(path)], atol=1e-6)
+
+
+def test_a_network_that_was_trained_further_is_written_for_diffusers(tmp_path: Path) -> None:
+    config = config_of(tmp_path, UNCONDITIONAL)
+    train(config)
+    models.main(["export", config.run_dir, str(tmp_path / "unet")])
+    part = read_part(tmp_path / "unet")
+    assert part.configuration["_class_name"] == "UNet2DModel"
+    trained = named(arm_of(config).params)
+    for path, leaf in flat(part.params).items():
+        np.testing.assert_array_equal(leaf, trained[name_of(path)])
