@@ -78,6 +78,9 @@ $(PEERS_VENV)/installed.stamp: $(INSTALLED)
 	@echo "Installing $(PEERS) into $(PEERS_VENV) (some GB, some minutes)"
 	@$(BIN)/python -m venv $(PEERS_VENV)
 	@$(PEERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(PEERS)
+	@# k-diffusion brings torchvision, which nothing here calls; where its build is not PyTorch's,
+	@# transformers cannot be imported beside it.
+	@$(PEERS_VENV)/bin/python -m pip uninstall --quiet --yes torchvision
 	@touch $@
 
 .PHONY: environment

@@ -114,7 +114,7 @@ def _exported_arm(folder: Path, name: str, out: Path) -> Path:
             "PyTorch's libraries have no class for: it cannot be exported."
         )
     given = trained.arm.pretrained
-    if given is not None and isinstance(given.adapter, LoRA):
+    if given is not None and isinstance(given.adapter, LoRA) and trained.tuned is not None:
         part = NetworkSource(Path(given.source)).part.name
         return write_lora(given.adapter, trained.tuned, network.backbone, part, out)
     channels = Run.load(folder).facts.shape[-1]
