@@ -11,7 +11,9 @@ EXACT = 1e-3  # standard deviation of noise in what is kept
 Pictures = Float[Array, "batch height width channels"]
 
 
-def fitted(pictures: Pictures, size: tuple[int, int]) -> Pictures:
+def fitted(
+    pictures: Pictures, size: tuple[int, int]
+) -> Float[Array, "batch new_height new_width channels"]:
     """Pictures scaled, bilinearly, until they cover a size, and cut to it about their middle.
 
     Args:
@@ -33,15 +35,18 @@ def fitted(pictures: Pictures, size: tuple[int, int]) -> Pictures:
     return scaled[:, top : top + height, left : left + width]
 
 
-def kept(keep: Float[Array, "height width 1"], known: Pictures) -> Posterior:
+def kept(
+    keep: Float[Array, "height width 1"],
+    known: Float[Array, "batch rows columns features"],
+) -> Posterior:
     """The posterior of latents of which those under `keep` are known.
 
     Args:
         keep: 1 where the picture stays as it is.
         known: the latents of the picture.
     """
-    height, width = known.shape[1:3]
+    rows, columns = known.shape[1:3]
     # A cell of latents is known where all its pixels are.
-    cells = keep.reshape(height, keep.shape[0] // height, width, keep.shape[1] // width)
+    cells = keep.reshape(rows, keep.shape[0] // rows, columns, keep.shape[1] // columns)
     mask = Mask(cells.min(axis=(1, 3))[:, :, None])
     return DiffPIR(mask, mask(known), noise_std=EXACT)

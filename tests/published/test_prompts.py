@@ -127,3 +127,14 @@ def test_pixart_draws_the_nearest_of_its_sizes() -> None:
     binned = released(PIXART)
     assert binned.pipeline.shape(binned, (8, 16)) == (704 // 2, 1408 // 2, 4)
     assert binned.ask([""], (8, 16))["numbers"].tolist() == [[704, 1408, 0.5]]
+
+
+def test_a_mask_keeps_part_of_a_picture_that_has_latents(models) -> None:
+    model = models[FOLDERS[0]]
+    image = jnp.linspace(-1, 1, 8 * 16 * 3).reshape(8, 16, 3)
+    keep = jnp.zeros((8, 16, 1)).at[:, :8].set(1.0)
+    given = {"image": image, "keep": keep, "steps": 4, "strength": 1.0, "latents": True}
+    found = model.sample(["the fox"], KEY, **given)
+    known = model.encode(image[None])
+    off = jnp.abs(found - known).max(axis=(0, 1, 3))
+    assert off[:4].max() < 0.1 < off[4:].min()
