@@ -64,7 +64,9 @@ def _dpm_respaced(pick: random.Random, *others: str) -> Settings:
 
 
 def _ddim(pick: random.Random) -> Settings:
-    found = _by_label(pick) | _clipped(pick) | {"set_alpha_to_one": maybe(pick)}
+    # Where it is clipped, it has no last step without length, which is refused.
+    found = _by_label(pick) | _clipped(pick)
+    found["set_alpha_to_one"] = found.get("clip_sample") is not False or maybe(pick)
     zero = found["prediction_type"] == "v_prediction" and maybe(pick)
     return found | {"rescale_betas_zero_snr": zero}
 

@@ -142,6 +142,15 @@ def test_what_cannot_be_honoured_is_refused_by_name(changed, line) -> None:
         translate(SD | changed).nodes(10)
 
 
+def test_ddim_s_last_step_of_no_length_is_refused_where_it_clips() -> None:
+    told = {"_class_name": "DDIMScheduler", "set_alpha_to_one": False, "steps_offset": 0}
+    assert translate(told | {"clip_sample": False}).nodes(10).time.shape == (11,)
+    assert translate(told | {"steps_offset": 1}).nodes(10).time.shape == (11,)
+    for kept in ({"clip_sample": True}, {"clip_sample": False, "thresholding": True}):
+        with pytest.raises(UserError, match="last step has no length"):
+            translate(told | kept).nodes(10)
+
+
 def test_a_last_step_of_no_length_is_refused() -> None:
     config = {
         "_class_name": "UniPCMultistepScheduler",

@@ -197,6 +197,14 @@ def _at_labels(settings: Settings, steps: int) -> Nodes:
         half = stride // 2
         first = np.stack([at[:HALVED], at[1 : HALVED + 1] + half], axis=1).ravel()
         at = np.concatenate([first, at[HALVED:]])
+    clips = not isinstance(solvers.threshold(settings), NoThreshold)
+    stays = at[-1] == 0 and not settings["set_alpha_to_one"]
+    if settings.name == "DDIMScheduler" and stays and clips:
+        raise UserError(
+            f"{settings.name}: set_alpha_to_one=False cannot be honoured beside clip_sample or "
+            "thresholding where the last label is 0: its last step has no length, and moves x to "
+            "what is kept within range all the same. Set steps_offset=1."
+        )
     alpha, sigma = table.levels(settings)
     end = (1.0, 0.0) if settings["set_alpha_to_one"] else (alpha[0], sigma[0])
     return _preserving_levels(np.append(alpha[at], end[0]), np.append(sigma[at], end[1]))
