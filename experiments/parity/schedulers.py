@@ -65,8 +65,8 @@ def _dpm_respaced(pick: random.Random, *others: str) -> Settings:
 
 def _ddim(pick: random.Random) -> Settings:
     # Where it is clipped, it has no last step without length, which is refused.
-    found = _by_label(pick) | _clipped(pick)
-    found["set_alpha_to_one"] = found.get("clip_sample") is not False or maybe(pick)
+    found, one = _by_label(pick) | _clipped(pick), maybe(pick)
+    found["set_alpha_to_one"] = one or found.get("clip_sample") is not False
     zero = found["prediction_type"] == "v_prediction" and maybe(pick)
     return found | {"rescale_betas_zero_snr": zero}
 
