@@ -372,6 +372,8 @@ def released(
         place = None if autoencoder is None else user_path(autoencoder)
         for name in settings:
             raise UserError(f"{folder} is a checkpoint, which has no setting {name!r}.")
+        if variant:
+            raise UserError(f"{folder} is a checkpoint, which has no variant {variant!r}.")
         parts = read_checkpoint(folder, known, dtype, sharding, place)
         found = ReleasedModel(folder, known.name, *parts)
     elif autoencoder is not None:

@@ -199,6 +199,13 @@ def test_no_class_is_what_the_card_says(tmp_path: Path) -> None:
     assert noisy(edm)[1]["pooled"].tolist() == [[0, 1, 0], [0, 0, 0]]
 
 
+def test_a_variant_of_a_checkpoint_is_refused(tmp_path: Path) -> None:
+    known = tiny("sit-xl-2-256")
+    path = write(known, tmp_path / "checkpoint.npz")
+    with pytest.raises(UserError, match="has no variant 'fp16'"):
+        released(path, card=known, variant="fp16")
+
+
 def test_a_checkpoint_finds_its_card_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no card fits it"):
         released(write(tiny("sit-xl-2-256"), tmp_path / "mine.npz"))

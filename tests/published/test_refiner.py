@@ -1,5 +1,6 @@
 """SDXL's refiner makes of pictures what diffusers made of them, from the same noise."""
 
+import dataclasses
 import json
 
 import jax
@@ -7,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from diffusion_jax.errors import UserError
 from diffusion_jax.published.model import ReleasedModel, released
+from diffusion_jax.published.pipelines import pipelines
 from tests.published.recorded import DATA
 
 FOLDER = DATA / "stable_diffusion_xl_refiner"
@@ -52,3 +55,14 @@ def test_it_is_told_a_score_in_place_of_the_size(model: ReleasedModel) -> None:
         assert numbers.tolist() == [[8, 16, 0, 0, score]]
     higher = released(FOLDER, settings={"aesthetic_score": 9.0})
     assert higher.ask(["a dog"], (8, 16))["numbers"][0, -1] == 9.0
+
+
+def test_a_score_that_the_model_is_not_told_is_refused(model: ReleasedModel) -> None:
+    """Scores go where model_index.json says so, and are not left out without a word."""
+    plain = dataclasses.replace(model, settings={})
+    assert plain.ask(["a dog"], (8, 16))["numbers"].tolist() == [[8, 16, 0, 0, 8, 16]]
+    other = dataclasses.replace(
+        plain, pipeline=pipelines.make(f"{model.kind}(aesthetic_score=9.0)")
+    )
+    with pytest.raises(UserError, match="is told no aesthetic score"):
+        other.ask(["a dog"], (8, 16))

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from diffusion_jax.errors import UserError
 from diffusion_jax.networks.conditioners.base import Rows
 from diffusion_jax.published.pipelines.base import Asked, Prompts, Size, pipelines
 from diffusion_jax.published.pipelines.stable_diffusion import ZEROS, StableDiffusionXLPipeline
@@ -35,11 +36,14 @@ class RefinerPipeline(StableDiffusionXLPipeline):
         """The tokens of prompts, their pooled vectors, sizes and scores.
 
         Raises:
-            UserError: a prompt is too long and the tokenizer strict, or a layer that is not there.
+            UserError: a prompt is too long and the tokenizer strict, a layer that is not there, or
+                a score for a model that is told none.
         """
         rows = super().ask(model, prompts, size, negative)
         if model.settings.get(SCORED):
             score = self.negative_aesthetic_score if negative else self.aesthetic_score
             told = np.array([*size, 0, 0, score], np.float32)
             rows["numbers"] = np.tile(told, (len(rows["tokens"]), 1))
+        elif self != dataclasses.replace(RefinerPipeline(), clip_skip=self.clip_skip):
+            raise UserError(f"This model is told no aesthetic score: it has no {SCORED}.")
         return rows
