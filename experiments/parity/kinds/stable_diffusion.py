@@ -2,16 +2,14 @@
 
 import random
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from experiments.parity import texts as encoders
 from experiments.parity.kind import Options, PipelineKind, maybe
 from experiments.parity.kinds import autoencoder_kl
 
-TOKENIZER = Path(__file__).parents[3] / "tests" / "published" / "data" / "tokenizers" / "clip"
-SENTENCES = ("A photograph of a dog!", "the fox jumps " * 8, "a blue square", "", "it's 12 hats")
 HEIGHT, WIDTH = 8, 24
 
 
@@ -61,27 +59,11 @@ def draw_text(pick: random.Random) -> Options:
     }
 
 
-def text_parts(kind: Any, options: Options, source: Path = TOKENIZER) -> tuple[Any, Any]:
-    """A text encoder of the original and its tokenizer, which is in some folder."""
-    from transformers import CLIPTextConfig, CLIPTokenizer
-
-    tokenizer = CLIPTokenizer.from_pretrained(source)
-    config = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        max_position_embeddings=tokenizer.model_max_length,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        **options,
-    )
-    return kind(config), tokenizer
-
-
 def build(options: Options, scheduler: Any) -> Any:
     """The original's."""
     from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
-    from transformers import CLIPTextModel
 
-    encoder, tokenizer = text_parts(CLIPTextModel, options["text_encoder"])
+    encoder, tokenizer = encoders.clip(options["text_encoder"], encoders.CLIP)
     return StableDiffusionPipeline(
         vae=AutoencoderKL(**options["vae"]),
         text_encoder=encoder,
@@ -105,11 +87,6 @@ def texts(pipe: Any, prompts: Sequence[str]) -> dict[str, Any]:
     return {"tokens": pipe.encode_prompt(list(prompts), "cpu", 1, False)[0]}
 
 
-def prompts(options: Options, pick: random.Random) -> list[str]:
-    """Two sentences, one of which may be too long or nothing."""
-    return pick.sample(SENTENCES, 2)
-
-
 SCHEDULERS = (
     "DDIMScheduler",
     "PNDMScheduler",
@@ -125,7 +102,7 @@ KIND = PipelineKind(
     draw,
     build,
     call,
-    prompts,
+    encoders.two_sentences,
     SCHEDULERS,
     guidance=(1.0, 2.0),
     texts=texts,
