@@ -13,7 +13,12 @@ from diffusion_jax.networks.conditioners import Several, conditioners
 from diffusion_jax.networks.conditioners.base import check_agreement
 from diffusion_jax.networks.initialise import init
 from diffusion_jax.networks.memory import pass_bytes
-from diffusion_jax.networks.score_network import ScoreNetwork, build, drop_condition
+from diffusion_jax.networks.score_network import (
+    ScoreNetwork,
+    build,
+    drop_condition,
+    make_conditioner,
+)
 from tests.networks.random_parameters import quick_jit, random_parameters
 
 
@@ -106,6 +111,15 @@ def test_a_network_hears_every_row_and_nothing_of_dropped_ones(name):
     # What says nothing is what a user who asks for nothing gets.
     silent = {key: np.repeat(value, 3, axis=0) for key, value in network.nothing().items()}
     np.testing.assert_allclose(apply(X, silent), nothing, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_context_has_the_dtype_that_is_asked_for(name):
+    made = make_conditioner(SPECS[name], "bfloat16").fit(BIRDS)
+    rows = {key: jnp.asarray(value) for key, value in made.encode(BIRDS.train).items()}
+    context, _ = jax.eval_shape(made.init_with_output, jax.random.key(0), rows, X)
+    told = [value.dtype for value in (context.tokens, context.pooled) if value is not None]
+    assert set(map(str, told)) == {"bfloat16"}
 
 
 def test_padding_of_features_is_not_seen():

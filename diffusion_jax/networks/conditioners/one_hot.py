@@ -22,6 +22,7 @@ class OneHot(LabelConditioner):
     Attributes:
         none: what stands for no class: "last", an entry of its own after those of the classes, as
             DiT has it; or "zeros", as EDM and guided diffusion have it.
+        dtype: dtype of the vector.
 
     Raises:
         UserError: another `none`.
@@ -34,6 +35,7 @@ class OneHot(LabelConditioner):
     registered = "one_hot"
 
     none: str = "last"
+    dtype: str = "float32"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -47,5 +49,5 @@ class OneHot(LabelConditioner):
         label = jnp.asarray(condition[KEY])
         last = self.none == "last"
         index = jnp.where((label == NO_LABEL) & last, self.num_classes, label)
-        pooled = jax.nn.one_hot(index, self.num_classes + last)
+        pooled = jax.nn.one_hot(index, self.num_classes + last, dtype=self.dtype)
         return Context(pooled[:, None], jnp.ones((len(label), 1), bool), pooled)
