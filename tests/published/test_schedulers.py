@@ -11,12 +11,16 @@ import pytest
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.published.schedulers import Scheduler, translate
+from diffusion_jax.published.schedulers.refused import REASONS
+from diffusion_jax.published.schedulers.scheduler import THRESHOLDS
 from diffusion_jax.published.schedulers.settings import TAKEN
 from tests.golden.diffusers import data
 from tests.golden.load import DATA, Case, read
 from tests.golden.problems import problem
+from tests.golden.references.diffusers_sigma import draws_of
 from tests.golden.replay import replay
 
+DEFAULT_TAU = "tau=tau1"  # as recordings call it
 EACH = 3  # runs of each scheduler; all of them are run by tests/golden
 
 
@@ -27,13 +31,17 @@ def recorded(folder=DATA) -> list[Case]:
         if case.family not in TAKEN or case.kwargs["step"]:
             continue
         learned = "learned" in str(case.kwargs["config"])  # which a network would have to tell
-        if set(case.kwargs["set_timesteps"]) == {"num_inference_steps"} and not learned:
+        told = set(case.kwargs["set_timesteps"]) - {"original_inference_steps"}
+        other = case.kwargs["config"].get("tau_func", DEFAULT_TAU) != DEFAULT_TAU
+        if told == {"num_inference_steps"} and not learned and not other:
             found.append(case)
     return found
 
 
 def scheduler_of(case: Case) -> Scheduler:
-    return translate({"_class_name": case.family, **case.kwargs["config"]})
+    config = {k: v for k, v in case.kwargs["config"].items() if k != "tau_func"}
+    told = {k: v for k, v in case.kwargs["set_timesteps"].items() if k.startswith("original")}
+    return translate({"_class_name": case.family, **config, **told})
 
 
 def _refused(case: Case) -> bool:
@@ -79,10 +87,13 @@ def check(case: Case) -> None:
         scheduler.start_scale(nodes), case.get("init_noise_sigma", 1.0), rtol=1e-6
     )
     noise = case.get("noise")
-    if noise is not None and len(noise) < len(nodes.time) - 1:
+    if case.family == "DPMSolverSDEScheduler":  # whose draws belong to one path
+        noise = draws_of(case, solver, np.asarray(nodes.level.sigma))
+    elif noise is not None and len(noise) < len(nodes.time) - 1:
         missing = len(nodes.time) - 1 - len(noise)
         noise = np.concatenate([noise, np.zeros((missing, *noise.shape[1:]))])
-    exact = problem(case.problem) if case.family == "DDIMScheduler" else data(case)
+    own = case.family in THRESHOLDS
+    exact = problem(case.problem) if own else data(case)
     found = replay(solver, nodes, exact, case["x_init"], noise)
     scale = max(1.0, float(np.abs(case["traj"]).max()))
     np.testing.assert_allclose(found.x[-1], case["final"], atol=1e-6 * scale)
@@ -128,7 +139,8 @@ def test_a_shift_that_grows_with_the_picture() -> None:
 @pytest.mark.parametrize(
     ("changed", "line"),
     [
-        ({"_class_name": "VQDiffusionScheduler"}, "VQDiffusionScheduler"),
+        ({"_class_name": "VQDiffusionScheduler"}, "VQDiffusionScheduler .* draws discrete tokens"),
+        ({"_class_name": "PNDMSheduler"}, "Did you mean 'PNDMScheduler'"),
         ({"_class_name": None}, "names no class"),
         ({"beta_schedule": "laplace"}, "beta_schedule='laplace' cannot be honoured"),
         ({"prediction_type": "v_prediction"}, "DDIMScheduler has the same settings"),
@@ -140,6 +152,29 @@ def test_a_shift_that_grows_with_the_picture() -> None:
 def test_what_cannot_be_honoured_is_refused_by_name(changed, line) -> None:
     with pytest.raises(UserError, match=line):
         translate(SD | changed).nodes(10)
+
+
+def test_a_scheduler_is_taken_or_refused_for_a_reason() -> None:
+    assert not set(TAKEN) & set(REASONS)
+    for name in REASONS:
+        with pytest.raises(UserError, match=f"{name} cannot be honoured: "):
+            translate({"_class_name": name})
+
+
+def test_a_scheduler_for_many_steps_at_once_is_the_plain_one() -> None:
+    plain, parallel = (
+        translate({"_class_name": f"DDIM{kind}Scheduler"}) for kind in ("", "Parallel")
+    )
+    assert parallel.solver(5) == plain.solver(5)
+    np.testing.assert_array_equal(parallel.nodes(5).time, plain.nodes(5).time)
+
+
+def test_latent_consistency_takes_no_more_steps_than_it_was_distilled_on() -> None:
+    scheduler = translate({"_class_name": "LCMScheduler", "original_inference_steps": 50})
+    told = scheduler.preconditioning.c_noise(scheduler.nodes(4).level)
+    assert np.asarray(told)[:-1].tolist() == [999, 759, 499, 259]
+    with pytest.raises(UserError, match="take 50 or fewer"):
+        scheduler.nodes(51)
 
 
 def test_ddim_s_last_step_of_no_length_is_refused_where_it_clips() -> None:

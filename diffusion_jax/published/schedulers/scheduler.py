@@ -19,14 +19,16 @@ from diffusion_jax.process.preconditionings.timesteps import TimestepsPreconditi
 from diffusion_jax.process.predictions import X0, Epsilon, Prediction, V, Velocity
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.process.schedules.flow import RectifiedFlow
-from diffusion_jax.published.schedulers import flows, solvers, spacing, table
+from diffusion_jax.published.schedulers import flows, latent_consistency, solvers, spacing, table
 from diffusion_jax.published.schedulers.settings import Settings, read
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers import Solver
 from diffusion_jax.sampling.thresholds import NoThreshold, Threshold
 
 PREDICTIONS: Mapping[str, Prediction] = {"epsilon": Epsilon(), "sample": X0(), "v_prediction": V()}
-BY_LABEL = ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler")
+BY_LABEL = ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler", "LCMScheduler")
+# Whose solvers keep x_0 within range themselves.
+THRESHOLDS = ("DDIMScheduler", "LCMScheduler")
 # What data are taken to have by networks that see x at unit variance.
 SIGMA_DATA = 1.0
 LEARNED = ("learned", "learned_range")
@@ -92,6 +94,10 @@ class Scheduler:
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
             raise UserError(f"The number of steps must be a whole number, not {steps!r}.")
         settings = self.settings
+        if settings.name == "LCMScheduler":
+            at = latent_consistency.labels(settings, steps)
+            alpha, sigma = table.levels(settings)
+            return _preserving_levels(np.append(alpha[at], 1.0), np.append(sigma[at], 0.0))
         if settings.name in BY_LABEL:
             return _at_labels(settings, steps)
         if settings.name.startswith("FlowMatch"):
@@ -134,10 +140,7 @@ def translate(
     """
     settings = read(config)
     unit = float(settings.count) if unit_times else 1.0
-    # DDIM's is its solver's.
-    kept = (
-        NoThreshold() if config["_class_name"] == "DDIMScheduler" else solvers.threshold(settings)
-    )
+    kept = NoThreshold() if settings.name in THRESHOLDS else solvers.threshold(settings)
     if settings.name.startswith("FlowMatch") or settings["use_flow_sigmas"]:
         _check_flow(settings)
         flow = RectifiedFlow()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from diffusion_jax.errors import UserError, nearest, one_of
+from diffusion_jax.published.schedulers.refused import REASONS
 
 SHIFT = {
     "base_shift": 0.5,
@@ -92,12 +93,18 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "algorithm_type": "deis",
         "solver_type": "logrho",
     },
-    "SASolverScheduler": {"final_sigmas_type": "sigma_min"},
+    "SASolverScheduler": {
+        "final_sigmas_type": "sigma_min",
+        "algorithm_type": "data_prediction",
+        "predictor_order": 2,
+        "corrector_order": 2,
+        "tau_func": None,
+    },
     "LCMScheduler": DISTILLED | {"timestep_scaling": 10.0},
     "TCDScheduler": DISTILLED | {"timestep_scaling": 10.0},
     "FlowMatchEulerDiscreteScheduler": FLOW,
     "FlowMatchHeunDiscreteScheduler": FLOW,
-    "FlowMatchLCMScheduler": FLOW,
+    "FlowMatchLCMScheduler": FLOW | {"upscale_mode": "bicubic"},
 }
 
 TABLE = (
@@ -143,9 +150,18 @@ TAKEN: Mapping[str, tuple[str, ...]] = {
     "DPMSolverSinglestepScheduler": DPM_SOLVER,
     "UniPCMultistepScheduler": (*SOLVER, "predict_x0", "disable_corrector", "solver_p"),
     "DEISMultistepScheduler": (*SOLVER, "algorithm_type"),
+    "SASolverScheduler": (
+        *(*SIGMAS, *DYNAMIC, "algorithm_type", "predictor_order", "corrector_order"),
+        *("lower_order_final", "lambda_min_clipped", "variance_type"),
+    ),
+    "DPMSolverSDEScheduler": SIGMAS,
+    "LCMScheduler": (*INTEGER, "set_alpha_to_one", "original_inference_steps", "timestep_scaling"),
+    "FlowMatchLCMScheduler": (*FLOW_MATCH, "shift_terminal", "upscale_mode"),
     "FlowMatchEulerDiscreteScheduler": (*FLOW_MATCH, "shift_terminal"),
     "FlowMatchHeunDiscreteScheduler": ("num_train_timesteps", "shift"),
 }
+# Those that do the same to many steps at once.
+PARALLEL = {"DDPMParallelScheduler": "DDPMScheduler", "DDIMParallelScheduler": "DDIMScheduler"}
 # What old files still say of schedulers, and nobody reads.
 FORMER = ("skip_prk_steps", "set_alpha_to_one", "clip_sample")
 
@@ -206,7 +222,9 @@ def read(config: Mapping[str, Any]) -> Settings:
     name = config.get("_class_name")
     if not isinstance(name, str):
         raise UserError("The scheduler's config names no class: it needs _class_name.")
-    one_of(name, TAKEN, "scheduler")
+    if name in REASONS:
+        raise UserError(f"{name} cannot be honoured: {REASONS[name]}.")
+    name = one_of(PARALLEL.get(name, name), TAKEN, "scheduler")
     given = {key: value for key, value in config.items() if not key.startswith("_")}
     settings = Settings(name, given)
     known = TAKEN[name]

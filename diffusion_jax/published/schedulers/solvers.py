@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.published.schedulers import sa_solver
+from diffusion_jax.published.schedulers.latent_consistency import latent_consistency
 from diffusion_jax.published.schedulers.settings import Settings
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.solvers.ddim import DDIM
 from diffusion_jax.sampling.thresholds import Threshold, thresholds
 
-CLIPPING = ("DDPMScheduler", "DDIMScheduler", "HeunDiscreteScheduler")
+CLIPPING = ("DDPMScheduler", "DDIMScheduler", "HeunDiscreteScheduler", "LCMScheduler")
 FEW = 15  # steps below which the last ones are of lower order
 # They take all other names for the first.
 VARIANTS = {"midpoint": "midpoint", "heun": "taylor"}
@@ -100,6 +102,7 @@ SPECS: Mapping[str, Callable[[Settings, int], str]] = {
     "HeunDiscreteScheduler": lambda settings, steps: "edm",
     "KDPM2DiscreteScheduler": lambda settings, steps: "dpm_2",
     "KDPM2AncestralDiscreteScheduler": lambda settings, steps: "dpm_2_ancestral",
+    "DPMSolverSDEScheduler": lambda settings, steps: "dpmpp_sde",
     "DPMSolverMultistepScheduler": _multistep,
     "DPMSolverSinglestepScheduler": _single_step,
     "UniPCMultistepScheduler": _unipc,
@@ -108,6 +111,8 @@ SPECS: Mapping[str, Callable[[Settings, int], str]] = {
         "consistency" if settings["stochastic_sampling"] else "euler"
     ),
     "FlowMatchHeunDiscreteScheduler": lambda settings, steps: "heun",
+    "FlowMatchLCMScheduler": lambda settings, steps: "consistency",
+    "SASolverScheduler": sa_solver.spec,
 }
 
 
@@ -129,4 +134,6 @@ def solver(settings: Settings, steps: int) -> Solver:
     """
     if settings.name == "DDIMScheduler":  # which takes the noise from before the threshold
         return DDIM(threshold=threshold(settings))
+    if settings.name == "LCMScheduler":
+        return latent_consistency(settings, threshold(settings))
     return solvers.make(SPECS[settings.name](settings, steps))
