@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from diffusion_jax.published.card import ModelCard
-    from diffusion_jax.published.inspection import ModelReport
+    from diffusion_jax.published.inspection import ModelReport, PartReport
     from diffusion_jax.published.schedulers import ReleasedProcess
 
 HEADS = ("card", "model", "parameters", "licence", "figure")
@@ -46,7 +46,9 @@ def main(words: list[str]) -> None:
     parser.add_argument("path", nargs="*", help="a folder or a file; or: export FROM TO")
     parser.add_argument("--card", default="", help="say all of this one, or take it for the path")
     parser.add_argument("--variant", default="", help="which files of weights, such as fp16")
-    parser.add_argument("--like", default="", help="folder of the model that one file is like")
+    parser.add_argument(
+        "--like", default="", help="folder of the model or encoder that one file is like"
+    )
     parser.add_argument("--dtype", default="", help="export: float32 (default) or bfloat16")
     parser.add_argument("--arm", default="", help="export: of a run, which arm")
     options = parser.parse_args(words)
@@ -145,6 +147,7 @@ def reported(report: "ModelReport") -> list[str]:
             f"parameters, {part.format or 'no weights'}; {placed}"
         )
         lines += [f"    {fault}" for fault in part.faults]
+        lines += [f"    half that reads {each.name}: {_alone(each)}" for each in part.halves]
     count = report.parameters
     lines.append(
         f"memory: {gigabytes(4 * count)} as float32, {gigabytes(2 * count)} as bfloat16; "
@@ -155,6 +158,17 @@ def reported(report: "ModelReport") -> list[str]:
     if report.unused:
         lines.append(f"unused: {', '.join(report.unused)}")
     return lines + [f"fault: {fault}" for fault in report.faults]
+
+
+def _alone(half: "PartReport") -> str:
+    """What half of a part is, if it is read alone."""
+    from diffusion_jax.published.room import gigabytes
+
+    count = half.parameters
+    return (
+        f"{half.original}, {amount(count)} parameters, {gigabytes(4 * count)} as float32, "
+        f"{gigabytes(2 * count)} as bfloat16"
+    )
 
 
 def _drawn(process: "ReleasedProcess") -> str:

@@ -17,7 +17,8 @@ from diffusion_jax.errors import UserError, nearest, one_of, shown
 from diffusion_jax.published.readers.plain_json import parsed, table
 
 FOLDER = Path(__file__).with_name("cards")
-KINDS = ("pipeline", "network", "classifier", "autoencoder", "text encoder", "image encoder")
+ENCODERS = ("text encoder", "image encoder", "text and image encoder")
+KINDS = ("pipeline", "network", "classifier", "autoencoder", *ENCODERS)
 NO_CLASS = ("last", "zeros", "none")
 RANGES = ("signed", "unit")
 HEXADECIMAL = frozenset("0123456789abcdef")

@@ -7,11 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from diffusion_jax.errors import UserError
+from diffusion_jax.networks.encoders.clip import CLIP
 from diffusion_jax.published.card import CardPart, ModelCard, card, card_names
 from diffusion_jax.published.folder import INDEX, read_index
 from diffusion_jax.published.parts import CONFIG, class_of, read_json
 
 CHUNK = 2**24  # bytes that are hashed at a time
+# Classes that are half of CLIP -> where a card of the whole says how they are made.
+HALVES = {
+    f"CLIP{half}Model{ending}": f"{half.lower()}_config"
+    for half in ("Text", "Vision")
+    for ending in ("", "WithProjection")
+}
 
 
 def fitting(path: Path) -> list[tuple[ModelCard, str]]:
@@ -114,8 +121,20 @@ def _is_of(known: ModelCard, found: Mapping[str, Mapping[str, Any]]) -> bool:
 
 
 def _agrees(part: CardPart, configuration: Mapping[str, Any]) -> bool:
-    same_class = class_of(configuration, CONFIG) == part.original
-    return same_class and all(
-        json.dumps(configuration.get(key)) == json.dumps(value)
-        for key, value in part.configuration.items()
+    named = class_of(configuration, CONFIG)
+    told = part.configuration
+    if part.original == CLIP.original and named in HALVES:
+        return _says(configuration, told[HALVES[named]])
+    return named == part.original and _says(configuration, told)
+
+
+def _says(configuration: Any, told: Mapping[str, Any]) -> bool:
+    """Whether a configuration has all that a card tells, and within."""
+    if not isinstance(configuration, Mapping):
+        return False
+    return all(
+        _says(configuration.get(key), value)
+        if isinstance(value, Mapping)
+        else json.dumps(configuration.get(key)) == json.dumps(value)
+        for key, value in told.items()
     )

@@ -11,14 +11,17 @@ import numpy as np
 from jaxtyping import PyTree
 
 from diffusion_jax.errors import UserError, nearest
-from diffusion_jax.published.card import ModelCard
+from diffusion_jax.networks.encoders.clip import CLIP
+from diffusion_jax.published.card import ENCODERS, ModelCard
 from diffusion_jax.published.checkpoint import (
     card_module,
     card_process,
     card_shapes,
     card_tensors,
 )
+from diffusion_jax.published.encoder_file import encoder_file, known_layout
 from diffusion_jax.published.folder import INDEX, SCHEDULER, read_index
+from diffusion_jax.published.halves import HALVES, half_module, half_tensors
 from diffusion_jax.published.identify import fitting
 from diffusion_jax.published.layouts.single_file import split
 from diffusion_jax.published.names import names_of, tensor_axes, unplaced
@@ -30,7 +33,7 @@ from diffusion_jax.published.parts import (
     read_json,
 )
 from diffusion_jax.published.pipelines import pipelines
-from diffusion_jax.published.readers import Tensor, open_weights
+from diffusion_jax.published.readers import Tensor, Weights, open_weights
 from diffusion_jax.published.schedulers import ReleasedProcess, translate
 
 MOST = 5  # names that are told of a kind
@@ -46,6 +49,7 @@ class PartReport:
         parameters: how many numbers its file has.
         format: of the file.
         faults: what would be said if it were read, a line each; empty if all has its place.
+        halves: of CLIP, those that can be read alone.
     """
 
     name: str
@@ -53,6 +57,7 @@ class PartReport:
     parameters: int
     format: str
     faults: tuple[str, ...] = ()
+    halves: tuple["PartReport", ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +102,7 @@ def inspect_model(
         path: a folder of a model or of a part, or a file of weights.
         variant: which of several files of weights, such as "fp16".
         card: that explains a checkpoint; None is the one that fits it.
-        like: folder of the model that one file is a version of.
+        like: folder of the model that one file is a version of, or of the encoder.
 
     Raises:
         UserError: there is nothing, or nothing that is a model.
@@ -105,11 +110,16 @@ def inspect_model(
     if not path.exists():
         raise UserError(f"There is no file or folder {path}.")
     cards = tuple(fitting(path)) if card is None else ((card, "its name"),)
-    if like is not None or (path / INDEX).exists():
+    encoder = like is not None and not (like / INDEX).exists() and (like / CONFIG).exists()
+    if not encoder and (like is not None or (path / INDEX).exists()):
         return _whole(path, variant, cards, like)
     if (path / CONFIG).exists():
         return ModelReport(path, "part", cards, (_part(path, variant),), None, ())
-    return _checkpoint(path, variant, cards)
+    weights = open_weights(path, variant)
+    of_encoder = len(cards) == 1 and cards[0][0].kind in ENCODERS
+    if like is not None or of_encoder or known_layout(weights) is not None:
+        return _encoder(path, weights, cards, like)
+    return _checkpoint(path, weights, cards)
 
 
 def _whole(
@@ -157,7 +167,39 @@ def _part(folder: Path, variant: str) -> PartReport:
         module = make_module(configuration, str(folder / CONFIG))
         return module, parameter_shapes(module, configuration)
 
-    return dataclasses.replace(report, faults=_faults(made, weights))
+    faults = _faults(made, weights)
+    halves = () if faults else _halves(made()[0], weights, weights.format)
+    return dataclasses.replace(report, faults=faults, halves=halves)
+
+
+def _halves(module: Any, tensors: Mapping[str, Tensor], format: str) -> tuple[PartReport, ...]:
+    """Of CLIP, what each half is that can be read alone."""
+    found = []
+    for half in HALVES if isinstance(module, CLIP) else ():
+        own = half_tensors(tensors, half)
+        original = half_module(module, half).original
+        found.append(PartReport(half, original, _count(own), format))
+    return tuple(found)
+
+
+def _encoder(
+    path: Path, weights: Weights, cards: tuple[tuple[ModelCard, str], ...], like: Path | None
+) -> ModelReport:
+    """An encoder in a file of its authors."""
+    known = cards[0][0] if len(cards) == 1 and like is None else None
+    report = PartReport(path.name, "", _count(weights), weights.format)
+    try:
+        file = encoder_file(weights, known, like)
+    except UserError as error:
+        return ModelReport(path, "encoder", cards, (report,), None, (str(error),))
+    faults = _lines(list(file.missing), list(file.left), [])
+    faults += _faults(lambda: (file.module, file.shapes), file.tensors) if not faults else ()
+    halves = () if faults else _halves(file.module, file.tensors, weights.format)
+    count = _count(file.tensors)
+    report = PartReport(
+        path.name, type(file.module).original, count, weights.format, faults, halves
+    )
+    return ModelReport(path, "encoder", cards, (report,), None, ())
 
 
 def _of_single_file(
@@ -183,8 +225,9 @@ def _of_single_file(
     return tuple(found), faults
 
 
-def _checkpoint(path: Path, variant: str, cards: tuple[tuple[ModelCard, str], ...]) -> ModelReport:
-    weights = open_weights(path, variant)
+def _checkpoint(
+    path: Path, weights: Weights, cards: tuple[tuple[ModelCard, str], ...]
+) -> ModelReport:
     report = PartReport(path.name, "", _count(weights), weights.format)
     if len(cards) != 1:
         line = "No card fits it: nothing says of which network its tensors are."
@@ -224,11 +267,20 @@ def _faults(
     held = {names.known(name): tensor.shape for name, tensor in tensors.items()}
     missing, left = unplaced(wanted, held, names)
     other = [name for name in wanted if name in held and tuple(held[name]) != wanted[name]]
+    return _lines(
+        missing,
+        left,
+        [
+            f"{name} has shape {tuple(held[name])}, and the network needs {wanted[name]}."
+            for name in other
+        ],
+    )
+
+
+def _lines(missing: list[str], left: list[str], other: list[str]) -> tuple[str, ...]:
+    """What is said of tensors that are missing, left over, or of another shape."""
     lines = [f"missing: {name}.{nearest(name, left)}" for name in missing[:MOST]]
     lines += [f"left over: {name}.{nearest(name, missing)}" for name in left[:MOST]]
-    lines += [
-        f"{name} has shape {tuple(held[name])}, and the network needs {wanted[name]}."
-        for name in other[:MOST]
-    ]
+    lines += other[:MOST]
     more = sum(max(len(each) - MOST, 0) for each in (missing, left, other))
     return tuple(lines) + ((f"and {more} more tensors.",) if more else ())

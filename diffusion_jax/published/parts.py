@@ -21,8 +21,9 @@ from diffusion_jax.networks.base import networks
 from diffusion_jax.networks.configurations import ReleasedModule, from_configuration
 from diffusion_jax.networks.encoders import encoders
 from diffusion_jax.networks.initialise import shapes
+from diffusion_jax.published.halves import half_configuration, half_module, half_tensors
 from diffusion_jax.published.names import names_of, to_params
-from diffusion_jax.published.readers import open_weights
+from diffusion_jax.published.readers import Tensor, open_weights
 from diffusion_jax.published.readers.plain_json import parsed, table
 from diffusion_jax.registry import Registry
 
@@ -117,6 +118,7 @@ def read_part(
     dtype: str = "float32",
     variant: str = "",
     sharding: Sharding | None = None,
+    half: str = "",
 ) -> Part:
     """Reads a module with its parameters.
 
@@ -125,6 +127,7 @@ def read_part(
         dtype: of the parameters and of the computation.
         variant: which of several files of weights, such as "fp16".
         sharding: where the parameters are to live; None is the default device.
+        half: of CLIP, "text" or "pictures"; "" is the whole.
 
     Raises:
         UserError: something is missing, is damaged or left over, or is not known.
@@ -133,10 +136,14 @@ def read_part(
     whole = read_json(path)
     module = make_module(whole, str(path), dtype=dtype)
     configuration = own_settings(whole, str(path))
-    wanted = parameter_shapes(module, configuration)
     weights = open_weights(folder, variant)
+    tensors: Mapping[str, Tensor] = weights
+    if half:
+        module = half_module(module, half)
+        configuration, tensors = half_configuration(module), half_tensors(weights, half)
+    wanted = parameter_shapes(module, configuration)
     try:
-        params = to_params(wanted, weights, names_of(module), jnp.dtype(dtype), sharding)
+        params = to_params(wanted, tensors, names_of(module), jnp.dtype(dtype), sharding)
     except UserError as error:
         raise UserError(f"{weights.path}: {error}") from None
     return Part(module, jax.tree.map(jnp.asarray, params), configuration)

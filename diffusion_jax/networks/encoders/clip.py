@@ -66,11 +66,11 @@ class CLIP(Encoder):
     def __post_init__(self) -> None:
         super().__post_init__()
         checks.positive_integers("clip", projection_dim=self.projection_dim)
-        self._halves()
+        self.halves()
 
     @nn.nowrap
-    def _halves(self) -> tuple[CLIPTextWithProjection, CLIPVisionWithProjection]:
-        """The two encoders."""
+    def halves(self) -> tuple[CLIPTextWithProjection, CLIPVisionWithProjection]:
+        """The encoders of captions and of pictures, as they are alone."""
         own = {
             "attention_implementation": self.attention_implementation,
             "dtype": self.dtype,
@@ -87,17 +87,17 @@ class CLIP(Encoder):
     @property
     def width(self) -> int:
         """Features of a caption's token."""
-        return self._halves()[0].width
+        return self.halves()[0].width
 
     @property
     def longest(self) -> int:
         """The most tokens of a caption."""
-        return self._halves()[0].longest
+        return self.halves()[0].longest
 
     @property
     def vocab_size(self) -> int:
         """Number of ids."""
-        return self._halves()[0].vocab_size
+        return self.halves()[0].vocab_size
 
     @nn.nowrap
     def example(self, configuration: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -106,7 +106,7 @@ class CLIP(Encoder):
 
     def setup(self) -> None:
         """Names the parts."""
-        self.text, self.vision = (each.clone() for each in self._halves())
+        self.text, self.vision = (each.clone() for each in self.halves())
         scale = nn.initializers.constant(self.logit_scale_init_value)
         self.logit_scale = self.param("logit_scale", scale, ())
 
