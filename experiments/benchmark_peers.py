@@ -18,7 +18,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import user_path
@@ -99,9 +99,10 @@ def worker(
         words: of its command line, the library first; the file of the first result is added.
         folder: for that file, LIBRARY.npy, and for what it prints besides, LIBRARY.log.
     """
-    with (folder / f"{words[0]}.log").open("w") as log:
+    end = str(folder / f"{words[0]}.npy")
+    with open(_log(end), "w") as log:
         process = subprocess.Popen(
-            [python, "-m", module, *words, str(folder / f"{words[0]}.npy")],
+            [python, "-m", module, *words, end],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -115,6 +116,10 @@ def worker(
         process.wait()
 
 
+def _log(end: str) -> str:
+    return str(Path(end).with_suffix(".log"))
+
+
 def work(library: str, worker: "subprocess.Popen[str]") -> float:
     """Lets a worker draw once, or train for some updates; returns the seconds it took."""
     assert worker.stdin is not None and worker.stdout is not None
@@ -123,9 +128,11 @@ def work(library: str, worker: "subprocess.Popen[str]") -> float:
         worker.stdin.flush()
     line = worker.stdout.readline()
     if not line:
+        said = Path(_log(cast(list[str], worker.args)[-1])).read_text().strip()
         raise UserError(
             f"{library} does not run in this environment: make bench installs the peers and names "
-            f"their Python with --peers (exit status {worker.wait()})."
+            f"their Python with --peers (exit status {worker.wait()}): "
+            f"{(said.splitlines() or ['it said nothing'])[-1]}"
         )
     return float(line)
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import UserError, one_of
-from diffusion_jax.networks.attention import IMPLEMENTATIONS
+from diffusion_jax.networks.attention.implementations import FUSED, IMPLEMENTATIONS, WIDEST, fits
 
 MOST_LAYERS = 1000
 MOST_PARAMETERS = 10**11
@@ -151,16 +151,18 @@ def attention(owner: str, implementation: str, head_widths: list[int], dtype: st
         dtype: of the computation.
     """
     one_of(implementation, IMPLEMENTATIONS, f"attention_implementation of a {owner}")
-    if implementation == "cudnn" and dtype != "bfloat16":
+    if implementation not in FUSED.values():
+        return
+    if dtype != "bfloat16":
         raise UserError(
-            f"{owner}: attention_implementation='cudnn' computes in bfloat16 only, and this "
-            f"network in {dtype}: set training.dtype=bfloat16, or use 'xla'."
+            f"{owner}: attention_implementation={implementation!r} computes in bfloat16 only, and "
+            f"this network in {dtype}: set training.dtype=bfloat16, or use 'xla'."
         )
-    odd = [width for width in head_widths if width % 8 or width > 128]
-    if implementation == "cudnn" and odd:
+    odd = [width for width in head_widths if not fits(width)]
+    if odd:
         raise UserError(
-            f"{owner}: attention_implementation='cudnn' takes heads of a multiple of 8 features, "
-            f"128 at most, and these have {odd[0]}: use others, or 'xla'."
+            f"{owner}: attention_implementation={implementation!r} takes heads of a multiple of 8 "
+            f"features, {WIDEST} at most, and these have {odd[0]}: use others, or 'xla'."
         )
 
 

@@ -40,8 +40,9 @@ class DiT(nn.Module):
         dropout: fraction of hidden activations dropped in each block while training.
         remat: compute each block again in the backward pass rather than keep what it computed:
             a third more work, and much less memory.
-        attention_implementation: "xla", or "cudnn" for the fused attention of NVIDIA GPUs in
-            bfloat16, which few-step objectives that differentiate forward cannot use.
+        attention_implementation: "xla", or fused attention, for heads of a multiple of 8 features
+            in bfloat16: "cudnn" on NVIDIA GPUs, "pallas" on TPUs; "auto" is the fused one where
+            there is one. Programs that differentiate forward get "xla" always.
         perturbed: self-attentions, numbered from 0 in the order of blocks, whose map is the
             identity; () is all, None none. For guidance; the parameters are the same.
         outputs: channels of the result for each channel of x; 2 with a variance.

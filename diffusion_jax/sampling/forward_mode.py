@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from diffusion_jax.errors import UserError
-
 _asking: ContextVar[str] = ContextVar("what asks for forward derivatives", default="")
 
 
@@ -27,10 +25,6 @@ def forward_mode(what: str) -> Iterator[None]:
         _asking.reset(token)
 
 
-def check_no_forward_mode() -> None:
-    """Raises UserError where forward derivatives are asked for; for parts that have none."""
-    if what := _asking.get():
-        raise UserError(
-            f"{what} differentiates the network forward, which fused attention does not allow: "
-            "use attention_implementation='xla'; the parameters are the same."
-        )
+def asking() -> str:
+    """What asks for forward derivatives; nothing is ''."""
+    return _asking.get()

@@ -118,7 +118,8 @@ FORWARD = {
     "pixart": ForwardProblem(
         "PixArt of 10 blocks instead of 28, 2 of 32×32 latents",
         "pixart_transformer",
-        {"num_layers": 10, "sample_size": 64, "use_additional_conditions": False},
+        {"num_layers": 10, "sample_size": 64, "caption_channels": 4096}
+        | {"use_additional_conditions": False},
         _pixart,
         TRANSFORMER,
     ),

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Float32
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks import checks
+from diffusion_jax.networks.attention.implementations import FUSED
 from diffusion_jax.networks.configurations import ANY
 from diffusion_jax.networks.encoders.base import (
     GENERIC,
@@ -122,7 +123,8 @@ class T5Gemma(Encoder):
 
     def _check_attention(self) -> None:
         """Refuses kinds of attention and of rotations that are not here."""
-        if self.attn_logit_softcapping is not None and self.attention_implementation != "xla":
+        fused = self.attention_implementation in FUSED.values()
+        if self.attn_logit_softcapping is not None and fused:
             raise UserError(
                 f"t5_gemma: attention_implementation={self.attention_implementation!r} caps no "
                 "logits: use 'xla', or attn_logit_softcapping=None with parameters trained so."

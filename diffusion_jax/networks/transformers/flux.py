@@ -63,7 +63,7 @@ class Flux(nn.Module):
         axes_dims_rope: features of a head that turn with a first place, which is 0, with the row
             and with the column; their sum is attention_head_dim.
         remat: compute each block again in the backward pass rather than keep what it computed.
-        attention_implementation: "xla", or "cudnn" for NVIDIA GPUs in bfloat16.
+        attention_implementation: "xla", "cudnn", "pallas" or "auto", as of `attend`.
         perturbed: blocks in which a row of the picture looks at itself and the text alone; () is
             all, None none.
         dtype: dtype of the computation; parameters are float32.

@@ -28,7 +28,7 @@ class OriginalDiT(AdaLNTransformer):
         num_heads: attention heads.
         mlp_ratio: features within a GELU layer for each of a token.
         remat: compute each block again in the backward pass rather than keep what it computed.
-        attention_implementation: "xla", or "cudnn" for NVIDIA GPUs in bfloat16.
+        attention_implementation: "xla", "cudnn", "pallas" or "auto", as of `attend`.
         perturbed: self-attentions whose map is the identity; () is all, None none.
         dtype: dtype of the computation; parameters are float32.
         outputs: channels of the result for each channel of x; 2 with a variance (`learn_sigma`).

@@ -66,7 +66,7 @@ class PRX(nn.Module):
         bottleneck_size: features that a patch is first reduced to; None is no such layer.
         resolution_embeds: whether it is told the picture's sides.
         remat: compute each block again in the backward pass rather than keep what it computed.
-        attention_implementation: "xla", or "cudnn" for NVIDIA GPUs in bfloat16.
+        attention_implementation: "xla", "cudnn", "pallas" or "auto", as of `attend`.
         perturbed: blocks in which a row of the picture looks at itself and the text alone; () is
             all, None none.
         dtype: dtype of the computation; parameters are float32.

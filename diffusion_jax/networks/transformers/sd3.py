@@ -46,7 +46,7 @@ class SD3(nn.Module):
         dual_attention_layers: blocks in which the picture attends to itself besides.
         qk_norm: "rms_norm" of queries and keys, or None.
         remat: compute each block again in the backward pass rather than keep what it computed.
-        attention_implementation: "xla", or "cudnn" for NVIDIA GPUs in bfloat16.
+        attention_implementation: "xla", "cudnn", "pallas" or "auto", as of `attend`.
         perturbed: blocks in which a row of the picture looks at itself and the text alone; () is
             all, None none.
         dtype: dtype of the computation; parameters are float32.
