@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from diffusion_jax.sampling.guidance import Guidance
 
 DTYPES = "float32", "bfloat16"
+SETTINGS = (
+    *("clip_skip", "max_sequence_length", "tokenizer_max_length"),
+    *("clean_caption", "skip_text_cleaning"),
+)
 
 
 def add_model_options(parser: ArgumentParser) -> None:
@@ -25,6 +29,20 @@ def add_model_options(parser: ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="refuse prompts that are too long")
     parser.add_argument("--clip-skip", type=int, help="last layers of CLIP to leave out")
     parser.add_argument("--max-sequence-length", type=int, help="tokens that T5 reads")
+    parser.add_argument("--tokenizer-max-length", type=int, help="tokens that PRX reads")
+    parser.add_argument(
+        "--no-clean-caption",
+        dest="clean_caption",
+        action="store_const",
+        const=False,
+        help="have PixArt read prompts as they are, in lower case",
+    )
+    parser.add_argument(
+        "--skip-text-cleaning",
+        action="store_const",
+        const=True,
+        help="have PRX mend the encoding of prompts alone",
+    )
     parser.add_argument(
         "--exact-size",
         action="store_true",
@@ -43,9 +61,7 @@ def read_model(options: Namespace) -> "ReleasedModel":
     if options.dtype not in DTYPES:
         raise UserError(f"--dtype must be float32 or bfloat16, not {options.dtype!r}.")
     settings: dict[str, Any] = {
-        name: getattr(options, name)
-        for name in ("clip_skip", "max_sequence_length")
-        if getattr(options, name) is not None
+        name: getattr(options, name) for name in SETTINGS if getattr(options, name) is not None
     }
     if options.exact_size:
         settings["use_resolution_binning"] = False

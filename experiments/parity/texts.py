@@ -8,12 +8,24 @@ from experiments.parity.kind import Options, maybe
 
 TOKENIZERS = Path(__file__).parents[2] / "tests" / "published" / "data" / "tokenizers"
 CLIP, CLIP_OTHER, T5 = (TOKENIZERS / name for name in ("clip", "clip_padded_with_a_mark", "t5"))
+ODD = (
+    "A photograph of a dog!",
+    "the fox jumps " * 4,
+    "",
+    "“Blue”&amp;red   hats (12x34) — <b>free</b> download",
+    "this_is_my-best-cat.jpg, page 12 @someone +http://example.com/a",
+)
 SENTENCES = ("A photograph of a dog!", "the fox jumps " * 8, "a blue square", "", "it's 12 hats")
 
 
 def two_sentences(options: Options, pick: random.Random) -> list[str]:
     """Two sentences, one of which may be too long or nothing."""
     return pick.sample(SENTENCES, 2)
+
+
+def odd_captions(options: Options, pick: random.Random) -> list[str]:
+    """Two captions, some of which have what pipelines leave out."""
+    return pick.sample(ODD, 2)
 
 
 def draw_clip(pick: random.Random) -> Options:

@@ -92,6 +92,9 @@ def test_models_that_are_asked_in_words_draw_and_are_told_how(tmp_path: Path, na
     [
         (("--clip-skip=1",), "'DDIMPipeline' has no setting 'clip_skip'"),
         (("--exact-size",), "has no setting 'use_resolution_binning'"),
+        (("--no-clean-caption",), "has no setting 'clean_caption'"),
+        (("--skip-text-cleaning",), "has no setting 'skip_text_cleaning'"),
+        (("--tokenizer-max-length=9",), "has no setting 'tokenizer_max_length'"),
         (("--guidance=much",), "Unknown guidance 'much'"),
         (("--count=0",), "--count must be from 1"),
         (("--seed=-1",), "--seed must be from 0"),

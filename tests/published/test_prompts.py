@@ -97,6 +97,14 @@ def test_pixart_reads_lower_case_and_masks_padding(models) -> None:
     assert found["numbers"].tolist() == [[8, 16, 0.5]]
 
 
+def test_pixart_cleans_captions_unless_told_not_to(models) -> None:
+    odd, plain = "THE fox <b>(jumps)</b> photo.jpg", "the fox jumps"
+    clean, same = (models[PIXART].ask([words], (8, 16)) for words in (odd, plain))
+    np.testing.assert_array_equal(clean["tokens"], same["tokens"])
+    raw = released(PIXART, settings={"clean_caption": False, "use_resolution_binning": False})
+    assert raw.ask([odd], (8, 16))["mask"].sum() > 2 * clean["mask"].sum()
+
+
 def edited(folder: Path, tmp_path: Path, name: str, **settings: object) -> Path:
     new = tmp_path / "model"
     shutil.copytree(folder, new)

@@ -15,6 +15,7 @@ from diffusion_jax.published.pipelines.base import (
 )
 from diffusion_jax.published.pipelines.binning import Bins, bins, drawn_size
 from diffusion_jax.published.pipelines.captions import check_length, encoded
+from diffusion_jax.published.pipelines.cleaning import PIXART as CLEANING
 
 # Heights and widths in sixteenths of the side of a square picture of the same area.
 SIDES = (
@@ -37,6 +38,7 @@ class PixArtPipeline(FolderPipeline):
         sizes: that pictures have, by the network's sample_size.
         use_resolution_binning: draw the nearest of these sizes, and fit the picture to the size
             that is asked for.
+        clean_caption: leave out of prompts what captions of its training lacked, twice.
     """
 
     steps: ClassVar[int] = 20
@@ -47,6 +49,7 @@ class PixArtPipeline(FolderPipeline):
 
     use_resolution_binning: bool = True
     max_sequence_length: int = 120
+    clean_caption: bool = True
 
     def __post_init__(self) -> None:
         check_length(self.max_sequence_length)
@@ -55,10 +58,10 @@ class PixArtPipeline(FolderPipeline):
         """The tokens of prompts, in lower case; alpha's largest model is told the picture's size.
 
         Raises:
-            UserError: a prompt is too long and the tokenizer strict.
+            UserError: a prompt is too long and the tokenizer strict, or cannot be cleaned.
         """
-        lower = [(prompt or "").lower().strip() for prompt in prompts]
-        found, mask = encoded(model, lower, length=self.max_sequence_length, masked=True)
+        read = [self._read(prompt or "") for prompt in prompts]
+        found, mask = encoded(model, read, length=self.max_sequence_length, masked=True)
         nothing = np.zeros((len(mask), 0), np.float32)
         rows = {"tokens": np.asarray(found.tokens), "mask": mask, "pooled": nothing}
         if self._side(model) == self.told_sizes:
@@ -70,6 +73,9 @@ class PixArtPipeline(FolderPipeline):
     def shape(self, model: Asked, size: Size) -> tuple[int, int, int]:
         """The latents of the size that is drawn."""
         return super().shape(model, self._drawn(model, size))
+
+    def _read(self, prompt: str) -> str:
+        return CLEANING(CLEANING(prompt)) if self.clean_caption else prompt.lower().strip()
 
     def _side(self, model: Asked) -> int:
         return int(model.parts[self.network].configuration.get("sample_size", 128))

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from experiments.parity import texts as encoders
-from experiments.parity.kind import Options, PipelineKind
+from experiments.parity.kind import Options, PipelineKind, maybe
 from experiments.parity.kinds import autoencoder_kl, pixart_transformer, stable_diffusion
 
-AS_IT_IS = {"use_resolution_binning": False}
 CHANNELS, SIZED = 4, 128  # a sample_size by which the original tells the picture's size
 
 
@@ -25,7 +24,7 @@ def draw(pick: random.Random) -> Options:
         | {"caption_channels": width, "use_additional_conditions": sized},
         "text_encoder": encoders.draw_t5(pick, width),
         "vae": autoencoder_kl.draw(pick) | {"latent_channels": CHANNELS, "shift_factor": None},
-        "settings": AS_IT_IS,
+        "settings": {"use_resolution_binning": False, "clean_caption": maybe(pick)},
     }
 
 
@@ -56,13 +55,13 @@ def call(
     side = max(8, 2 * pipe.vae_scale_factor * pipe.transformer.config.patch_size)
     told = {"num_inference_steps": steps, "guidance_scale": guidance, "output_type": "np"}
     size = {"height": side, "width": 2 * side}
-    told |= {"clean_caption": False, **settings}
-    return np.asarray(pipe(list(prompts), **size, **told).images)
+    return np.asarray(pipe(list(prompts), **size, **told, **settings).images)
 
 
 def texts(pipe: Any, prompts: Sequence[str], **settings: Any) -> dict[str, Any]:
     """Tokens of prompts, and which are no padding."""
-    tokens, mask, _, _ = pipe.encode_prompt(list(prompts), False, device="cpu")
+    clean = settings["clean_caption"]
+    tokens, mask, _, _ = pipe.encode_prompt(list(prompts), False, device="cpu", clean_caption=clean)
     return {"tokens": tokens, "mask": mask}
 
 
@@ -70,7 +69,7 @@ KIND = PipelineKind(
     draw,
     build,
     call,
-    encoders.two_sentences,
+    encoders.odd_captions,
     stable_diffusion.SCHEDULERS,
     guidance=(1.0, 2.0),
     texts=texts,

@@ -25,7 +25,7 @@ KIND = PipelineKind(
     draw,
     build,
     pixart_alpha.call,
-    encoders.two_sentences,
+    encoders.odd_captions,
     stable_diffusion.SCHEDULERS,
     guidance=(1.0, 2.0),
     texts=pixart_alpha.texts,
