@@ -3,7 +3,6 @@
 from typing import Any, Protocol, runtime_checkable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 
@@ -50,14 +49,20 @@ def place(source: TensorSource, like: jax.ShapeDtypeStruct) -> jax.Array:
     """
     converted = source if source.dtype == like.dtype else source.astype(like.dtype)
     if like.sharding is None:
-        return jnp.asarray(converted[...]).block_until_ready()
+        return jax.device_put(_own(converted, ...)).block_until_ready()
     parts: dict[tuple[tuple[int | None, int | None], ...], np.ndarray] = {}
 
     def part(index: Any) -> np.ndarray:
         # Devices that hold the same part share one reading of it.
         key = tuple((each.start, each.stop) for each in index)
         if key not in parts:
-            parts[key] = converted[index]
+            parts[key] = _own(converted, index)
         return parts[key]
 
     return jax.make_array_from_callback(like.shape, like.sharding, part).block_until_ready()
+
+
+def _own(source: TensorSource, index: Any) -> np.ndarray:
+    """A part that nobody else has: on a CPU its memory becomes the array's."""
+    part: np.ndarray = source[index]
+    return part.copy() if isinstance(source, np.ndarray) else part

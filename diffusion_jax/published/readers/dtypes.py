@@ -23,6 +23,7 @@ BY_NAME = {
 """NumPy's and PyTorch's name -> dtype"""
 
 FLOATS, WHOLE, BOOLEAN, COMPLEX = range(4)
+ALIGNED = 64  # bytes: where XLA wants an array to begin
 
 
 def dtype_named(name: str, where: str) -> np.dtype:
@@ -53,18 +54,28 @@ def convert(part: np.ndarray, dtype: np.dtype, where: str) -> np.ndarray:
         UserError: the numbers are of another kind, or too large for the dtype.
     """
     if part.dtype == dtype:
-        return np.array(part, dtype, order="C")
+        return _copied(part, dtype)
     before, after = kind(part.dtype), kind(dtype)
     if (before, after) not in ALLOWED:
         raise UserError(f"{where} has numbers of dtype {part.dtype}, which cannot be {dtype}.")
     try:
         with np.errstate(over="raise"):
-            found = np.array(part, dtype, order="C")
+            found = _copied(part, dtype)
     except FloatingPointError as error:
         raise UserError(f"{where} has numbers too large for {dtype}.") from error
     if after == WHOLE and dtype.itemsize <= part.dtype.itemsize and (found != part).any():
         raise UserError(f"{where} has numbers that {dtype} does not hold.")
     return found
+
+
+def _copied(part: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """A copy in C order, where JAX on a CPU takes it over without another copy."""
+    count = part.size * dtype.itemsize
+    memory = np.empty(count + ALIGNED, np.uint8)
+    start = -memory.ctypes.data % ALIGNED
+    copy = memory[start : start + count].view(dtype).reshape(part.shape)
+    np.copyto(copy, part, casting="unsafe")
+    return copy
 
 
 ALLOWED = {
