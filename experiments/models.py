@@ -27,7 +27,7 @@ from experiments import plain
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from diffusion_jax.published.card import ModelCard
+    from diffusion_jax.published.card import CardSettings, ModelCard
     from diffusion_jax.published.inspection import ModelReport, PartReport
     from diffusion_jax.published.schedulers import ReleasedProcess
 
@@ -212,6 +212,8 @@ def said(card: "ModelCard") -> list[str]:
         lines.append(f"process: {settings}")
     if card.figure:
         lines.append("figure: " + _figure(card))
+    if card.settings:
+        lines.append("settings: " + _settings(card.settings))
     if card.unchecked:
         lines.append(f"not read at its source: {', '.join(card.unchecked)}")
     return lines
@@ -224,6 +226,15 @@ def _figure(card: "ModelCard") -> str:
     parts += [part for part in (figure.solver, figure.grid) if part]
     parts += [f"{figure.steps} steps", f"guidance {figure.guidance}"]
     return ", ".join(parts + ([f"NFE {figure.nfe}"] if figure.nfe else []))
+
+
+def _settings(told: "CardSettings") -> str:
+    parts = [f"{told.steps} steps", f"guidance {told.guidance:g}"]
+    if told.size:
+        parts.append(f"{told.size[1]}×{told.size[0]}")
+    if told.shift is not None:
+        parts.append(f"shift {told.shift:g}")
+    return ", ".join(parts + ([told.solver] if told.solver else [])) + f" ({told.where})"
 
 
 def amount(count: float) -> str:

@@ -126,6 +126,27 @@ class CardFigure:
 
 
 @dataclasses.dataclass(frozen=True)
+class CardSettings:
+    """Settings that a model is drawn from with, where no figure says them.
+
+    Attributes:
+        where: they are from.
+        steps: how many.
+        guidance: a number as one gives it to `ReleasedModel.sample`; 1.0 is none.
+        size: height and width of pictures in pixels; empty where that is not said.
+        shift: of the flow's times; None where that is not said, or grows with the picture.
+        solver: a spec; empty for that of the folder's scheduler.
+    """
+
+    where: str
+    steps: int
+    guidance: float
+    size: tuple[int, ...] = ()
+    shift: float | None = None
+    solver: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class ModelCard:
     """A released model, see the module.
 
@@ -144,6 +165,7 @@ class ModelCard:
         process: a scheduler_config.json, or specs of schedule, prediction and preconditioning,
             and sigma_data; empty where a folder says it.
         figure: of the paper; None for none.
+        settings: that its authors or their documentation draw with; None for none.
         unchecked: fields, joined by dots, that were not read at the source.
     """
 
@@ -160,6 +182,7 @@ class ModelCard:
     data: CardData | None = None
     process: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     figure: CardFigure | None = None
+    settings: CardSettings | None = None
     unchecked: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

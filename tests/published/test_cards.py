@@ -1,5 +1,6 @@
 """The cards of released models: well formed, and true of our networks where we have them."""
 
+import itertools
 import json
 import math
 
@@ -11,6 +12,7 @@ from diffusion_jax.networks.base import networks
 from diffusion_jax.published.card import FOLDER, CardPart, ModelCard, card, card_names, read_card
 from diffusion_jax.published.checkpoint import card_shapes
 from diffusion_jax.published.parts import make_module, originals, parameter_shapes
+from diffusion_jax.published.pipelines import pipelines
 from diffusion_jax.registry import Registry
 from diffusion_jax.sampling.grids import grids
 from diffusion_jax.sampling.guidance import guidance
@@ -43,6 +45,8 @@ def test_specs_of_a_card_are_of_members(known: ModelCard) -> None:
             assert family.make(spec) is not None
     if known.figure and isinstance(known.figure.guidance, str):
         guidance.make(known.figure.guidance)
+    if known.settings and known.settings.solver:
+        solvers.make(known.settings.solver)
     assert known.pipeline or known.kind != "pipeline"
 
 
@@ -50,6 +54,30 @@ def test_specs_of_a_card_are_of_members(known: ModelCard) -> None:
 def test_a_card_says_where_it_is_from_and_under_which_licence(known: ModelCard) -> None:
     assert known.licence and known.repository.startswith("https://")
     assert known.paper and known.parts
+
+
+@each_card
+def test_a_card_of_a_folder_names_all_parts_that_its_pipeline_reads(known: ModelCard) -> None:
+    """Else no folder would be of that card: it is told by what is in it."""
+    if known.kind == "pipeline":
+        asked = pipelines[known.pipeline]
+        encoders = {name for name in asked.honoured if name.startswith("text_encoder")}
+        assert known.parts.keys() == {asked.network, "vae", *encoders}
+
+
+def test_folders_of_a_class_are_told_apart_by_what_their_cards_say() -> None:
+    for first, second in itertools.permutations(CARDS, 2):
+        if first.kind == second.kind == "pipeline" and first.pipeline == second.pipeline:
+            both = [first.parts[name].configuration for name in first.parts]
+            others = [second.parts[name].configuration for name in first.parts]
+            differ = any(
+                mine[key] != theirs[key]
+                for mine, theirs in zip(both, others, strict=True)
+                for key in mine.keys() & theirs.keys()
+            )
+            classes = [part.original for part in first.parts.values()]
+            same = classes == [second.parts[name].original for name in first.parts]
+            assert differ or not same, (first.name, second.name)
 
 
 COUNTED = {
