@@ -101,12 +101,11 @@ class ReleasedModel:
             params: in the place of its own, such as the argument of a compiled function.
         """
         own = self.network.params if params is None else params
-        told, unit = self.scheduler.variance, self.scheduler.label_unit
+        told = self.scheduler.variance
 
         def predict(x: Array, c_noise: Array, condition: Condition | None) -> Array:
             context = Context(**_arrays(condition)) if condition else None
-            label = c_noise / unit
-            found: Array = self.network.module.apply({"params": own}, x, label, context)
+            found: Array = self.network.module.apply({"params": own}, x, c_noise, context)
             # A variance that nothing reads, as of DiT.
             return found if told else found[..., : x.shape[-1]]
 

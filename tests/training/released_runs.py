@@ -16,7 +16,7 @@ from diffusion_jax.networks.transformers.diffusers_dit import DiffusersDiT
 from diffusion_jax.published.writing import export_network
 
 DATA = Path(__file__).parents[1] / "published" / "data"
-UNCONDITIONAL, WORDS = DATA / "unconditional", DATA / "stable_diffusion"
+UNCONDITIONAL, WORDS, PRX = (DATA / name for name in ("unconditional", "stable_diffusion", "prx"))
 CLASSES = 3
 
 

@@ -49,11 +49,6 @@ class ReleasedProcess(Protocol):
         """How to read the variance that it tells, see `Denoiser`; None if it tells none."""
         ...
 
-    @property
-    def label_unit(self) -> float:
-        """By which labels are divided before the network is told them."""
-        ...
-
     def solver(self, steps: int) -> Solver:
         """The solver that takes so many steps."""
         ...

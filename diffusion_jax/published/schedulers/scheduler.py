@@ -21,6 +21,7 @@ from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.process.schedules.flow import RectifiedFlow
 from diffusion_jax.published.schedulers import flows, latent_consistency, solvers, spacing, table
 from diffusion_jax.published.schedulers.settings import Settings, read
+from diffusion_jax.published.schedulers.units import InUnits
 from diffusion_jax.sampling.grids import Nodes
 from diffusion_jax.sampling.solvers import Solver
 from diffusion_jax.sampling.thresholds import NoThreshold, Threshold
@@ -46,7 +47,6 @@ class Scheduler:
         preconditioning: what it sees of x and of the noise level.
         threshold: keeps estimates of x_0 within range.
         even_times: whether its pipeline lays out the times of a flow itself, evenly.
-        label_unit: by which labels are divided before its pipeline tells them the network.
     """
 
     settings: Settings
@@ -55,7 +55,6 @@ class Scheduler:
     preconditioning: Preconditioning
     threshold: Threshold
     even_times: bool = False
-    label_unit: float = 1.0
 
     @property
     def name(self) -> str:
@@ -138,15 +137,22 @@ def translate(
     >>> scheduler.prediction, scheduler.solver(10).evaluations(10), len(scheduler.nodes(10).time)
     (V(), 10, 11)
     """
-    settings = read(config)
-    unit = float(settings.count) if unit_times else 1.0
+    found = _translated(read(config), config, even_times)
+    if not unit_times:
+        return found
+    shares = InUnits(found.preconditioning, float(found.settings.count))
+    return dataclasses.replace(found, preconditioning=shares)
+
+
+def _translated(settings: Settings, config: Mapping[str, Any], even_times: bool) -> Scheduler:
+    """The same, whose network is told the number of the training step."""
     kept = NoThreshold() if settings.name in THRESHOLDS else solvers.threshold(settings)
     if settings.name.startswith("FlowMatch") or settings["use_flow_sigmas"]:
         _check_flow(settings)
         flow = RectifiedFlow()
         down = "none" if settings.name.startswith("FlowMatch") else "down"
         seen = TimePreconditioning(flow, float(settings.count), rounding=down)
-        return Scheduler(settings, flow, Velocity(flow), seen, kept, even_times, unit)
+        return Scheduler(settings, flow, Velocity(flow), seen, kept, even_times)
     kind = settings.one_of("prediction_type", PREDICTIONS)
     if settings.name == "PNDMScheduler" and kind != "epsilon":
         raise UserError(
@@ -156,7 +162,7 @@ def translate(
     table.check_signal(settings)
     schedule = table.schedule(settings)
     seen_by = _preconditioning(settings, schedule)
-    return Scheduler(settings, schedule, PREDICTIONS[kind], seen_by, kept, even_times, unit)
+    return Scheduler(settings, schedule, PREDICTIONS[kind], seen_by, kept, even_times)
 
 
 def _preconditioning(settings: Settings, schedule: Schedule) -> Preconditioning:

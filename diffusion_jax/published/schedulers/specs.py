@@ -29,7 +29,6 @@ class ProcessInSpecs:
         sigma_data: standard deviation that it takes data to have.
         threshold: keeps estimates of x_0 within range.
         variance: None, as it tells none.
-        label_unit: 1, as the preconditioning says what the network is told.
     """
 
     name: str
@@ -41,7 +40,6 @@ class ProcessInSpecs:
     sigma_data: float = 1.0
     threshold: Threshold = dataclasses.field(default_factory=NoThreshold)
     variance: str | None = None
-    label_unit: float = 1.0
 
     def solver(self, steps: int) -> Solver:
         """The solver of its paper, whatever the number of steps."""
