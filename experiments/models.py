@@ -175,7 +175,8 @@ def _drawn(process: "ReleasedProcess") -> str:
     """How a model is drawn from, in the library's terms."""
     solver = process.solver(STEPS)
     parts = process.schedule, process.prediction, process.preconditioning, solver
-    names = [type(part).__name__ for part in parts]
+    # Labels that are told in a unit are another preconditioning's.
+    names = [type(getattr(part, "counted", part)).__name__ for part in parts]
     nodes = process.nodes(STEPS)
     ratio = nodes.level.noise_to_signal
     return (

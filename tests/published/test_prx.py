@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import jax
 import pytest
 
 from diffusion_jax.errors import UserError
@@ -38,28 +39,34 @@ def test_sizes_are_the_nearest_of_those_it_was_trained_on() -> None:
     assert model.pipeline.shape(model, (40, 31)) == (288 // 2, 224 // 2, 4)
 
 
-def with_side(side: int | None, tmp_path: Path) -> Path:
+def edited(tmp_path: Path, **settings: object) -> Path:
     new = tmp_path / "model"
     shutil.copytree(FOLDER, new)
     told = json.loads((new / "model_index.json").read_text())
-    (new / "model_index.json").write_text(json.dumps(told | {"default_sample_size": side}))
+    (new / "model_index.json").write_text(json.dumps(told | settings))
     return new
 
 
 def test_a_folder_that_names_no_side_is_of_512_pixels(tmp_path: Path) -> None:
-    model = released(with_side(None, tmp_path))
+    model = released(edited(tmp_path, default_sample_size=None))
     assert model.default_size == (512, 512)
     # 300/700 is nearest to a half among the sizes of that side.
     assert model.pipeline.shape(model, (300, 700)) == (352 // 2, 704 // 2, 4)
 
 
 def test_a_side_without_known_sizes_is_refused_unless_they_are_switched_off(tmp_path: Path) -> None:
-    folder = with_side(768, tmp_path)
+    folder = edited(tmp_path, default_sample_size=768)
     model = released(folder)
     with pytest.raises(UserError, match="default_sample_size of 256, 512, 1024, and it is 768"):
         model.pipeline.shape(model, (64, 64))
     exact = released(folder, settings=EXACT)
     assert exact.pipeline.shape(exact, (64, 64)) == (32, 32, 4)
+
+
+def test_without_an_autoencoder_it_draws_no_pictures(tmp_path: Path) -> None:
+    model = released(edited(tmp_path, vae=[None, None]))
+    with pytest.raises(UserError, match="has no 'vae', so that it draws no pictures"):
+        model.sample(["a dog"], jax.random.key(0), steps=1)
 
 
 def test_a_length_that_is_none_is_refused() -> None:

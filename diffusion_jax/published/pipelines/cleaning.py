@@ -57,6 +57,10 @@ THIRD: Rules = (
     (r"^\.\S+$", ""),
 )
 JOINS, MANY = "[-_]", 3
+# Characters of which ftfy leaves the encoding as it is: ASCII but for references, and letters with
+# accents and a few marks, each between two of ASCII.
+PLAIN = re.compile("(?:[\0-%\x27-\x7f]|[‘’“”–—ÀÁÄ-ÖØ-öø-ÿ](?=[\0-%\x27-\x7f]|$))*")
+UNCURLED = str.maketrans("‘’“”", "''\"\"")
 ESCAPES = re.compile(r"\x1b\[[0-9;]*[a-zA-Z]")  # colours of terminals
 CONTROLS = dict.fromkeys({*range(0x20), 0x7F} - set(map(ord, "\t\n\f\r")))
 
@@ -122,7 +126,7 @@ def lightly_cleaned(caption: str) -> str:
 def mended(text: str, otherwise: str = "") -> str:
     """A text without control characters, its encoding mended.
 
-    Plain English characters need no more than that here; ftfy mends all others.
+    Western European words and quotation marks need no more than that here; ftfy mends all others.
 
     Args:
         text: a prompt.
@@ -131,11 +135,16 @@ def mended(text: str, otherwise: str = "") -> str:
     Raises:
         UserError: it has others, and ftfy is not installed.
 
-    >>> mended("a red\\r\\nfox\\x1b[0m")
-    'a red\\nfox'
+    >>> mended("a red\\r\\nfox’s café\\x1b[0m")
+    "a red\\nfox's café"
     """
-    if not text.isascii() or "&" in text:
-        return _library(text, otherwise)(text)
+    found = _without_controls(text.translate(UNCURLED))
+    if PLAIN.fullmatch(text) and PLAIN.fullmatch(found):
+        return found
+    return _library(text, otherwise)(text)
+
+
+def _without_controls(text: str) -> str:
     while True:
         found = text.replace("\r\n", "\n").replace("\r", "\n")
         found = ESCAPES.sub("", found).translate(CONTROLS)
@@ -149,8 +158,8 @@ def _library(text: str, otherwise: str) -> Callable[[str], str]:
         from ftfy import fix_text
     except ImportError:
         raise UserError(
-            f"The prompt {text!r} has more than plain English characters, which are cleaned by "
-            f"ftfy: pip install ftfy{otherwise}."
+            f"The prompt {text!r} has characters that are cleaned by ftfy: pip install ftfy"
+            f"{otherwise}."
         ) from None
     return fix_text
 
