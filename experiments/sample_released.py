@@ -176,7 +176,7 @@ def _picture(options: "Namespace", model: "ReleasedModel") -> dict[str, Any]:
     """The picture to start from, from -1 to 1, and what of it is kept."""
     import jax.numpy as jnp
 
-    from diffusion_jax.data.sets.folder.pictures import load_pictures
+    from diffusion_jax.data.pictures import load_pictures
     from diffusion_jax.files import user_path
     from diffusion_jax.inference.masks import load_mask, picture_size
     from diffusion_jax.published.pipelines.base import token_side

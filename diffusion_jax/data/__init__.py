@@ -9,8 +9,12 @@ from diffusion_jax.data.encoded import encoded
 from diffusion_jax.data.example import Example, Source
 from diffusion_jax.data.memory import ArraySource
 from diffusion_jax.data.pipeline import batches
+from diffusion_jax.data.sets.array_records import array_records
+from diffusion_jax.data.sets.coco import coco
+from diffusion_jax.data.sets.flickr30k import flickr30k
 from diffusion_jax.data.sets.folder.dataset import folder
 from diffusion_jax.data.sets.npz import npz
+from diffusion_jax.data.sets.parquet import parquet
 from diffusion_jax.data.sets.real.dataset import cifar10, fashion_mnist, mnist
 from diffusion_jax.data.sets.shapes.dataset import shapes
 from diffusion_jax.data.sets.tfds import tfds
@@ -21,6 +25,8 @@ from diffusion_jax.data.sets.two_dimensions import (
     swiss_roll,
     two_moons,
 )
+from diffusion_jax.data.sets.visual_genome import visual_genome
+from diffusion_jax.data.sets.web_dataset.dataset import web_dataset
 from diffusion_jax.registry import export_members
 
 __all__ = [
@@ -28,23 +34,29 @@ __all__ = [
     "Dataset",
     "Example",
     "Source",
+    "array_records",
     "arrays",
     "batches",
     "checkerboard",
     "cifar10",
+    "coco",
     "datasets",
     "eight_gaussians",
     "encoded",
     "fashion_mnist",
+    "flickr30k",
     "folder",
     "mnist",
     "npz",
+    "parquet",
     "ring",
     "sets",
     "shapes",
     "swiss_roll",
     "tfds",
     "two_moons",
+    "visual_genome",
+    "web_dataset",
 ]
 
 export_members(__name__, datasets)

@@ -7,6 +7,7 @@ An example is a dict:
 | `image` | a picture, uint8 (height, width, channels) with 1 to 4 channels |
 | `vector` | in its place: numbers, float32 (…), as networks see them, best within about [-1, 1] |
 | `captions` | texts that say what it shows, a tuple of str; none where it is missing or empty |
+| `caption_weights` | how often each is drawn, where not equally often, a tuple of float |
 | `label` | its class, int; -1, or missing, for none |
 | `key` | int or str that tells it from all others; its index where it is missing |
 

@@ -26,7 +26,11 @@ AHEAD = 4  # batches prepared while the device computes
 
 @dataclasses.dataclass(frozen=True)
 class _Read:
-    """Turns the example indices of the global batch k into this process's examples."""
+    """Turns the example indices of the global batch k into this process's examples.
+
+    Of the random numbers of an example the first says whether it is mirrored, the second which
+    caption it has, and two more are the source's (see `RecordSource.drawn`).
+    """
 
     source: Source
     seed: int
@@ -37,7 +41,7 @@ class _Read:
     def __call__(self, step: int, indices: np.ndarray) -> tuple[Values, list[Example]]:
         """Pictures or vectors, and all else that examples say; random by (seed, position) alone."""
         taken = (step * len(indices) + np.arange(len(indices)))[self.rows]
-        examples = take(self.source, indices[self.rows].tolist())
+        examples = self._drawn(indices[self.rows].tolist(), taken)
         values = values_of(examples)
         if self.augment_flip:
             if values.ndim != 4:
@@ -50,6 +54,13 @@ class _Read:
         if self.apart:
             examples = [{k: v for k, v in e.items() if k not in KINDS} for e in examples]
         return values, examples
+
+    def _drawn(self, indices: Sequence[int], taken: np.ndarray) -> list[Example]:
+        """Examples of a source, at random where it has something to draw."""
+        drawn = getattr(self.source, "drawn", None)
+        if drawn is None:
+            return take(self.source, indices)
+        return list(drawn(indices, uniforms(self.seed, taken, 4)[:, 2:]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,11 +79,15 @@ class _Finish:
 
 
 def _with_one_caption(example: Example, u: float) -> Example:
-    """An example with one of its captions, each equally often."""
+    """An example with one of its captions, each as often as its weight says, or equally often."""
     captions = example.get("captions", ())
     if len(captions) < 2:
         return example
-    return example | {"captions": (captions[int(u * len(captions))],)}
+    chosen = int(u * len(captions))
+    if weights := example.get("caption_weights"):
+        ends = np.cumsum(weights)
+        chosen = min(int(np.searchsorted(ends, u * ends[-1], side="right")), len(captions) - 1)
+    return example | {"captions": (captions[chosen],)}
 
 
 class BatchIterator:

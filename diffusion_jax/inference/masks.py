@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from diffusion_jax.data.sets.folder.pictures import load_pictures
+from diffusion_jax.data.pictures import load_pictures
 from diffusion_jax.errors import UserError
 
 WHITE = 128  # the least grey, of 255, that counts as white

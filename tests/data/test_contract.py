@@ -11,6 +11,7 @@ from diffusion_jax.data.example import caption_of
 from diffusion_jax.data.pipeline import batches
 from diffusion_jax.networks.tokenizers import Words
 from tests.data.raw_files import cifar_files, idx_files, write
+from tests.data.record_files import FORMATS
 
 
 def folder_files(path):
@@ -36,6 +37,8 @@ def make(name, path):
     if name == "tfds":  # what another member has prepared
         make("mnist", path)
         return datasets.make(f"tfds(name='mnist_arrays', data_dir={str(path)!r})")
+    if name in FORMATS:
+        return datasets.make(FORMATS[name](path))
     if name not in DOWNLOADED:
         return datasets.make(name)
     files = cifar_files() if name == "cifar10" else idx_files()

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from diffusion_jax.data.sets.folder import pictures
-from diffusion_jax.data.sets.folder.pictures import load_pictures
+from diffusion_jax.data.pictures import files, fit, load_pictures
 from diffusion_jax.errors import UserError
 
 RAMP = np.linspace(0, 1, 64).reshape(8, 8)
@@ -153,10 +152,10 @@ def test_large_jpegs_look_as_they_would_when_wholly_decoded(tmp_path, monkeypatc
     picture = Image.fromarray(np.rint(np.stack([x, y, x * y], -1) * 255).astype(np.uint8))
     path = saved(tmp_path / "a.jpg", picture, quality=95)
     whole = load(path, 3)
-    monkeypatch.setattr(pictures, "LARGE", 1000)
-    monkeypatch.setattr(pictures, "LARGEST_FILE", path.stat().st_size)
+    monkeypatch.setattr(fit, "LARGE", 1000)
+    monkeypatch.setattr(files, "LARGEST_FILE", path.stat().st_size)
     found = load(path, 3)
     assert (found != whole).any() and np.abs(found.astype(int) - whole).max() <= 2
-    monkeypatch.setattr(pictures, "LARGEST_FILE", path.stat().st_size - 1)
+    monkeypatch.setattr(files, "LARGEST_FILE", path.stat().st_size - 1)
     with pytest.raises(UserError, match="bytes, more than"):
         load(path, 3)

@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[2]
 # What a package is imported as, where that is not its name.
 IMPORTED_AS = {"PIL": "pillow", "absl": "absl-py", "orbax": "orbax-checkpoint"}
 
+OPTIONAL = ("captions",)  # extras whose libraries the package does without where they are missing
+
 
 def setup_cfg() -> configparser.ConfigParser:
     parser = configparser.ConfigParser()
@@ -37,9 +39,13 @@ def test_the_library_is_installed_alone_and_whole() -> None:
 
 
 def test_every_package_that_is_imported_is_declared() -> None:
+    parser = setup_cfg()
+    extras = parser["options.extras_require"]
+    given = [parser["options"]["install_requires"], *(extras[e] for e in OPTIONAL)]
     declared = {
         re.split(r"[><=\[]", line)[0].lower().replace("_", "-")
-        for line in setup_cfg()["options"]["install_requires"].split("\n")
+        for lines in given
+        for line in lines.split("\n")
         if line and not line.startswith("#")
     }
     for file in (ROOT / "diffusion_jax").rglob("*.py"):

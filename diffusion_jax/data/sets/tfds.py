@@ -19,7 +19,7 @@ from jaxtyping import UInt8
 from diffusion_jax.data.dataset import Dataset, datasets
 from diffusion_jax.data.example import NO_LABEL, Example, Source, take, values_of
 from diffusion_jax.data.memory import ArraySource, MemorySource
-from diffusion_jax.data.sets.folder.pictures import MODES, Size, fitted
+from diffusion_jax.data.pictures import MODES, Size, fitted
 from diffusion_jax.errors import UserError, nearest
 from diffusion_jax.files import user_path
 

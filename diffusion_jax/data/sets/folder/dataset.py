@@ -6,9 +6,9 @@ import hashlib
 import numpy as np
 
 from diffusion_jax.data.dataset import Dataset, datasets
+from diffusion_jax.data.pictures import MODES
 from diffusion_jax.data.sets.folder.files import Files, Side, check_sides
 from diffusion_jax.data.sets.folder.metadata import read_metadata
-from diffusion_jax.data.sets.folder.pictures import MODES
 from diffusion_jax.data.sets.folder.split import rank
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.files import user_path

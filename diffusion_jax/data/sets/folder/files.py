@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from diffusion_jax.data.example import Example
+from diffusion_jax.data.pictures import Size, load_pictures, read_pictures
 from diffusion_jax.data.sets.folder.metadata import FILE, Entry
-from diffusion_jax.data.sets.folder.pictures import Size, load_pictures, read_pictures
 from diffusion_jax.data.sets.folder.split import by_keys, picture_keys
 from diffusion_jax.errors import UserError
 

@@ -7,26 +7,15 @@ import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
 
-from diffusion_jax.data.sets.folder.eight_bits import eight_bits
+from diffusion_jax.data.pictures.fit import LARGE, Size, check_plain, fitted, reason_of
 from diffusion_jax.errors import UserError
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 THREADS = 8  # at most; each may take 200 MB to decode, convert and resize what is not large
-LARGE = 2**24  # pixels; of larger JPEGs only as much is decoded as is needed
 LARGE_FILE, LARGEST_FILE = 2**26, 2**30  # bytes
-FINER = 4  # times the edge that is wanted, to be on the safe side
-
-
-Size = tuple[int, int]
-"""Height and width."""
 
 
 def load_pictures(
@@ -98,8 +87,7 @@ def _read(path: Path, size: Size, channels: int, large: bool) -> tuple[np.ndarra
             raise UserError(f"it has {length:,} bytes, more than {LARGEST_FILE:,}")
         with Image.open(path) as header:
             pixels = header.width * header.height
-            if header.format == "EPS":
-                raise UserError("it is a PostScript program, which is not run")
+            check_plain(header)
         if not large and (pixels > LARGE or length > LARGE_FILE):
             return None
         content = path.read_bytes()
@@ -107,23 +95,4 @@ def _read(path: Path, size: Size, channels: int, large: bool) -> tuple[np.ndarra
             picture = fitted(opened, size, channels)
         return picture, hashlib.sha256(content).hexdigest()
     except Exception as error:  # whatever the decoder of a damaged file stumbles over
-        reason = (str(error).splitlines() or [""])[0][:200].rstrip(".") or type(error).__name__
-        raise UserError(f"Cannot read the picture {path}: {reason}.") from error
-
-
-def fitted(opened: "Image.Image", size: Size, channels: int) -> UInt8[np.ndarray, "_ _ {channels}"]:
-    """The middle of a picture in 8 bits a channel, see `read_pictures`."""
-    from PIL import Image, ImageOps
-
-    if opened.width * opened.height > LARGE:
-        opened.draft(None, (FINER * size[1], FINER * size[0]))
-    opened.load()  # some decoders change the mode
-    ImageOps.exif_transpose(opened, in_place=True)
-    middle = ImageOps.fit(eight_bits(opened), size[::-1], Image.Resampling.LANCZOS)
-    if channels in (1, 3):
-        if middle.mode == "RGBA":
-            middle = Image.alpha_composite(Image.new("RGBA", middle.size, "white"), middle)
-        return np.asarray(middle.convert(MODES[channels])).reshape(*size, channels)
-    values = np.array(middle.convert("RGBA").convert(MODES[channels]))
-    values[values[..., -1] == 0] = 0
-    return values
+        raise UserError(f"Cannot read the picture {path}: {reason_of(error)}.") from error
