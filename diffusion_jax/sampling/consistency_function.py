@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PyTree
 
 from diffusion_jax.process.denoiser import Denoiser, DenoiserLike
 from diffusion_jax.process.level import Level
+from diffusion_jax.process.per_sample import wide
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.struct import Scalar
 
@@ -88,8 +89,7 @@ def with_boundary(function: DenoiserLike, coefficients: Coefficients) -> Denoise
     """
 
     def bounded(x: Array, level: Level, condition: PyTree, end: Level | None) -> Array:
-        level = level.like(x)
-        c_skip, c_out = coefficients(level)
+        c_skip, c_out = (wide(each, x) for each in coefficients(level))
         return c_skip * x + c_out * function(x, level, condition)
 
     return Denoiser(bounded, denoises=False)

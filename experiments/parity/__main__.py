@@ -26,6 +26,7 @@ from experiments import plain
 from experiments.parity import table
 from experiments.parity.kinds import kinds
 from experiments.parity.plan import DTYPES, DrawnModel, drawn, to_json
+from experiments.parity.rounding import judged
 from experiments.parity.verdict import ComparedTrial, passes
 
 LIBRARIES = ("torch", "diffusers", "transformers")
@@ -44,7 +45,8 @@ def main(words: list[str]) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(options.folder or temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        found = sorted(measured(models, str(user_path(options.peers)), folder), key=_place)
+        ran = sorted(measured(models, str(user_path(options.peers)), folder), key=_place)
+        found = [judged(folder, each) for each in ran]
     table.show(found)
     if options.markdown:
         print(save(table.markdown(found, options.seed, versions), options.markdown))
@@ -122,7 +124,8 @@ def measured(models: Sequence[DrawnModel], peers: str, folder: Path) -> Iterator
             told = json.loads(line)
             model = by_name[told["model"]]
             if "error" in told:
-                for key in [key for key in left if key[0] == model.name]:
+                own = [key for key in left if key[0] == model.name]
+                for key in own if "trial" not in told else [(model.name, told["trial"])]:
                     yield ComparedTrial(model, left.pop(key), {}, f"the original: {told['error']}")
                 continue
             trial = left.pop((model.name, told["trial"]))

@@ -52,6 +52,8 @@ class PipelineKind:
         call: runs it: (pipeline, prompts, steps, guidance, **settings) → pictures.
         prompts: what is asked for, from the settings and a generator.
         schedulers: classes that it takes, of `schedulers.DRAWN`.
+        each: how many of them a model is run by.
+        doubled: whether all runs are made in double precision too, and not one of them alone.
         guidance: scales of classifier-free guidance; None has none.
         texts: what the original makes of prompts, (pipeline, prompts, **settings) → arrays by the
             names of `Context`.
@@ -69,6 +71,8 @@ class PipelineKind:
     call: Callable[..., np.ndarray]
     prompts: Callable[[Options, random.Random], list[str]]
     schedulers: tuple[str, ...]
+    each: int = 3
+    doubled: bool = False
     guidance: tuple[float | None, ...] = (None,)
     texts: Callable[..., dict[str, Any]] | None = None
     gain: float = 1.0

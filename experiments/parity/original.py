@@ -25,6 +25,7 @@ from experiments.parity.kind import Arrays, NetworkKind, PipelineKind
 from experiments.parity.kinds import kinds
 from experiments.parity.plan import DrawnModel, ParityTrial, from_json
 
+PATH = "BrownianTreeNoiseSampler"
 Found = tuple[Arrays, Arrays]
 """What went in, and what came out."""
 
@@ -40,8 +41,7 @@ def main(plan: str, folder: str, dtype: str) -> None:
             with double.single_sines() if known.single_sines else contextlib.nullcontext():
                 _run(model, Path(folder, model.name), dtype)
         except Exception as error:
-            traceback.print_exc()
-            _say(model=model.name, error=f"{type(error).__name__}: {error}".splitlines()[0])
+            _say(model=model.name, error=_line(error))
 
 
 def _run(model: DrawnModel, folder: Path, dtype: str) -> None:
@@ -62,14 +62,24 @@ def _run(model: DrawnModel, folder: Path, dtype: str) -> None:
     if dtype == "float32":
         made.save_pretrained(folder / "model")
     for i in chosen:
-        with torch.no_grad():
-            given, found = run(model.trials[i])
+        try:
+            with torch.no_grad():
+                given, found = run(model.trials[i])
+        except Exception as error:
+            _say(model=model.name, trial=i, error=_line(error))
+            continue
         if dtype == "float32" and isinstance(kind, PipelineKind):
             made.scheduler.save_pretrained(folder / f"scheduler_{i}")
         arrays: dict[str, Any] = {f"in/{name}": array for name, array in given.items()}
         arrays |= {f"out/{name}": array for name, array in found.items()}
         np.savez(folder / f"{i}.npz", **arrays)
         _say(model=model.name, trial=i)
+
+
+def _line(error: Exception) -> str:
+    """An error in a line; all of it goes to the log."""
+    traceback.print_exception(error)
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def randomise(module: Any, random: np.random.Generator, gain: float = 1.0) -> None:
@@ -168,6 +178,13 @@ def noise_of(seed: int) -> Iterator[list[np.ndarray]]:
         for name, module in list(sys.modules.items()):
             if name.startswith("diffusers.") and "randn_tensor" in vars(module):
                 stack.enter_context(mock.patch.object(module, "randn_tensor", draw))
+        name = "diffusers.schedulers.scheduling_dpmsolver_sde"
+        if name in sys.modules:
+
+            def path(x: torch.Tensor, *ends: Any) -> Callable[..., torch.Tensor]:
+                return lambda *step: draw(x.shape, dtype=x.dtype)
+
+            stack.enter_context(mock.patch.object(sys.modules[name], PATH, path))
         yield drawn
 
 

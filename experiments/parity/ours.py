@@ -1,6 +1,8 @@
 """This library's half: the same models from the folders that the original wrote."""
 
 import dataclasses
+import functools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from diffusion_jax.sampling.loop import sample_keys
 from experiments.parity.kind import Arrays, NetworkKind, PipelineKind
 from experiments.parity.kinds import kinds
 from experiments.parity.plan import DrawnModel, ParityTrial
-from experiments.parity.replayed import Replayed
+from experiments.parity.replayed import Replayed, draws_of
+from experiments.parity.rounding import OURS, apart
 
 
 def measure(folder: Path, model: DrawnModel, index: int) -> dict[str, list[float]]:
@@ -39,25 +42,17 @@ def measure(folder: Path, model: DrawnModel, index: int) -> dict[str, list[float
             part = read_part(own / "model", trial.dtype)
             found = network(kind, part, model, given)
         else:
-            read = released(own / "model", trial.dtype, settings=model.options.get("settings"))
-            found = pipeline(kind, read, model, index, given, own)
+            told = json.dumps(model.options.get("settings"))
+            found = pipeline(kind, _read(own, trial.dtype, told), model, index, given, own)
+            kept: dict[str, Any] = {name: np.asarray(found[name]) for name in wanted}
+            np.savez(own / f"{index}{OURS}", **kept)
     return {name: apart(found[name], wanted[name], name == "latents") for name in wanted}
 
 
-def apart(found: Any, wanted: np.ndarray, stepwise: bool = False) -> list[float]:
-    """The largest difference, relative to the largest value; for each row where it is stepwise.
-
-    Raises:
-        ValueError: shapes differ.
-
-    >>> apart(np.array([1.0, 4.0]), np.array([1.0, 5.0]))
-    [0.2]
-    """
-    found = np.asarray(found)
-    if found.shape != wanted.shape:
-        raise ValueError(f"shape {found.shape} where the original has {wanted.shape}")
-    pairs = zip(found, wanted, strict=True) if stepwise else [(found, wanted)]
-    return [float(np.abs(a - b).max() / np.abs(b).max()) for a, b in pairs]
+@functools.lru_cache(maxsize=2)
+def _read(folder: Path, dtype: str, settings: str) -> ReleasedModel:
+    """A model of which several trials are run one after another."""
+    return released(folder / "model", dtype, settings=json.loads(settings))
 
 
 def network(kind: NetworkKind, part: Part, model: DrawnModel, given: Arrays) -> dict[str, Any]:
@@ -85,18 +80,18 @@ def pipeline(
 ) -> dict[str, Any]:
     """What a pipeline draws: latents after each step, the picture, and what it makes of text."""
     trial, prompts = drawn.trials[index], list(drawn.prompts)
-    model = dataclasses.replace(model, scheduler=_scheduler(model, drawn, trial, folder))
+    own = dataclasses.replace(model, scheduler=_scheduler(model, drawn, trial, folder))
     noises = [jnp.moveaxis(in_precision(each), 1, -1) for each in given.values()]
     size = noises[0].shape[1] * model.factor, noises[0].shape[2] * model.factor
-    nodes = model.nodes(trial.steps, size)
-    solver = model.scheduler.solver(trial.steps)
+    nodes = own.nodes(trial.steps, size)
+    solver = own.scheduler.solver(trial.steps)
     if len(noises) > 1:
-        solver = Replayed(solver, nodes, jnp.stack(noises[1:]))
-    start = noises[0] * model.scheduler.start_scale(nodes)
+        solver = Replayed(solver, nodes, draws_of(solver, nodes, jnp.stack(noises[1:])))
+    start = noises[0] * own.scheduler.start_scale(nodes)
     keys = sample_keys(jax.random.key(0), len(prompts))
     scale = 1.0 if trial.guidance is None else trial.guidance
     guide = scale if kind.guide is None else kind.guide(drawn.options, scale)
-    drawn_latents, steps = model.sample_from(
+    drawn_latents, steps = own.sample_from(
         start, prompts, keys, None, guide, solver, nodes, size, save=latents
     )
     picture = jnp.clip(model.decode(drawn_latents) / 2 + 0.5, 0, 1)

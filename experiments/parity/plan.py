@@ -11,7 +11,6 @@ from experiments.parity.kinds import kinds
 
 DTYPES = ("float32", "float64")
 BOUNDS = {"float32": 1e-4, "float64": 1e-6}
-EACH = 3  # schedulers of a pipeline's model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,12 +96,16 @@ def _model(name: str, kind: Kind, number: int, seed: int, dtypes: Sequence[str])
 
 
 def _trials(kind: PipelineKind, pick: random.Random, dtypes: Sequence[str]) -> list[ParityTrial]:
-    """Some schedulers with each guidance; the first of them in double precision too."""
-    names, found = pick.sample(kind.schedulers, min(EACH, len(kind.schedulers))), []
+    """Some schedulers with each guidance; the first of them, or all, in double precision too.
+
+    So are those of which single precision leaves little, to know how little.
+    """
+    names, found = pick.sample(kind.schedulers, kind.each), []
     for i, name in enumerate(names):
         settings, steps = schedulers.draw(name, pick), pick.choice(schedulers.STEPS)
         for k, guidance in enumerate(kind.guidance):
-            twice = i == 0 and k == len(kind.guidance) - 1
+            twice = kind.doubled or schedulers.steep(settings)
+            twice |= i == 0 and k == len(kind.guidance) - 1
             found += [
                 ParityTrial(dtype, settings, guidance, steps)
                 for dtype in dtypes

@@ -2,11 +2,10 @@
 
 Not drawn is what this library refuses, of which tests/golden says why; what ends in no numbers in
 the original (UniPC's bh1 onto clean data); last steps of no length (spacings that end on sigma_min
-twice), which count as none here; and spacings after which DPM-Solvers cut timesteps off to
-whole ones, so that 999 or 998 is the luck of rounding (exponential, beta; Karras's for the cosine);
-the cosine's betas where runs go by sigma/alpha, which begins near 20000 and leaves the difference
-x - sigma eps three digits in single precision, in the original as here; and what the original needs
-SciPy for (LMS, beta).
+twice), which count as none here; levels between whole timesteps where steps have a middle (KDPM2's
+and DPM-Solver's for the SDE on linspace), see docs/guide/released.md; and spacings after which
+DPM-Solvers cut timesteps off to whole ones, so that 999 or 998 is the luck of rounding
+(exponential, beta; Karras's for the cosine).
 """
 
 import random
@@ -18,6 +17,11 @@ from experiments.parity.kind import maybe
 Settings = dict[str, Any]
 STEPS = (4, 5, 8)  # each divides 1000, as those need that go by whole labels
 COSINE = "squaredcos_cap_v2"
+BY_SIGMA = (
+    *("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler"),
+    *("LMSDiscreteScheduler", "KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler"),
+    "DPMSolverSDEScheduler",
+)
 NOISY = ("scaled_linear", "linear", COSINE)
 
 
@@ -52,7 +56,7 @@ def _clipped(pick: random.Random) -> Settings:
 
 
 def _respaced(pick: random.Random) -> Settings:
-    names = ["use_karras_sigmas", "use_exponential_sigmas"]
+    names = ["use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"]
     return {pick.choice(names): True} if maybe(pick) else {}
 
 
@@ -101,14 +105,61 @@ def _deis(pick: random.Random) -> Settings:
     return _common(pick) | orders
 
 
-def _euler(pick: random.Random) -> Settings:
-    found = _common(pick) | _respaced(pick)
-    return found | ({"beta_schedule": "linear"} if found["beta_schedule"] == COSINE else {})
+def _by_sigma(pick: random.Random) -> Settings:
+    return _common(pick) | _respaced(pick)
+
+
+def _midway(pick: random.Random) -> Settings:
+    found = _common(pick)
+    whole = found["timestep_spacing"] != "linspace"
+    names = ["use_exponential_sigmas", "use_beta_sigmas"]
+    return found if whole and maybe(pick) else found | {pick.choice(names): True}
+
+
+def _one_by_one(pick: random.Random) -> Settings:
+    found = _dpm_respaced(pick)
+    del found["steps_offset"], found["timestep_spacing"]  # of which it has none
+    found["algorithm_type"] = pick.choice(["dpmsolver++", "dpmsolver", "sde-dpmsolver++"])
+    if found["algorithm_type"] == "dpmsolver":
+        found |= {"final_sigmas_type": "sigma_min", "use_karras_sigmas": False}
+    orders = {"solver_order": pick.choice([1, 2, 3]), "lower_order_final": maybe(pick)}
+    if found["algorithm_type"].startswith("sde"):
+        orders["solver_order"] = pick.choice([1, 2])
+    return found | orders | {"solver_type": pick.choice(["midpoint", "heun"])}
+
+
+def _dpm_sde(pick: random.Random) -> Settings:
+    found = _dpm(pick) | {"algorithm_type": "sde-dpmsolver++"}
+    return found | {"solver_order": pick.choice([1, 2])}
+
+
+def _sa_solver(pick: random.Random) -> Settings:
+    orders = {"predictor_order": pick.choice([1, 2, 3]), "corrector_order": pick.choice([1, 2, 3])}
+    last = {"lower_order_final": maybe(pick)}
+    algorithm = pick.choice(["data_prediction", "noise_prediction"])
+    return _common(pick) | orders | last | {"algorithm_type": algorithm}
+
+
+def _distilled(pick: random.Random) -> Settings:
+    found = _common(pick) | {"original_inference_steps": pick.choice([50, 40, 12])}
+    return found | {"timestep_scaling": pick.choice([10.0, 3.0])}
+
+
+def _consistency(pick: random.Random) -> Settings:
+    return _distilled(pick) | _clipped(pick)
+
+
+def _plain(pick: random.Random) -> Settings:
+    return _common(pick)
 
 
 def _flow(pick: random.Random) -> Settings:
     shift = pick.choice([1.0, 3.0, 1.7])
     return {"shift": shift} | _respaced(pick)
+
+
+def _stochastic_flow(pick: random.Random) -> Settings:
+    return _flow(pick) | {"stochastic_sampling": True}
 
 
 def _dynamic(pick: random.Random) -> Settings:
@@ -148,11 +199,23 @@ DRAWN: dict[str, Callable[[random.Random], Settings]] = {
     "DPMSolverMultistepScheduler": _dpm,
     "UniPCMultistepScheduler": _unipc,
     "DEISMultistepScheduler": _deis,
-    "EulerDiscreteScheduler": _euler,
-    "HeunDiscreteScheduler": _euler,
-    "KDPM2DiscreteScheduler": _euler,
+    "DDIMParallelScheduler": _ddim,
+    "DPMSolverMultistepScheduler.sde": _dpm_sde,
+    "DPMSolverSinglestepScheduler": _one_by_one,
+    "SASolverScheduler": _sa_solver,
+    "EulerDiscreteScheduler": _by_sigma,
+    "EulerAncestralDiscreteScheduler": _plain,
+    "HeunDiscreteScheduler": _by_sigma,
+    "LMSDiscreteScheduler": _by_sigma,
+    "KDPM2DiscreteScheduler": _midway,
+    "KDPM2AncestralDiscreteScheduler": _midway,
+    "DPMSolverSDEScheduler": _midway,
+    "LCMScheduler": _consistency,
+    "TCDScheduler": _distilled,
     "FlowMatchEulerDiscreteScheduler": _flow,
     "FlowMatchEulerDiscreteScheduler.dynamic": _dynamic,
+    "FlowMatchEulerDiscreteScheduler.stochastic": _stochastic_flow,
+    "FlowMatchLCMScheduler": _flow,
     "FlowMatchHeunDiscreteScheduler": _heun_flow,
     "DPMSolverMultistepScheduler.flow": _solver_flow,
     "DPMSolverMultistepScheduler.dynamic": _dpm_flow_dynamic,
@@ -168,3 +231,13 @@ def draw(name: str, pick: random.Random) -> Settings:
         pick: the generator.
     """
     return {"_class_name": name.partition(".")[0], **DRAWN[name](pick)}
+
+
+def steep(settings: Settings) -> bool:
+    """Whether a run begins at a sigma/alpha near 20000, of which x = x_0 + sigma eps keeps little.
+
+    In single precision x has seven digits, of which four or five are taken by the noise: what is
+    left of x - sigma eps differs by rounding in any two programs.
+    """
+    by_sigma = settings.get("_class_name") in BY_SIGMA
+    return by_sigma and settings.get("beta_schedule") == COSINE

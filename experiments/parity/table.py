@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from experiments import plain
 from experiments.parity.plan import BOUNDS, ParityTrial
-from experiments.parity.verdict import FAILED, ComparedTrial
+from experiments.parity.verdict import FACTOR, FAILED, ROUNDED, ComparedTrial, passes
 
 COLUMNS = ("model", "scheduler", "guidance", "dtype", "latents, each step", "others", "verdict")
 WIDTH = 160  # characters of a line, at least
@@ -22,8 +22,16 @@ def cells(found: ComparedTrial) -> tuple[str, ...]:
         trial.dtype,
         " ".join(f"{value:.0e}" for value in latents),
         listed,
-        f"{FAILED}: {found.error}" if found.error else found.verdict,
+        f"{FAILED}: {found.error}" if found.error else found.verdict + rounding(found),
     )
+
+
+def rounding(found: ComparedTrial) -> str:
+    """What is left to rounding, if it was asked."""
+    if found.rounding is None:
+        return ""
+    ours, original = found.rounding
+    return f", which leaves {ours:.0e} here and {original:.0e} there"
 
 
 def scheduler(trial: ParityTrial) -> str:
@@ -53,6 +61,8 @@ def show(found: Sequence[ComparedTrial]) -> None:
 
     console = Console()
     console.width = max(console.width, WIDTH)
+    if any(each.trial.scheduler for each in found):
+        console.print("Not drawn:", *left_out(found), sep="\n", markup=False)
     for model in {each.model.name: each.model for each in found}.values():
         console.print(f"{model.kind} {model.number}: {settings(model.options)}", markup=False)
     table = Table(*COLUMNS, title=summary(found), title_justify="left")
@@ -63,9 +73,21 @@ def show(found: Sequence[ComparedTrial]) -> None:
 
 def summary(found: Sequence[ComparedTrial]) -> str:
     """How many runs of how many models agree."""
-    same = sum(each.verdict == "same" for each in found)
+    same = sum(passes([each]) for each in found)
     models = {each.model.name for each in found}
     return f"{same} of {len(found)} runs of {len(models)} models give the same"
+
+
+def left_out(found: Sequence[ComparedTrial]) -> list[str]:
+    """The schedulers of diffusers that no run was by, a line each with the reason."""
+    from diffusion_jax.published.schedulers.refused import REASONS
+    from diffusion_jax.published.schedulers.settings import PARALLEL, TAKEN
+
+    drawn = {each.trial.scheduler.get("_class_name") for each in found}
+    reasons = dict.fromkeys(TAKEN, "not by this seed")
+    reasons |= {name: f"does what {plain} does" for name, plain in PARALLEL.items()}
+    reasons |= {name: f"is not read: {reason}" for name, reason in REASONS.items()}
+    return [f"- {name}: {reasons[name]}" for name in sorted(reasons) if name not in drawn]
 
 
 def markdown(found: Sequence[ComparedTrial], seed: int, versions: Mapping[str, str]) -> str:
@@ -86,7 +108,12 @@ def markdown(found: Sequence[ComparedTrial], seed: int, versions: Mapping[str, s
         "original library saves it in its own format and runs it, and this library runs it from "
         "that folder, on the same prompts and noise. Each figure is the largest difference, "
         "relative to the largest value of the original; latents are compared after every step. In "
-        "float64 the original's parts that name single precision are in double as well.\n"
+        "float64 the original's parts that name single precision are in double as well.\n\n"
+        "Runs that begin at a sigma/alpha near 20000, as cosine betas make schedulers that go by "
+        "it, have few digits left in single precision, whatever the program. Where the two are "
+        "further apart than the bound, each is held against the original's run in float64 instead: "
+        f"the verdict is {ROUNDED!r} if this library's distance is at most {FACTOR} times the "
+        "original's own.\n"
     )
     models = {each.model.name: each.model for each in found}.values()
     made = [f"- {model.kind} {model.number}: `{settings(model.options)}`" for model in models]
@@ -99,4 +126,5 @@ def markdown(found: Sequence[ComparedTrial], seed: int, versions: Mapping[str, s
     parts = [head, plain.table(COLUMNS, map(cells, found)), "\n## Models\n\n" + "\n".join(made)]
     if drawn:
         parts.append("\n## Schedulers\n\n" + "\n".join(drawn.values()))
+        parts.append("\n## Schedulers that were not drawn\n\n" + "\n".join(left_out(found)))
     return "\n".join(parts) + "\n"

@@ -13,10 +13,10 @@ import pytest
 from diffusion_jax.errors import UserError
 from diffusion_jax.published.schedulers import translate
 from experiments.parity import __main__ as parity
-from experiments.parity import schedulers, table
+from experiments.parity import rounding, schedulers, table
 from experiments.parity.kind import PipelineKind
 from experiments.parity.kinds import kinds
-from experiments.parity.plan import drawn, from_json, to_json
+from experiments.parity.plan import ParityTrial, drawn, from_json, to_json
 from experiments.parity.verdict import ComparedTrial, passes
 
 KINDS = kinds()
@@ -48,14 +48,14 @@ def test_other_seeds_give_other_models(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_pipeline_is_run_by_three_schedulers_with_each_guidance(name: str) -> None:
+def test_a_pipeline_is_run_by_some_schedulers_with_each_guidance(name: str) -> None:
     (model,) = drawn(3, [name], 1)
     kind = KINDS[name]
     if not isinstance(kind, PipelineKind):
         assert model.trials[0].dtype == "float32"
         return
     runs = [(str(trial.scheduler), trial.guidance) for trial in model.trials]
-    assert len({scheduler for scheduler, _ in runs}) == 3
+    assert len({scheduler for scheduler, _ in runs}) == kind.each >= 3
     assert {guidance for _, guidance in runs} == set(kind.guidance)
 
 
@@ -100,12 +100,38 @@ def test_the_verdict_is_of_the_largest_difference(found: ComparedTrial, verdict:
     assert verdict in table.cells(found)[-1]
 
 
+def test_what_single_precision_leaves_is_told_by_the_original_s_own_distance() -> None:
+    """Steep runs over the bound count by how far both are from the original in double precision."""
+    far = compared(2e-3)
+    for distances, verdict in (((1e-3, 9e-4), "same but for rounding"), ((4e-3, 1e-3), "OVER")):
+        found = dataclasses.replace(far, rounding=distances)
+        assert found.verdict == verdict
+        assert passes([found]) == (verdict != "OVER")
+        assert f"{distances[0]:.0e} here and {distances[1]:.0e} there" in table.cells(found)[-1]
+
+
+def test_the_distances_are_of_the_runs_that_were_written(tmp_path) -> None:
+    steep = {"_class_name": "EulerDiscreteScheduler", "beta_schedule": "squaredcos_cap_v2"}
+    (model,) = drawn(0, ["ddim_pipeline"], 1)
+    trials = tuple(ParityTrial(dtype, steep, None, 4) for dtype in ("float32", "float64"))
+    model = dataclasses.replace(model, trials=trials)
+    (tmp_path / model.name).mkdir()
+    exact = np.array([[1.0, 2.0], [4.0, 10.0]])
+    for file, off in (("0.ours.npz", 0.2), ("0.npz", 0.1), ("1.npz", 0.0)):
+        name = "latents" if file.endswith(rounding.OURS) else "out/latents"
+        np.savez(tmp_path / model.name / file, **{name: exact + off})
+    found = ComparedTrial(model, trials[0], {"latents": [2e-3]})
+    assert rounding.judged(tmp_path, found).rounding == pytest.approx((0.1, 0.05))
+    within = dataclasses.replace(found, differences={"latents": [2e-5]})
+    assert rounding.judged(tmp_path, within) == within
+
+
 def test_nothing_run_is_nothing_shown() -> None:
     assert not passes([])
 
 
 def test_differences_are_relative_to_the_largest_value_of_each_step() -> None:
-    from experiments.parity.ours import apart
+    from experiments.parity.rounding import apart
 
     wanted = np.array([[1.0, 2.0], [0.0, 10.0]])
     found = wanted + [[0.1, 0.0], [0.0, 0.1]]
@@ -122,6 +148,9 @@ def test_the_page_has_every_run_and_what_was_drawn() -> None:
     assert "1 of 2 runs of 1 models" in page
     assert "| ddim_pipeline 0 | DDIM, " in page
     assert "3e-04" in page and "OVER" in page
+    assert "- LMSDiscreteScheduler: not by this seed" in page
+    assert "- VQDiffusionScheduler: is not read: it draws discrete tokens" in page
+    assert "- DDIMScheduler:" not in page
     assert "block_out_channels=" in page and "beta_schedule=" in page
 
 

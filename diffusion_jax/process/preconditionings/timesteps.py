@@ -17,6 +17,7 @@ from diffusion_jax.process.preconditionings.base import (
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.struct import Scalar, pytree, static
 
+BETWEEN = ("log", "ratio")
 BLIND = 2.0**-12  # what alpha counts as at most where the table ends without signal
 
 
@@ -26,16 +27,17 @@ class TimestepsPreconditioning:
     """x on the variance-preserving scale, and the number of its level in a table.
 
     c_in = 1/sqrt(alpha² + sigma²). Entry i = 0 … N - 1 of the table is the clock's level at the
-    time (i + 1)/N of its t_max; between entries the number is linear in log(sigma/alpha), and
-    levels beyond the table's ends are told as its ends.
+    time (i + 1)/N of its t_max; between entries the number is linear in log(sigma/alpha) or in
+    sigma/alpha, and levels beyond the table's ends are told as its ends.
 
     Attributes:
         clock: the schedule of the table, variance-preserving; None is that of the objective.
         steps: N.
         rounding: "none"; "nearest", or "down", to whole numbers.
+        between: what the number is linear in between entries, "log" of sigma/alpha or its "ratio".
 
     Raises:
-        UserError: another rounding.
+        UserError: another rounding, or something else between entries.
 
     Source: Ho et al. 2020 (DDPM), section 3.3; Karras et al. 2022 (EDM), section C.3.2.
 
@@ -53,9 +55,11 @@ class TimestepsPreconditioning:
     clock: Schedule | None = None
     steps: int = static(default=1000)
     rounding: str = static(default="none")
+    between: str = static(default="log")
 
     def __post_init__(self) -> None:
         one_of(self.rounding, ROUNDINGS, "rounding of timesteps")
+        one_of(self.between, BETWEEN, "way between timesteps")
 
     def own_level(self, level: Level) -> Level:
         total = jnp.hypot(level.alpha, level.sigma)
@@ -71,8 +75,10 @@ class TimestepsPreconditioning:
         # Less than any entry has, so that the last ones stay apart.
         least = jnp.where(whole.alpha > 0, whole.alpha / whole.sigma, jnp.inf).min()
         blind = jnp.where(least > BLIND, BLIND, least / 2)
-        table = _log_ratio(whole, blind)
-        found = jnp.interp(_log_ratio(level, blind), table, entry.astype(table.dtype))
+        table, at = _log_ratio(whole, blind), _log_ratio(level, blind)
+        if self.between == "ratio":
+            table, at = jnp.exp(table), jnp.exp(at)
+        found = jnp.interp(at, table, entry.astype(table.dtype))
         return rounded(found, self.rounding)
 
 

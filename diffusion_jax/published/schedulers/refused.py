@@ -13,10 +13,6 @@ SCALED = (
 REASONS: Mapping[str, str] = {
     "DDIMInverseScheduler": BACKWARDS,
     "DPMSolverMultistepInverseScheduler": BACKWARDS,
-    "TCDScheduler": (
-        "how much noise it puts back is told at its calls and not in its file: read the model with "
-        "DDIMScheduler's file and draw by the solver gamma_sampling(eta=…)"
-    ),
     "EDMEulerScheduler": SCALED,
     "EDMDPMSolverMultistepScheduler": SCALED,
     "CosineDPMSolverMultistepScheduler": SCALED,

@@ -27,7 +27,14 @@ from diffusion_jax.sampling.solvers import Solver
 from diffusion_jax.sampling.thresholds import NoThreshold, Threshold
 
 PREDICTIONS: Mapping[str, Prediction] = {"epsilon": Epsilon(), "sample": X0(), "v_prediction": V()}
-BY_LABEL = ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler", "LCMScheduler")
+DISTILLED = ("LCMScheduler", "TCDScheduler")
+BY_LABEL = ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler", *DISTILLED)
+# Those that step through fractional labels, between which sigma/alpha is linear. Others tell the
+# network of levels between their nodes, too, which are linear in its logarithm.
+LINEAR = (
+    *("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler", "HeunDiscreteScheduler"),
+    "LMSDiscreteScheduler",
+)
 # Whose solvers keep x_0 within range themselves.
 THRESHOLDS = ("DDIMScheduler", "LCMScheduler")
 # What data are taken to have by networks that see x at unit variance.
@@ -93,10 +100,8 @@ class Scheduler:
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
             raise UserError(f"The number of steps must be a whole number, not {steps!r}.")
         settings = self.settings
-        if settings.name == "LCMScheduler":
-            at = latent_consistency.labels(settings, steps)
-            alpha, sigma = table.levels(settings)
-            return _preserving_levels(np.append(alpha[at], 1.0), np.append(sigma[at], 0.0))
+        if settings.name in DISTILLED:
+            return _distilled(settings, steps)
         if settings.name in BY_LABEL:
             return _at_labels(settings, steps)
         if settings.name.startswith("FlowMatch"):
@@ -182,8 +187,15 @@ def _preconditioning(settings: Settings, schedule: Schedule) -> Preconditioning:
         nearest = any(settings[name] for name in rounded) and not cosine
         rounding = "nearest" if whole or nearest else "down"
     if settings["use_karras_sigmas"] and settings.name.startswith("KDPM2"):
-        rounding = "nearest"
-    return TimestepsPreconditioning(schedule, settings.count, rounding)
+        raise UserError(
+            f"{settings.name}: use_karras_sigmas=True cannot be honoured: the network is told "
+            "whole timesteps at the ends of a step and others in its middle. "
+            "use_exponential_sigmas=True is without that."
+        )
+    linear = settings.name in LINEAR and spacing.respacing(settings) is None
+    return TimestepsPreconditioning(
+        schedule, settings.count, rounding, "ratio" if linear else "log"
+    )
 
 
 def _check_flow(settings: Settings) -> None:
@@ -216,6 +228,13 @@ def _at_labels(settings: Settings, steps: int) -> Nodes:
         )
     alpha, sigma = table.levels(settings)
     end = (1.0, 0.0) if settings["set_alpha_to_one"] else (alpha[0], sigma[0])
+    return _preserving_levels(np.append(alpha[at], end[0]), np.append(sigma[at], end[1]))
+
+
+def _distilled(settings: Settings, steps: int) -> Nodes:
+    """Nodes of a distilled network; LCM ends on clean data, TCD at the first label."""
+    at, (alpha, sigma) = latent_consistency.labels(settings, steps), table.levels(settings)
+    end = (1.0, 0.0) if settings.name == "LCMScheduler" else (alpha[0], sigma[0])
     return _preserving_levels(np.append(alpha[at], end[0]), np.append(sigma[at], end[1]))
 
 

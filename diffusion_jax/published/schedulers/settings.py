@@ -116,21 +116,15 @@ ZERO_SNR = ("rescale_betas_zero_snr",)
 RANGE = ("clip_sample", "clip_sample_range")
 DYNAMIC = ("thresholding", "dynamic_thresholding_ratio", "sample_max_value")
 RESPACED = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
-FLOWING = (
-    *("use_flow_sigmas", "flow_shift", "use_dynamic_shifting", "time_shift_type", "sigma_min"),
-    *("sigma_max", "shift_terminal"),
-)
+FLOWING = ("use_flow_sigmas", "flow_shift", "use_dynamic_shifting", "time_shift_type")
 INTEGER = TABLE + LABELS + ZERO_SNR + RANGE + DYNAMIC
 SIGMAS = TABLE + LABELS + RESPACED
-SOLVER = (
-    *("solver_order", "solver_type", "lower_order_final", "final_sigmas_type"),
-    *(*DYNAMIC, *SIGMAS, *FLOWING, *ZERO_SNR),
+SOLVER = ("solver_order", "solver_type", "lower_order_final", *DYNAMIC, *RESPACED, *FLOWING)
+DPM_SOLVER = ("algorithm_type", "lambda_min_clipped", "variance_type", "final_sigmas_type", *SOLVER)
+FLOW_MATCH = (
+    *("num_train_timesteps", "shift", "invert_sigmas", "shift_terminal", "use_dynamic_shifting"),
+    *("time_shift_type", *SHIFT, *RESPACED),
 )
-DPM_SOLVER = (
-    *("algorithm_type", "lambda_min_clipped", "variance_type", "use_lu_lambdas"),
-    *SOLVER,
-)
-FLOW_MATCH = (*FLOW, *RESPACED, "num_train_timesteps", "use_dynamic_shifting", "time_shift_type")
 
 # What each scheduler is told. Those that are not here cannot be honoured.
 TAKEN: Mapping[str, tuple[str, ...]] = {
@@ -146,18 +140,24 @@ TAKEN: Mapping[str, tuple[str, ...]] = {
     "HeunDiscreteScheduler": (*SIGMAS, *RANGE),
     "KDPM2DiscreteScheduler": SIGMAS,
     "KDPM2AncestralDiscreteScheduler": SIGMAS,
-    "DPMSolverMultistepScheduler": (*DPM_SOLVER, "euler_at_final"),
-    "DPMSolverSinglestepScheduler": DPM_SOLVER,
-    "UniPCMultistepScheduler": (*SOLVER, "predict_x0", "disable_corrector", "solver_p"),
-    "DEISMultistepScheduler": (*SOLVER, "algorithm_type"),
+    "DPMSolverMultistepScheduler": (
+        *(*TABLE, *LABELS, *ZERO_SNR, *DPM_SOLVER, "use_lu_lambdas", "euler_at_final"),
+    ),
+    "DPMSolverSinglestepScheduler": TABLE + DPM_SOLVER,
+    "UniPCMultistepScheduler": (
+        *(*TABLE, *LABELS, *ZERO_SNR, *SOLVER, "predict_x0", "disable_corrector", "solver_p"),
+        *("final_sigmas_type", "sigma_min", "sigma_max", "shift_terminal"),
+    ),
+    "DEISMultistepScheduler": (*TABLE, *LABELS, *SOLVER, "algorithm_type"),
     "SASolverScheduler": (
         *(*SIGMAS, *DYNAMIC, "algorithm_type", "predictor_order", "corrector_order"),
         *("lower_order_final", "lambda_min_clipped", "variance_type"),
     ),
     "DPMSolverSDEScheduler": SIGMAS,
     "LCMScheduler": (*INTEGER, "set_alpha_to_one", "original_inference_steps", "timestep_scaling"),
-    "FlowMatchLCMScheduler": (*FLOW_MATCH, "shift_terminal", "upscale_mode"),
-    "FlowMatchEulerDiscreteScheduler": (*FLOW_MATCH, "shift_terminal"),
+    "TCDScheduler": (*TABLE, *LABELS, *ZERO_SNR, "original_inference_steps", "timestep_scaling"),
+    "FlowMatchLCMScheduler": (*FLOW_MATCH, "upscale_mode"),
+    "FlowMatchEulerDiscreteScheduler": (*FLOW_MATCH, "stochastic_sampling"),
     "FlowMatchHeunDiscreteScheduler": ("num_train_timesteps", "shift"),
 }
 # Those that do the same to many steps at once.

@@ -113,6 +113,8 @@ SPECS: Mapping[str, Callable[[Settings, int], str]] = {
     "FlowMatchHeunDiscreteScheduler": lambda settings, steps: "heun",
     "FlowMatchLCMScheduler": lambda settings, steps: "consistency",
     "SASolverScheduler": sa_solver.spec,
+    # Pipelines ask for its eta of 0, which puts no noise back.
+    "TCDScheduler": lambda settings, steps: "gamma_sampling(gamma=0.0)",
 }
 
 

@@ -96,6 +96,17 @@ SCHEDULERS = (
     "EulerDiscreteScheduler",
     "HeunDiscreteScheduler",
     "KDPM2DiscreteScheduler",
+    "DDPMScheduler",
+    "DDIMParallelScheduler",
+    "DPMSolverMultistepScheduler.sde",
+    "DPMSolverSinglestepScheduler",
+    "SASolverScheduler",
+    "EulerAncestralDiscreteScheduler",
+    "LMSDiscreteScheduler",
+    "KDPM2AncestralDiscreteScheduler",
+    "DPMSolverSDEScheduler",
+    "LCMScheduler",
+    "TCDScheduler",
 )
 
 KIND = PipelineKind(

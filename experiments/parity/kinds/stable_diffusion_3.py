@@ -15,7 +15,9 @@ CELLS = 4, 6  # latents of a picture, in tokens
 SCHEDULERS = (
     "FlowMatchEulerDiscreteScheduler",
     "FlowMatchEulerDiscreteScheduler.dynamic",
+    "FlowMatchEulerDiscreteScheduler.stochastic",
     "FlowMatchHeunDiscreteScheduler",
+    "FlowMatchLCMScheduler",
     "DPMSolverMultistepScheduler.flow",
     "UniPCMultistepScheduler.flow",
 )
