@@ -104,7 +104,7 @@ def _trials(kind: PipelineKind, pick: random.Random, dtypes: Sequence[str]) -> l
     for i, name in enumerate(names):
         settings, steps = schedulers.draw(name, pick), pick.choice(schedulers.STEPS)
         for k, guidance in enumerate(kind.guidance):
-            twice = kind.doubled or schedulers.steep(settings)
+            twice = kind.doubled or schedulers.lossy(settings)
             twice |= i == 0 and k == len(kind.guidance) - 1
             found += [
                 ParityTrial(dtype, settings, guidance, steps)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from experiments.parity.plan import BOUNDS
-from experiments.parity.schedulers import steep
+from experiments.parity.schedulers import lossy
 from experiments.parity.verdict import ComparedTrial
 
 OURS = ".ours.npz"  # behind the number of a trial, the file with what this library made of it
@@ -35,11 +35,11 @@ def judged(folder: Path, found: ComparedTrial) -> ComparedTrial:
 
     Args:
         folder: of all models.
-        found: a trial; nothing more is asked of those that are within the bound, or not steep.
+        found: a trial; nothing more is asked of those that are within the bound, or not lossy.
     """
     trial, model = found.trial, found.model
     over = found.largest > BOUNDS[trial.dtype] and not found.error
-    if not over or trial.dtype != "float32" or not steep(trial.scheduler):
+    if not over or trial.dtype != "float32" or not lossy(trial.scheduler):
         return found
     twin = model.trials.index(dataclasses.replace(trial, dtype="float64"))
     index, own = model.trials.index(trial), folder / model.name

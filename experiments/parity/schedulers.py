@@ -22,6 +22,10 @@ BY_SIGMA = (
     *("LMSDiscreteScheduler", "KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler"),
     "DPMSolverSDEScheduler",
 )
+ANCESTRAL = (
+    *("EulerAncestralDiscreteScheduler", "KDPM2AncestralDiscreteScheduler"),
+    "DPMSolverSDEScheduler",
+)
 NOISY = ("scaled_linear", "linear", COSINE)
 
 
@@ -233,11 +237,13 @@ def draw(name: str, pick: random.Random) -> Settings:
     return {"_class_name": name.partition(".")[0], **DRAWN[name](pick)}
 
 
-def steep(settings: Settings) -> bool:
-    """Whether a run begins at a sigma/alpha near 20000, of which x = x_0 + sigma eps keeps little.
+def lossy(settings: Settings) -> bool:
+    """Whether the original may keep few of the digits of single precision.
 
-    In single precision x has seven digits, of which four or five are taken by the noise: what is
-    left of x - sigma eps differs by rounding in any two programs.
+    Where a run begins at a sigma/alpha near 20000, noise takes four or five of the seven digits of
+    x_0 + sigma eps; and where noise is put back, how far the flow goes down is found from a
+    difference of squares, which a long step leaves little of.
     """
-    by_sigma = settings.get("_class_name") in BY_SIGMA
-    return by_sigma and settings.get("beta_schedule") == COSINE
+    name = settings.get("_class_name", "")
+    steep = name in BY_SIGMA and settings.get("beta_schedule") == COSINE
+    return steep or name in ANCESTRAL

@@ -31,7 +31,7 @@ def rounding(found: ComparedTrial) -> str:
     if found.rounding is None:
         return ""
     ours, original = found.rounding
-    return f", which leaves {ours:.0e} here and {original:.0e} there"
+    return f": {ours:.0e} from float64, the original's own {original:.0e}"
 
 
 def scheduler(trial: ParityTrial) -> str:
@@ -109,11 +109,12 @@ def markdown(found: Sequence[ComparedTrial], seed: int, versions: Mapping[str, s
         "that folder, on the same prompts and noise. Each figure is the largest difference, "
         "relative to the largest value of the original; latents are compared after every step. In "
         "float64 the original's parts that name single precision are in double as well.\n\n"
-        "Runs that begin at a sigma/alpha near 20000, as cosine betas make schedulers that go by "
-        "it, have few digits left in single precision, whatever the program. Where the two are "
-        "further apart than the bound, each is held against the original's run in float64 instead: "
-        f"the verdict is {ROUNDED!r} if this library's distance is at most {FACTOR} times the "
-        "original's own.\n"
+        "Some of the original's schedulers keep few digits in single precision: those that go by "
+        "sigma/alpha begin near 20000 with cosine betas, and ancestral ones take squares from each "
+        "other. Where the two are further apart than the bound there, both are held against the "
+        "original's run in float64: the verdict is "
+        f"{ROUNDED!r} if this library is at most {FACTOR} times as far from it as the original's "
+        "own run in float32.\n"
     )
     models = {each.model.name: each.model for each in found}.values()
     made = [f"- {model.kind} {model.number}: `{settings(model.options)}`" for model in models]

@@ -57,6 +57,7 @@ def draw(pick: random.Random) -> Options:
         "conv_out_kernel": pick.choice([3, 3, 1]),
         **_depths(pick, layers),
         **pick.choice([{}, {"encoder_hid_dim": 5, "encoder_hid_dim_type": "text_proj"}]),
+        "time_cond_proj_dim": pick.choice([None, None, 4, 9]),
         **told,
     }
 
@@ -123,6 +124,8 @@ def inputs(options: Options, random: np.random.Generator) -> Arrays:
     if "addition_embed_type" in options:
         found["pooled"] = normal(random, SIZE, POOLED)
         found["sizes"] = random.integers(0, 1024, (SIZE, SIZES)).astype("f4")
+    if options["time_cond_proj_dim"]:
+        found["scale"] = random.uniform(1, 2, SIZE).astype("f4")
     return found
 
 
@@ -141,7 +144,18 @@ def call(model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         "class_labels": given.get("classes"),
         "added_cond_kwargs": more,
     }
+    if "scale" in given:
+        told["timestep_cond"] = _guidance(given["scale"], model.config.time_cond_proj_dim)
     return {"output": model(given["x"], given["t"], **told).sample}
+
+
+def _guidance(scale: Any, width: int) -> Any:
+    """Features of a scale of guidance, as the original's pipeline makes them."""
+    from diffusers import LatentConsistencyModelPipeline
+
+    return LatentConsistencyModelPipeline.get_guidance_scale_embedding(
+        LatentConsistencyModelPipeline, scale - 1, width, scale.dtype
+    )
 
 
 def ours(module: Any, params: Any, options: Options, given: dict[str, Any]) -> dict[str, Any]:
@@ -157,6 +171,9 @@ def ours(module: Any, params: Any, options: Options, given: dict[str, Any]) -> d
         numbers = given["classes"][:, None]
     elif classes is not None:
         pooled = classes if classes.ndim == 2 else jax.nn.one_hot(classes, CLASSES, dtype=float)
+    if "scale" in given:
+        scale = given["scale"][:, None]
+        numbers = scale if numbers is None else jnp.concatenate([numbers, scale], axis=1)
     context = Context(given["tokens"], given["mask"], pooled, None, numbers)
     x = jnp.moveaxis(given["x"], 1, -1)
     return {"output": jnp.moveaxis(module.apply({"params": params}, x, given["t"], context), -1, 1)}
