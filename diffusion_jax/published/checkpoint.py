@@ -94,9 +94,10 @@ class CheckpointPipeline:
         factor = model.parts["vae"].module.factor if "vae" in model.parts else 1
         return self.data.shape[0] * factor, self.data.shape[1] * factor
 
-    def steer(self, model: Asked, scale: float) -> tuple[Guidance | None, float | None]:
-        """Classifier-free guidance."""
-        return classifier_free(scale), None
+    def steer(self, model: Asked, scale: float | None) -> tuple[Guidance | None, float | None]:
+        """Classifier-free guidance; where no scale is given, what the card says."""
+        given = self.guidance if scale is None else scale
+        return (classifier_free(given) if isinstance(given, (int, float)) else given), None
 
 
 def class_width(data: CardData) -> int:

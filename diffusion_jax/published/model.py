@@ -24,7 +24,7 @@ from diffusion_jax.published.lora.reading import with_lora
 from diffusion_jax.published.parts import Part
 from diffusion_jax.published.pictures import fitted, kept
 from diffusion_jax.published.pipelines import Pipeline
-from diffusion_jax.published.pipelines.base import Prompts, Size, classifier_free, token_side
+from diffusion_jax.published.pipelines.base import Prompts, Size, token_side
 from diffusion_jax.published.schedulers import ReleasedProcess
 from diffusion_jax.published.tokenizers import PromptTokenizer
 from diffusion_jax.published.whole import read_folder
@@ -272,7 +272,7 @@ class ReleasedModel:
         asked = prompts if isinstance(prompts, Mapping) else self.ask(prompts, size)
         condition, null = _arrays(asked), None
         if scale is not None:
-            condition[NUMBERS] = jnp.full_like(condition[NUMBERS], scale)
+            condition[NUMBERS] = condition[NUMBERS].at[:, -1].set(scale)
         if guide is not None:
             null = _arrays(self.ask([negative] * _count(prompts), size, negative=True))
             if NUMBERS in condition and not self.pipeline.negative_numbers:
@@ -289,10 +289,9 @@ class ReleasedModel:
 
     def _steer(self, guidance: float | Guidance | None) -> tuple[Guidance | None, float | None]:
         """A guidance, and a number that the network is told."""
-        if isinstance(guidance, (int, float)):
-            return self.pipeline.steer(self, float(guidance))
-        given = self.pipeline.guidance if guidance is None else guidance
-        return (classifier_free(given) if isinstance(given, (int, float)) else given), None
+        if guidance is None or isinstance(guidance, (int, float)):
+            return self.pipeline.steer(self, None if guidance is None else float(guidance))
+        return guidance, None
 
     @functools.cached_property
     def _program(self) -> Any:

@@ -95,7 +95,7 @@ class LearnedFeatures(nn.Module):
 
 
 class VectorEmbedding(nn.Module):
-    """act_out(W_2 act(W_1 x + b_1) + b_2).
+    """act_out(W_2 act(W_1 (x + V c) + b_1) + b_2), where V c is left out unless c is given.
 
     Attributes:
         features: of the result.
@@ -110,7 +110,13 @@ class VectorEmbedding(nn.Module):
     dtype: str = "float32"
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch inputs"]) -> Float[Array, "batch {self.features}"]:
+    def __call__(
+        self,
+        x: Float[Array, "batch inputs"],
+        condition: Float[Array, "batch features"] | None = None,
+    ) -> Float[Array, "batch {self.features}"]:
+        if condition is not None:
+            x += Linear(x.shape[-1], use_bias=False, dtype=self.dtype, name="cond_proj")(condition)
         hidden = Linear(self.features, dtype=self.dtype, name="linear_1")(x)
         result = Linear(self.features, dtype=self.dtype, name="linear_2")(
             activation(self.act)(hidden)

@@ -1,5 +1,6 @@
 """The U-Net of Stable Diffusion 1, 2 and XL as the diffusers library has it."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -35,6 +36,8 @@ TIMES = ("positional", "fourier")
 OWNER = "unet2d_condition"
 # Numbers that SDXL is told: sizes and places; of its refiner, a score in the place of two.
 MANY_SIZES, FEW_SIZES = 6, 5
+LEAST_SINES = 4
+THOUSAND = 1000.0  # by which a scale of guidance is multiplied, as noise levels are labels
 
 
 @networks.register("unet2d_condition")
@@ -43,12 +46,13 @@ class UNet2DCondition(nn.Module):
 
     c_noise is a label such as 0 … 999. Text is the tokens of the condition. Its pooled vector is
     the class, if there is one, and then SDXL's pooled text; its numbers are a class that is a
-    number, and then SDXL's six sizes. Pictures of any size fit, unless levels double it by residual
+    number, then SDXL's six sizes, and last the scale of guidance that a distilled network is told.
+    Pictures of any size fit, unless levels double it by residual
     blocks.
 
     Source: Rombach et al. 2022 (latent diffusion), appendix E; Podell et al. 2023 (SDXL), section
-    2; huggingface/diffusers, models/unets/unet_2d_condition.py, whose names of parameters and
-    settings these are.
+    2; Luo et al. 2023 (LCM), section 4.2, for the scale; huggingface/diffusers,
+    models/unets/unet_2d_condition.py, whose names of parameters and settings these are.
 
     Attributes:
         out_channels: channels of the result; None is `outputs` times those of x.
@@ -86,6 +90,7 @@ class UNet2DCondition(nn.Module):
         time_embedding_dim: width of the embedding; None is four (or two) times the first channels.
         time_embedding_act_fn: activation of the whole embedding; None for none.
         timestep_post_act: activation of what the noise level gives; None for none.
+        time_cond_proj_dim: sines of the scale of guidance that it is told; None for none.
         conv_in_kernel, conv_out_kernel: sides of the first and the last convolution's kernels.
         remat: compute residual and transformer blocks again in the backward pass.
         attention_implementation, perturbed, outputs: as of a `DiT`.
@@ -115,7 +120,6 @@ class UNet2DCondition(nn.Module):
         "num_attention_heads": None,
         "dual_cross_attention": False,
         "attention_type": "default",
-        "time_cond_proj_dim": None,
     }
 
     original: ClassVar[str] = "UNet2DConditionModel"
@@ -154,6 +158,7 @@ class UNet2DCondition(nn.Module):
     time_embedding_dim: int | None = None
     time_embedding_act_fn: str | None = None
     timestep_post_act: str | None = None
+    time_cond_proj_dim: int | None = None
     conv_in_kernel: int = 3
     conv_out_kernel: int = 3
     projection_class_embeddings_input_dim: int | None = None
@@ -174,6 +179,7 @@ class UNet2DCondition(nn.Module):
         if self.addition_embed_type is not None:
             count = MANY_SIZES if sizes * MANY_SIZES < self._inputs else FEW_SIZES
             numbers, pooled = numbers + count, pooled + self._inputs - count * sizes
+        numbers += int(self.guidance_embeds)
         text = self.encoder_hid_dim or self.cross_attention_dim
         x = rows(side, side, configuration.get("in_channels", 4))
         return x, rows(), told(text, pooled, numbers)
@@ -208,6 +214,13 @@ class UNet2DCondition(nn.Module):
         if self.encoder_hid_dim_type is not None:
             one_of(self.encoder_hid_dim_type, ("text_proj",), f"encoder_hid_dim_type of a {OWNER}")
             checks.positive_integers(OWNER, encoder_hid_dim=self.encoder_hid_dim)
+        if self.time_cond_proj_dim is not None:
+            checks.positive_integers(OWNER, time_cond_proj_dim=self.time_cond_proj_dim)
+            if self.time_cond_proj_dim < LEAST_SINES:
+                raise UserError(
+                    f"{OWNER}: time_cond_proj_dim must be {LEAST_SINES} or more, not "
+                    f"{self.time_cond_proj_dim}: two sines and two cosines."
+                )
         for act in (self.time_embedding_act_fn, self.timestep_post_act):
             activation(act or "silu")
         self._told.check(*KINDS)
@@ -221,6 +234,11 @@ class UNet2DCondition(nn.Module):
     def self_attentions(self) -> int:
         """How many there are."""
         return sum(level.self_attentions for level in plan(OWNER, self))
+
+    @property
+    def guidance_embeds(self) -> bool:
+        """Whether it is told a scale of guidance."""
+        return self.time_cond_proj_dim is not None
 
     @property
     def _told(self) -> Told:
@@ -314,6 +332,24 @@ class UNet2DCondition(nn.Module):
             )
         return tokens, context.mask
 
+    def _guidance(
+        self, context: Context | None
+    ) -> tuple[Float[Array, "batch features"] | None, Context | None]:
+        """Sines of the last number, a scale of guidance, and the context without it.
+
+        What counts is the scale beyond 1, which is none.
+        """
+        if self.time_cond_proj_dim is None:
+            return None, context
+        if context is None or context.numbers is None or not context.numbers.shape[1]:
+            raise UserError(
+                f"{OWNER}: it wants a scale of guidance as the last of the condition's numbers, "
+                "and is given none."
+            )
+        beyond = context.numbers[:, -1] - 1
+        features = sines(THOUSAND * beyond, self.time_cond_proj_dim, False, 1.0, self.dtype)
+        return features, dataclasses.replace(context, numbers=context.numbers[:, :-1])
+
     def _embedding(
         self, c_noise: Float[Array, "batch *numbers"], context: Context | None
     ) -> Embedding:
@@ -329,7 +365,8 @@ class UNet2DCondition(nn.Module):
             told = sines(numbers, first, self.flip_sin_to_cos, self.freq_shift, self.dtype)
         post = self.timestep_post_act or ""
         embed = VectorEmbedding(width, self.act_fn, post, self.dtype, name="time_embedding")
-        embedding = embed(told.reshape(len(c_noise), -1))
+        scale, context = self._guidance(context)
+        embedding = embed(told.reshape(len(c_noise), -1), scale)
         class_vector = self._told.class_vector(context)
         if class_vector is not None and self.class_embeddings_concat:
             embedding = jnp.concatenate([embedding, class_vector], axis=-1)

@@ -94,8 +94,12 @@ class Pipeline(Protocol):
         """Height and width of the pictures that the model was trained on, in pixels."""
         ...
 
-    def steer(self, model: Asked, scale: float) -> tuple[Guidance | None, float | None]:
+    def steer(self, model: Asked, scale: float | None) -> tuple[Guidance | None, float | None]:
         """What a scale of guidance means: a guidance, or a number that the network is told.
+
+        Args:
+            model: that is steered.
+            scale: None is the original's.
 
         Raises:
             UserError: it means nothing to this model.
@@ -121,9 +125,9 @@ class FolderPipeline:
         """By the network's sample_size."""
         return trained_size(model.parts, self.network)
 
-    def steer(self, model: Asked, scale: float) -> tuple[Guidance | None, float | None]:
+    def steer(self, model: Asked, scale: float | None) -> tuple[Guidance | None, float | None]:
         """Classifier-free guidance."""
-        return classifier_free(scale), None
+        return classifier_free(self.guidance if scale is None else scale), None
 
 
 pipelines: Registry[Pipeline] = Registry("pipeline")

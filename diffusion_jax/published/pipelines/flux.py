@@ -64,7 +64,7 @@ class FluxPipeline(FolderPipeline):
         side = SIDE * (model.parts["vae"].module.factor if "vae" in model.parts else 1)
         return side, side
 
-    def steer(self, model: Asked, scale: float) -> tuple[Guidance | None, float | None]:
+    def steer(self, model: Asked, scale: float | None) -> tuple[Guidance | None, float | None]:
         """What the network is told.
 
         Raises:
@@ -72,7 +72,7 @@ class FluxPipeline(FolderPipeline):
         """
         if self._is_told(model):
             return None, scale
-        if scale == 1:
+        if scale is None or scale == 1:
             return None, None
         raise UserError(
             f"guidance={scale:g}: this network is told no scale of guidance, as FLUX.1-schnell's. "

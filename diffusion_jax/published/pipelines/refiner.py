@@ -8,7 +8,11 @@ import numpy as np
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.conditioners.base import Rows
 from diffusion_jax.published.pipelines.base import Asked, Prompts, Size, pipelines
-from diffusion_jax.published.pipelines.stable_diffusion import ZEROS, StableDiffusionXLPipeline
+from diffusion_jax.published.pipelines.stable_diffusion import (
+    SIZES,
+    ZEROS,
+    StableDiffusionXLPipeline,
+)
 
 SCORED = "requires_aesthetics_score"
 
@@ -42,8 +46,8 @@ class RefinerPipeline(StableDiffusionXLPipeline):
         rows = super().ask(model, prompts, size, negative)
         if model.settings.get(SCORED):
             score = self.negative_aesthetic_score if negative else self.aesthetic_score
-            told = np.array([*size, 0, 0, score], np.float32)
-            rows["numbers"] = np.tile(told, (len(rows["tokens"]), 1))
+            told = np.tile(np.array([*size, 0, 0, score], np.float32), (len(rows["tokens"]), 1))
+            rows["numbers"] = np.concatenate([told, rows["numbers"][:, SIZES:]], axis=1)
         elif self != dataclasses.replace(RefinerPipeline(), clip_skip=self.clip_skip):
             raise UserError(f"This model is told no aesthetic score: it has no {SCORED}.")
         return rows

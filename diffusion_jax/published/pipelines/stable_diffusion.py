@@ -15,13 +15,18 @@ from diffusion_jax.published.pipelines.base import (
     pipelines,
 )
 from diffusion_jax.published.pipelines.captions import encoded, normalised, skipped
+from diffusion_jax.sampling.guidance import Guidance
 
 ZEROS = "force_zeros_for_empty_prompt"
+SIZES = 6  # numbers that SDXL is told
 
 
 @dataclasses.dataclass(frozen=True)
 class TextToLatents(FolderPipeline):
     """What the members here share.
+
+    A network that was distilled from classifier-free guidance is told its scale, as the last of
+    its numbers: a number given as guidance is that. Beside it, a `Guidance` asks the network twice.
 
     Attributes:
         clip_skip: the last layers of text encoders that prompts leave out; negative prompts do not.
@@ -35,6 +40,24 @@ class TextToLatents(FolderPipeline):
     def _layer(self, encoding: Encoding, last: int, negative: bool) -> int:
         """Which of the hidden states, from behind: 1 is the last."""
         return skipped(encoding, last, 0 if negative else self.clip_skip)
+
+    def _with_scale(self, model: Asked, rows: Rows) -> Rows:
+        """With the scale of guidance that the original tells the network, if it does."""
+        if not self._is_told(model):
+            return rows
+        count = len(rows["tokens"])
+        scale = np.full((count, 1), self.guidance, np.float32)
+        before = rows.get("numbers", np.zeros((count, 0), np.float32))
+        return rows | {"numbers": np.concatenate([before, scale], axis=1)}
+
+    def steer(self, model: Asked, scale: float | None) -> tuple[Guidance | None, float | None]:
+        """Classifier-free guidance, or what the network is told."""
+        if self._is_told(model):
+            return None, scale
+        return super().steer(model, scale)
+
+    def _is_told(self, model: Asked) -> bool:
+        return bool(getattr(model.parts[self.network].module, "guidance_embeds", False))
 
 
 @pipelines.register("StableDiffusionPipeline")
@@ -57,7 +80,17 @@ class StableDiffusionPipeline(TextToLatents):
             part = model.parts["text_encoder"]
             tokens = normalised(part.module, part.params, found.hidden[-layer])
         nothing = np.zeros((len(mask), 0), np.float32)
-        return {"tokens": np.asarray(tokens), "mask": np.ones_like(mask), "pooled": nothing}
+        rows = {"tokens": np.asarray(tokens), "mask": np.ones_like(mask), "pooled": nothing}
+        return self._with_scale(model, rows)
+
+
+@pipelines.register("LatentConsistencyModelPipeline")
+@dataclasses.dataclass(frozen=True)
+class LatentConsistencyPipeline(StableDiffusionPipeline):
+    """Luo et al. 2023 (LCM): Stable Diffusion 1 distilled to go to the data at once."""
+
+    steps: ClassVar[int] = 4
+    guidance: ClassVar[float] = 8.5
 
 
 @pipelines.register("StableDiffusionXLPipeline")
@@ -92,4 +125,5 @@ class StableDiffusionXLPipeline(TextToLatents):
             tokens[nothing], pooled[nothing] = 0, 0
         numbers = np.tile(np.array([*size, 0, 0, *size], np.float32), (len(tokens), 1))
         mask = np.ones(tokens.shape[:2], bool)
-        return {"tokens": tokens, "mask": mask, "pooled": pooled, "numbers": numbers}
+        rows = {"tokens": tokens, "mask": mask, "pooled": pooled, "numbers": numbers}
+        return self._with_scale(model, rows)
