@@ -1,6 +1,7 @@
 """A checkpoint as its authors released it, in one file that a card explains."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class CheckpointPipeline:
         network: what its part is called.
         even_times, unit_times: False, as it is drawn from by what the card says.
         negative_numbers: False, as it is told none.
-        honoured: nothing, as there is no model_index.json.
+        honoured, latents_by, settled: nothing, as there are no files that say it.
     """
 
     data: CardData
@@ -56,6 +57,8 @@ class CheckpointPipeline:
     negative_numbers: bool = False
     unit_times: bool = False
     honoured: tuple[str, ...] = ()
+    latents_by: tuple[str, ...] = ()
+    settled: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def ask(self, model: Asked, prompts: Prompts, size: Size, negative: bool = False) -> Rows:
         """One-hot vectors of the classes that prompts number; "" or None asks for none of them.

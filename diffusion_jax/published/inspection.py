@@ -33,6 +33,7 @@ from diffusion_jax.published.parts import (
     read_json,
 )
 from diffusion_jax.published.pipelines import pipelines
+from diffusion_jax.published.pipelines.base import process_of
 from diffusion_jax.published.readers import Tensor, Weights, open_weights
 from diffusion_jax.published.schedulers import ReleasedProcess, translate
 
@@ -127,10 +128,9 @@ def _whole(
 ) -> ModelReport:
     folder = like or path
     index, faults, process = read_index(folder), [], None
-    times: tuple[bool, ...] = ()
+    pipeline = None
     if index.kind in pipelines:
         pipeline = pipelines.make(index.kind)
-        times = pipeline.even_times, pipeline.unit_times
         try:
             index.check(folder, (pipeline.network, "vae", *pipeline.honoured))
         except UserError as error:
@@ -139,7 +139,8 @@ def _whole(
         hint = nearest(index.kind, pipelines)
         faults.append(f"{index.kind} is no pipeline that can be asked here.{hint}")
     try:
-        process = translate(read_json(folder / SCHEDULER), *times)
+        config = read_json(folder / SCHEDULER)
+        process = translate(config) if pipeline is None else process_of(config, pipeline)
     except UserError as error:
         faults.append(str(error))
     if like is None:

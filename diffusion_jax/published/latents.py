@@ -1,6 +1,7 @@
 """An autoencoder with the latents that an authors' checkpoint draws."""
 
 import dataclasses
+from collections.abc import Collection
 from typing import Any
 
 from diffusion_jax.errors import UserError
@@ -8,6 +9,9 @@ from diffusion_jax.networks.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusion_jax.networks.autoencoders.base import Pictures, Raw
 from diffusion_jax.published.card import ModelCard
 from diffusion_jax.published.parts import Part
+
+MOVED = ("shift_factor", "latents_mean", "latents_std")
+"""Settings of autoencoders by which some pipelines move latents"""
 
 
 class UnitRangeAutoencoderKL(AutoencoderKL):
@@ -20,6 +24,18 @@ class UnitRangeAutoencoderKL(AutoencoderKL):
     def decode(self, z: Raw) -> Pictures:
         """Pictures from -1 to 1."""
         return 2 * super().decode(z) - 1
+
+
+def latents_by(names: Collection[str], coder: Part) -> Part:
+    """The autoencoder whose latents are those of a pipeline that reads these settings alone.
+
+    Args:
+        names: of settings beside scaling_factor; the others of `MOVED` are as by default.
+        coder: an autoencoder as it was released.
+    """
+    fields = {each.name: each.default for each in dataclasses.fields(coder.module)}
+    unread = {name: fields[name] for name in MOVED if name in fields and name not in names}
+    return dataclasses.replace(coder, module=coder.module.clone(**unread))
 
 
 def with_latents_of(card: ModelCard, coder: Part) -> Part:

@@ -23,7 +23,8 @@ from diffusion_jax.published.folder import INDEX, SCHEDULER, read_index
 from diffusion_jax.published.identify import card_of
 from diffusion_jax.published.parts import CONFIG, make_module, read_json, read_part
 from diffusion_jax.published.pipelines import pipelines
-from diffusion_jax.published.schedulers import ReleasedProcess, translate
+from diffusion_jax.published.pipelines.base import process_of
+from diffusion_jax.published.schedulers import ReleasedProcess
 from diffusion_jax.registry import Spec, parse, spec_text
 
 RELEASED = "released"  # the name of the network, and the word for what it was trained with
@@ -100,8 +101,7 @@ class NetworkSource:
         if self._of_card:
             return card_process(card_of(self.folder, self.card))
         pipeline = pipelines.make(read_index(self.folder).kind)
-        times = pipeline.even_times, pipeline.unit_times
-        return translate(read_json(self.folder / SCHEDULER), *times)
+        return process_of(read_json(self.folder / SCHEDULER), pipeline)
 
     def params(self) -> Params:
         """Its parameters in single precision, as a `ScoreNetwork` has them.

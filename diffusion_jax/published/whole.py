@@ -8,12 +8,13 @@ from jax.sharding import Sharding
 
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.published.folder import INDEX, SCHEDULER, read_index
+from diffusion_jax.published.latents import latents_by
 from diffusion_jax.published.layouts.single_file import read_single_file
 from diffusion_jax.published.parts import originals, read_json, read_part
 from diffusion_jax.published.pipelines import pipelines
+from diffusion_jax.published.pipelines.base import process_of
 from diffusion_jax.published.readers import open_weights
 from diffusion_jax.published.room import check_room
-from diffusion_jax.published.schedulers import translate
 from diffusion_jax.published.tokenizers import read_tokenizer
 from diffusion_jax.registry import Spec
 
@@ -45,7 +46,7 @@ def read_folder(
         one_of(original, known, f"class of the part {name!r}")
     if pipeline.network not in index.parts:
         raise UserError(f"{folder / INDEX} names no part {pipeline.network!r}.")
-    scheduler = translate(read_json(folder / SCHEDULER), pipeline.even_times, pipeline.unit_times)
+    scheduler = process_of(read_json(folder / SCHEDULER), pipeline)
     if file is not None:
         parts = read_single_file(file, folder, tuple(index.parts), dtype, variant, sharding)
     else:
@@ -53,6 +54,8 @@ def read_folder(
         tensors = [each for weights in stored for each in weights.values()]
         check_room(tensors, dtype, folder, sharding)
         parts = {name: read_part(folder / name, dtype, variant, sharding) for name in index.parts}
+    if "vae" in parts:
+        parts["vae"] = latents_by(pipeline.latents_by, parts["vae"])
     return {
         "folder": file or folder,
         "kind": kind,

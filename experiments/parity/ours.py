@@ -12,7 +12,7 @@ import numpy as np
 
 from diffusion_jax.published.model import ReleasedModel, released
 from diffusion_jax.published.parts import Part, read_json, read_part
-from diffusion_jax.published.schedulers import translate
+from diffusion_jax.published.pipelines.base import process_of
 from diffusion_jax.published.schedulers.scheduler import Scheduler
 from diffusion_jax.sampling.loop import sample_keys
 from experiments.parity.kind import Arrays, NetworkKind, PipelineKind
@@ -111,4 +111,4 @@ def _scheduler(
     same = dataclasses.replace(trial, dtype="float32")
     index = drawn.trials.index(same)
     config = read_json(folder / f"scheduler_{index}" / "scheduler_config.json")
-    return translate(config, model.pipeline.even_times, model.pipeline.unit_times)
+    return process_of(config, model.pipeline)

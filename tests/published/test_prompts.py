@@ -113,6 +113,17 @@ def edited(folder: Path, tmp_path: Path, name: str, **settings: object) -> Path:
     return new
 
 
+def test_settings_that_the_original_pipeline_does_not_read_change_nothing(models, tmp_path) -> None:
+    odd = {"latents_mean": [0.1] * 4, "latents_std": [2.0] * 4}
+    folder = edited(FOLDERS[0], tmp_path, "vae/config.json", **odd)
+    path = folder / "scheduler" / "scheduler_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"steps_offset": 0}))
+    found, told = released(folder), models[FOLDERS[0]]
+    np.testing.assert_array_equal(found.nodes(7).level.sigma, told.nodes(7).level.sigma)
+    z = jax.random.normal(KEY, (1, 2, 2, 4))
+    np.testing.assert_array_equal(found.decode(z), told.decode(z))
+
+
 def test_a_folder_that_reads_no_prompts_says_so(tmp_path) -> None:
     folder = edited(FOLDERS[0], tmp_path, "model_index.json", tokenizer="gone")
     with pytest.raises(UserError, match="has no 'tokenizer'"):

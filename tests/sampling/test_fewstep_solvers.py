@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from jaxtyping import Array
 
+from diffusion_jax.process.denoiser import from_network
 from diffusion_jax.process.level import Level
+from diffusion_jax.process.predictions import X0
 from diffusion_jax.process.schedules import schedules
 from diffusion_jax.sampling.consistency_function import (
     consistency_scalings,
@@ -115,6 +117,15 @@ def test_no_network_changes_data_at_the_boundary(spec: str) -> None:
     bounded = with_boundary(lambda x, level, condition: 1e3 * x, consistency_scalings(0.5, 0.01))
     x = jnp.array([[0.3, -0.2]])
     np.testing.assert_allclose(bounded(x, level, None), x / level.alpha, rtol=1e-10)
+
+
+def test_a_network_is_told_the_level_of_a_batch_of_pictures() -> None:
+    network = lambda x, c_noise, condition: 0 * x * c_noise[:, None, None, None]  # noqa: E731
+    silent = from_network(network, X0(), sigma_data=0.5)
+    x, level = jnp.ones((3, 2, 2, 1)), Level(jnp.array(1.0), jnp.array(0.5))
+    c_skip = 0.25 / (0.498**2 + 0.25)  # sigma_data² / ((r - sigma_min)² + sigma_data²)
+    found = with_boundary(silent, consistency_scalings())(x, level)
+    np.testing.assert_allclose(found, c_skip * x, rtol=1e-6)
 
 
 def test_the_first_label_is_lcms_boundary() -> None:

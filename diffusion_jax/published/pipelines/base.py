@@ -8,6 +8,8 @@ import numpy as np
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.conditioners.base import Rows
 from diffusion_jax.published.parts import Part
+from diffusion_jax.published.schedulers.scheduler import Scheduler, translate
+from diffusion_jax.published.schedulers.settings import TAKEN
 from diffusion_jax.published.tokenizers import PromptTokenizer
 from diffusion_jax.registry import Registry
 from diffusion_jax.sampling.guidance import Guidance
@@ -49,6 +51,8 @@ class Pipeline(Protocol):
         steps: what the original takes by default.
         guidance: its scale of classifier-free guidance by default, 1 for none; or a `Guidance`.
         honoured: names of model_index.json that it reads, beside its network and autoencoder.
+        latents_by: settings of its autoencoder that it reads beside scaling_factor.
+        settled: settings of its scheduler that it has so, whatever their file says.
         negative_numbers: whether what guidance leads away from has numbers of its own.
     """
 
@@ -64,6 +68,10 @@ class Pipeline(Protocol):
     def guidance(self) -> float | Guidance: ...
     @property
     def honoured(self) -> tuple[str, ...]: ...
+    @property
+    def latents_by(self) -> tuple[str, ...]: ...
+    @property
+    def settled(self) -> Mapping[str, Any]: ...
     @property
     def negative_numbers(self) -> bool: ...
 
@@ -115,6 +123,8 @@ class FolderPipeline:
     unit_times: ClassVar[bool] = False
     guidance: ClassVar[float] = 1.0
     honoured: ClassVar[tuple[str, ...]] = ()
+    latents_by: ClassVar[tuple[str, ...]] = ()
+    settled: ClassVar[Mapping[str, Any]] = {}
     negative_numbers: ClassVar[bool] = False
 
     def shape(self, model: Asked, size: Size) -> tuple[int, int, int]:
@@ -131,6 +141,21 @@ class FolderPipeline:
 
 
 pipelines: Registry[Pipeline] = Registry("pipeline")
+
+
+def process_of(config: Mapping[str, Any], pipeline: Pipeline) -> Scheduler:
+    """The process of a scheduler's config as a pipeline has it.
+
+    Args:
+        config: what scheduler_config.json holds.
+        pipeline: that draws by it.
+
+    Raises:
+        UserError: as of `translate`.
+    """
+    taken = TAKEN.get(str(config.get("_class_name")), ())
+    settled = {name: value for name, value in pipeline.settled.items() if name in taken}
+    return translate({**config, **settled}, pipeline.even_times, pipeline.unit_times)
 
 
 def classifier_free(scale: float) -> Guidance | None:

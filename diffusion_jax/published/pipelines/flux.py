@@ -39,6 +39,7 @@ class FluxPipeline(FolderPipeline):
     honoured: ClassVar[tuple[str, ...]] = (
         *("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2"),
     )
+    latents_by: ClassVar[tuple[str, ...]] = ("shift_factor",)
 
     max_sequence_length: int = 512
 

@@ -48,6 +48,7 @@ class PRXPipeline(FolderPipeline):
     steps: ClassVar[int] = 28
     guidance: ClassVar[float] = 4.0
     honoured: ClassVar[tuple[str, ...]] = ("tokenizer", "text_encoder", "default_sample_size")
+    latents_by: ClassVar[tuple[str, ...]] = ("shift_factor",)
 
     use_resolution_binning: bool = True
     tokenizer_max_length: int = 0

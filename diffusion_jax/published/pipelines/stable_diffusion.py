@@ -1,7 +1,8 @@
 """Stable Diffusion 1, 2 and XL: a U-Net on latents, asked for by CLIP's text encoders."""
 
 import dataclasses
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -67,6 +68,8 @@ class StableDiffusionPipeline(TextToLatents):
 
     guidance: ClassVar[float] = 7.5
     honoured: ClassVar[tuple[str, ...]] = ("tokenizer", "text_encoder")
+    # As the original mends files of before 2023.
+    settled: ClassVar[Mapping[str, Any]] = {"steps_offset": 1, "clip_sample": False}
 
     def ask(self, model: Asked, prompts: Prompts, size: Size, negative: bool = False) -> Rows:
         """The tokens of prompts.
@@ -107,6 +110,7 @@ class StableDiffusionXLPipeline(TextToLatents):
         *("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2"),
         ZEROS,
     )
+    latents_by: ClassVar[tuple[str, ...]] = ("latents_mean", "latents_std")
 
     def ask(self, model: Asked, prompts: Prompts, size: Size, negative: bool = False) -> Rows:
         """The tokens of prompts, their pooled vectors, and sizes.

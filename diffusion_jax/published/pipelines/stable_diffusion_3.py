@@ -39,6 +39,7 @@ class StableDiffusion3Pipeline(FolderPipeline):
         *("tokenizer", "text_encoder", "tokenizer_2", "text_encoder_2", "tokenizer_3"),
         T5,
     )
+    latents_by: ClassVar[tuple[str, ...]] = ("shift_factor",)
 
     clip_skip: int = 0
     max_sequence_length: int = 256
