@@ -13,13 +13,14 @@ from diffusion_jax.networks.base import networks
 from diffusion_jax.networks.conditioners.base import Context
 from diffusion_jax.networks.edm import layers, sides
 from diffusion_jax.networks.edm.layers import (
-    EDMBlocks,
+    EDMBlock,
     EDMStyle,
     UniformInit,
     convolution,
     group_norm,
     linear,
 )
+from diffusion_jax.networks.edm.levels import Blocks, down, up
 from diffusion_jax.networks.embeddings import side_by_side
 from diffusion_jax.networks.initializers import unit_normal
 
@@ -118,10 +119,16 @@ class DhariwalUNet(nn.Module):
         """Returns the network's raw prediction; arguments as in `SongUNet`."""
         sides.check_picture("dhariwal_unet", self, x.shape)
         embedding = self._embedding(c_noise, context)
-        block = EDMBlocks(self._style(), embedding, deterministic, self.remat, self.perturbed)
-        h = self._decoded(self._encoded(x.astype(self.dtype), block), block)
-        h = nn.silu(group_norm(h, block.style.eps, self.dtype, "out_norm"))
-        h = convolution(h, self.outputs * x.shape[-1], 3, ZERO, block.style, "out_conv")
+        style, given = self._style(), (embedding, deterministic, self.remat, self.perturbed)
+        block = Blocks(EDMBlock, style, *given)
+
+        def first(name: str) -> Hidden:
+            wide = self.model_channels
+            return convolution(x.astype(self.dtype), wide, 3, THIRD, style, name)
+
+        h = up(self, down(self, first, block), block)
+        h = nn.silu(group_norm(h, style.eps, self.dtype, "out_norm"))
+        h = convolution(h, self.outputs * x.shape[-1], 3, ZERO, style, "out_conv")
         return h.astype(jnp.promote_types(jnp.float32, self.dtype))
 
     def _style(self) -> EDMStyle:
@@ -164,32 +171,3 @@ class DhariwalUNet(nn.Module):
             )
             embedding += table(pooled)
         return nn.silu(embedding)
-
-    def _encoded(self, x: Picture, block: EDMBlocks) -> list[Hidden]:
-        """What each layer makes of x, from the finest to the coarsest level."""
-        made: list[Hidden] = []
-        for level, side in enumerate(sides.sides(self)):
-            name, attends = f"enc.{side}x{side}", side in self.attn_resolutions
-            if level == 0:
-                width = self.model_channels
-                made.append(convolution(x, width, 3, THIRD, block.style, f"{name}_conv"))
-            else:
-                made.append(block(made[-1], made[-1].shape[-1], f"{name}_down", mode="down"))
-            for i in range(self.num_blocks):
-                made.append(block(made[-1], sides.widths(self)[level], f"{name}_block{i}", attends))
-        return made
-
-    def _decoded(self, made: list[Hidden], block: EDMBlocks) -> Hidden:
-        """What the coarsest to the finest level make of all that was made on the way down."""
-        h = made[-1]
-        for level, side in reversed(list(enumerate(sides.sides(self)))):
-            name, attends = f"dec.{side}x{side}", side in self.attn_resolutions
-            if level == len(self.channel_mult) - 1:
-                h = block(h, h.shape[-1], f"{name}_in0", attends=True)
-                h = block(h, h.shape[-1], f"{name}_in1")
-            else:
-                h = block(h, h.shape[-1], f"{name}_up", mode="up")
-            for i in range(self.num_blocks + 1):
-                h = jnp.concatenate([h, made.pop()], axis=-1)
-                h = block(h, sides.widths(self)[level], f"{name}_block{i}", attends)
-        return h

@@ -13,9 +13,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.networks.attention import attend, is_perturbed
+from diffusion_jax.networks.attention import attend
 from diffusion_jax.networks.convolution import convolve
-from diffusion_jax.networks.rematerialise import rematerialised
 from diffusion_jax.networks.resample import filtered, resample
 
 Picture = Float[Array, "batch height width channels"]
@@ -255,34 +254,3 @@ class EDMBlock(nn.Module):
             mixed = attend(query, key, value, implementation=style.attention_implementation)
         mixed = mixed.reshape(x.shape)
         return convolution(mixed, channels, 1, style.init_last, style, "proj")
-
-
-@dataclasses.dataclass
-class EDMBlocks:
-    """Makes the blocks of a network and calls them.
-
-    Attributes:
-        style: of the network.
-        embedding: what steers the blocks.
-        deterministic: no dropout.
-        remat, perturbed: of the network.
-    """
-
-    style: EDMStyle
-    embedding: Embedding
-    deterministic: bool
-    remat: bool
-    perturbed: tuple[int, ...] | None
-    attentions: int = 0  # made so far
-
-    def __call__(
-        self, h: Picture, width: int, name: str, attends: bool = False, mode: str = "keep"
-    ) -> Result:
-        """The result of a block of that name."""
-        attends = attends and self.style.heads(width) > 0
-        perturbed = attends and is_perturbed(self.attentions, self.perturbed)
-        self.attentions += attends
-        kind = rematerialised(EDMBlock) if self.remat else EDMBlock
-        block = kind(width, self.style, mode, attends, perturbed, name=name)
-        found: Array = block(h, self.embedding, self.deterministic)
-        return found

@@ -13,13 +13,14 @@ from diffusion_jax.networks.base import networks
 from diffusion_jax.networks.conditioners.base import Context
 from diffusion_jax.networks.edm import layers, sides
 from diffusion_jax.networks.edm.layers import (
-    EDMBlocks,
+    EDMBlock,
     EDMStyle,
     UniformInit,
     convolution,
     group_norm,
     linear,
 )
+from diffusion_jax.networks.edm.levels import Blocks, entered
 from diffusion_jax.networks.embeddings import side_by_side
 from diffusion_jax.networks.resample import check_taps, resample
 
@@ -140,9 +141,10 @@ class SongUNet(nn.Module):
         """
         sides.check_picture("song_unet", self, x.shape)
         embedding = self._embedding(c_noise, context)
-        block = EDMBlocks(self._style(), embedding, deterministic, self.remat, self.perturbed)
-        h, skips = self._encoded(x.astype(self.dtype), block)
-        found = self._decoded(h, skips, self.outputs * x.shape[-1], block)
+        style, given = self._style(), (embedding, deterministic, self.remat, self.perturbed)
+        block = Blocks(EDMBlock, style, *given)
+        h, skips = self._encoded(x.astype(self.dtype), block, style)
+        found = self._decoded(h, skips, self.outputs * x.shape[-1], block, style)
         return found.astype(jnp.promote_types(jnp.float32, self.dtype))
 
     def _style(self) -> EDMStyle:
@@ -192,10 +194,10 @@ class SongUNet(nn.Module):
             embedding = nn.silu(linear(embedding, wide, UniformInit(), self.dtype, name))
         return embedding
 
-    def _encoded(self, x: Picture, block: EDMBlocks) -> tuple[Hidden, list[Hidden]]:
+    def _encoded(self, x: Picture, block: Blocks, style: EDMStyle) -> tuple[Hidden, list[Hidden]]:
         """What the finest to the coarsest level make of x, and all that was made on the way."""
-        style, skips, aside = block.style, [], x
-        h = x
+        skips: list[Hidden] = []
+        h = aside = x
         for level, side in enumerate(sides.sides(self)):
             name = f"enc.{side}x{side}"
             width = self.model_channels * self.channel_mult[level]
@@ -221,17 +223,14 @@ class SongUNet(nn.Module):
                 skips.append(h)
         return h, skips
 
-    def _decoded(self, h: Hidden, skips: list[Hidden], channels: int, block: EDMBlocks) -> Hidden:
+    def _decoded(
+        self, h: Hidden, skips: list[Hidden], channels: int, block: Blocks, style: EDMStyle
+    ) -> Hidden:
         """The picture that all levels make, or the sum of a picture of each."""
-        style, found = block.style, None
-        coarsest = len(self.channel_mult) - 1
+        found = None
         for level, side in reversed(list(enumerate(sides.sides(self)))):
             name = f"dec.{side}x{side}"
-            if level == coarsest:
-                h = block(h, h.shape[-1], f"{name}_in0", attends=True)
-                h = block(h, h.shape[-1], f"{name}_in1")
-            else:
-                h = block(h, h.shape[-1], f"{name}_up", mode="up")
+            h = entered(self, level, h, block)
             width = self.model_channels * self.channel_mult[level]
             for i in range(self.num_blocks + 1):
                 h = jnp.concatenate([h, skips.pop()], axis=-1)

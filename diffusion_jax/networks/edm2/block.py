@@ -10,9 +10,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from diffusion_jax.networks.attention import attend, is_perturbed
+from diffusion_jax.networks.attention import attend
 from diffusion_jax.networks.magnitude_preserving import MPConv, mp_silu, mp_sum, normalize
-from diffusion_jax.networks.rematerialise import rematerialised
 from diffusion_jax.networks.resample import resample
 
 Picture = Float[Array, "batch height width channels"]
@@ -51,9 +50,10 @@ class EDM2Style:
 class EDM2Block(nn.Module):
     """Two convolutions beside what passes them by; then attention, or none.
 
+    On the way down, where names begin with "enc.", pixels are normalised first.
+
     Attributes:
         features: channels of the result.
-        encodes: whether it is on the way down, where pixels are normalised first.
         style: of the network.
         mode: of `resample`.
         attends: whether attention follows.
@@ -61,7 +61,6 @@ class EDM2Block(nn.Module):
     """
 
     features: int
-    encodes: bool
     style: EDM2Style
     mode: str = "keep"
     attends: bool = False
@@ -70,9 +69,10 @@ class EDM2Block(nn.Module):
     @nn.compact
     def __call__(self, x: Picture, embedding: Embedding, deterministic: bool) -> Result:
         style, widens = self.style, x.shape[-1] != self.features
+        encodes = str(self.name).startswith("enc.")
         skip = MPConv(self.features, (1, 1), name="conv_skip") if widens else lambda x: x
         x = resample(x, self.mode, style.taps)
-        if self.encodes:
+        if encodes:
             x = normalize(skip(x), axis=-1)
         h = MPConv(self.features, (3, 3), name="conv_res0")(mp_silu(x))
         gain = jnp.asarray(self.param("emb_gain", nn.initializers.zeros, ()))
@@ -80,7 +80,7 @@ class EDM2Block(nn.Module):
         h = mp_silu(h * steer[:, None, None].astype(h.dtype))
         h = nn.Dropout(style.dropout)(h, deterministic=deterministic)
         h = MPConv(self.features, (3, 3), name="conv_res1")(h)
-        x = mp_sum(x if self.encodes else skip(x), h, style.res_balance)
+        x = mp_sum(x if encodes else skip(x), h, style.res_balance)
         if self.attends:
             x = mp_sum(x, self._attention(x), style.attn_balance)
         return x if style.clip_act is None else jnp.clip(x, -style.clip_act, style.clip_act)
@@ -97,35 +97,3 @@ class EDM2Block(nn.Module):
             how = self.style.attention_implementation
             mixed = attend(query, key, value, implementation=how)
         return MPConv(channels, (1, 1), name="attn_proj")(mixed.reshape(x.shape))
-
-
-@dataclasses.dataclass
-class EDM2Blocks:
-    """Makes the blocks of a network and calls them.
-
-    Attributes:
-        style: of the network.
-        embedding: what steers the blocks.
-        deterministic: no dropout.
-        remat, perturbed: of the network.
-    """
-
-    style: EDM2Style
-    embedding: Embedding
-    deterministic: bool
-    remat: bool
-    perturbed: tuple[int, ...] | None
-    attentions: int = 0  # made so far
-
-    def __call__(
-        self, h: Picture, width: int, name: str, attends: bool = False, mode: str = "keep"
-    ) -> Result:
-        """The result of a block of that name."""
-        attends = attends and self.style.heads(width) > 0
-        perturbed = attends and is_perturbed(self.attentions, self.perturbed)
-        self.attentions += attends
-        kind = rematerialised(EDM2Block) if self.remat else EDM2Block
-        encodes = name.startswith("enc.")
-        block = kind(width, encodes, self.style, mode, attends, perturbed, name=name)
-        found: Array = block(h, self.embedding, self.deterministic)
-        return found

@@ -1,5 +1,6 @@
 """EDM2UNet: the U-Net whose activations and weights keep their magnitude."""
 
+import functools
 import math
 
 import flax.linen as nn
@@ -10,7 +11,8 @@ from diffusion_jax.networks import checks
 from diffusion_jax.networks.base import networks
 from diffusion_jax.networks.conditioners.base import Context
 from diffusion_jax.networks.edm import sides
-from diffusion_jax.networks.edm2.block import EDM2Blocks, EDM2Style
+from diffusion_jax.networks.edm.levels import Blocks, down, up
+from diffusion_jax.networks.edm2.block import EDM2Block, EDM2Style
 from diffusion_jax.networks.edm2.uncertainty import LogVariance
 from diffusion_jax.networks.embeddings import side_by_side
 from diffusion_jax.networks.magnitude_preserving import (
@@ -140,8 +142,16 @@ class EDM2UNet(nn.Module):
         """Returns the network's raw prediction; arguments as in `SongUNet`."""
         sides.check_picture(OWNER, self, x.shape)
         embedding = self._embedding(c_noise, context)
-        block = EDM2Blocks(self._style(), embedding, deterministic, self.remat, self.perturbed)
-        h = self._decoded(self._encoded(x.astype(self.dtype), block), block)
+        given = embedding, deterministic, self.remat, self.perturbed
+        block = Blocks(EDM2Block, self._style(), *given)
+
+        def first(name: str) -> Hidden:
+            # A channel of ones stands for all biases.
+            h = jnp.concatenate([x, jnp.ones_like(x[..., :1])], axis=-1).astype(self.dtype)
+            return MPConv(sides.widths(self)[0], (3, 3), name=name)(h)
+
+        joined = functools.partial(mp_cat, t=self.concat_balance)
+        h = up(self, down(self, first, block), block, joined)
         gain = jnp.asarray(self.param("out_gain", nn.initializers.zeros, ()))
         h = MPConv(self.outputs * x.shape[-1], (3, 3), name="out_conv")(h, gain)
         return h.astype(jnp.promote_types(jnp.float32, self.dtype))
@@ -175,34 +185,3 @@ class EDM2UNet(nn.Module):
             label = MPConv(wide, name="emb_label")(scaled)
             embedding = mp_sum(embedding, label, self.label_balance)
         return mp_silu(embedding)
-
-    def _encoded(self, x: Picture, block: EDM2Blocks) -> list[Hidden]:
-        """What each layer makes of x, from the finest to the coarsest level."""
-        # A channel of ones stands for all biases.
-        h = jnp.concatenate([x, jnp.ones_like(x[..., :1])], axis=-1)
-        made: list[Hidden] = []
-        for level, side in enumerate(sides.sides(self)):
-            name, attends = f"enc.{side}x{side}", side in self.attn_resolutions
-            if level == 0:
-                made.append(MPConv(sides.widths(self)[0], (3, 3), name=f"{name}_conv")(h))
-            else:
-                made.append(block(made[-1], made[-1].shape[-1], f"{name}_down", mode="down"))
-            for i in range(self.num_blocks):
-                width = sides.widths(self)[level]
-                made.append(block(made[-1], width, f"{name}_block{i}", attends))
-        return made
-
-    def _decoded(self, made: list[Hidden], block: EDM2Blocks) -> Hidden:
-        """What the coarsest to the finest level make of all that was made on the way down."""
-        h = made[-1]
-        for level, side in reversed(list(enumerate(sides.sides(self)))):
-            name, attends = f"dec.{side}x{side}", side in self.attn_resolutions
-            if level == len(self.channel_mult) - 1:
-                h = block(h, h.shape[-1], f"{name}_in0", attends=True)
-                h = block(h, h.shape[-1], f"{name}_in1")
-            else:
-                h = block(h, h.shape[-1], f"{name}_up", mode="up")
-            for i in range(self.num_blocks + 1):
-                h = mp_cat(h, made.pop(), self.concat_balance)
-                h = block(h, sides.widths(self)[level], f"{name}_block{i}", attends)
-        return h

@@ -6,8 +6,6 @@ PYTHON is as for `record.prompts`, with sentencepiece. A case has the original's
 names.
 """
 
-import json
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -32,10 +30,19 @@ from transformers import (
     T5Tokenizer,
 )
 
-from tests.published.record.prompts import FIRST, PROMPTS, SECOND, TOKENIZERS, randomised, text
+from tests.published.record.prompts import (
+    FIRST,
+    HEIGHT,
+    PROMPTS,
+    SECOND,
+    TOKENIZERS,
+    WIDTH,
+    finish,
+    randomised,
+    text,
+)
 
 THIRD = TOKENIZERS / "t5"
-HEIGHT, WIDTH = 8, 16
 CHANNELS = 4
 Case = dict[str, Any]
 
@@ -182,14 +189,7 @@ def main(data: Path) -> None:
             encoder, pipe.text_encoder_3 = pipe.text_encoder_3, None
             arrays |= {f"{form}_no_t5": a for form, a in drawn(pipe, noise, cases[0]).items()}
             pipe.register_modules(text_encoder_3=encoder)
-        pipe.to(torch.float16).save_pretrained(folder)
-        for name, source in sources.items():
-            shutil.rmtree(folder / name)
-            leave = shutil.ignore_patterns("recorded.json")
-            shutil.copytree(source, folder / name, ignore=leave)
-        np.savez_compressed(folder / "drawn.npz", **arrays)
-        told = {"prompts": PROMPTS, "cases": cases, "size": [HEIGHT, WIDTH]}
-        (folder / "cases.json").write_text(json.dumps(told))
+        finish(pipe, folder, sources, arrays, cases)
 
 
 if __name__ == "__main__":

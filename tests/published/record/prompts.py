@@ -199,16 +199,28 @@ def main(data: Path) -> None:
                     output_type=form,
                     **more,
                 ).images.numpy()
-        pipe.to(torch.float16).save_pretrained(folder)
-        first = TOKENIZERS / "t5" if make is pixart else FIRST
-        for name, source in (("tokenizer", first), ("tokenizer_2", SECOND)):
-            if (folder / name).exists():
-                shutil.rmtree(folder / name)
-                leave = shutil.ignore_patterns("recorded.json")
-                shutil.copytree(source, folder / name, ignore=leave)
-        np.savez_compressed(folder / "drawn.npz", **drawn)
-        told = {"prompts": PROMPTS, "cases": CASES, "size": [HEIGHT, WIDTH]}
-        (folder / "cases.json").write_text(json.dumps(told))
+        sources = {"tokenizer": TOKENIZERS / "t5" if make is pixart else FIRST}
+        if make is stable_diffusion_xl:
+            sources["tokenizer_2"] = SECOND
+        finish(pipe, folder, sources, drawn, CASES)
+
+
+def finish(
+    pipe: Any,
+    folder: Path,
+    tokenizers: dict[str, Path],
+    drawn: dict[str, np.ndarray],
+    cases: list[Any],
+) -> None:
+    """Writes a model with the files of tokenizers that published folders have, and what it drew."""
+    pipe.to(torch.float16).save_pretrained(folder)
+    for name, source in tokenizers.items():
+        shutil.rmtree(folder / name)
+        leave = shutil.ignore_patterns("recorded.json")
+        shutil.copytree(source, folder / name, ignore=leave)
+    np.savez_compressed(folder / "drawn.npz", **drawn)
+    told = {"prompts": PROMPTS, "cases": cases, "size": [HEIGHT, WIDTH]}
+    (folder / "cases.json").write_text(json.dumps(told))
 
 
 if __name__ == "__main__":

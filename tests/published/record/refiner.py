@@ -5,13 +5,10 @@
 PYTHON is as for `record.prompts`. The picture is given as the mean of its latents.
 """
 
-import json
-import shutil
 import sys
 from pathlib import Path
 from unittest import mock
 
-import numpy as np
 import torch
 from diffusers import EulerDiscreteScheduler, StableDiffusionXLImg2ImgPipeline
 from diffusers.pipelines.stable_diffusion_xl import pipeline_stable_diffusion_xl_img2img as original
@@ -24,6 +21,7 @@ from tests.published.record.prompts import (
     SECOND,
     WIDTH,
     autoencoder,
+    finish,
     network,
     text,
 )
@@ -79,13 +77,7 @@ def main(data: Path) -> None:
                     target_size=(HEIGHT, WIDTH),
                     output_type=form,
                 ).images.numpy()
-    pipe.to(torch.float16).save_pretrained(folder)
-    shutil.rmtree(folder / "tokenizer_2")
-    leave = shutil.ignore_patterns("recorded.json")
-    shutil.copytree(SECOND, folder / "tokenizer_2", ignore=leave)
-    np.savez_compressed(folder / "drawn.npz", **drawn)
-    told = {"prompts": PROMPTS, "cases": CASES, "size": [HEIGHT, WIDTH]}
-    (folder / "cases.json").write_text(json.dumps(told))
+    finish(pipe, folder, {"tokenizer_2": SECOND}, drawn, CASES)
 
 
 if __name__ == "__main__":
