@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed.stamp
 # Libraries that `make bench` times beside this one, and `make parity` holds it against; they live in
 # an environment of their own.
-PEERS := torch==2.13.0 diffusers==0.42.1 transformers==5.24.0 sentencepiece==0.2.3 protobuf==7.36.2 \
+PEERS := torch==2.13.0 diffusers==0.42.1 transformers==5.24.0 peft==0.21.2 sentencepiece==0.2.3 protobuf==7.36.2 \
 	beautifulsoup4==4.15.0 ftfy==6.3.1 k-diffusion==0.1.1.post1
 PEERS_VENV := .venv-peers
 # What finds most faults a second: contract tests of the families whose members compile quickly,

@@ -24,12 +24,13 @@ from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.files import user_path
 from experiments import plain
 from experiments.parity import table
+from experiments.parity.kind import ADAPTER, PipelineKind
 from experiments.parity.kinds import kinds
 from experiments.parity.plan import DTYPES, DrawnModel, drawn, to_json
 from experiments.parity.rounding import judged
 from experiments.parity.verdict import ComparedTrial, passes
 
-LIBRARIES = ("torch", "diffusers", "transformers")
+LIBRARIES = ("torch", "diffusers", "transformers", "peft")
 MOST = 1000  # models of a kind
 
 
@@ -109,6 +110,8 @@ def measured(models: Sequence[DrawnModel], peers: str, folder: Path) -> Iterator
     """
     plan, by_name = folder / "plan.json", {model.name: model for model in models}
     plan.write_text(json.dumps(to_json(models)))
+    for model in models:
+        _write_adapter(folder / model.name, model)
     dtypes = dict.fromkeys(trial.dtype for model in models for trial in model.trials)
     workers = {dtype: _worker(peers, plan, folder, dtype) for dtype in dtypes}
     started = time.monotonic()
@@ -136,6 +139,15 @@ def measured(models: Sequence[DrawnModel], peers: str, folder: Path) -> Iterator
             yield ComparedTrial(
                 by_name[name], trial, {}, f"the original ended: {folder}/{dtype}.log"
             )
+
+
+def _write_adapter(folder: Path, model: DrawnModel) -> None:
+    """Writes what the original is to read of ours."""
+    kind = kinds()[model.kind]
+    if isinstance(kind, PipelineKind) and kind.written is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for dtype in {trial.dtype for trial in model.trials}:
+            kind.written(model.options, dtype, folder / f"{dtype}_{ADAPTER}")
 
 
 def _compared(folder: Path, model: DrawnModel, index: int) -> ComparedTrial:

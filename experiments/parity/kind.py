@@ -6,6 +6,7 @@ Of the two halves one runs in the original library's environment, the other in t
 import dataclasses
 import random
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ Arrays = dict[str, np.ndarray]
 """By name; pictures and latents have their channels where the original has them, first."""
 
 SIZE = 2  # rows of a batch
+ADAPTER = "adapter.safetensors"  # beside a model, what changes it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +66,11 @@ class PipelineKind:
             scale.
         unpacked: latents of all steps as pictures, (latents, height, width) → latents; None where
             the original has them so.
+        known: latents of pictures that are refined, from a generator; `call` is given them, too.
+        adapt: changes the original's pipeline after it was saved: (pipeline, settings, file); what
+            changes it is written to the file, or was.
+        written: writes that file by this library before the original runs: (settings, dtype, file).
+        read: reads the changed model here, (folder, dtype, file, settings); None: as it was saved.
     """
 
     draw: Callable[[random.Random], Options]
@@ -79,6 +86,10 @@ class PipelineKind:
     single_sines: bool = False
     guide: Callable[[Options, float | None], Any] | None = None
     unpacked: Callable[[np.ndarray, int, int], np.ndarray] | None = None
+    known: Callable[[np.random.Generator], np.ndarray] | None = None
+    adapt: Callable[[Any, Options, Path], None] | None = None
+    written: Callable[[Options, str, Path], None] | None = None
+    read: Callable[[Path, str, Path, Options], Any] | None = None
 
 
 Kind = NetworkKind | PipelineKind

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from experiments.parity import double
-from experiments.parity.kind import Arrays, NetworkKind, PipelineKind
+from experiments.parity.kind import ADAPTER, Arrays, NetworkKind, PipelineKind
 from experiments.parity.kinds import kinds
 from experiments.parity.plan import DrawnModel, ParityTrial, from_json
 
@@ -61,6 +61,8 @@ def _run(model: DrawnModel, folder: Path, dtype: str) -> None:
         run = _network(kind, model, made)
     if dtype == "float32":
         made.save_pretrained(folder / "model")
+    if isinstance(kind, PipelineKind) and kind.adapt is not None:
+        kind.adapt(made, model.options, folder / f"{dtype}_{ADAPTER}")
     for i in chosen:
         try:
             with torch.no_grad():
@@ -92,7 +94,7 @@ def randomise(module: Any, random: np.random.Generator, gain: float = 1.0) -> No
             drawn *= gain / np.sqrt(max(np.prod(value.shape[1:]), 1))
         else:
             drawn = 0.1 * drawn + (name.endswith("weight") and value.ndim == 1)
-        value.copy_(torch.from_numpy(drawn.astype("f4")))
+        value.copy_(torch.from_numpy(np.asarray(drawn, "f4")))
 
 
 def make_scheduler(settings: dict[str, Any]) -> Any:
@@ -120,11 +122,16 @@ def _pipeline(kind: PipelineKind, model: DrawnModel, made: Any) -> Callable[[Par
         if isinstance(made.components[name], torch.nn.Module):
             randomise(made.components[name].eval(), random, kind.gain)
     made.set_progress_bar_config(disable=True)
+    known = {} if kind.known is None else {"known": kind.known(np.random.default_rng(model.seed))}
 
     def run(trial: ParityTrial) -> Found:
         made.scheduler = make_scheduler(trial.scheduler)
+        tensors = {
+            name: torch.from_numpy(array).to(made.unet.dtype) for name, array in known.items()
+        }
+        told = settings | tensors
         with recorded(made.scheduler) as taken, noise_of(model.seed) as noises:
-            pictures = kind.call(made, model.prompts, trial.steps, trial.guidance, **settings)
+            pictures = kind.call(made, model.prompts, trial.steps, trial.guidance, **told)
         count = len(model.prompts)
         latents = np.stack([x[:count].numpy() for x in taken])
         if kind.unpacked is not None:
@@ -134,7 +141,7 @@ def _pipeline(kind: PipelineKind, model: DrawnModel, made: Any) -> Callable[[Par
             told = kind.texts(made, model.prompts, **settings)
             found |= {f"text_{name}": array.numpy() for name, array in told.items()}
         draws = {f"noise_{i}": noise for i, noise in enumerate(noises)}
-        return draws, found
+        return draws | known, found
 
     return run
 

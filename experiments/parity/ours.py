@@ -14,12 +14,15 @@ from diffusion_jax.published.model import ReleasedModel, released
 from diffusion_jax.published.parts import Part, read_json, read_part
 from diffusion_jax.published.pipelines.base import process_of
 from diffusion_jax.published.schedulers.scheduler import Scheduler
+from diffusion_jax.sampling.editing import last_part
 from diffusion_jax.sampling.loop import sample_keys
-from experiments.parity.kind import Arrays, NetworkKind, PipelineKind
+from experiments.parity.kind import ADAPTER, Arrays, NetworkKind, PipelineKind
 from experiments.parity.kinds import kinds
 from experiments.parity.plan import DrawnModel, ParityTrial
 from experiments.parity.replayed import Replayed, draws_of
 from experiments.parity.rounding import OURS, apart
+
+ARGUMENTS = ("strength",)  # of a run, which are no settings of a model
 
 
 def measure(folder: Path, model: DrawnModel, index: int) -> dict[str, list[float]]:
@@ -42,17 +45,24 @@ def measure(folder: Path, model: DrawnModel, index: int) -> dict[str, list[float
             part = read_part(own / "model", trial.dtype)
             found = network(kind, part, model, given)
         else:
-            told = json.dumps(model.options.get("settings"))
-            found = pipeline(kind, _read(own, trial.dtype, told), model, index, given, own)
+            read = _read(own, trial.dtype, model.kind, json.dumps(model.options))
+            found = pipeline(kind, read, model, index, given, own)
             kept: dict[str, Any] = {name: np.asarray(found[name]) for name in wanted}
             np.savez(own / f"{index}{OURS}", **kept)
     return {name: apart(found[name], wanted[name], name == "latents") for name in wanted}
 
 
 @functools.lru_cache(maxsize=2)
-def _read(folder: Path, dtype: str, settings: str) -> ReleasedModel:
-    """A model of which several trials are run one after another."""
-    return released(folder / "model", dtype, settings=json.loads(settings))
+def _read(folder: Path, dtype: str, kind: str, options: str) -> ReleasedModel:
+    """A model of which several trials are run one after another; settings are JSON."""
+    known, told = kinds()[kind], json.loads(options)
+    if isinstance(known, PipelineKind) and known.read is not None:
+        read: ReleasedModel = known.read(
+            folder / "model", dtype, folder / f"{dtype}_{ADAPTER}", told
+        )
+        return read
+    settings = {k: v for k, v in told.get("settings", {}).items() if k not in ARGUMENTS}
+    return released(folder / "model", dtype, settings=settings)
 
 
 def network(kind: NetworkKind, part: Part, model: DrawnModel, given: Arrays) -> dict[str, Any]:
@@ -81,13 +91,17 @@ def pipeline(
     """What a pipeline draws: latents after each step, the picture, and what it makes of text."""
     trial, prompts = drawn.trials[index], list(drawn.prompts)
     own = dataclasses.replace(model, scheduler=_scheduler(model, drawn, trial, folder))
-    noises = [jnp.moveaxis(in_precision(each), 1, -1) for each in given.values()]
+    arrays = {name: jnp.moveaxis(in_precision(each), 1, -1) for name, each in given.items()}
+    noises = [each for name, each in arrays.items() if name.startswith("noise")]
     size = noises[0].shape[1] * model.factor, noises[0].shape[2] * model.factor
     nodes = own.nodes(trial.steps, size)
     solver = own.scheduler.solver(trial.steps)
+    start = noises[0] * own.scheduler.start_scale(nodes)
+    if "known" in arrays:
+        nodes = last_part(nodes, drawn.options["settings"]["strength"])
+        start = nodes[0].level.mix(arrays["known"], noises[0])
     if len(noises) > 1:
         solver = Replayed(solver, nodes, draws_of(solver, nodes, jnp.stack(noises[1:])))
-    start = noises[0] * own.scheduler.start_scale(nodes)
     keys = sample_keys(jax.random.key(0), len(prompts))
     scale = 1.0 if trial.guidance is None else trial.guidance
     guide = scale if kind.guide is None else kind.guide(drawn.options, scale)

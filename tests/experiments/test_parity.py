@@ -157,7 +157,7 @@ def test_the_page_has_every_run_and_what_was_drawn() -> None:
 @pytest.mark.parametrize(
     ("word", "line"),
     [
-        ("--peers=false", "false is no Python that has torch, diffusers, transformers"),
+        ("--peers=false", "false is no Python that has torch, diffusers, transformers, peft"),
         ("--only=unet3d", "Did you mean 'unet2d'"),
         ("--dtype=float16", "Unknown dtype 'float16'"),
         ("--models=-1", "--models must be from"),
