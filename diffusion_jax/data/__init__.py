@@ -11,12 +11,14 @@ from diffusion_jax.data.memory import ArraySource
 from diffusion_jax.data.pipeline import batches
 from diffusion_jax.data.sets.array_records import array_records
 from diffusion_jax.data.sets.coco import coco
+from diffusion_jax.data.sets.emoji.dataset import emoji
 from diffusion_jax.data.sets.flickr30k import flickr30k
 from diffusion_jax.data.sets.folder.dataset import folder
 from diffusion_jax.data.sets.npz import npz
 from diffusion_jax.data.sets.parquet import parquet
 from diffusion_jax.data.sets.real.dataset import cifar10, fashion_mnist, mnist
 from diffusion_jax.data.sets.shapes.dataset import shapes
+from diffusion_jax.data.sets.stamps import stamps
 from diffusion_jax.data.sets.tfds import tfds
 from diffusion_jax.data.sets.two_dimensions import (
     checkerboard,
@@ -42,6 +44,7 @@ __all__ = [
     "coco",
     "datasets",
     "eight_gaussians",
+    "emoji",
     "encoded",
     "fashion_mnist",
     "flickr30k",
@@ -52,6 +55,7 @@ __all__ = [
     "ring",
     "sets",
     "shapes",
+    "stamps",
     "swiss_roll",
     "tfds",
     "two_moons",

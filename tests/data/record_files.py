@@ -201,8 +201,20 @@ def visual_genome(path: Path) -> str:
     return f"visual_genome(path={str(path)!r}, size={SIZE}, held_out=0.3)"
 
 
+def stamps(path: Path) -> str:
+    for k in range(COUNT):
+        where = path / "animals" / f"{k}.png"
+        where.parent.mkdir(exist_ok=True)
+        where.write_bytes(content(k))
+        said = f"Picture number {k}.\nde.utf8=Bild Nummer {k}.\n"
+        where.with_suffix(".txt").write_text(said + ("nl.utf8=Een plaat.\n" if k == 3 else ""))
+    (path / "animals" / "0_mirror.png").write_bytes(content(0))
+    (path / "animals" / "sound.txt").write_text("A stamp without a picture.")
+    return f"stamps(path={str(path)!r}, size={SIZE}, held_out=0.3)"
+
+
 FORMATS = {
     each.__name__: each
-    for each in (web_dataset, parquet, array_records, coco, flickr30k, visual_genome)
+    for each in (web_dataset, parquet, array_records, coco, flickr30k, visual_genome, stamps)
 }
 """name of a data set → a function that writes its files into a folder and says its spec"""

@@ -9,7 +9,9 @@ from PIL import Image
 from diffusion_jax.data.dataset import datasets
 from diffusion_jax.data.example import caption_of
 from diffusion_jax.data.pipeline import batches
+from diffusion_jax.data.sets.emoji import assemble
 from diffusion_jax.networks.tokenizers import Words
+from tests.data.emoji_packages import write_packages
 from tests.data.raw_files import cifar_files, idx_files, write
 from tests.data.record_files import FORMATS
 
@@ -37,6 +39,10 @@ def make(name, path):
     if name == "tfds":  # what another member has prepared
         make("mnist", path)
         return datasets.make(f"tfds(name='mnist_arrays', data_dir={str(path)!r})")
+    if name == "emoji":
+        write_packages(path)
+        assemble(path, path)
+        return datasets.make(f"emoji(path={str(path)!r}, size=8)")
     if name in FORMATS:
         return datasets.make(FORMATS[name](path))
     if name not in DOWNLOADED:

@@ -1,13 +1,17 @@
 """A folder of pictures with captions, and what can be wrong with one."""
 
+import csv
 import json
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from diffusion_jax.data.dataset import check_readable, datasets
-from diffusion_jax.data.example import caption_of
+from diffusion_jax.data.example import caption_of, take
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks.tokenizers import Words
 
@@ -215,11 +219,92 @@ def test_damaged_pictures_are_named(path, content):
 
 
 def test_no_metadata(tmp_path):
-    with pytest.raises(UserError, match=r"metadata\.jsonl \(No such file.*file_name"):
+    with pytest.raises(UserError, match=r"There is no picture in .*, and no metadata\.jsonl"):
         make(tmp_path)
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"says what a\.png shows: .*file_name.*metadata\.csv"):
+        make(tmp_path)
+    with pytest.raises(UserError, match=r"There is no folder .*nowhere"):
+        make(tmp_path / "nowhere")
     write(tmp_path, [])
     with pytest.raises(UserError, match="names no pictures"):
         make(tmp_path)
+
+
+NAMES = [f"{'robins' if k % 2 else 'blue_tits'}/{k}.png" for k in range(8)]
+SAID = [[f"bird {k}", f'a "bird", {k}'] for k in range(8)]
+
+
+def in_json(path):
+    rows = [
+        {"file_name": name, "text": said, "label": name.split("/")[0]}
+        for name, said in zip(NAMES, SAID, strict=True)
+    ]
+    (path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+
+def in_csv(path):
+    with (path / "metadata.csv").open("w", newline="", encoding="utf-8-sig") as file:
+        rows = csv.writer(file)
+        rows.writerow(["file_name", "text", "caption", "label", "width"])
+        for name, said in zip(NAMES, SAID, strict=True):
+            rows.writerow([name, *said, name.split("/")[0], ""])
+
+
+def in_parquet(path):
+    columns = {"file_name": NAMES, "text": SAID, "label": [name.split("/")[0] for name in NAMES]}
+    pq.write_table(pa.table(columns), path / "metadata.parquet")
+
+
+def in_texts(path):
+    for name, said in zip(NAMES, SAID, strict=True):
+        (path / name).with_suffix(".txt").write_text("\r\n".join([*said, ""]), encoding="utf-8-sig")
+
+
+@pytest.mark.parametrize("write", [in_json, in_csv, in_parquet, in_texts])
+def test_captions_and_classes_in_any_of_the_usual_ways(write, tmp_path):
+    for name in NAMES:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (4, 4), (20 * int(Path(name).stem), 0, 0)).save(tmp_path / name)
+    write(tmp_path)
+    data = make(tmp_path, held_out=0.3)
+    found = {
+        int(example["image"][0, 0, 0]) // 20: (example["captions"], example["label"])
+        for side in (data.train, data.test)
+        for example in take(side, range(len(side)))
+    }
+    assert data.class_names == ("blue_tits", "robins")
+    assert found == {k: (tuple(SAID[k]), k % 2) for k in range(8)}
+
+
+def test_a_class_is_its_own_caption_where_there_is_no_other(tmp_path):
+    for name in NAMES:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (4, 4), (20 * int(Path(name).stem), 0, 0)).save(tmp_path / name)
+    data = make(tmp_path, held_out=0.3)
+    assert set(data.captions) == {"blue tits", "robins"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "part"),
+    [
+        ("metadata.csv", "file_name,text\n0.png,a,b\n", "line 2: there are 3 cells for 2 columns"),
+        ("metadata.csv", "file_name,text,text\n0.png,a,b\n", "line 1: a column is named twice"),
+        ("metadata.csv", "file_name,text\n0.png,\n", "line 2: there is no caption in words"),
+        ("metadata.csv", 'file_name,text\n0.png,"a\n', "this is not CSV"),
+        ("metadata.csv", "file,text\n0.png,a\n", "line 2: there is no 'file_name'"),
+        ("metadata.csv", "", "names no pictures"),
+        ("metadata.csv", b"\xff\xfe", "it is not UTF-8 text"),
+        ("metadata.parquet", "text", "is not a Parquet file"),
+    ],
+)
+def test_tables_that_say_nothing(name, content, part, tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "0.png")
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError) as refusal:
+        make(tmp_path)
+    assert part in str(refusal.value)
+    assert "\n" not in str(refusal.value)
 
 
 def test_empty_splits(path):

@@ -56,6 +56,7 @@ def test_captions_of_every_format(tmp_path) -> None:
     for name in ("parquet", "array_records", "coco", "flickr30k"):
         assert said(name) == two
     assert said("web_dataset") == {k: two[k] if k % 2 else two[k][:1] for k in two}
+    assert said("stamps")[7] == ("Picture number 7.",)
     assert said("visual_genome")[7] == ("all of number 7", "number 7, tall red tower")
 
 
@@ -86,6 +87,35 @@ def test_karpathys_split_of_flickr30k(tmp_path) -> None:
     train, test = (take(side, range(len(side))) for side in (data.train, data.test))
     assert {k % 4 for k in numbers_of(train)} == {0, 1}
     assert {k % 4 for k in numbers_of(test)} == {3}
+
+
+def test_stamps_in_other_languages(tmp_path) -> None:
+    files.stamps(tmp_path)
+    spec = f"stamps(path={str(tmp_path)!r}, size=6, language={{!r}})"
+    german = datasets.make(spec.format("de"))
+    assert set(german.captions) == {f"Bild Nummer {k}." for k in range(files.COUNT)}
+    with pytest.raises(UserError, match="leaves 1 records"):
+        datasets.make(spec.format("nl"))
+    with pytest.raises(UserError, match="no stamp has a caption in language='fr'"):
+        datasets.make(spec.format("fr"))
+    with pytest.raises(UserError, match="tuxpaint-stamps-default brings them"):
+        datasets.make("stamps(path='nowhere')")
+
+
+@pytest.mark.parametrize("settings", ["", ", memory=False", ", crop='random'"])
+def test_what_is_decoded_is_kept_where_there_is_room(settings: str, tmp_path) -> None:
+    source = datasets.make(files.web_dataset(tmp_path)[:-1] + f"{settings})").train
+    first = take(source, [0, 1])
+    for shard in tmp_path.glob("*.tar"):
+        shard.rename(tmp_path / f"{shard.name}.gone")
+    if not settings:
+        again = take(source, [0, 1])
+        np.testing.assert_array_equal(again[1]["image"], first[1]["image"])
+        again[1]["label"] = 9
+        assert source[1]["label"] != 9
+    else:
+        with pytest.raises(UserError, match="cannot be read"):
+            source[0]
 
 
 def planted(path, **damage: tuple[str, bytes | None]) -> str:
@@ -212,6 +242,7 @@ def test_a_tar_file_that_ends_in_the_middle(tmp_path) -> None:
         ("coco(path='{d}')", "cannot read"),
         ("coco(path='{d}', year=2015)", "2014, 2017"),
         ("flickr30k(path='{d}')", "there is neither dataset_flickr30k.json nor"),
+        ("web_dataset(path='{d}/a-000.tar', memory=True, crop='random')", "keeps nothing"),
         ("visual_genome(path='{d}')", "there is no VG_100K or VG_100K_2"),
         ("visual_genome(path='{d}', region=2.0)", "a share from 0 to 1"),
     ],

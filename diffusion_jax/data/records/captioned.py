@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,6 +16,7 @@ from diffusion_jax.data.records.source import CENTER, RANDOM, RecordSource
 from diffusion_jax.errors import UserError, one_of
 
 LARGEST = 4096
+KEPT = 2**30  # bytes of pictures, unless asked for otherwise
 PROMPTS = 64  # captions that are given as prompts
 
 
@@ -28,6 +30,7 @@ def captioned(
     damaged: float = 0.01,
     test: Records | None = None,
     class_names: tuple[str, ...] = (),
+    memory: bool | None = None,
 ) -> Dataset:
     """The data set that captioned records are.
 
@@ -46,6 +49,8 @@ def captioned(
         damaged: share of the records that may be damaged before a run ends.
         test: the records to test with, where the set has some of its own; then none is held out.
         class_names: of the labels.
+        memory: keep decoded pictures, height × width × channels bytes each; None keeps what takes
+            at most 1 GiB. Those that are cut at random are never kept.
 
     Raises:
         UserError: a setting is wrong, or one side has no records.
@@ -70,12 +75,15 @@ def captioned(
             f"{records.where} to train on and {len(sides[1])} to test with; give another share."
         )
     shape = (*edges, channels)
+    kept = memory is not False and (memory or len(records) * math.prod(shape) <= KEPT)
+    if memory and crop == RANDOM:
+        raise UserError(f"Data set {name!r}: memory=True keeps nothing of what crop='random' cuts.")
     damage = Damage(records.where, len(records), damaged)
     also = damage if test is None else Damage(test.where, len(test), damaged)
     return Dataset(
         name=name,
-        train=RecordSource(records, sides[0], shape, crop, damage),
-        test=RecordSource(others, sides[1], shape, CENTER, also),
+        train=RecordSource(records, sides[0], shape, crop, damage, kept and crop == CENTER),
+        test=RecordSource(others, sides[1], shape, CENTER, also, kept),
         shape=shape,
         class_names=class_names,
         captions=_Captions((records,) if test is None else (records, test)),

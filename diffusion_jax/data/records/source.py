@@ -9,6 +9,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -43,6 +44,7 @@ class RecordSource:
         crop: "center", or "random": where a batch for training is cut, evenly at random; else in
             the middle too.
         damage: of all records.
+        memory: keep what has been decoded, where it is always the same.
     """
 
     records: Records
@@ -50,6 +52,16 @@ class RecordSource:
     shape: tuple[int, int, int]
     crop: str
     damage: Damage
+    memory: bool = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What is kept is not sent along."""
+        fields = dataclasses.fields(self)
+        return RecordSource, tuple(getattr(self, field.name) for field in fields)
+
+    @functools.cached_property
+    def _kept(self) -> dict[int, Example]:
+        return {}
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -80,10 +92,20 @@ class RecordSource:
     def _examples(
         self, indices: Sequence[int], places: Sequence[tuple[float, float]]
     ) -> list[Example]:
+        if self.memory and all(index in self._kept for index in indices):
+            return [dict(self._kept[index]) for index in indices]
         with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as threads:
             return list(threads.map(self._example, indices, places))
 
     def _example(self, index: int, place: tuple[float, float]) -> Example:
+        """One that is kept, or read, and kept then."""
+        if not self.memory:
+            return self._read(index, place)
+        if index not in self._kept:
+            self._kept[index] = self._read(index, place)
+        return dict(self._kept[index])
+
+    def _read(self, index: int, place: tuple[float, float]) -> Example:
         for step in range(len(self)):
             row = int(self.rows[(index + step) % len(self)])
             key = self.records.key(row)

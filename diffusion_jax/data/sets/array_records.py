@@ -29,6 +29,7 @@ def array_records(
     held_out: float = 0.01,
     crop: str = "center",
     damaged: float = 0.01,
+    memory: bool | None = None,
 ) -> Dataset:
     """Captioned pictures in ArrayRecord files, each record a tf.train.Example.
 
@@ -49,6 +50,7 @@ def array_records(
         crop: "center" or "random", see `records.captioned`.
         damaged: share of the records that may be damaged, lack a picture or have no caption; the
             next good one stands in for each.
+        memory: keep decoded pictures; None keeps what takes at most 1 GiB.
 
     Raises:
         UserError: no file is there, or a setting is wrong.
@@ -66,7 +68,7 @@ def array_records(
     test = records(test_path) if test_path else None
     names = tuple(class_names)
     return captioned(
-        "array_records", records(path), size, channels, held_out, crop, damaged, test, names
+        "array_records", records(path), size, channels, held_out, crop, damaged, test, names, memory
     )
 
 

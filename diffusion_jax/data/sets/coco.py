@@ -21,6 +21,7 @@ def coco(
     channels: int = 3,
     crop: str = "center",
     damaged: float = 0.01,
+    memory: bool | None = None,
 ) -> Dataset:
     """The photographs of COCO with their captions, as its files unpack.
 
@@ -34,6 +35,7 @@ def coco(
         channels: 3, or 1 for grey.
         crop: "center" or "random", see `records.captioned`.
         damaged: share of the photographs that may be damaged or missing.
+        memory: keep decoded pictures; None keeps what takes at most 1 GiB.
 
     Raises:
         UserError: a file is missing or is not of COCO.
@@ -43,7 +45,7 @@ def coco(
     one_of(str(year), YEARS, "year of the data set 'coco'")
     root = user_path(path)
     train, test = (_records(root, f"{side}{year}") for side in ("train", "val"))
-    return captioned("coco", train, size, channels, 0.0, crop, damaged, test)
+    return captioned("coco", train, size, channels, 0.0, crop, damaged, test, memory=memory)
 
 
 def _records(root: Path, side: str) -> PictureFiles:

@@ -21,6 +21,7 @@ def flickr30k(
     held_out: float = 0.03,
     crop: str = "center",
     damaged: float = 0.01,
+    memory: bool | None = None,
 ) -> Dataset:
     """The photographs of Flickr30k with their captions, as its files unpack.
 
@@ -35,6 +36,7 @@ def flickr30k(
         held_out: share for testing, where there is no split.
         crop: "center" or "random", see `records.captioned`.
         damaged: share of the photographs that may be damaged or missing.
+        memory: keep decoded pictures; None keeps what takes at most 1 GiB.
 
     Raises:
         UserError: a file is missing or is not of Flickr30k.
@@ -46,10 +48,12 @@ def flickr30k(
     folder = next((root / name for name in PICTURES if (root / name).is_dir()), root)
     if not (root / SPLIT).exists():
         records = PictureFiles(folder, _of_tokens(root / TOKENS))
-        return captioned("flickr30k", records, size, channels, held_out, crop, damaged)
+        return captioned(
+            "flickr30k", records, size, channels, held_out, crop, damaged, memory=memory
+        )
     sides = _of_split(root / SPLIT)
     train, test = (PictureFiles(folder, files) for files in sides)
-    return captioned("flickr30k", train, size, channels, 0.0, crop, damaged, test)
+    return captioned("flickr30k", train, size, channels, 0.0, crop, damaged, test, memory=memory)
 
 
 def _of_split(path: Path) -> tuple[list[PictureFile], list[PictureFile]]:

@@ -35,6 +35,7 @@ def parquet(
     held_out: float = 0.01,
     crop: str = "center",
     damaged: float = 0.01,
+    memory: bool | None = None,
 ) -> Dataset:
     """Captioned pictures in Parquet files, as Hugging Face's data sets come.
 
@@ -56,6 +57,7 @@ def parquet(
         crop: "center" or "random", see `records.captioned`.
         damaged: share of the rows that may be damaged, lack a picture or have no caption; the next
             good one stands in for each.
+        memory: keep decoded pictures; None keeps what takes at most 1 GiB.
 
     Raises:
         UserError: no file is there, it has no such column, or a setting is wrong.
@@ -70,7 +72,9 @@ def parquet(
 
     test = records(test_path) if test_path else None
     names = tuple(class_names)
-    return captioned("parquet", records(path), size, channels, held_out, crop, damaged, test, names)
+    return captioned(
+        "parquet", records(path), size, channels, held_out, crop, damaged, test, names, memory
+    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -23,6 +23,7 @@ def visual_genome(
     held_out: float = 0.01,
     crop: str = "center",
     damaged: float = 0.01,
+    memory: bool | None = None,
 ) -> Dataset:
     """The photographs of Visual Genome, with captions made of its regions and attributes.
 
@@ -40,6 +41,7 @@ def visual_genome(
         held_out: share for testing, by name.
         crop: "center" or "random", see `records.captioned`.
         damaged: share of the photographs that may be damaged or missing.
+        memory: keep decoded pictures; None keeps what takes at most 1 GiB.
 
     Raises:
         UserError: a file is missing or is not of Visual Genome, or a setting is wrong.
@@ -53,7 +55,9 @@ def visual_genome(
         )
     root = user_path(path)
     records = PictureFiles(root, list(_photographs(root, region, objects)))
-    return captioned("visual_genome", records, size, channels, held_out, crop, damaged)
+    return captioned(
+        "visual_genome", records, size, channels, held_out, crop, damaged, memory=memory
+    )
 
 
 def _photographs(root: Path, region: float, objects: int) -> Iterator[PictureFile]:

@@ -1,5 +1,3 @@
-"""A folder of pictures with captions in a metadata.jsonl."""
+"""A folder of pictures, with captions in any of the usual ways."""
 
-from diffusion_jax.data.sets.folder import dataset
-
-__all__ = ["dataset"]
+from diffusion_jax.data.sets.folder.dataset import folder as folder

@@ -28,12 +28,14 @@ def folder(
     split: str = PICTURES,
     memory: bool | None = None,
 ) -> Dataset:
-    """Pictures with captions in a `metadata.jsonl` (the ImageFolder convention).
+    """Pictures of a folder, with captions in any of the usual ways.
 
-    Every line of that file is like `{"file_name": "a.png", "text": "a red circle"}`; there may be
-    several captions, as a list or under `caption` too, of which training draws one at a time. A
-    field `label` may name the picture's class. The middle of each picture is cut out in the
-    shape that is wanted, and resized.
+    Where there is a `metadata.jsonl`, every line is like `{"file_name": "a.png", "text": "a red
+    circle"}`; there may be several captions, as a list or under `caption` too, of which training
+    draws one at a time. A field `label` may name the picture's class. `metadata.csv` and
+    `metadata.parquet` have such columns. Without any of these, the lines of a text beside a picture
+    (a.txt of a.png) are its captions, and the folder in the folder that it lies in is its class.
+    The middle of each picture is cut out in the shape that is wanted, and resized.
 
     Args:
         path: of the folder.

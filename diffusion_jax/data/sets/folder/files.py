@@ -12,7 +12,7 @@ from jaxtyping import Bool, UInt8
 
 from diffusion_jax.data.example import Example
 from diffusion_jax.data.pictures import Size, load_pictures, read_pictures
-from diffusion_jax.data.sets.folder.metadata import FILE, Entry
+from diffusion_jax.data.sets.folder.metadata import Entry
 from diffusion_jax.data.sets.folder.split import by_keys, picture_keys
 from diffusion_jax.errors import UserError
 
@@ -22,7 +22,7 @@ def check_sides(path: Path, held_out: float, side: Bool[np.ndarray, " n"]) -> No
     train, test = int(np.sum(~side)), int(np.sum(side))
     if not (train and test):
         raise UserError(
-            f"Data set 'folder': held_out={held_out} leaves {train} pictures of {path}/{FILE} "
+            f"Data set 'folder': held_out={held_out} leaves {train} pictures of {path} "
             f"to train on and {test} to test with; give another share, or more that differ."
         )
 

@@ -1,20 +1,16 @@
-"""The ImageFolder convention: a line of JSON for every picture of a folder.
-
-{"file_name": "birds/0001.png", "text": "a robin on a branch"}
-"""
+"""The pictures of a folder with their captions and classes, checked."""
 
 import dataclasses
-import json
 import os
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from diffusion_jax.data.sets.folder.rows import read_rows
 from diffusion_jax.errors import UserError
 from diffusion_jax.words import split_words
 
-FILE = "metadata.jsonl"
 CAPTION = ("text", "caption")  # the names under which a caption is found
 LONGEST = 1000  # words of a caption
 
@@ -26,7 +22,7 @@ class Entry:
     Attributes:
         path: of the picture.
         captions: what it shows, in one text or several.
-        label: the name of its class, if the metadata has a field `label`.
+        label: the name of its class, if it has one.
     """
 
     path: Path
@@ -35,59 +31,24 @@ class Entry:
 
 
 def read_metadata(folder: Path) -> tuple[Entry, ...]:
-    """The entries of a folder's metadata.jsonl, in its order.
+    """The entries of a folder, in the order in which they are said, see `rows.read_rows`.
 
-    A line ends with a line feed and nothing else; an empty one is skipped. The text is UTF-8, with
-    or without a byte order mark. Captions are what stands under `text` and under `caption`, each a
-    text or a list of them; what is said twice counts once. A caption has a word at least. Labels
-    are all words or all whole numbers, of every line or of none; two may not differ in spacing or
-    Unicode's normal form alone, as they would look the same. The names of pictures do not lead out
-    of the folder; what lies there may be a symbolic link to anywhere, as in folders that are kept
-    by content.
+    Text is UTF-8, with or without a byte order mark. Captions are what stands under `text` and
+    under `caption`, each a text or a list of them; what is said twice counts once. A caption has a
+    word at least. Labels are all words or all whole numbers, of every line or of none; two may not
+    differ in spacing or Unicode's normal form alone, as they would look the same. The names of
+    pictures do not lead out of the folder; what lies there may be a symbolic link to anywhere, as
+    in folders that are kept by content.
 
     Raises:
-        UserError: the file is missing or empty, or one of its lines is wrong; the message
-            names the line.
+        UserError: nothing says what the pictures show, or a line is wrong; the message names it.
     """
-    path = folder / FILE
-    try:
-        lines = path.read_bytes().decode("utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"Cannot read {path} ({getattr(error, 'strerror', None) or 'it is not UTF-8 text'}). "
-            "It should hold a line like "
-            '{"file_name": "a.png", "text": "a red circle"} for every picture.'
-        ) from error
-    numbered = [(f"{path}, line {n}", line) for n, line in enumerate(lines, 1) if line.strip()]
-    if not numbered:
-        raise UserError(f"{path} names no pictures.")
-    rows = [(where, _fields(line, where)) for where, line in numbered]
+    rows = read_rows(folder)
     labels = _labels((where, fields.get("label")) for where, fields in rows)
     return tuple(
         Entry(_picture(folder, fields, where), _captions(fields, where), label)
         for (where, fields), label in zip(rows, labels, strict=True)
     )
-
-
-def _fields(line: str, where: str) -> dict[str, Any]:
-    try:
-        fields = json.loads(line, object_pairs_hook=_unique)
-    except RecursionError:
-        raise UserError(f"{where}: this is not JSON (it is nested too deeply).") from None
-    except ValueError as error:
-        raise UserError(f"{where}: this is not JSON ({error}).") from error
-    if not isinstance(fields, dict):
-        raise UserError(f"{where}: there is no 'file_name'.")
-    return fields
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{twice!r} is named twice")
-    return fields
 
 
 def _picture(folder: Path, fields: dict[str, Any], where: str) -> Path:

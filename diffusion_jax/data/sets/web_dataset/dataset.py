@@ -31,6 +31,7 @@ def web_dataset(
     held_out: float = 0.01,
     crop: str = "center",
     damaged: float = 0.01,
+    memory: bool | None = None,
 ) -> Dataset:
     """Captioned pictures in tar files: the layouts of LAION, CC12M and GPIC.
 
@@ -52,6 +53,7 @@ def web_dataset(
         crop: "center" or "random", see `records.captioned`.
         damaged: share of the records that may be damaged, lack a picture or have no caption; the
             next good one stands in for each.
+        memory: keep decoded pictures; None keeps what takes at most 1 GiB.
 
     Raises:
         UserError: no tar file is there, one is compressed, or a setting is wrong.
@@ -66,7 +68,7 @@ def web_dataset(
     test = records(test_path) if test_path else None
     names = tuple(map(str, range(num_classes)))
     return captioned(
-        "web_dataset", records(path), size, channels, held_out, crop, damaged, test, names
+        "web_dataset", records(path), size, channels, held_out, crop, damaged, test, names, memory
     )
 
 
