@@ -144,6 +144,23 @@ def _sa_solver(pick: random.Random) -> Settings:
     return _common(pick) | orders | last | {"algorithm_type": algorithm}
 
 
+def _edm(pick: random.Random) -> Settings:
+    return {
+        "sigma_min": pick.choice([0.002, 0.03]),
+        "sigma_max": pick.choice([80.0, 15.0]),
+        "sigma_data": pick.choice([0.5, 1.0, 0.8]),
+        "sigma_schedule": pick.choice(["karras", "exponential"]),
+        "prediction_type": pick.choice(["epsilon", "v_prediction"]),
+        "rho": pick.choice([7.0, 4.0]),
+    }
+
+
+def _edm_dpm(pick: random.Random) -> Settings:
+    orders = {"solver_order": pick.choice([1, 2, 3]), "lower_order_final": maybe(pick)}
+    kinds = {"solver_type": pick.choice(["midpoint", "heun"]), "euler_at_final": maybe(pick)}
+    return _edm(pick) | orders | kinds
+
+
 def _distilled(pick: random.Random) -> Settings:
     found = _common(pick) | {"original_inference_steps": pick.choice([50, 40, 12])}
     return found | {"timestep_scaling": pick.choice([10.0, 3.0])}
@@ -214,6 +231,8 @@ DRAWN: dict[str, Callable[[random.Random], Settings]] = {
     "KDPM2DiscreteScheduler": _midway,
     "KDPM2AncestralDiscreteScheduler": _midway,
     "DPMSolverSDEScheduler": _midway,
+    "EDMEulerScheduler": _edm,
+    "EDMDPMSolverMultistepScheduler": _edm_dpm,
     "LCMScheduler": _consistency,
     "TCDScheduler": _distilled,
     "FlowMatchEulerDiscreteScheduler": _flow,

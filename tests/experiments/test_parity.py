@@ -12,6 +12,7 @@ import pytest
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.published.schedulers import translate
+from diffusion_jax.published.schedulers.settings import TAKEN
 from experiments.parity import __main__ as parity
 from experiments.parity import rounding, schedulers, table
 from experiments.parity.kind import PipelineKind
@@ -73,6 +74,12 @@ def test_every_scheduler_that_is_drawn_is_read(name: str) -> None:
             assert solver.evaluations(steps) >= steps
             # Some end at the first label twice, which changes nothing.
             assert bool(nodes.moves.all()) or not settings.get("set_alpha_to_one", True)
+
+
+def test_every_scheduler_that_is_read_is_run_with_any_seed() -> None:
+    both = drawn(5, ["stable_diffusion_schedulers", "stable_diffusion_3_schedulers"])
+    run = {trial.scheduler["_class_name"] for model in both for trial in model.trials}
+    assert set(TAKEN) <= run
 
 
 def compared(*differences: float, name: str = "latents", index: int = 0) -> ComparedTrial:

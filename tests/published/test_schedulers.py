@@ -66,11 +66,8 @@ def test_what_is_refused_is_what_diffusers_does_otherwise_than_it_says() -> None
     """See tests/golden, where each of these is shown to be a fault of the original."""
     refused = {case.name for case in RECORDED if case not in HONOURED}
     assert refused <= {
-        "trailing_v",
-        "n10_log_linear",
-        "spacing_linspace",
-        "n10_karras",
-        "n20_karras",
+        *("trailing_v", "n10_log_linear", "spacing_linspace", "n10_karras", "n20_karras"),
+        "n10_sigma_min",
     }
     assert {case.family for case in HONOURED} == set(TAKEN)
 
@@ -182,6 +179,20 @@ def test_latent_consistency_takes_no_more_steps_than_it_was_distilled_on() -> No
     assert np.asarray(told)[:-1].tolist() == [999, 759, 499, 259]
     with pytest.raises(UserError, match="take 50 or fewer"):
         scheduler.nodes(51)
+
+
+@pytest.mark.parametrize(
+    ("told", "steps", "line"),
+    [
+        ({"final_sigmas_type": "sigma_min"}, 4, "last step has no length"),
+        ({"sigma_schedule": "exponential"}, 1, "would begin at sigma_min"),
+        ({"sigma_schedule": "linear"}, 4, "sigma_schedule='linear' cannot be honoured"),
+        ({"prediction_type": "sample"}, 4, "prediction_type='sample' cannot be honoured"),
+    ],
+)
+def test_what_edm_s_schedulers_do_not_do_as_they_say_is_refused(told, steps, line) -> None:
+    with pytest.raises(UserError, match=line):
+        translate({"_class_name": "EDMEulerScheduler", **told}).nodes(steps)
 
 
 def test_ddim_s_last_step_of_no_length_is_refused_where_it_clips() -> None:

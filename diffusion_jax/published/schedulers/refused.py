@@ -6,16 +6,11 @@ BACKWARDS = "it leads from data to noise: draw with the scheduler that it invert
 TOKENS = "it draws discrete tokens, and a process here is x = alpha x_0 + sigma eps"
 VIDEO = "its pipelines draw videos, of which none is read"
 OWN = "it belongs to a model with a sampler of its own, of which none is read"
-SCALED = (
-    "its networks take data of another standard deviation than 1, as Playground's and Stable "
-    "Audio's do, which are not read"
-)
+SOUND = "its pipeline draws sound, and is not read"
 REASONS: Mapping[str, str] = {
     "DDIMInverseScheduler": BACKWARDS,
     "DPMSolverMultistepInverseScheduler": BACKWARDS,
-    "EDMEulerScheduler": SCALED,
-    "EDMDPMSolverMultistepScheduler": SCALED,
-    "CosineDPMSolverMultistepScheduler": SCALED,
+    "CosineDPMSolverMultistepScheduler": SOUND,
     "KarrasVeScheduler": OWN,
     "ScoreSdeVpScheduler": OWN,
     "IPNDMScheduler": (

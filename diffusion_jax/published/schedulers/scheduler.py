@@ -19,7 +19,14 @@ from diffusion_jax.process.preconditionings.timesteps import TimestepsPreconditi
 from diffusion_jax.process.predictions import X0, Epsilon, Prediction, V, Velocity
 from diffusion_jax.process.schedules import Schedule
 from diffusion_jax.process.schedules.flow import RectifiedFlow
-from diffusion_jax.published.schedulers import flows, latent_consistency, solvers, spacing, table
+from diffusion_jax.published.schedulers import (
+    edm,
+    flows,
+    latent_consistency,
+    solvers,
+    spacing,
+    table,
+)
 from diffusion_jax.published.schedulers.settings import Settings, read
 from diffusion_jax.published.schedulers.units import InUnits
 from diffusion_jax.sampling.grids import Nodes
@@ -70,8 +77,8 @@ class Scheduler:
 
     @property
     def sigma_data(self) -> float:
-        """Standard deviation of data, as networks take it that see x at unit variance."""
-        return SIGMA_DATA
+        """Standard deviation of data, as networks take it; see `SIGMA_DATA`."""
+        return float(self.settings["sigma_data"]) if self.name in edm.NAMES else SIGMA_DATA
 
     @property
     def variance(self) -> str | None:
@@ -104,6 +111,8 @@ class Scheduler:
             return _distilled(settings, steps)
         if settings.name in BY_LABEL:
             return _at_labels(settings, steps)
+        if settings.name in edm.NAMES:
+            return _exploding(edm.sigmas(settings, steps))
         if settings.name.startswith("FlowMatch"):
             return _flowing(flows.flow_match_grid(settings, steps, tokens, self.even_times))
         if settings["use_flow_sigmas"]:
@@ -120,6 +129,8 @@ class Scheduler:
         if float(nodes.level.alpha[0]) != 1.0 or self.name in BY_LABEL:
             return 1.0
         highest = float(nodes.level.sigma[0])
+        if self.name in edm.NAMES:
+            return float(np.hypot(self.settings["sigma_max"], 1))
         spaced = self.settings["timestep_spacing"] in ("linspace", "trailing")
         return highest if spaced else float(np.hypot(highest, 1))
 
@@ -142,14 +153,14 @@ def translate(
     >>> scheduler.prediction, scheduler.solver(10).evaluations(10), len(scheduler.nodes(10).time)
     (V(), 10, 11)
     """
-    found = _translated(read(config), config, even_times)
+    found = _translated(read(config), even_times)
     if not unit_times:
         return found
     shares = InUnits(found.preconditioning, float(found.settings.count))
     return dataclasses.replace(found, preconditioning=shares)
 
 
-def _translated(settings: Settings, config: Mapping[str, Any], even_times: bool) -> Scheduler:
+def _translated(settings: Settings, even_times: bool) -> Scheduler:
     """The same, whose network is told the number of the training step."""
     kept = NoThreshold() if settings.name in THRESHOLDS else solvers.threshold(settings)
     if settings.name.startswith("FlowMatch") or settings["use_flow_sigmas"]:
@@ -158,6 +169,9 @@ def _translated(settings: Settings, config: Mapping[str, Any], even_times: bool)
         down = "none" if settings.name.startswith("FlowMatch") else "down"
         seen = TimePreconditioning(flow, float(settings.count), rounding=down)
         return Scheduler(settings, flow, Velocity(flow), seen, kept, even_times)
+    if settings.name in edm.NAMES:
+        own, said = edm.schedule(settings), edm.prediction(settings)
+        return Scheduler(settings, own, said, EDMPreconditioning(), kept, even_times)
     kind = settings.one_of("prediction_type", PREDICTIONS)
     if settings.name == "PNDMScheduler" and kind != "epsilon":
         raise UserError(

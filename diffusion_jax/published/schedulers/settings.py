@@ -65,6 +65,13 @@ FLOW = {
     "stochastic_sampling": False,
     "prediction_type": "flow_prediction",
 }
+ON_EDM = {
+    "sigma_min": 0.002,
+    "sigma_max": 80.0,
+    "sigma_data": 0.5,
+    "sigma_schedule": "karras",
+    "rho": 7.0,
+}
 DPM = {"algorithm_type": "dpmsolver++", "solver_type": "midpoint"}
 
 # What a scheduler takes where it is told nothing, as far as it differs from COMMON.
@@ -100,6 +107,8 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "corrector_order": 2,
         "tau_func": None,
     },
+    "EDMEulerScheduler": ON_EDM,
+    "EDMDPMSolverMultistepScheduler": DPM | ON_EDM,
     "LCMScheduler": DISTILLED | {"timestep_scaling": 10.0},
     "TCDScheduler": DISTILLED | {"timestep_scaling": 10.0},
     "FlowMatchEulerDiscreteScheduler": FLOW,
@@ -125,6 +134,7 @@ FLOW_MATCH = (
     *("num_train_timesteps", "shift", "invert_sigmas", "shift_terminal", "use_dynamic_shifting"),
     *("time_shift_type", *SHIFT, *RESPACED),
 )
+EDM_SCHEDULER = (*ON_EDM, "num_train_timesteps", "prediction_type", "final_sigmas_type")
 
 # What each scheduler is told. Those that are not here cannot be honoured.
 TAKEN: Mapping[str, tuple[str, ...]] = {
@@ -154,6 +164,11 @@ TAKEN: Mapping[str, tuple[str, ...]] = {
         *("lower_order_final", "lambda_min_clipped", "variance_type"),
     ),
     "DPMSolverSDEScheduler": SIGMAS,
+    "EDMEulerScheduler": EDM_SCHEDULER,
+    "EDMDPMSolverMultistepScheduler": (
+        *(*EDM_SCHEDULER, *DYNAMIC, "solver_order", "algorithm_type", "solver_type"),
+        *("lower_order_final", "euler_at_final"),
+    ),
     "LCMScheduler": (*INTEGER, "set_alpha_to_one", "original_inference_steps", "timestep_scaling"),
     "TCDScheduler": (*TABLE, *LABELS, *ZERO_SNR, "original_inference_steps", "timestep_scaling"),
     "FlowMatchLCMScheduler": (*FLOW_MATCH, "upscale_mode"),

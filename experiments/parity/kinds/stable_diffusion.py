@@ -107,6 +107,8 @@ SCHEDULERS = (
     "DPMSolverSDEScheduler",
     "LCMScheduler",
     "TCDScheduler",
+    "EDMEulerScheduler",
+    "EDMDPMSolverMultistepScheduler",
 )
 
 KIND = PipelineKind(
