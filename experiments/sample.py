@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
+    from jaxtyping import Float
 
     from diffusion_jax.data.example import Example, Source, Values
     from diffusion_jax.inference.measure import SamplingPlan
@@ -68,6 +69,8 @@ SEED = flags.DEFINE_integer("seed", 0, "of the noise", lower_bound=0, upper_boun
 def main(config: ConfigDict) -> None:
     """Draws the sheet; the last line printed is its path."""
     from diffusion_jax.data.dataset import datasets
+    from diffusion_jax.data.example import to_values
+    from diffusion_jax.data.sets.latents import codec_of
     from diffusion_jax.files import check_target
     from diffusion_jax.inference.measure import SamplingPlan
     from diffusion_jax.runs.progress import Progress
@@ -81,7 +84,12 @@ def main(config: ConfigDict) -> None:
     path = check_target(OUT.value or run.folder / "samples.png")
     plan = SamplingPlan.make(config)
     example = picture = None
+    codec = codec_of(config.data, run.facts.fingerprint)
     restoration = _restoration(config, run.facts.shape)
+    if restoration and codec:
+        raise UserError(
+            "--mask and sampling.operator say what is seen of a picture, and this run has latents."
+        )
     if restoration:
         restoration.check([plan.solvers[plan.judged_by.solver]])
         plan = dataclasses.replace(plan, restoration=restoration)
@@ -103,7 +111,9 @@ def main(config: ConfigDict) -> None:
     with Progress().phase("Sampling", len(arms), unit="arms") as advance:
         for name, arm in arms.items():
             given = condition, len(prompts) * COUNT.value
-            rows.append(_draw(plan, arm, run.facts, given, guides.get(name), picture))
+            drawn = _draw(plan, arm, run.facts, given, guides.get(name), picture)
+            values = codec.decode(drawn) if codec else drawn
+            rows.append(to_values(values, codec is not None or run.facts.has_pictures))
             advance(name)
     for name, arm in found.items():
         if name not in arms:
@@ -124,12 +134,13 @@ def _wanted(
     """What is asked for, in words, and the condition of all pictures, prompt by prompt."""
     from diffusion_jax.data.dataset import datasets
     from diffusion_jax.data.example import caption_of, label_of
+    from diffusion_jax.data.sets.latents import pictures_of
     from diffusion_jax.inference.conditions import asked, encode
 
     if PROMPT.value or LABEL.value:
         prompts = PROMPT.value or [LABEL.value]
         return prompts, asked(networks, _each(prompts), LABEL.value)
-    data = datasets.make(config.data)
+    data = datasets.make(pictures_of(config.data))
     examples = [example] if example else _examples(data.test)
     # Where there are no captions, one picture of each class is taken.
     names = (*data.class_names, "")
@@ -175,11 +186,10 @@ def _draw(
     wanted: "tuple[Condition, int]",
     guide: "TrainedArm | None",
     picture: "np.ndarray | None",
-) -> "Values":
-    """Of one arm: pictures, uint8, or vectors; restorations of `picture`, if there is one."""
+) -> "Float[np.ndarray, 'n ...']":
+    """Of one arm: what its network makes; restorations of `picture`, if there is one."""
     import jax.numpy as jnp
 
-    from diffusion_jax.data.example import to_values
     from diffusion_jax.inference.generate import check_finite, generate
 
     (condition, count), sampling, given = wanted, plan.judged_by, None
@@ -196,7 +206,7 @@ def _draw(
         min(plan.batch_size, count),
     )
     check_finite(samples, f" of arm {arm.arm.name!r}")
-    return to_values(samples, facts.has_pictures)
+    return samples
 
 
 def _write_sheet(
@@ -234,10 +244,11 @@ def _say_what_is_right(
 ) -> None:
     """Prints how many pictures show what was asked for, where the data set can tell."""
     from diffusion_jax.data.dataset import datasets
+    from diffusion_jax.data.sets.latents import pictures_of
 
     asked = [prompt for prompt in prompts for _ in range(COUNT.value)]
     try:
-        check = datasets.make(config.data).check
+        check = datasets.make(pictures_of(config.data)).check
         right = [check(row, asked) for row in rows] if check else []
     except UserError:  # the data is not on this machine, or a prompt is outside its grammar
         return

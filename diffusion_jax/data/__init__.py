@@ -14,6 +14,7 @@ from diffusion_jax.data.sets.coco import coco
 from diffusion_jax.data.sets.emoji.dataset import emoji
 from diffusion_jax.data.sets.flickr30k import flickr30k
 from diffusion_jax.data.sets.folder.dataset import folder
+from diffusion_jax.data.sets.latents import latents
 from diffusion_jax.data.sets.npz import npz
 from diffusion_jax.data.sets.parquet import parquet
 from diffusion_jax.data.sets.real.dataset import cifar10, fashion_mnist, mnist
@@ -49,6 +50,7 @@ __all__ = [
     "fashion_mnist",
     "flickr30k",
     "folder",
+    "latents",
     "mnist",
     "npz",
     "parquet",

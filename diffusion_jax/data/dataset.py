@@ -2,11 +2,28 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from diffusion_jax.data.example import Check, Source, take
+import numpy as np
+from jaxtyping import Float32
+
+from diffusion_jax.data.example import Check, Source, Values, take, to_values
 from diffusion_jax.registry import Registry
 from diffusion_jax.verification.oracles import GaussianMixture
+
+
+@dataclasses.dataclass(frozen=True)
+class Decoded:
+    """What the latents of a data set stand for.
+
+    Attributes:
+        pictures: the data set that they are of, with the same examples in the same order.
+        decode: latents, float32 (n, height, width, channels), to pictures, (n, rows, columns,
+            colours), about from -1 to 1.
+    """
+
+    pictures: "Dataset"
+    decode: Callable[[Float32[np.ndarray, "n ..."]], Float32[np.ndarray, "n ..."]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +45,7 @@ class Dataset:
         check: reads from pictures whether they show what captions say, if that can be seen.
         distribution: what examples are drawn from, where that is known: its exact denoiser and
             density at any noise level.
+        decoded: of a data set of latents, what they stand for, where that is known.
     """
 
     name: str
@@ -40,6 +58,20 @@ class Dataset:
     held_out_captions: tuple[str, ...] = ()
     check: Check | None = None
     distribution: GaussianMixture | None = None
+    decoded: Decoded | None = None
+
+    @property
+    def visible(self) -> "Dataset":
+        """What is shown, and what samples are held against: the pictures of latents, else itself.
+
+        The examples are the same, in the same order.
+        """
+        return self if self.decoded is None else self.decoded.pictures
+
+    def seen(self, x0: Float32[np.ndarray, "n ..."]) -> Values:
+        """What networks make of the data, in the form of the examples of `visible`."""
+        values = x0 if self.decoded is None else self.decoded.decode(x0)
+        return to_values(values, self.visible.has_pictures)
 
     @property
     def num_classes(self) -> int:
@@ -59,6 +91,9 @@ class Dataset:
         """What its examples are: "pictures of 16×16", "vectors of 2", "arrays of 8×8×4"."""
         if self.has_pictures:
             return f"pictures of {self.shape[0]}×{self.shape[1]}"
+        if self.decoded is not None:
+            shape = "×".join(map(str, self.shape))
+            return f"latents of {shape} ({self.visible.form})"
         kind = "arrays" if len(self.shape) > 2 else "vectors"
         return f"{kind} of {'×'.join(map(str, self.shape))}"
 

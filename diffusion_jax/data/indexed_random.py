@@ -1,7 +1,9 @@
 """Random numbers that belong to an example, not to a sequence of calls."""
 
+import math
+
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float32, Float64, Int64
 
 
 def uniforms(
@@ -29,6 +31,27 @@ def uniforms(
     keys = _mix(keys ^ _mix((indices.astype(np.uint64) + np.uint64(1)) * _GOLDEN))
     keys = _mix(keys[:, None] + np.arange(1, columns + 1, dtype=np.uint64) * _GOLDEN)
     return (keys >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def normals(
+    u: Float64[np.ndarray, " two"], shape: tuple[int, ...]
+) -> Float32[np.ndarray, "*shape"]:
+    """Standard normal numbers that are a pure function of two uniform ones.
+
+    Box and Muller 1958, on `uniforms` whose seed is made of the bits of the two.
+
+    Args:
+        u: from [0, 1), as `uniforms` gives them.
+        shape: of the result.
+
+    >>> normals(np.array([0.25, 0.5]), (3,)).round(2)
+    array([-1.12,  1.17, -0.31], dtype=float32)
+    """
+    low, high = (int(each * 2.0**53) for each in u)
+    pairs = uniforms(low ^ (high << 11), np.arange((math.prod(shape) + 1) // 2), 2)
+    radius, angle = np.sqrt(-2 * np.log1p(-pairs[:, 0])), 2 * np.pi * pairs[:, 1]
+    found = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    return found.ravel()[: math.prod(shape)].reshape(shape).astype(np.float32)
 
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

@@ -289,7 +289,7 @@ def measure(
     Args:
         plan: what to draw.
         arms: by name.
-        data: gives captions (see `captioned_pictures`) and, maybe, a checker.
+        data: gives captions (see `captioned_pictures`), maybe a checker, and maybe a decoder.
         progress: shows how far it is.
         guides: arm -> the network that guides it, for guidance that needs one.
     """
@@ -318,7 +318,7 @@ def measure(
                 traced(data.shape, count),
             )
             finite = finite_rows(samples)
-            pictures = _with_gaps(samples, finite, data.has_pictures)
+            pictures = _with_gaps(samples, finite, data)
             right = data.check(pictures, captions) if data.check and finite.all() else {}
             done(f"{name}, {sampling.solver}, {sampling.steps} steps", _work(plan, sampling))
             counted = path.evaluations
@@ -330,12 +330,14 @@ def measure(
 
 
 def _with_gaps(
-    samples: Float[np.ndarray, "n *shape"], finite: Bool[np.ndarray, " n"], pictures: bool
+    samples: Float[np.ndarray, "n *shape"], finite: Bool[np.ndarray, " n"], data: Dataset
 ) -> Values:
-    """Samples as data sets keep them, grey, or zero, in the place of those that are not finite."""
-    clean = np.zeros_like(samples)
-    clean[finite] = samples[finite]
-    return to_values(clean, pictures)
+    """Samples as they are seen, grey, or zero, in the place of those that are not finite."""
+    gap = to_values(np.zeros((1, *data.visible.shape), np.float32), data.visible.has_pictures)
+    found = np.repeat(gap, len(samples), axis=0)
+    if finite.any():
+        found[finite] = data.seen(samples[finite])
+    return found
 
 
 def _work(plan: SamplingPlan, sampling: Sampling) -> int:

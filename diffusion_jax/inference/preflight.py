@@ -155,9 +155,14 @@ def check_measuring(plan: SamplingPlan, data: Dataset) -> tuple[str, ...]:
         Sentences on the metrics that so few samples or pictures do not allow.
 
     Raises:
-        UserError: measuring takes more memory than there is.
+        UserError: measuring takes more memory than there is, or latents are to restore pictures.
     """
-    needed = metric_memory(data, plan.judged_count, plan.metrics.values())
+    if plan.restoration is not None and data.decoded is not None:
+        raise UserError(
+            f"sampling.operator says what is seen of a picture, and arms on {data.form} cannot be "
+            "held to that: leave operator and posterior at none."
+        )
+    needed = metric_memory(data.visible, plan.judged_count, plan.metrics.values())
     room = devices.host_memory()
     if needed > room:
         raise UserError(

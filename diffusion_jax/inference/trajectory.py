@@ -1,13 +1,17 @@
 """The reverse process of some samples, frame by frame, as it can be looked at."""
 
 import dataclasses
+from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Shaped, UInt8
 
 from diffusion_jax.data.example import to_bytes
 from diffusion_jax.inference.generate import Path
+
+Seen = Callable[[np.ndarray], np.ndarray]
+"""Samples, float32 (n, ...), to what is shown of them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,20 +39,27 @@ class Trajectory:
         return Trajectory(self.log_snr[chosen], self.noisy[chosen], self.denoised[chosen])
 
 
-def trajectory(path: Path, pictures: bool) -> Trajectory | None:
+def trajectory(path: Path, pictures: bool, seen: Seen = to_bytes) -> Trajectory | None:
     """Of some samples; None where some of it is not finite.
 
     Args:
         path: of the samples.
-        pictures: whether they are pictures.
+        pictures: whether they are shown as pictures.
+        seen: makes pictures of what the network makes, see `Dataset.seen`.
     """
     if not (np.isfinite(path.x).all() and np.isfinite(path.denoised).all()):
         return None
     level = path.level.like(jnp.asarray(path.x))
     alpha, sigma = np.asarray(level.alpha), np.asarray(level.sigma)
     noisy = visible(path.x, alpha, sigma)
-    shown = [to_bytes(x) if pictures else plane(x, batch=2) for x in (noisy, path.denoised)]
+    frames = noisy, path.denoised
+    shown = [_pictured(x, seen) if pictures else plane(x, batch=2) for x in frames]
     return Trajectory(np.asarray(path.level.log_snr, np.float64), *shown)
+
+
+def _pictured(x: Float[np.ndarray, "frames n ..."], seen: Seen) -> UInt8[np.ndarray, "..."]:
+    found = seen(x.astype(np.float32).reshape(-1, *x.shape[2:]))
+    return found.reshape(*x.shape[:2], *found.shape[1:])
 
 
 def visible(

@@ -50,12 +50,16 @@ class Real:
     """Real pictures that samples are held against, and their features, made once for all arms.
 
     Attributes:
-        data: the data set; distances are measured to the first `reference_count` test pictures.
+        data: the data set; of one of latents, that of the pictures that they are of. Distances are
+            measured to the first `reference_count` test pictures.
         count: test pictures after those whose captions samples have, see `captioned_pictures`.
     """
 
     data: Dataset
     count: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data", self.data.visible)
 
     @property
     def captions(self) -> tuple[str, ...]:

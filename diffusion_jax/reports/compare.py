@@ -197,8 +197,8 @@ def of_trained(
         The report, without its provenance.
     """
     real = Real(data, plan.judged_count)
-    found = outcomes(plan, arms, real, progress, guides, COMPARED, plan.seed)
-    verb = "paint" if data.has_pictures else "sample"
+    found = outcomes(plan, arms, data, real, progress, guides, COMPARED, plan.seed)
+    verb = "paint" if data.visible.has_pictures else "sample"
     settings = {name: arm.arm.settings for name, arm in arms.items()}
     fields = dict.fromkeys(field for own in settings.values() for field in own)
     differ = [f for f in fields if len({str(own.get(f, "")) for own in settings.values()}) > 1]

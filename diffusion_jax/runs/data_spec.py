@@ -4,9 +4,10 @@ import dataclasses
 from typing import Any
 
 from diffusion_jax.errors import UserError
-from diffusion_jax.registry import canonical, parse, spec_text
+from diffusion_jax.registry import Spec, canonical, parse, spec_text
 
 MEMORY = "memory"  # where examples are kept; what is trained on is told by the fingerprint
+KEPT = {"latents": ("folder", "batch_size")}  # settings of the same kind, of one data set alone
 
 
 def with_split(data: str, split: str) -> str:
@@ -30,6 +31,8 @@ def same(field: str, old: Any, new: Any) -> bool:
 
     >>> same("data", "folder(path='a')", "folder(path='a', memory=True)"), same("seed", 0, 1)
     (True, False)
+    >>> same("data", "latents(data=mnist, folder='a')", "latents(data=mnist(), folder='b')")
+    True
     """
     if field == "data":
         old, new = _without_memory(old), _without_memory(new)
@@ -41,8 +44,18 @@ def _without_memory(data: Any) -> Any:
         spec = parse(data, "data set")
     except UserError:  # data that were given from Python, by their name
         return data
-    others = {name: value for name, value in spec.settings.items() if name != MEMORY}
-    return spec_text(dataclasses.replace(spec, settings=others))
+    return spec_text(_told_apart(spec))
+
+
+def _told_apart(spec: Spec) -> Spec:
+    """A spec without what says where examples are kept; so are those within it."""
+    aside = (MEMORY, *KEPT.get(spec.name, ()))
+    settings = {
+        name: _told_apart(value) if isinstance(value, Spec) else value
+        for name, value in spec.settings.items()
+        if name not in aside
+    }
+    return dataclasses.replace(spec, settings=settings)
 
 
 def memory_advice(data: Any) -> str:

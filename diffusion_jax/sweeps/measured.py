@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.inference.measure import Drawn, SamplingPlan, measure
 from diffusion_jax.inference.numbers import numbers_of
 from diffusion_jax.inference.trajectory import plane, trajectory
@@ -26,6 +27,7 @@ COMPARED, SWEPT = 256, 512
 def outcomes(
     plan: SamplingPlan,
     arms: Mapping[str, TrainedArm],
+    data: Dataset,
     real: Real,
     progress: Progress,
     guides: Mapping[str, TrainedArm],
@@ -37,23 +39,24 @@ def outcomes(
     Args:
         plan: how samples are drawn, and by what they are measured.
         arms: by name, those that diverged too.
-        real: what samples are held against; its data set has the held-out examples.
+        data: what they were trained on, which has the held-out examples.
+        real: what samples are held against.
         progress: where to show it.
         guides: arm -> the network that guides it.
         asked: held-out examples, if there are as many.
         seed: of their noise and levels.
     """
     left, held = sound(arms), {}
-    count = min(asked, len(real.data.test))
+    count = min(asked, len(data.test))
     with progress.phase("Held-out loss", len(left), unit="arms") as done:
         for name, arm in left.items():
             if denoises(arm.objective):
                 size = min(plan.batch_size, count)
-                held[name] = held_out(arm, real.data, count, seed, size)
+                held[name] = held_out(arm, data, count, seed, size)
             done(name)
-    cells = tuple(measure(plan, arms, real.data, progress, guides))
+    cells = tuple(measure(plan, arms, data, progress, guides))
     return {
-        name: _outcome(plan, [cell for cell in cells if cell.arm == name], held.get(name), real)
+        name: _outcome(plan, [c for c in cells if c.arm == name], held.get(name), data, real)
         if name in left
         else Outcome(arm.diverged)
         for name, arm in arms.items()
@@ -61,7 +64,7 @@ def outcomes(
 
 
 def _outcome(
-    plan: SamplingPlan, cells: Iterable[Drawn], asked: HeldOut | None, real: Real
+    plan: SamplingPlan, cells: Iterable[Drawn], asked: HeldOut | None, data: Dataset, real: Real
 ) -> Outcome:
     """All that is measured of one arm that did not diverge.
 
@@ -69,6 +72,7 @@ def _outcome(
         plan: how its samples were drawn, and by what they are measured.
         cells: the samples, sampling by sampling.
         asked: its errors on held-out examples; None where it estimates no noise.
+        data: what it was trained on.
         real: what samples are held against.
     """
     numbers, lost, missing = [], {}, {}
@@ -100,7 +104,7 @@ def _outcome(
         shown=shown,
         missing=tuple(np.flatnonzero(~judged.finite[:SHOWN]).tolist()) if pictures else (),
         right={n: ok[:SHOWN] for n, ok in judged.right.items() if pictures and n != "all"},
-        trajectory=None if few else trajectory(judged.path, pictures),
+        trajectory=None if few else trajectory(judged.path, pictures, data.seen),
         not_finite=lost,
         not_measured=missing,
     )

@@ -116,7 +116,7 @@ def _do(plan: SweepPlan, unit: Unit, progress: Progress, reals: dict[Hashable, R
         count = drawing.judged_count
         real = reals.setdefault((unit.config.data, count), Real(data, count))
         arm = arms[unit.keys[trial.training_key]]
-        store(_measure(unit, arm, drawing, real, progress), unit.folder, trial.key)
+        store(_measure(unit, arm, drawing, data, real, progress), unit.folder, trial.key)
 
 
 def _watch(unit: Unit, data: Dataset) -> Watch:
@@ -134,12 +134,17 @@ def _watch(unit: Unit, data: Dataset) -> Watch:
 
 
 def _measure(
-    unit: Unit, arm: TrainedArm, drawing: SamplingPlan, real: Real, progress: Progress
+    unit: Unit,
+    arm: TrainedArm,
+    drawing: SamplingPlan,
+    data: Dataset,
+    real: Real,
+    progress: Progress,
 ) -> Outcome:
     if arm.diverged is not None:
         return Outcome(arm.diverged)
     arms = {arm.arm.name: arm}  # as the run calls it, where its guides are sought
     guides = load_guides(unit.run_folder, arms, drawing.guidance.guided_by)
-    (found,) = outcomes(drawing, arms, real, progress, guides, SWEPT, SEED).values()
+    (found,) = outcomes(drawing, arms, data, real, progress, guides, SWEPT, SEED).values()
     film = found.trajectory and found.trajectory.thinned(FILM_BYTES)
     return dataclasses.replace(found, trajectory=film)

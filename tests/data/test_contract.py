@@ -1,6 +1,7 @@
 """What every data set promises the rest of the library."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ def folder_files(path):
     (path / "metadata.jsonl").write_text("\n".join(map(json.dumps, entries)))
 
 
+AUTOENCODER = Path(__file__).parents[1] / "published" / "data" / "stable_diffusion" / "vae"
 DOWNLOADED = ("cifar10", "fashion_mnist", "mnist")
 
 
@@ -43,6 +45,10 @@ def make(name, path):
         write_packages(path)
         assemble(path, path)
         return datasets.make(f"emoji(path={str(path)!r}, size=8)")
+    if name == "latents":
+        inner = "shapes(size=12, count=60, test_count=60)"
+        kept = f"folder={str(path)!r}, dtype='float32'"
+        return datasets.make(f"latents(data={inner}, autoencoder={str(AUTOENCODER)!r}, {kept})")
     if name in FORMATS:
         return datasets.make(FORMATS[name](path))
     if name not in DOWNLOADED:
@@ -62,7 +68,8 @@ def test_contract(name, tmp_path):
     assert data.name == name
     words = Words().fit(data.captions)
     assert data.num_classes == len(set(data.class_names))
-    assert data.has_pictures == (len(data.shape) == 3)
+    assert data.visible.has_pictures == (len(data.visible.shape) == 3)
+    assert data.has_pictures == (data.visible is data and len(data.shape) == 3)
     kind, dtype = ("image", np.uint8) if data.has_pictures else ("vector", np.float32)
     train = [data.train[i] for i in range(min(50, len(data.train)))]
     test = [data.test[i] for i in range(min(50, len(data.test)))]
@@ -80,9 +87,10 @@ def test_contract(name, tmp_path):
         assert {caption_of(e) for e in test} <= set(data.held_out_captions)
         assert not {caption_of(e) for e in train} & set(data.held_out_captions)
     if data.check:
-        right = data.check(np.stack([e["image"] for e in test]), [caption_of(e) for e in test])
+        shown = np.stack([data.visible.test[i]["image"] for i in range(len(test))])
+        right = data.check(shown, [caption_of(e) for e in test])
         assert right["all"].shape == (len(test),) and right["all"].mean() >= 0.98
     batch = next(batches(data.train, lambda examples: {}, batch_size=2, seed=0))
     assert batch["x0"].shape == (2, *data.shape) and batch["x0"].dtype == np.float32
-    limit = 1 if data.has_pictures else 1.5
+    limit = 1 if data.has_pictures else 1.5 if data.visible is data else 5
     assert -limit <= batch["x0"].min() <= batch["x0"].max() <= limit
