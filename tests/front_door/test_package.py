@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 # What a package is imported as, where that is not its name.
 IMPORTED_AS = {"PIL": "pillow", "absl": "absl-py", "orbax": "orbax-checkpoint"}
 
-OPTIONAL = ("captions", "emoji")  # extras that the package does without
+OPTIONAL = ("captions", "emoji", "languages")  # extras that the package does without
 
 
 def setup_cfg() -> configparser.ConfigParser:

@@ -17,6 +17,12 @@ TRAIN, TEST = "emoji-train.tar", "emoji-test.tar"
 HELD_OUT = 0.1  # share of concepts
 EDGE = 64  # pixels that drawings of lines are rendered at
 TAGS = 4  # further words of a caption
+SIGNS = ("200d", "2640", "2642")  # that join parts, and that say woman or man
+PEOPLE = {
+    **dict.fromkeys(("1f468", "1f469", "1f9d1"), "person"),
+    **dict.fromkeys(("1f474", "1f475", "1f9d3"), "older person"),
+    **dict.fromkeys(("1f466", "1f467", "1f9d2"), "child"),
+}
 NAMES = "emojibase-data"
 NAMES_VERSION = "17.0.0"
 
@@ -70,7 +76,7 @@ class Concept:
     Attributes:
         name: in words, with its skin tone.
         tags: further words for it.
-        concept: code of the emoji without skin tones, by which it is split.
+        concept: by which it is split, the same for all skin tones and for women and men.
     """
 
     name: str
@@ -81,8 +87,9 @@ class Concept:
 def assemble(archives: Path, out: Path) -> tuple[int, int]:
     """Writes the emoji of packages to tar files, TRAIN and TEST.
 
-    A tenth of the concepts is for testing, by the SHA-256 of their codes. The files depend on the
-    packages alone, byte by byte.
+    A tenth of the concepts is for testing, by the SHA-256 of their codes. Women, men and persons
+    who do the same are one, as are skin tones: they look alike. The files depend on the packages
+    alone, byte by byte.
 
     Args:
         archives: folder of the packages as `npm pack` gives them.
@@ -123,10 +130,21 @@ def read_concepts(archive: Path) -> Mapping[str, Concept]:
         entries = json.load(data)
     found = {}
     for entry in entries:
-        code, tags = _code(entry["hexcode"]), tuple(entry.get("tags", ()))
+        concept = _concept(_code(entry["hexcode"]))
         for each in (entry, *entry.get("skins", ())):
-            found[_code(each["hexcode"])] = Concept(each["label"], tags, code)
+            tags = tuple(entry.get("tags", ()))
+            found[_code(each["hexcode"])] = Concept(each["label"], tags, concept)
     return found
+
+
+def _concept(code: str) -> str:
+    """What women, men and persons who do the same have in common.
+
+    >>> _concept("1f468-200d-2695") == _concept("1f469-200d-2695")
+    True
+    """
+    parts = [part for part in code.split("-") if part not in SIGNS]
+    return "-".join(PEOPLE.get(part, part) for part in parts)
 
 
 def _code(text: str) -> str:

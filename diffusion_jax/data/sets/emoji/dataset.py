@@ -17,7 +17,8 @@ def emoji(
 
     A picture has three captions: its name ("waving hand: medium skin tone"), its name and style,
     and its name with words that people look for it by. What is for testing is so by concept: no
-    style and no skin tone of it is in training.
+    style and no skin tone of it is in training, and no woman or man who does the same. Some
+    concepts look alike all the same, such as the flags of Chad and Romania.
 
     Args:
         path: folder that `python -m experiments.emoji` has written.
