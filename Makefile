@@ -50,6 +50,7 @@ bench: $(INSTALLED) $(PEERS_VENV)/installed.stamp
 	@$(BIN)/python -m experiments.benchmark_arms
 	@$(BIN)/python -m experiments.benchmark_peers --peers=$(PEERS_VENV)/bin/python
 	@$(BIN)/python -m experiments.benchmark_released --peers=$(PEERS_VENV)/bin/python
+	@$(BIN)/python -m experiments.benchmark_data --peers=$(PEERS_VENV)/bin/python
 
 # Released models beside the original libraries, with SEED=… other ones; fails where they differ.
 SEED ?= 0

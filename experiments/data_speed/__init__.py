@@ -1,0 +1,1 @@
+"""Reading captioned pictures, timed beside PyTorch's loader with webdataset."""
