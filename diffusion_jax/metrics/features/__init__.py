@@ -5,6 +5,7 @@ member is a file here.
 """
 
 from diffusion_jax.metrics.features.base import CHUNK, Extractor, FeatureMap, feature_maps
+from diffusion_jax.metrics.features.block_means import BlockMeans
 from diffusion_jax.metrics.features.pixels import Pixels
 from diffusion_jax.metrics.features.principal import COLUMNS, FITTED, Principal
 from diffusion_jax.metrics.features.random_convolutions import RandomConvolutions
@@ -16,6 +17,7 @@ __all__ = [
     "CHUNK",
     "COLUMNS",
     "FITTED",
+    "BlockMeans",
     "Extractor",
     "FeatureMap",
     "Pixels",
