@@ -25,6 +25,7 @@ from diffusion_jax.published.parts import Part
 from diffusion_jax.published.pictures import fitted, kept
 from diffusion_jax.published.pipelines import Pipeline
 from diffusion_jax.published.pipelines.base import Prompts, Size, token_side
+from diffusion_jax.published.room import check_pictures
 from diffusion_jax.published.schedulers import ReleasedProcess
 from diffusion_jax.published.tokenizers import PromptTokenizer
 from diffusion_jax.published.whole import read_folder
@@ -206,6 +207,7 @@ class ReleasedModel:
             raise UserError("A mask needs the picture that it keeps part of: give an image.")
         size = size or self.default_size
         shape = self.pipeline.shape(self, size)
+        check_pictures(len(keys), size, self._finest)
         whole = self.nodes(steps, size) if nodes is None else nodes
         chosen = self.scheduler.solver(whole.time.shape[0] - 1) if solver is None else solver
         if noise is None:
@@ -228,6 +230,13 @@ class ReleasedModel:
             start, prompts, keys, negative, guidance, chosen, whole, size, posterior
         )
         return drawn if latents else fitted(self.decode(drawn), size)
+
+    @property
+    def _finest(self) -> int:
+        """Features of a pixel, at least, in some layer as large as the picture."""
+        part = self.parts.get("vae", self.network)
+        widths = part.configuration.get("block_out_channels") or (3,)
+        return int(max(3, widths[0]))
 
     def noise(self, keys: Array, shape: tuple[int, int, int]) -> Array:
         """Standard normal noise, (batch, *shape), a key for each row."""

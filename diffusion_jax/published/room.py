@@ -47,6 +47,27 @@ def check_room(
         )
 
 
+def check_pictures(count: int, size: tuple[int, int], features: int) -> None:
+    """Refuses pictures of which not even one layer would fit into memory.
+
+    Args:
+        count: pictures that are drawn at once.
+        size: height and width in pixels.
+        features: of a pixel in the layer, float32.
+
+    Raises:
+        UserError: it would take more memory than is free.
+    """
+    height, width = size
+    needed, free = 4 * features * count * height * width, free_memory()
+    if needed > free:
+        some = f"{count} pictures" if count > 1 else "A picture"
+        raise UserError(
+            f"{some} of {width}x{height} cannot be drawn at once: one layer alone takes "
+            f"{gigabytes(needed)}, and {gigabytes(free)} of memory are free."
+        )
+
+
 def gigabytes(count: float) -> str:
     """Bytes in words.
 

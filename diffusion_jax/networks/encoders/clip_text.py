@@ -19,7 +19,12 @@ from diffusion_jax.networks.encoders.base import (
     check_length,
     encoders,
 )
-from diffusion_jax.networks.encoders.layers import LayerStyle, PreNormLayer, clip_layer, dense
+from diffusion_jax.networks.encoders.layers import (
+    LayerStyle,
+    PreNormLayer,
+    clip_layer,
+    clip_projection,
+)
 from diffusion_jax.networks.layers import activation, affine_layer_norm
 
 STD = 0.02
@@ -109,18 +114,10 @@ class CLIPText(Encoder):
 
     def setup(self) -> None:
         """Names the parts."""
-        style = clip_layer(
-            self.hidden_size,
-            self.num_attention_heads,
-            self.intermediate_size,
-            self.num_hidden_layers,
-            self.hidden_act,
-            self.layer_norm_eps,
-            self.attention_implementation,
-            self.dtype,
-        )
         places = self.vocab_size, self.max_position_embeddings
-        self.text_model = CausalTower(places, self.hidden_size, self.num_hidden_layers, style)
+        self.text_model = CausalTower(
+            places, self.hidden_size, self.num_hidden_layers, clip_layer(self)
+        )
 
     def __call__(self, ids: Ids, mask: Mask | None = None) -> Encoding:
         check_length("clip_text", ids, self.longest)
@@ -166,9 +163,7 @@ class CLIPTextWithProjection(CLIPText):
     def setup(self) -> None:
         """Names the parts."""
         super().setup()
-        self.text_projection = dense(
-            self.projection_dim, self.hidden_size**-0.5, "text_projection", self.dtype, False
-        )
+        self.text_projection = clip_projection(self, self.projection_dim, "text_projection")
 
     def _pooled(self, end: Float[Array, "batch width"]) -> Float[Array, "batch features"]:
         return at_least_single(self.text_projection(end))

@@ -16,7 +16,7 @@ from diffusion_jax.networks.encoders.base import (
     at_least_single,
     encoders,
 )
-from diffusion_jax.networks.encoders.layers import PreNormLayer, clip_layer, dense
+from diffusion_jax.networks.encoders.layers import PreNormLayer, clip_layer, clip_projection
 from diffusion_jax.networks.encoders.vit import ViT
 from diffusion_jax.networks.layers import activation, affine_layer_norm
 
@@ -71,16 +71,6 @@ class CLIPVision(ViT):
 
     def setup(self) -> None:
         """Names the parts."""
-        style = clip_layer(
-            self.hidden_size,
-            self.num_attention_heads,
-            self.intermediate_size,
-            self.num_hidden_layers,
-            self.hidden_act,
-            self.layer_norm_eps,
-            self.attention_implementation,
-            self.dtype,
-        )
         init, under = nn.initializers.normal(self.hidden_size**-0.5), "vision_model"
         self.patches = self._patches(f"{under}.embeddings.patch_embedding", False, STD)
         self.whole = self.param(f"{under}.embeddings.class_embedding", init, (self.hidden_size,))
@@ -92,7 +82,7 @@ class CLIPVision(ViT):
             name=f"{under}.embeddings.position_embedding",
         )
         self.blocks = [
-            PreNormLayer(style, name=f"{under}.encoder.layers.{i}")
+            PreNormLayer(clip_layer(self), name=f"{under}.encoder.layers.{i}")
             for i in range(self.num_hidden_layers)
         ]
         # As the original spells it.
@@ -146,9 +136,7 @@ class CLIPVisionWithProjection(CLIPVision):
     def setup(self) -> None:
         """Names the parts."""
         super().setup()
-        self.visual_projection = dense(
-            self.projection_dim, self.hidden_size**-0.5, "visual_projection", self.dtype, False
-        )
+        self.visual_projection = clip_projection(self, self.projection_dim, "visual_projection")
 
     def _pooled(self, whole: Float[Array, "batch width"]) -> Float[Array, "batch features"]:
         return at_least_single(self.visual_projection(whole))

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -187,36 +188,47 @@ class LayerScale(nn.Module):
         return h * jnp.asarray(self.param("lambda1", init, (h.shape[-1],)), h.dtype)
 
 
-def clip_layer(
-    width: int,
-    heads: int,
-    hidden: int,
-    layers: int,
-    act: str,
-    epsilon: float,
-    implementation: str,
-    dtype: str,
-) -> LayerStyle:
+@runtime_checkable
+class ClipSettings(Protocol):
+    """The settings that CLIP's encoders of captions and of pictures share."""
+
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    hidden_act: str
+    layer_norm_eps: float
+    attention_implementation: str
+    dtype: str
+
+
+def clip_layer(encoder: ClipSettings) -> LayerStyle:
     """The layers of CLIP's text and image encoders.
 
     Source: Radford et al. 2021 (CLIP), section 2.4; transformers, clip/modeling_clip.py.
     """
-    inner, outer = (2 * layers * width) ** -0.5, width**-0.5
+    width, heads = encoder.hidden_size, encoder.num_attention_heads
+    inner, outer = (2 * encoder.num_hidden_layers * width) ** -0.5, width**-0.5
     attention = AttentionStyle(
         ("q_proj", "k_proj", "v_proj", "out_proj"),
         heads,
         width // heads,
         (inner, inner, inner, outer),
-        implementation=implementation,
-        dtype=dtype,
+        implementation=encoder.attention_implementation,
+        dtype=encoder.dtype,
     )
     return LayerStyle(
         attention,
         "self_attn",
         ("layer_norm1", "layer_norm2"),
         ("mlp.fc1", "mlp.fc2"),
-        hidden,
+        encoder.intermediate_size,
         ((2 * width) ** -0.5, inner),
-        act,
-        epsilon,
+        encoder.hidden_act,
+        encoder.layer_norm_eps,
     )
+
+
+def clip_projection(encoder: ClipSettings, features: int, name: str) -> nn.Dense:
+    """The map of a pooled vector to where captions and pictures are compared."""
+    return dense(features, encoder.hidden_size**-0.5, name, encoder.dtype, False)

@@ -4,39 +4,36 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import flax.linen as nn
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from diffusion_jax.networks import checks
-from diffusion_jax.networks.attention import is_perturbed
 from diffusion_jax.networks.base import networks
 from diffusion_jax.networks.conditioners.base import Context
 from diffusion_jax.networks.configurations import ANY, rows, told
-from diffusion_jax.networks.patches import from_patches
-from diffusion_jax.networks.rematerialise import rematerialised
+from diffusion_jax.networks.transformers.diffusers_layout import (
+    SteeredBlock,
+    SteeredTransformer,
+    Table,
+)
 from diffusion_jax.networks.transformers.embeddings import (
     ClassTable,
     TimestepEmbedding,
     timestep_features,
-    wide,
 )
-from diffusion_jax.networks.transformers.feed_forward import FeedForward, check_activation
 from diffusion_jax.networks.transformers.layers import (
-    PatchProjection,
     Tokens,
     Vector,
-    ZeroDense,
     layer_norm,
     modulate,
     modulations,
 )
 from diffusion_jax.networks.transformers.positions import sincos_table
-from diffusion_jax.networks.transformers.projected_attention import ProjectedAttention
 
 OWNER = "diffusers_dit"
 
 
 @networks.register(OWNER)
-class DiffusersDiT(nn.Module):
+class DiffusersDiT(SteeredTransformer):
     """DiT as diffusers' DiTTransformer2DModel: adaLN-zero blocks with embeddings of their own.
 
     The same network as `OriginalDiT` but for how its parameters are named and parted, the last
@@ -49,45 +46,17 @@ class DiffusersDiT(nn.Module):
     dit_transformer_2d.py.
 
     Attributes:
-        num_attention_heads: attention heads.
-        attention_head_dim: features of a head; the product of the two is a multiple of 4.
-        num_layers: number of blocks.
-        patch_size: side of a patch.
-        sample_size: side of the pictures that it was trained on.
-        dropout: fraction of activations dropped in each block while training.
-        attention_bias: whether queries, keys and values have one.
-        activation_fn: of the layer after attention, a name in `feed_forward.ACTIVATIONS`.
-        norm_elementwise_affine: whether the norm before that layer has a scale and a shift.
+        norm_elementwise_affine: whether the norm before the layer after attention has a scale and a
+            shift.
         norm_eps: of that norm.
-        remat: compute each block again in the backward pass rather than keep what it computed.
-        attention_implementation: "xla", "cudnn", "pallas" or "auto", as of `attend`.
-        perturbed: self-attentions whose map is the identity; () is all, None none.
-        dtype: dtype of the computation; parameters are float32.
-        outputs: channels of the result for each channel of x; 2 with a variance.
-        out_channels: channels of the result; None is `outputs` times those of x.
+        others: as of a `SteeredTransformer`.
 
     Raises:
         UserError: a setting that cannot work, or a picture whose sides are not multiples of
             patch_size.
     """
 
-    num_attention_heads: int = 16
-    attention_head_dim: int = 72
-    num_layers: int = 28
-    patch_size: int = 2
-    sample_size: int = 32
-    dropout: float = 0.0
-    attention_bias: bool = True
-    activation_fn: str = "gelu-approximate"
-    norm_elementwise_affine: bool = False
-    norm_eps: float = 1e-5
-    remat: bool = False
-    attention_implementation: str = "xla"
-    perturbed: tuple[int, ...] | None = None
-    dtype: str = "float32"
-    outputs: int = 1
-    out_channels: int | None = None
-
+    owner: ClassVar[str] = OWNER
     original: ClassVar[str] = "DiTTransformer2DModel"
     fixed: ClassVar[dict[str, object]] = {
         "norm_type": "ada_norm_zero",
@@ -103,29 +72,6 @@ class DiffusersDiT(nn.Module):
         x = rows(self.sample_size, self.sample_size, configuration.get("in_channels", 4))
         return x, rows(), told(pooled=configuration.get("num_embeds_ada_norm", 1000) + 1)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        checks.transformer(OWNER, self)
-        checks.places(OWNER, self.width, self.patch_size, self.sample_size)
-        checks.positive_integers(OWNER, outputs=self.outputs)
-        checks.fraction(OWNER, dropout=self.dropout)
-        checks.switch(
-            OWNER,
-            attention_bias=self.attention_bias,
-            norm_elementwise_affine=self.norm_elementwise_affine,
-        )
-        check_activation(OWNER, self.activation_fn)
-
-    @property
-    def width(self) -> int:
-        """Features of a token."""
-        return self.num_attention_heads * self.attention_head_dim
-
-    @property
-    def self_attentions(self) -> int:
-        """How many there are."""
-        return self.num_layers
-
     @nn.compact
     def __call__(
         self,
@@ -135,37 +81,20 @@ class DiffusersDiT(nn.Module):
         deterministic: bool = True,
     ) -> Float[Array, "batch height width outputs"]:
         """Returns the network's raw prediction; arguments as in `UNet`."""
-        checks.picture_fits(OWNER, x.shape, self.patch_size, "its patch_size")
-        patches = PatchProjection(self.patch_size, self.width, self.dtype, name="pos_embed.proj")(x)
-        rows, columns = patches.shape[1:3]
         base = self.sample_size // self.patch_size
-        h = patches + sincos_table(rows, columns, self.width, base).astype(self.dtype)
-        h = h.reshape(len(x), rows * columns, self.width)
+
+        def places(rows: int, columns: int) -> Table:
+            return jnp.asarray(sincos_table(rows, columns, self.width, base))
+
+        h, sides = self._patched(x, places)
         features = timestep_features(c_noise, dtype=self.dtype, angles="float32", shift=1.0)
-        kind = rematerialised(DiffusersDiTBlock) if self.remat else DiffusersDiTBlock
         conditions = []
         for i in range(self.num_layers):
             conditions.append(self._condition(i, features, context))
-            block = kind(
-                self.num_attention_heads,
-                self.attention_head_dim,
-                self.dropout,
-                self.attention_bias,
-                self.activation_fn,
-                self.norm_elementwise_affine,
-                self.norm_eps,
-                self.dtype,
-                self.attention_implementation,
-                is_perturbed(i, self.perturbed),
-                name=f"transformer_blocks.{i}",
-            )
-            h = block(h, conditions[i], deterministic)
+            h = self._block(DiffusersDiTBlock, i)(h, conditions[i], deterministic)
         shift, scale = modulations(conditions[0], 2, self.dtype, "proj_out_1")
         h = modulate(layer_norm(1e-6, self.dtype)(h), shift, scale)
-        channels = self.patch_size**2 * (self.out_channels or self.outputs * x.shape[-1])
-        h = ZeroDense(channels, dtype=self.dtype, name="proj_out_2")(h)
-        h = h.reshape(len(x), rows, columns, channels)
-        return from_patches(h, self.patch_size).astype(wide(self.dtype))
+        return self._picture(h, sides, x.shape[-1], "proj_out_2")
 
     def _condition(
         self, i: int, features: Float[Array, "batch features"], context: Context | None
@@ -181,36 +110,14 @@ class DiffusersDiT(nn.Module):
         return condition
 
 
-class DiffusersDiTBlock(nn.Module):
+class DiffusersDiTBlock(SteeredBlock):
     """Attention and the layer after it, each scaled, shifted and gated by the condition."""
-
-    heads: int
-    head_width: int
-    dropout: float
-    attention_bias: bool
-    activation: str
-    affine: bool
-    epsilon: float
-    dtype: str
-    attention_implementation: str
-    perturbed: bool
 
     @nn.compact
     def __call__(self, h: Tokens, condition: Vector, deterministic: bool) -> Tokens:
         steer = modulations(condition, 6, self.dtype, "norm1.linear")
-        attention = ProjectedAttention(
-            self.heads,
-            self.head_width,
-            self.dtype,
-            self.attention_implementation,
-            self.attention_bias,
-            self.perturbed,
-            self.dropout,
-            name="attn1",
-        )
+        attention = self._attention("attn1", self.perturbed)
         hidden = modulate(layer_norm(1e-6, self.dtype)(h), steer[0], steer[1])
         h += steer[2][:, None] * attention(hidden, None, None, deterministic)
-        norm = layer_norm(self.epsilon, self.dtype, self.affine, name="norm3")
-        hidden = modulate(norm(h), steer[3], steer[4])
-        layer = FeedForward(self.activation, self.dtype, self.dropout, name="ff")
-        return h + steer[5][:, None] * layer(hidden, deterministic)
+        hidden = self._normalised(h, "norm3", steer[3], steer[4])
+        return h + steer[5][:, None] * self._layer(hidden, deterministic)

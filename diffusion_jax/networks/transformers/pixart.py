@@ -9,29 +9,26 @@ from jaxtyping import Array, Bool, Float
 
 from diffusion_jax.errors import UserError
 from diffusion_jax.networks import checks
-from diffusion_jax.networks.attention import is_perturbed
 from diffusion_jax.networks.base import networks
 from diffusion_jax.networks.conditioners.base import Context
 from diffusion_jax.networks.configurations import ANY, rows, told
-from diffusion_jax.networks.patches import from_patches
-from diffusion_jax.networks.rematerialise import rematerialised
+from diffusion_jax.networks.transformers.diffusers_layout import (
+    SteeredBlock,
+    SteeredTransformer,
+    Table,
+)
 from diffusion_jax.networks.transformers.embeddings import (
     TimestepEmbedding,
     timestep_features,
-    wide,
 )
-from diffusion_jax.networks.transformers.feed_forward import FeedForward, check_activation
 from diffusion_jax.networks.transformers.layers import (
-    PatchProjection,
     Tokens,
     TwoLayers,
     Vector,
-    ZeroDense,
     layer_norm,
     modulate,
 )
 from diffusion_jax.networks.transformers.positions import sincos_table
-from diffusion_jax.networks.transformers.projected_attention import ProjectedAttention
 
 OWNER = "pixart"
 LAYERS = "linear_1", "linear_2"
@@ -40,7 +37,7 @@ SIZES = 3  # height and width of the picture in pixels, and their ratio
 
 
 @networks.register(OWNER)
-class PixArt(nn.Module):
+class PixArt(SteeredTransformer):
     """PixArt's transformer, as diffusers' PixArtTransformer2DModel: adaLN-single, cross-attention.
 
     It is called with timesteps 0 … 999, and T5's features in `context.tokens` with their mask;
@@ -52,10 +49,6 @@ class PixArt(nn.Module):
     diffusers 0.42, pixart_transformer_2d.py. First values are those of PixArt's own PixArt.py.
 
     Attributes:
-        num_attention_heads: attention heads.
-        attention_head_dim: features of a head; the product of the two is a multiple of 4.
-        num_layers: number of blocks.
-        patch_size: side of a patch.
         sample_size: side of the pictures, in latents, that it was trained on: places of patches
             are stretched to it.
         interpolation_scale: divides the places; None is sample_size / 64, at least 1.
@@ -63,43 +56,20 @@ class PixArt(nn.Module):
             sample_size of 128.
         caption_channels: features of the caption's tokens, which pass two layers first; None is
             those of the picture's tokens, without such layers.
-        dropout: fraction of activations dropped in each block while training.
-        attention_bias: whether queries, keys and values have one.
-        activation_fn: of the layer after attention, a name in `feed_forward.ACTIVATIONS`.
-        norm_elementwise_affine: whether norms within blocks have a scale and a shift.
-        norm_eps: of the norms within blocks.
-        remat: compute each block again in the backward pass rather than keep what it computed.
-        attention_implementation: "xla", "cudnn", "pallas" or "auto", as of `attend`.
-        perturbed: self-attentions whose map is the identity; () is all, None none.
-        dtype: dtype of the computation; parameters are float32.
-        outputs: channels of the result for each channel of x; 2 with a variance.
-        out_channels: channels of the result; None is `outputs` times those of x.
+        others: as of a `SteeredTransformer`.
 
     Raises:
         UserError: a setting that cannot work, a picture whose sides are not multiples of
             patch_size, or sizes that are not told.
     """
 
-    num_attention_heads: int = 16
-    attention_head_dim: int = 72
-    num_layers: int = 28
-    patch_size: int = 2
     sample_size: int = 128
     interpolation_scale: float | None = None
     use_additional_conditions: bool | None = None
     caption_channels: int | None = 4096
-    dropout: float = 0.0
-    attention_bias: bool = True
-    activation_fn: str = "gelu-approximate"
-    norm_elementwise_affine: bool = False
     norm_eps: float = 1e-6
-    remat: bool = False
-    attention_implementation: str = "xla"
-    perturbed: tuple[int, ...] | None = None
-    dtype: str = "float32"
-    outputs: int = 1
-    out_channels: int | None = None
 
+    owner: ClassVar[str] = OWNER
     original: ClassVar[str] = "PixArtTransformer2DModel"
     fixed: ClassVar[dict[str, object]] = {
         "norm_type": "ada_norm_single",
@@ -120,30 +90,10 @@ class PixArt(nn.Module):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        checks.transformer(OWNER, self)
-        checks.places(OWNER, self.width, self.patch_size, self.sample_size)
-        checks.positive_integers(OWNER, outputs=self.outputs)
-        checks.fraction(OWNER, dropout=self.dropout)
-        checks.switch(
-            OWNER,
-            attention_bias=self.attention_bias,
-            norm_elementwise_affine=self.norm_elementwise_affine,
-            use_additional_conditions=self.sizes_told,
-        )
+        checks.switch(OWNER, use_additional_conditions=self.sizes_told)
         if self.sizes_told:
             name = "num_attention_heads * attention_head_dim"
             checks.divides(OWNER, self.width, name, SIZES, "with use_additional_conditions")
-        check_activation(OWNER, self.activation_fn)
-
-    @property
-    def width(self) -> int:
-        """Features of a token."""
-        return self.num_attention_heads * self.attention_head_dim
-
-    @property
-    def self_attentions(self) -> int:
-        """How many there are."""
-        return self.num_layers
 
     @property
     def sizes_told(self) -> bool:
@@ -160,11 +110,7 @@ class PixArt(nn.Module):
         deterministic: bool = True,
     ) -> Float[Array, "batch height width outputs"]:
         """Returns the network's raw prediction; arguments as in `UNet`."""
-        checks.picture_fits(OWNER, x.shape, self.patch_size, "its patch_size")
-        patches = PatchProjection(self.patch_size, self.width, self.dtype, name="pos_embed.proj")(x)
-        rows, columns = patches.shape[1:3]
-        h = patches + self._places(rows, columns).astype(self.dtype)
-        h = h.reshape(len(x), rows * columns, self.width)
+        h, sides = self._patched(x, self._places)
         embedded = self._embedded(c_noise, context)
         small = nn.initializers.normal(0.02)
         dense = nn.Dense(
@@ -172,31 +118,14 @@ class PixArt(nn.Module):
         )
         steer = dense(nn.silu(embedded)).reshape(len(x), 6, self.width)
         words, mask = self._words(context)
-        kind = rematerialised(PixArtBlock) if self.remat else PixArtBlock
         for i in range(self.num_layers):
-            block = kind(
-                self.num_attention_heads,
-                self.attention_head_dim,
-                self.dropout,
-                self.attention_bias,
-                self.activation_fn,
-                self.norm_elementwise_affine,
-                self.norm_eps,
-                self.dtype,
-                self.attention_implementation,
-                is_perturbed(i, self.perturbed),
-                name=f"transformer_blocks.{i}",
-            )
-            h = block(h, steer, words, mask, deterministic)
+            h = self._block(PixArtBlock, i)(h, steer, words, mask, deterministic)
         table = self.param("scale_shift_table", _table, (2, self.width)).astype(self.dtype)
         shift, scale = jnp.moveaxis(table + embedded[:, None], 1, 0)
         h = modulate(layer_norm(1e-6, self.dtype)(h), shift, scale)
-        channels = self.patch_size**2 * (self.out_channels or self.outputs * x.shape[-1])
-        h = ZeroDense(channels, dtype=self.dtype, name="proj_out")(h)
-        h = h.reshape(len(x), rows, columns, channels)
-        return from_patches(h, self.patch_size).astype(wide(self.dtype))
+        return self._picture(h, sides, x.shape[-1], "proj_out")
 
-    def _places(self, rows: int, columns: int) -> Array:
+    def _places(self, rows: int, columns: int) -> Table:
         scale = self.interpolation_scale
         scale = max(self.sample_size // 64, 1) if scale is None else scale
         base = self.sample_size // self.patch_size
@@ -239,19 +168,8 @@ class PixArt(nn.Module):
         return project(context.tokens), context.mask
 
 
-class PixArtBlock(nn.Module):
+class PixArtBlock(SteeredBlock):
     """Self-attention, attention to the caption, and a layer; all but the second are steered."""
-
-    heads: int
-    head_width: int
-    dropout: float
-    attention_bias: bool
-    activation: str
-    affine: bool
-    epsilon: float
-    dtype: str
-    attention_implementation: str
-    perturbed: bool
 
     @nn.compact
     def __call__(
@@ -264,21 +182,12 @@ class PixArtBlock(nn.Module):
     ) -> Tokens:
         table = self.param("scale_shift_table", _table, (6, h.shape[-1])).astype(self.dtype)
         parts = jnp.moveaxis(table + steer, 1, 0)
-
-        def attention(name: str, perturbed: bool, zero: bool) -> ProjectedAttention:
-            settings = self.heads, self.head_width, self.dtype, self.attention_implementation
-            use = self.attention_bias, perturbed, self.dropout, zero
-            return ProjectedAttention(*settings, *use, name=name)
-
-        norm = layer_norm(self.epsilon, self.dtype, self.affine, name="norm1")
-        hidden = modulate(norm(h), parts[0], parts[1])
-        within = attention("attn1", self.perturbed, False)
+        hidden = self._normalised(h, "norm1", parts[0], parts[1])
+        within = self._attention("attn1", self.perturbed)
         h += parts[2][:, None] * within(hidden, None, None, deterministic)
-        h += attention("attn2", False, True)(h, words, mask, deterministic)
-        norm = layer_norm(self.epsilon, self.dtype, self.affine, name="norm2")
-        hidden = modulate(norm(h), parts[3], parts[4])
-        layer = FeedForward(self.activation, self.dtype, self.dropout, name="ff")
-        return h + parts[5][:, None] * layer(hidden, deterministic)
+        h += self._attention("attn2", False, zero=True)(h, words, mask, deterministic)
+        hidden = self._normalised(h, "norm2", parts[3], parts[4])
+        return h + parts[5][:, None] * self._layer(hidden, deterministic)
 
 
 def _table(key: Array, shape: tuple[int, int], dtype: str = "float32") -> Array:

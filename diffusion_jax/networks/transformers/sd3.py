@@ -13,10 +13,10 @@ from diffusion_jax.networks.attention import is_perturbed
 from diffusion_jax.networks.base import networks
 from diffusion_jax.networks.conditioners.base import Context
 from diffusion_jax.networks.configurations import ANY, rows, told
-from diffusion_jax.networks.patches import from_patches
 from diffusion_jax.networks.rematerialise import rematerialised
-from diffusion_jax.networks.transformers.embeddings import TextAndTime, wide
-from diffusion_jax.networks.transformers.layers import Dense, PatchProjection, ZeroDense
+from diffusion_jax.networks.transformers.diffusers_layout import PatchTransformer
+from diffusion_jax.networks.transformers.embeddings import TextAndTime
+from diffusion_jax.networks.transformers.layers import Dense
 from diffusion_jax.networks.transformers.mmdit_block import MMDiTBlock, last_norm
 from diffusion_jax.networks.transformers.positions import sincos_table
 
@@ -24,7 +24,7 @@ OWNER = "sd3"
 
 
 @networks.register(OWNER)
-class SD3(nn.Module):
+class SD3(PatchTransformer):
     """MM-DiT of Stable Diffusion 3 and 3.5, as diffusers' SD3Transformer2DModel.
 
     It is called with 1000 t, t from 0 for data to 1 for noise, with the features of CLIP and T5 in
@@ -37,21 +37,13 @@ class SD3(nn.Module):
     Synthesis, section 4; diffusers 0.42, transformer_sd3.py. First values are those of DiT.
 
     Attributes:
-        num_attention_heads: attention heads.
-        attention_head_dim: features of a head; the product of the two is a multiple of 4.
-        num_layers: number of blocks.
-        patch_size: side of a patch.
         sample_size: side of the pictures, in latents, for which places are 0, 1, 2, ….
         pos_embed_max_size: patches along a side of the table of places.
         dual_attention_layers: blocks in which the picture attends to itself besides.
         qk_norm: "rms_norm" of queries and keys, or None.
-        remat: compute each block again in the backward pass rather than keep what it computed.
-        attention_implementation: "xla", "cudnn", "pallas" or "auto", as of `attend`.
         perturbed: blocks in which a row of the picture looks at itself and the text alone; () is
             all, None none.
-        dtype: dtype of the computation; parameters are float32.
-        outputs: channels of the result for each channel of x.
-        out_channels: channels of the result; None is `outputs` times those of x.
+        others: as of a `PatchTransformer`.
 
     Raises:
         UserError: a setting that cannot work, or a picture whose sides are not multiples of
@@ -61,18 +53,12 @@ class SD3(nn.Module):
     num_attention_heads: int = 18
     attention_head_dim: int = 64
     num_layers: int = 18
-    patch_size: int = 2
     sample_size: int = 128
     pos_embed_max_size: int = 96
     dual_attention_layers: tuple[int, ...] = ()
     qk_norm: str | None = None
-    remat: bool = False
-    attention_implementation: str = "xla"
-    perturbed: tuple[int, ...] | None = None
-    dtype: str = "float32"
-    outputs: int = 1
-    out_channels: int | None = None
 
+    owner: ClassVar[str] = OWNER
     original: ClassVar[str] = "SD3Transformer2DModel"
     fixed: ClassVar[dict[str, object]] = {
         "in_channels": ANY,  # those of the pictures that it is given
@@ -90,11 +76,7 @@ class SD3(nn.Module):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        checks.transformer(OWNER, self)
-        checks.places(OWNER, self.width, self.patch_size, self.sample_size)
-        checks.positive_integers(
-            OWNER, pos_embed_max_size=self.pos_embed_max_size, outputs=self.outputs
-        )
+        checks.positive_integers(OWNER, pos_embed_max_size=self.pos_embed_max_size)
         if self.qk_norm is not None:
             one_of(self.qk_norm, ("rms_norm",), f"qk_norm of a {OWNER}")
         if any(layer not in range(self.num_layers) for layer in self.dual_attention_layers):
@@ -102,16 +84,6 @@ class SD3(nn.Module):
                 f"{OWNER}: dual_attention_layers must be among the blocks 0 to "
                 f"{self.num_layers - 1}, got {self.dual_attention_layers}."
             )
-
-    @property
-    def width(self) -> int:
-        """Features of a token."""
-        return self.num_attention_heads * self.attention_head_dim
-
-    @property
-    def self_attentions(self) -> int:
-        """How many blocks attend."""
-        return self.num_layers
 
     @nn.compact
     def __call__(
@@ -122,11 +94,7 @@ class SD3(nn.Module):
         deterministic: bool = True,
     ) -> Float[Array, "batch height width outputs"]:
         """Returns the network's raw prediction; `deterministic` decides nothing."""
-        checks.picture_fits(OWNER, x.shape, self.patch_size, "its patch_size")
-        patches = PatchProjection(self.patch_size, self.width, self.dtype, name="pos_embed.proj")(x)
-        rows, columns = patches.shape[1:3]
-        h = patches + self._places(rows, columns).astype(self.dtype)
-        h = h.reshape(len(x), rows * columns, self.width)
+        h, sides = self._patched(x, self._places)
         embed = TextAndTime(self.width, self.dtype, name="time_text_embed")
         condition = embed(c_noise, None if context is None else context.pooled)
         words, mask = None, None
@@ -147,11 +115,8 @@ class SD3(nn.Module):
                 name=f"transformer_blocks.{i}",
             )
             h, words = block(h, words, mask, condition, None, deterministic)
-        channels = self.patch_size**2 * (self.out_channels or self.outputs * x.shape[-1])
         h = last_norm(h, condition, self.dtype)
-        h = ZeroDense(channels, dtype=self.dtype, name="proj_out")(h)
-        h = h.reshape(len(x), rows, columns, channels)
-        return from_patches(h, self.patch_size).astype(wide(self.dtype))
+        return self._picture(h, sides, x.shape[-1], "proj_out")
 
     def _places(self, rows: int, columns: int) -> Float[Array, "rows columns width"]:
         """The middle of the table."""

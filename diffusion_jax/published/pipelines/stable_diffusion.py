@@ -94,6 +94,7 @@ class LatentConsistencyPipeline(StableDiffusionPipeline):
 
     steps: ClassVar[int] = 4
     guidance: ClassVar[float] = 8.5
+    settled: ClassVar[Mapping[str, Any]] = {}
 
 
 @pipelines.register("StableDiffusionXLPipeline")
