@@ -21,7 +21,7 @@ def nearest(word: str, options: Iterable[str]) -> str:
     >>> nearest("cosin", ["cosine", "sigmoid"])
     " Did you mean 'cosine'?"
     """
-    close = difflib.get_close_matches(word, list(options), n=1)
+    close = difflib.get_close_matches(str(word), list(options), n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 

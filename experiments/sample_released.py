@@ -184,7 +184,13 @@ def _picture(options: "Namespace", model: "ReleasedModel") -> dict[str, Any]:
     path = user_path(options.image)
     if options.size is None:  # its own, as far as the model can draw it
         whole = model.factor * token_side(model.network)
-        height, width = (side // whole * whole for side in picture_size(path)[::-1])
+        own = picture_size(path)
+        height, width = (side // whole * whole for side in own[::-1])
+        if not (height and width):
+            raise UserError(
+                f"The picture {path} has {own[0]}×{own[1]} pixels, and must have {whole}×{whole} "
+                "at least: name a larger --size."
+            )
     else:
         height, width = size_of(options.size) or (0, 0)
     pixels = load_pictures([path], (height, width), 3)[0]

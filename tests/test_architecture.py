@@ -34,7 +34,17 @@ LAYERS = (
     "launch",
 )
 FOUNDATION = {
-    *("annotations", "describe", "errors", "files", "registry", "renamed", "sealed", "streams"),
+    *(
+        "annotations",
+        "describe",
+        "errors",
+        "files",
+        "hints",
+        "registry",
+        "renamed",
+        "sealed",
+        "streams",
+    ),
     *("strict_json", "struct", "words"),
 }
 MATHEMATICS = {"process", "sampling", "verification", "fewstep"}

@@ -1,7 +1,7 @@
 """Networks from the configurations that released models come with."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import flax.linen as nn
@@ -9,13 +9,15 @@ import jax
 import jax.numpy as jnp
 from flax.core import FrozenDict
 
-from diffusion_jax.errors import UserError, nearest
+from diffusion_jax.errors import UserError, nearest, shown
+from diffusion_jax.hints import fits, named
 from diffusion_jax.networks.conditioners.base import Context
 
 ANY = "any"
 """For `fixed`: the setting changes no number here, whatever it is."""
 
 CHANNELS = ("in_channels", "out_channels")
+STORED = "dtype"  # of what was saved, which says nothing of the computation here
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -39,12 +41,26 @@ class ReleasedModule(Protocol):
         ...
 
 
-def rows(*shape: int) -> jax.ShapeDtypeStruct:
-    """The form of an input: one row of such a shape, float32."""
+def rows(*shape: Any) -> jax.ShapeDtypeStruct:
+    """The form of an input: one row of such a shape, float32.
+
+    Raises:
+        UserError: a size that is no positive number.
+    """
+    _check_sizes(1, *shape)
     return jax.ShapeDtypeStruct((1, *shape), jnp.float32)
 
 
-def told(tokens: int = 0, pooled: int = 0, numbers: int = 0, length: int = 2) -> Context:
+def _check_sizes(least: int, *sizes: Any) -> None:
+    for size in sizes:
+        if not fits(size, int) or size < least:
+            raise UserError(
+                "A configuration tells sizes and channels by whole numbers from "
+                f"{least} on, not by {shown(size)}."
+            )
+
+
+def told(tokens: Any = 0, pooled: Any = 0, numbers: Any = 0, length: int = 2) -> Context:
     """The form of a context.
 
     Args:
@@ -52,7 +68,11 @@ def told(tokens: int = 0, pooled: int = 0, numbers: int = 0, length: int = 2) ->
         pooled: features of the pooled vector.
         numbers: how many numbers; 0 for none.
         length: tokens.
+
+    Raises:
+        UserError: a width that is no number.
     """
+    _check_sizes(0, tokens, pooled, numbers)
 
     def made() -> Context:
         return Context(
@@ -87,15 +107,22 @@ def from_configuration(network: type[N], configuration: Mapping[str, Any], **set
     ...     "up_block_types": ["UpDecoderBlock2D"] * 2}).block_out_channels
     (32, 64)
     """
-    fields = {each.name for each in dataclasses.fields(network)} - {"parent", "name"}
+    every = {each.name: each.type for each in dataclasses.fields(network)}
+    fields = {name: hint for name, hint in every.items() if name not in ("parent", "name")}
     fixed = getattr(network, "fixed", {})
     unread = getattr(network, "unread", ())
     found = _outputs(configuration, fields)
-    for name, value in configuration.items():
-        if name.startswith("_") or name in unread or (name in CHANNELS and name not in fields):
+    for name, said in configuration.items():
+        told_elsewhere = name in unread or name == STORED
+        if name.startswith("_") or told_elsewhere or (name in CHANNELS and name not in fields):
             continue
-        value = _hashable(value)
+        value = _hashable(said)
         if name in fields:
+            hint = fields[name]
+            if not fits(value, hint):
+                raise UserError(
+                    f"{network.__name__}: {name} must be {named(hint)}, not {shown(said)}."
+                )
             found[name] = value
         elif name not in fixed:
             raise UserError(
@@ -104,13 +131,13 @@ def from_configuration(network: type[N], configuration: Mapping[str, Any], **set
             )
         elif fixed[name] is not ANY and value != fixed[name]:
             raise UserError(
-                f"{network.__name__} cannot be had with {name}={value!r}: it is always "
+                f"{network.__name__} cannot be had with {name}={shown(said)}: it is always "
                 f"{fixed[name]!r} here."
             )
     return network(**(found | settings))
 
 
-def _outputs(configuration: Mapping[str, Any], fields: set[str]) -> dict[str, Any]:
+def _outputs(configuration: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]:
     """Channels of the result for each of x, where the original tells both."""
     given, made = (configuration.get(name) for name in CHANNELS)
     if "outputs" not in fields or "out_channels" in fields or not given or not made:

@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from diffusion_jax.errors import UserError, nearest
-from diffusion_jax.published.parts import read_json
+from diffusion_jax.errors import UserError, nearest, one_of
+from diffusion_jax.published.parts import originals, read_json
 
 INDEX, SCHEDULER = "model_index.json", "scheduler/scheduler_config.json"
 # Parts of pipelines that decide about no number of a picture.
@@ -22,6 +22,7 @@ class FolderIndex:
 
     Attributes:
         kind: the original's class of the pipeline.
+        named: all that it names with a class, or to say that it is not there.
         parts: class of the original by the name of the part, of those that have weights.
         unused: parts that decide about no number of a picture.
         tokenizers: names of those, of text encoders.
@@ -29,21 +30,25 @@ class FolderIndex:
     """
 
     kind: str
+    named: tuple[str, ...]
     parts: Mapping[str, str]
     unused: tuple[str, ...]
     tokenizers: tuple[str, ...]
     settings: Mapping[str, Any]
 
-    def check(self, folder: Path, honoured: Collection[str]) -> None:
-        """Refuses what the pipeline would pass over.
+    def check(self, folder: Path, network: str, honoured: Collection[str]) -> None:
+        """Refuses what the pipeline would pass over, and what it cannot be without.
 
         Args:
             folder: of the index, for the message.
-            honoured: names of parts, tokenizers and settings that it reads.
+            network: name of the part that denoises.
+            honoured: names of other parts, tokenizers and settings that it reads.
 
         Raises:
-            UserError: the index names another, and not to say that it is not there.
+            UserError: the index names another, and not to say that it is not there; or a class
+                that is not known; or not its network, its autoencoder or a text encoder.
         """
+        honoured = (network, "vae", *honoured)
         told = {name: value for name, value in self.settings.items() if name[0] != "_" and value}
         for name in (*self.parts, *self.tokenizers, *told):
             if name not in (*honoured, *UNUSED):
@@ -51,6 +56,17 @@ class FolderIndex:
                     f"{folder / INDEX}: {self.kind} here does not honour {name!r}."
                     f"{nearest(name, honoured)}"
                 )
+        known = originals()
+        for name, original in self.parts.items():
+            one_of(original, known, f"class of the part {name!r}")
+        texts = tuple(name for name in honoured if name.startswith(("text_encoder", "tokenizer")))
+        needed = (network, *(("vae",) if "vae" in self.named else ()))
+        lacking = [name for name in needed if name not in self.parts]
+        lacking += [name for name in texts if name not in self.named]
+        if lacking:
+            raise UserError(
+                f"{folder / INDEX} names no part {lacking[0]!r}, which a {self.kind} needs."
+            )
 
 
 def read_index(folder: Path) -> FolderIndex:
@@ -66,4 +82,5 @@ def read_index(folder: Path) -> FolderIndex:
     tokenizers = tuple(name for name in held if name.startswith("tokenizer"))
     parts = {k: kind for k, kind in held.items() if k not in unused + tokenizers}
     settings = {name: value for name, value in index.items() if name not in named}
-    return FolderIndex(str(index.get("_class_name")), parts, unused, tokenizers, settings)
+    kind = str(index.get("_class_name"))
+    return FolderIndex(kind, tuple(named), parts, unused, tokenizers, settings)

@@ -36,6 +36,7 @@ from diffusion_jax.published.pipelines import pipelines
 from diffusion_jax.published.pipelines.base import process_of
 from diffusion_jax.published.readers import Tensor, Weights, open_weights
 from diffusion_jax.published.schedulers import ReleasedProcess, translate
+from diffusion_jax.published.tokenizers import read_tokenizer
 
 MOST = 5  # names that are told of a kind
 
@@ -132,7 +133,7 @@ def _whole(
     if index.kind in pipelines:
         pipeline = pipelines.make(index.kind)
         try:
-            index.check(folder, (pipeline.network, "vae", *pipeline.honoured))
+            index.check(folder, pipeline.network, pipeline.honoured)
         except UserError as error:
             faults.append(str(error))
     else:
@@ -143,6 +144,11 @@ def _whole(
         process = translate(config) if pipeline is None else process_of(config, pipeline)
     except UserError as error:
         faults.append(str(error))
+    for name in index.tokenizers:
+        try:
+            read_tokenizer(folder / name)
+        except UserError as error:
+            faults.append(str(error))
     if like is None:
         parts = tuple(_part(path / name, variant) for name in index.parts)
     else:

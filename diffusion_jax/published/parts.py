@@ -77,7 +77,9 @@ def class_of(configuration: Mapping[str, Any], where: str) -> str:
     Raises:
         UserError: it names none.
     """
-    named = configuration.get("_class_name") or (configuration.get("architectures") or [None])[0]
+    several = configuration.get("architectures")
+    first = several[0] if isinstance(several, list | tuple) and several else None
+    named = configuration.get("_class_name") or first
     if not isinstance(named, str):
         raise UserError(f"{where} does not say of which class it is (_class_name).")
     return named

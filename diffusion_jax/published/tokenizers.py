@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Int32
 
-from diffusion_jax.errors import UserError, one_of
+from diffusion_jax.errors import UserError, one_of, shown
+from diffusion_jax.hints import fits
 from diffusion_jax.networks.tokenizers.byte_pairs import opened
 from diffusion_jax.networks.tokenizers.files import WORD_END, special_tokens, tokenizer_text
 
@@ -111,8 +112,19 @@ def read_tokenizer(folder: Path, strict: bool = False) -> PromptTokenizer:
     if not isinstance(pad, str) or library.token_to_id(pad) is None:
         raise UserError(f"{folder} does not say which token is padding (pad_token).")
     longest = settings.get("model_max_length")
-    known = isinstance(longest, int) and longest < MOST
-    return PromptTokenizer(library, pad, longest if known else None, strict, side)
+    if longest is not None and (not fits(longest, float) or longest < 1):
+        raise UserError(
+            f"{folder}: model_max_length must be a positive number, not {shown(longest)}."
+        )
+    known = int(longest) if longest is not None and longest < MOST else None
+    return PromptTokenizer(library, pad, known, strict, side)
+
+
+def _are_tokens(added: Any) -> bool:
+    return isinstance(added, Mapping) and all(
+        number.isdecimal() and isinstance(told, Mapping) and isinstance(told.get("content"), str)
+        for number, told in added.items()
+    )
 
 
 def _add(library: "Library", settings: Mapping[str, Any], folder: Path) -> None:
@@ -120,6 +132,8 @@ def _add(library: "Library", settings: Mapping[str, Any], folder: Path) -> None:
     from tokenizers import AddedToken
 
     added = settings.get("added_tokens_decoder") or {}
+    if not _are_tokens(added):
+        raise UserError(f"{folder}: added_tokens_decoder must be tokens by their numbers.")
     for number, told in sorted(added.items(), key=lambda item: int(item[0])):
         token = AddedToken(
             told["content"],

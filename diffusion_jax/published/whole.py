@@ -6,11 +6,11 @@ from typing import Any
 
 from jax.sharding import Sharding
 
-from diffusion_jax.errors import UserError, one_of
-from diffusion_jax.published.folder import INDEX, SCHEDULER, read_index
+from diffusion_jax.errors import one_of
+from diffusion_jax.published.folder import SCHEDULER, read_index
 from diffusion_jax.published.latents import latents_by
 from diffusion_jax.published.layouts.single_file import read_single_file
-from diffusion_jax.published.parts import originals, read_json, read_part
+from diffusion_jax.published.parts import read_json, read_part
 from diffusion_jax.published.pipelines import pipelines
 from diffusion_jax.published.pipelines.base import process_of
 from diffusion_jax.published.readers import open_weights
@@ -40,12 +40,7 @@ def read_folder(
     index = read_index(folder)
     kind = one_of(index.kind, pipelines, "pipeline")
     pipeline = pipelines.make(Spec(kind, dict(settings)))
-    index.check(folder, (pipeline.network, "vae", *pipeline.honoured))
-    known = originals()
-    for name, original in index.parts.items():
-        one_of(original, known, f"class of the part {name!r}")
-    if pipeline.network not in index.parts:
-        raise UserError(f"{folder / INDEX} names no part {pipeline.network!r}.")
+    index.check(folder, pipeline.network, pipeline.honoured)
     scheduler = process_of(read_json(folder / SCHEDULER), pipeline)
     if file is not None:
         parts = read_single_file(file, folder, tuple(index.parts), dtype, variant, sharding)

@@ -107,6 +107,7 @@ def test_models_that_are_asked_in_words_draw_and_are_told_how(tmp_path: Path, na
         (("--prompt=a dog",), "is asked for nothing"),
         (("--dtype=int8",), "float32 or bfloat16"),
         (("--image=none.png",), "none.png"),
+        (("--size=99999999x99999999",), "cannot be drawn at once"),
         (("--odd=1",), "--odd"),
     ],
 )

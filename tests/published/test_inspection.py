@@ -52,6 +52,10 @@ def test_what_has_no_place_is_named_with_the_nearest(folder: Path) -> None:
     ("file", "changes", "line"),
     [
         ("model_index.json", {"_class_name": "DDIMPipelin"}, "Did you mean 'DDIMPipeline'?"),
+        ("model_index.json", {"unet": [None, None]}, "names no part 'unet', which a DDIMPipeline"),
+        ("model_index.json", {"unet": ["diffusers", "Odd"]}, "class of the part 'unet' 'Odd'"),
+        ("model_index.json", {"tokenizer": ["a", "B"]}, "does not honour 'tokenizer'"),
+        ("model_index.json", {"tokenizer": ["a", "B"]}, "Cannot read the tokenizer"),
         ("scheduler/scheduler_config.json", {"beta_schedule": "odd"}, "beta_schedule='odd'"),
         ("unet/config.json", {"_class_name": "OddModel"}, "'OddModel'"),
         ("unet/config.json", {"strange": 1}, "no setting 'strange'"),

@@ -125,9 +125,14 @@ def test_settings_that_the_original_pipeline_does_not_read_change_nothing(models
 
 
 def test_a_folder_that_reads_no_prompts_says_so(tmp_path) -> None:
-    folder = edited(FOLDERS[0], tmp_path, "model_index.json", tokenizer="gone")
+    folder = edited(FOLDERS[0], tmp_path, "model_index.json", tokenizer=[None, None])
     with pytest.raises(UserError, match="has no 'tokenizer'"):
         released(folder).ask(["a dog"])
+
+
+def test_pictures_without_room_are_refused_before_they_are_drawn(models) -> None:
+    with pytest.raises(UserError, match="of 20000000x10000000 cannot be drawn at once: one layer"):
+        models[FOLDERS[0]].sample(["a dog"], KEY, size=(10**7, 2 * 10**7))
 
 
 def test_a_tokenizer_of_another_model_is_refused(tmp_path) -> None:

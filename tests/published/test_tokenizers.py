@@ -83,6 +83,10 @@ def copied(folder: Path, tmp_path: Path, **settings: object) -> Path:
         ("clip", {"tokenizer_class": "GPT2Tokenizer"}, "tokenizer.json only"),
         ("clip", {"added_tokens_decoder": {"999": {"content": "<new>"}}}, "the id 999"),
         ("t5", {"eos_token": "<odd>"}, "has no '<odd>'"),
+        ("t5", {"model_max_length": "9"}, "model_max_length must be a positive number, not '9'"),
+        ("t5", {"model_max_length": 0}, "model_max_length must be a positive number, not 0"),
+        ("t5", {"added_tokens_decoder": {"x": 1}}, "must be tokens by their numbers"),
+        ("t5", {"added_tokens_decoder": [1]}, "must be tokens by their numbers"),
     ],
 )
 def test_settings_that_are_not_known_are_refused(tmp_path, kind, settings, line) -> None:

@@ -5,7 +5,8 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
-from diffusion_jax.errors import UserError
+from diffusion_jax.errors import UserError, shown
+from diffusion_jax.hints import fits
 from diffusion_jax.networks.conditioners.base import Rows
 from diffusion_jax.published.parts import Part
 from diffusion_jax.published.schedulers.scheduler import Scheduler, translate
@@ -200,11 +201,20 @@ def channels(parts: Parts, network: str) -> int:
 
 
 def trained_size(parts: Parts, network: str) -> Size:
-    """Height and width in pixels of what a network was trained on, by its sample_size."""
-    side: Any = parts[network].configuration.get("sample_size") or 64
-    height, width = (side, side) if isinstance(side, int) else side
+    """Height and width in pixels of what a network was trained on, by its sample_size.
+
+    Raises:
+        UserError: that is no size.
+    """
+    told: Any = parts[network].configuration.get("sample_size") or 64
+    sides = tuple(told) if isinstance(told, list | tuple) else (told, told)
+    if not fits(sides, tuple[int, int]) or min(sides) < 1:
+        raise UserError(
+            f"sample_size of the {network} must be a positive number or two, not {shown(told)}: "
+            "name a size."
+        )
     factor = parts["vae"].module.factor if "vae" in parts else 1
-    return int(height) * factor, int(width) * factor
+    return sides[0] * factor, sides[1] * factor
 
 
 def pooled(vectors: np.ndarray) -> Rows:

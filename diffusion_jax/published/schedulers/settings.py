@@ -5,11 +5,13 @@ Facts of the package diffusers 0.42.
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
+from types import NoneType
 from typing import Any
 
 import numpy as np
 
-from diffusion_jax.errors import UserError, nearest, one_of
+from diffusion_jax.errors import UserError, nearest, one_of, shown
+from diffusion_jax.hints import fits, named
 from diffusion_jax.published.schedulers.refused import REASONS
 
 SHIFT = {
@@ -241,15 +243,35 @@ def read(config: Mapping[str, Any]) -> Settings:
         raise UserError(f"{name} cannot be honoured: {REASONS[name]}.")
     name = one_of(PARALLEL.get(name, name), TAKEN, "scheduler")
     given = {key: value for key, value in config.items() if not key.startswith("_")}
-    settings = Settings(name, given)
+    settings, plain = Settings(name, given), Settings(name, {})
     known = TAKEN[name]
     for key, value in given.items():
-        if key in known or _is_default(name, key, value):
+        if key in known:
+            _check_type(name, key, value, plain.get(key))
+            continue
+        if _is_default(name, key, value):
             continue
         raise UserError(
             f"{name}: the setting {key}={value!r} cannot be honoured.{nearest(key, known)}"
         )
     return settings
+
+
+# Types of settings that are nothing by default.
+OPTIONAL: Mapping[str, Any] = {
+    "trained_betas": tuple[float, ...] | None,
+    "variance_type": str | None,
+    **dict.fromkeys(("shift_terminal", "sigma_min", "sigma_max"), float | None),
+}
+
+
+def _check_type(name: str, key: str, value: Any, default: Any) -> None:
+    """Raises UserError for a setting of another type than what it is by default."""
+    special = {NoneType: Any, tuple: tuple[int, ...], bool: bool | None}
+    hint = OPTIONAL.get(key, special.get(type(default), type(default)))
+    given = tuple(value) if isinstance(value, list) else value
+    if not fits(given, hint):
+        raise UserError(f"{name}: {key} must be {named(hint)}, not {shown(value)}.")
 
 
 def _is_default(name: str, key: str, value: Any) -> bool:

@@ -28,8 +28,13 @@ def schedule(settings: Settings) -> Schedule:
 
 
 def _table(settings: Settings) -> Table:
-    if settings["trained_betas"] is not None:
-        return Table.from_betas(jnp.asarray(settings["trained_betas"]))
+    if (betas := settings["trained_betas"]) is not None:
+        if len(betas) != settings.count:
+            raise UserError(
+                f"{settings.name}: trained_betas are {len(betas)} numbers, and "
+                f"num_train_timesteps is {settings.count}."
+            )
+        return Table.from_betas(jnp.asarray(betas))
     count, start, end = settings.count, settings["beta_start"], settings["beta_end"]
     kind = settings.one_of("beta_schedule", KINDS)
     if kind == "squaredcos_cap_v2":
