@@ -1,6 +1,6 @@
 """What distances between sets of pictures look at: vectors made of pictures.
 
-Each is stated in full: none needs weights from elsewhere, and all are the same on any machine. A
+Each is stated in full and the same on any machine; only `released` needs weights from elsewhere. A
 member is a file here.
 """
 
@@ -9,6 +9,7 @@ from diffusion_jax.metrics.features.block_means import BlockMeans
 from diffusion_jax.metrics.features.pixels import Pixels
 from diffusion_jax.metrics.features.principal import COLUMNS, FITTED, Principal
 from diffusion_jax.metrics.features.random_convolutions import RandomConvolutions
+from diffusion_jax.metrics.features.released import ReleasedFeatures
 from diffusion_jax.registry import import_members
 
 import_members(__name__, __path__)
@@ -23,5 +24,6 @@ __all__ = [
     "Pixels",
     "Principal",
     "RandomConvolutions",
+    "ReleasedFeatures",
     "feature_maps",
 ]
