@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from diffusion_jax.data.arrays import arrays
 from diffusion_jax.errors import UserError
-from diffusion_jax.networks.tokenizers import tokenizers
+from diffusion_jax.networks.conditioners.transformer import TextTransformer
+from diffusion_jax.networks.tokenizers import BytePairs, Words, tokenizers
 
 CAPTIONS = ("a small red circle", "a large blue circle", "two red triangles at the left")
 
@@ -45,8 +47,40 @@ def test_contract(unfit):
         assert ids.max() < tokenizer.vocabulary_size
     assert not tokenizer.encode("").any()
     assert hash(tokenizer) == hash(unfit.fit(CAPTIONS)) and tokenizer == unfit.fit(CAPTIONS)
-    with pytest.raises(UserError, match="at most"):
-        tokenizer.encode(" ".join(CAPTIONS))
+    long = " ".join(CAPTIONS)
+    if isinstance(tokenizer, Words):
+        with pytest.raises(UserError, match="at most"):
+            tokenizer.encode(long)
+        return
+    # What is kept and what is cut off are the whole text, and the first part is encoded alike.
+    cut = tokenizer.beyond(long)
+    assert cut and long.endswith(cut)
+    assert not any(map(tokenizer.beyond, CAPTIONS))
+    np.testing.assert_array_equal(
+        tokenizer.encode(long), tokenizer.encode(long.removesuffix(cut).rstrip())
+    )
+    assert tokenizer.beyond("") == ""
+
+
+PROMPTS = ("", "zebra", "שלום עולם", "🐕 dog", "a red " * 400, "\0\n\u200b", "\ufeffé e\u0301")
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_bytes_refuse_no_prompt(prompt):
+    tokenizer = BytePairs(size=300).fit(CAPTIONS)
+    ids = tokenizer.encode(prompt)
+    assert ids.shape == tokenizer.encode(CAPTIONS[0]).shape
+    assert ids.any() == bool(prompt)
+
+
+def test_a_prompt_that_is_too_long_is_cut_with_a_warning_that_shows_what():
+    conditioner = TextTransformer(width=8, heads=2, tokenizer=BytePairs(size=300))
+    known = conditioner.fit(arrays(np.zeros((4, 2, 2, 1), np.uint8), captions=["a cat"] * 4))
+    with pytest.warns(UserWarning, match="this was cut: .*mat'"):
+        found = known.ask(["a cat on the mat"])
+    np.testing.assert_array_equal(found["tokens"], known.ask(["a cat"])["tokens"])
+    with pytest.warns(UserWarning, match="Captions are cut off"):
+        known.encode([{"captions": ("a cat on the mat",)}])
 
 
 def test_what_was_learnt_is_read_back(unfit, tmp_path):

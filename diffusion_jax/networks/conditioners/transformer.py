@@ -1,5 +1,6 @@
 """Captions: a small transformer over their words."""
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -123,13 +124,30 @@ class TextTransformer(Conditioner):
 
     @nn.nowrap
     def encode(self, examples: Sequence[Example]) -> Rows:
-        """The tokens of the first caption of each; none where there is no caption."""
-        return self.ask([caption_of(example) for example in examples])
+        """The tokens of the first caption of each; none where there is no caption.
+
+        Of captions that are too long the rest is cut off, with one warning for all.
+        """
+        captions = [caption_of(example) for example in examples]
+        if any(map(self.tokenizer.beyond, captions)):
+            warnings.warn("Captions are cut off at the most tokens that are read.", stacklevel=2)
+        return self._tokens(captions)
 
     @nn.nowrap
     def ask(self, prompts: Sequence[str], class_name: str = "") -> Rows:
-        """The tokens of the prompts."""
-        return {KEY: np.stack([self.tokenizer.encode(prompt) for prompt in prompts])}
+        """The tokens of the prompts; of one that is too long a warning shows what is cut off."""
+        for prompt in dict.fromkeys(prompts):
+            if cut := self.tokenizer.beyond(prompt):
+                said = f"{prompt[:60]}…" if len(prompt) > 60 else prompt
+                warnings.warn(
+                    f"The prompt {said!r} is longer than this model reads; this was cut: {cut!r}.",
+                    stacklevel=2,
+                )
+        return self._tokens(prompts)
+
+    @nn.nowrap
+    def _tokens(self, captions: Sequence[str]) -> Rows:
+        return {KEY: np.stack([self.tokenizer.encode(caption) for caption in captions])}
 
     @nn.nowrap
     def texts(self, data: Corpus) -> dict[str, Iterable[str]]:

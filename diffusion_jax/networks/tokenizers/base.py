@@ -1,13 +1,16 @@
 """What a text encoder knows of a tokenizer."""
 
 from collections.abc import Iterable
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int32
 
 from diffusion_jax.errors import UserError, shown
 from diffusion_jax.registry import Registry
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as Library
 
 PADDING = 0
 
@@ -30,11 +33,15 @@ class Tokenizer(Protocol):
         ...
 
     def encode(self, caption: str) -> Int32[np.ndarray, " tokens"]:
-        """The ids of a caption, then padding up to the length of all.
+        """The ids of a caption, then padding up to the length of all; more are cut off.
 
         Raises:
-            UserError: the caption has words that it does not know, or too many.
+            UserError: the caption has words that it does not know, or too many of them.
         """
+        ...
+
+    def beyond(self, caption: str) -> str:
+        """What is cut off of a caption that is too long; "" if nothing is."""
         ...
 
     def state(self) -> dict[str, Any]:
@@ -53,19 +60,21 @@ class Tokenizer(Protocol):
 tokenizers: Registry[Tokenizer] = Registry("tokenizer", Tokenizer)
 
 
-def padded(ids: list[int], length: int, caption: str) -> Int32[np.ndarray, " tokens"]:
-    """The ids, then padding.
+def padded(ids: list[int], length: int) -> Int32[np.ndarray, " tokens"]:
+    """The first ids, then padding.
 
-    Raises:
-        UserError: there are more than `length` ids.
+    >>> padded([3, 1], 3), padded([3, 1, 2], 2)
+    (array([3, 1, 0], dtype=int32), array([3, 1], dtype=int32))
     """
-    if len(ids) > length:
-        raise UserError(
-            f"The caption {caption!r} has {len(ids)} tokens; this model reads at most {length}."
-        )
     found = np.full(length, PADDING, np.int32)
-    found[: len(ids)] = ids
+    found[: len(ids)] = ids[:length]
     return found
+
+
+def text_beyond(tokenizer: "Library", caption: str, length: int) -> str:
+    """The part of a caption whose tokens come after so many; "" if there are no more."""
+    offsets = tokenizer.encode(caption, add_special_tokens=False).offsets
+    return caption[offsets[length][0] :] if len(offsets) > length else ""
 
 
 def saved_model(state: Any) -> dict[str, Any]:

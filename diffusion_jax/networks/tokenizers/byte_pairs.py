@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,18 @@ import numpy as np
 from jaxtyping import Int32
 
 from diffusion_jax.errors import UserError, within
-from diffusion_jax.networks.tokenizers.base import padded, saved_model, tokenizers
+from diffusion_jax.networks.tokenizers.base import (
+    padded,
+    saved_model,
+    text_beyond,
+    tokenizers,
+)
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Library
 
 PAD = "<pad>"
+MOST = 10**6  # captions to learn from
 
 
 @tokenizers.register("byte_pairs")
@@ -30,7 +37,7 @@ class BytePairs:
     Attributes:
         size: tokens to learn at most, 256 bytes and padding included.
         model: what was learnt, as the text of a tokenizer.json; learnt from captions.
-        max_tokens: length of every encoded caption; 0 learns the longest caption's.
+        max_tokens: length of every encoded caption; 0 learns that of the longest.
 
     >>> tokenizer = BytePairs(size=300).fit(["a red circle", "a blue circle"])
     >>> tokenizer.encode("a red circle").shape, bool(tokenizer.encode("").any())
@@ -46,8 +53,8 @@ class BytePairs:
         within(self, 0, float("inf"), "max_tokens")
 
     def fit(self, captions: Iterable[str]) -> "BytePairs":
-        """Learns the pairs from captions."""
-        return _learnt(self.size, self.max_tokens, tuple(captions))
+        """Learns the pairs from captions, a million at most."""
+        return _learnt(self.size, self.max_tokens, tuple(itertools.islice(captions, MOST)))
 
     @property
     def vocabulary_size(self) -> int:
@@ -55,12 +62,16 @@ class BytePairs:
         return int(self._tokenizer.get_vocab_size()) if self.model else 1
 
     def encode(self, caption: str) -> Int32[np.ndarray, " tokens"]:
-        """The ids of a caption's parts, then padding up to `max_tokens`.
+        """The ids of a caption's parts, then padding up to `max_tokens`; more are cut off.
 
         Raises:
-            UserError: there are too many, or nothing has been learnt yet.
+            UserError: nothing has been learnt yet.
         """
-        return padded(self._tokenizer.encode(caption).ids, self.max_tokens, caption)
+        return padded(self._tokenizer.encode(caption).ids, self.max_tokens)
+
+    def beyond(self, caption: str) -> str:
+        """What is cut off of a caption."""
+        return text_beyond(self._tokenizer, caption, self.max_tokens)
 
     @functools.cached_property
     def _tokenizer(self) -> "Library":

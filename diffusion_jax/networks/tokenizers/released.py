@@ -10,7 +10,7 @@ from jaxtyping import Int32
 
 from diffusion_jax.errors import UserError, within
 from diffusion_jax.files import user_path
-from diffusion_jax.networks.tokenizers.base import padded, saved_model, tokenizers
+from diffusion_jax.networks.tokenizers.base import padded, saved_model, text_beyond, tokenizers
 from diffusion_jax.networks.tokenizers.byte_pairs import opened
 from diffusion_jax.networks.tokenizers.files import tokenizer_text
 
@@ -56,12 +56,12 @@ class Released:
         return int(self._tokenizer.get_vocab_size()) + 1 if self.model else 1
 
     def encode(self, caption: str) -> Int32[np.ndarray, " tokens"]:
-        """The ids of a caption's tokens plus 1, then padding up to `max_tokens`.
+        """The ids of a caption's tokens plus 1, then padding up to `max_tokens`; more are cut."""
+        return padded([each + 1 for each in self._ids(caption)], self.max_tokens)
 
-        Raises:
-            UserError: there are too many.
-        """
-        return padded([each + 1 for each in self._ids(caption)], self.max_tokens, caption)
+    def beyond(self, caption: str) -> str:
+        """What is cut off of a caption."""
+        return text_beyond(self._tokenizer, caption, self.max_tokens)
 
     def _ids(self, caption: str) -> list[int]:
         return list(self._tokenizer.encode(caption, add_special_tokens=False).ids)

@@ -57,6 +57,10 @@ class Words:
         ids[: len(words)] = [self._id(word, caption) for word in words]
         return ids
 
+    def beyond(self, caption: str) -> str:
+        """Nothing: a caption that is too long is refused."""
+        return ""
+
     @functools.cached_property
     def _ids(self) -> dict[str, int]:
         return {word: k + 1 for k, word in enumerate(self.words)}
