@@ -157,6 +157,30 @@ def test_other_shapes_and_scales_are_refused(tmp_path: Path) -> None:
         released(FOLDER, lora_scale=0.5)
 
 
+DAMAGED: tuple[tuple[dict[str, np.ndarray], object, str], ...] = (
+    ({"unet.conv_in.alpha": np.ones(2, np.float32)}, None, "has shape (2,), not one number"),
+    ({"unet.conv_in.lora_A.weight": np.ones((), np.float32)}, None, "do not make a kernel"),
+    ({"unet.conv_in.lora_A.weight": np.ones((0, 4, 3, 3), np.float32)}, None, "do not make a"),
+    ({}, {"unet.lora_alpha": "much"}, "lora_alpha must be a number, not 'much'"),
+    ({}, {"unet.alpha_pattern": {"(": 1}}, "its alpha_pattern '(' is none"),
+    ({}, {"unet.alpha_pattern": {"conv_in": None}}, "lora_alpha must be a number, not None"),
+    ({}, [1], "must be a JSON object, not [1]"),
+)
+
+
+@pytest.mark.parametrize(("changed", "told", "line"), DAMAGED, ids=range(len(DAMAGED)))
+def test_damaged_terms_and_settings_are_refused_in_a_line(changed, told, line, tmp_path) -> None:
+    held = {
+        "unet.conv_in.lora_A.weight": np.zeros((2, 4, 3, 3), np.float32),
+        "unet.conv_in.lora_B.weight": np.zeros((8, 2, 1, 1), np.float32),
+    } | changed
+    settings = {} if told is None else {"lora_adapter_metadata": json.dumps(told)}
+    file = write_safetensors(held, tmp_path / "x.safetensors", settings)
+    with pytest.raises(UserError) as refused:
+        with_lora(plain().parts, "unet", file)
+    assert line in str(refused.value) and "\n" not in str(refused.value)
+
+
 def test_what_is_written_is_read_as_what_is_merged(tmp_path: Path) -> None:
     """Convolutions and dense layers, with an alpha that readers are not told."""
     model = plain()

@@ -27,8 +27,8 @@ ORDER = ("query", "key", "value")
 def encoder(name: str, module: Dinov2) -> Origin:
     """Where a tensor of Dinov2Model is.
 
-    >>> encoder("encoder.layer.0.attention.attention.value.bias", Dinov2(hidden_size=8))
-    Origin(name='blocks.0.attn.qkv.bias', rows=(16, 24), swapped=False, transposed=False)
+    >>> encoder("encoder.layer.0.attention.attention.value.bias", Dinov2(hidden_size=24))
+    Origin(name='blocks.0.attn.qkv.bias', rows=(48, 72), swapped=False, transposed=False)
     """
     if found := ATTENTION.search(name):
         start = renamed(name[: found.start()], RULES)

@@ -14,8 +14,9 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 from jaxtyping import Array
 
-from diffusion_jax.errors import UserError
+from diffusion_jax.errors import UserError, shown
 from diffusion_jax.files import user_path
+from diffusion_jax.hints import fits
 from diffusion_jax.networks.adapters.base import Path, flat
 from diffusion_jax.networks.adapters.lora import KERNEL, low_rank
 from diffusion_jax.published.lora.keys import ALPHA, DOWN, UP, Modules, TermKey, parsed
@@ -99,21 +100,25 @@ def _added(
     file: FilePath,
 ) -> Array:
     down, up = (np.asarray(weights[keys[side]].read()) for side in (DOWN, UP))
-    rank, outputs = down.shape[0], up.shape[0]
-    fits = (
-        down.ndim >= 2
+    rank, outputs = (each.shape[0] if each.ndim else 0 for each in (down, up))
+    makes_kernel = (
+        min(down.ndim, up.ndim) >= 2
+        and rank > 0
         and down.size == math.prod(kernel.shape[:-1]) * rank
         and (outputs, up.size) == (kernel.shape[-1], outputs * rank)
     )
-    if not fits:
+    if not makes_kernel:
         raise UserError(
             f"{keys[DOWN]!r} and {keys[UP]!r} of {file} have shapes {down.shape} and {up.shape}, "
             f"which do not make a kernel of shape {kernel.shape}: this is a LoRA of another model."
         )
     if ALPHA in keys:
-        factor = float(weights[keys[ALPHA]].read().reshape(())) / rank
+        alpha = np.asarray(weights[keys[ALPHA]].read())
+        if alpha.size != 1:
+            raise UserError(f"{keys[ALPHA]!r} of {file} has shape {alpha.shape}, not one number.")
+        factor = float(alpha.reshape(())) / rank
     else:
-        factor = told.factor(keys[DOWN], rank)
+        factor = told.factor(keys[DOWN], rank, file)
     wide = jnp.promote_types(kernel.dtype, jnp.float32)
     turned = np.moveaxis(down, (0, 1), (-1, -2)).reshape(*kernel.shape[:-1], rank)
     term = low_rank(
@@ -129,8 +134,12 @@ class _Alphas:
 
     settings: Mapping[str, Mapping[str, Any]]
 
-    def factor(self, key: str, rank: int) -> float:
-        """alpha/rank of a term; 1 where nothing is said."""
+    def factor(self, key: str, rank: int, file: FilePath) -> float:
+        """alpha/rank of a term; 1 where nothing is said.
+
+        Raises:
+            UserError: what is said is no number, or its pattern of names is none.
+        """
         owners = [part for part in self.settings if key.startswith(f"{part}.") or not part]
         if not owners:
             return 1.0
@@ -138,10 +147,16 @@ class _Alphas:
         told, known = self.settings[part], parsed(key)
         assert isinstance(known, TermKey)
         module, alpha = known.modules[0], told.get("lora_alpha", rank)
-        for pattern, own in (told.get("alpha_pattern") or {}).items():
-            if re.match(rf"(.*\.)?({pattern})$", module):
-                alpha = own
-                break
+        patterns = told.get("alpha_pattern") or {}
+        try:
+            for pattern, own in patterns.items() if isinstance(patterns, Mapping) else ():
+                if re.match(rf"(.*\.)?({pattern})$", module):
+                    alpha = own
+                    break
+        except re.error as error:
+            raise UserError(f"{file}: its alpha_pattern {pattern!r} is none: {error}.") from None
+        if not fits(alpha, float):
+            raise UserError(f"{file}: its lora_alpha must be a number, not {shown(alpha)}.")
         return float(alpha) / (math.sqrt(rank) if told.get("use_rslora") else rank)
 
 
@@ -151,10 +166,12 @@ def _alphas(weights: Weights, file: FilePath) -> _Alphas:
     if METADATA in weights.metadata:
         try:
             packed = json.loads(weights.metadata[METADATA])
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{file}: its {METADATA} is damaged: {error}.") from None
+        if not isinstance(packed, dict):
+            raise UserError(f"{file}: its {METADATA} must be a JSON object, not {shown(packed)}.")
         settings: dict[str, dict[str, Any]] = {}
-        for name, value in dict(packed).items():
+        for name, value in packed.items():
             part, _, setting = name.rpartition(".")
             settings.setdefault(part, {})[setting] = value
         return _Alphas(settings)
