@@ -26,7 +26,8 @@ def get_config() -> ConfigDict:
     config.time_sampler = "uniform"
     config.weighting = "simple"
     config.sigma_data = 0.5
-    # How an error becomes a number; "hybrid()" learns a variance, "uncertainty" a weight.
+    # How an error becomes a number; "hybrid()" learns a variance, "uncertainty" a weight. For a
+    # network that is an autoencoder, such as "autoencoder_kl()", it is "kl()".
     config.loss = "squared"
     # What the network sees of x and of the noise level, such as "time(scale=1000)".
     config.preconditioning = "edm"

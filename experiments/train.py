@@ -16,14 +16,21 @@ from experiments.command_line import overridden
 
 def main(config: ConfigDict) -> None:
     """Trains, and prints where the result is."""
+    from diffusion_jax.data.dataset import datasets
     from diffusion_jax.parallel.devices import is_primary
+    from diffusion_jax.published.autoencoder import FOLDER
     from diffusion_jax.runs.progress import Progress
+    from diffusion_jax.training.autoencoders import reconstruction_error
     from diffusion_jax.training.idle import refuse_idle
     from diffusion_jax.training.loop import train
 
     refuse_idle((config,), overridden())
-    run = train(config, Progress())
+    data = datasets.make(config.data)
+    run = train(config, Progress(), data=data)
     if is_primary():
+        for folder in sorted(run.folder.glob(f"{FOLDER}*")):
+            error = reconstruction_error(folder, data)
+            print(f"Autoencoder: {folder}, gives pictures back with an error of {error:.1f} of 255")
         print(f"Trained {config.training.steps} steps: {run.folder}")
 
 

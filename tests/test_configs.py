@@ -1,6 +1,7 @@
 """Every config that we ship can be built, and its head says what a user must know."""
 
 import ast
+import dataclasses
 import re
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 from ml_collections import ConfigDict
 
 from diffusion_jax.data.dataset import datasets
+from diffusion_jax.data.sets.latents import pictures_of
 from diffusion_jax.inference.measure import SamplingPlan
+from diffusion_jax.networks.autoencoders import AutoencoderKL
 from diffusion_jax.networks.initialise import initialise
 from diffusion_jax.networks.tokenizers import Words
 from diffusion_jax.registry import parse
@@ -20,13 +23,15 @@ from diffusion_jax.runs.run import DataFacts
 from diffusion_jax.sweeps.plan import at_equal_nfe
 from diffusion_jax.sweeps.trials import make_trials
 from diffusion_jax.training.arms import make_arms, objectives
+from diffusion_jax.training.autoencoding import module_of
 from diffusion_jax.training.conditioning import data_facts
 from diffusion_jax.training.options import Options
 from experiments.config_files import load_config, load_sweep
 
 FOLDER = Path(__file__).parents[1] / "configs"
 SWEEPS = sorted(path for path in (FOLDER / "sweeps").glob("*.py") if path.stem != "__init__")
-ASIDE = {FOLDER / "base.py", *FOLDER.rglob("__init__.py"), *SWEEPS}
+AUTOENCODER = FOLDER / "autoencoder.py"  # from which nothing is drawn
+ASIDE = {FOLDER / "base.py", AUTOENCODER, *FOLDER.rglob("__init__.py"), *SWEEPS}
 FILES = sorted(set(FOLDER.rglob("*.py")) - ASIDE)
 # Of the sets that are not here before they are downloaded.
 DOWNLOADED = {"fashion_mnist": (32, 32, 1), "mnist": (32, 32, 1), "cifar10": (32, 32, 3)}
@@ -35,12 +40,40 @@ DOWNLOADED = {"fashion_mnist": (32, 32, 1), "mnist": (32, 32, 1), "cifar10": (32
 def facts_of(config: ConfigDict) -> DataFacts:
     """Of the config's data set; made up of one that is downloaded, or whose files are elsewhere."""
     spec = parse(config.data)
+    if spec.name == "latents":  # of another config's run
+        data = datasets.make(pictures_of(config.data))
+        facts = data_facts(config, data)
+        module = autoencoder_of(load_config(str(AUTOENCODER)), facts)
+        edge = data.shape[0] // module.factor
+        return dataclasses.replace(facts, shape=(edge, edge, module.channels))
     if spec.name not in (*DOWNLOADED, "folder", "tfds"):
         return data_facts(config, datasets.make(config.data))
     size = spec.settings.get("size", 32)
     edges = (size, size) if isinstance(size, int) else size
     shape = DOWNLOADED.get(spec.name) or (*edges, spec.settings.get("channels", 3))
     return DataFacts(shape, {"tokens": Words().fit(["a word"]).state(), "label": ["one", "two"]})
+
+
+def autoencoder_of(config: ConfigDict, facts: DataFacts) -> AutoencoderKL:
+    (arm,) = make_arms(config, facts).values()
+    module = module_of(arm.network)
+    assert isinstance(module, AutoencoderKL)
+    return module
+
+
+def test_the_autoencoder_takes_its_pictures() -> None:
+    config = load_config(str(AUTOENCODER))
+    Options.of(config)
+    facts = facts_of(config)
+    x = jnp.zeros((1, *facts.shape))
+    module = autoencoder_of(config, facts)
+    made, params = jax.eval_shape(module.init_with_output, jax.random.key(0), x)
+    assert made.shape == x.shape
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) > 1e5
+    text = ast.get_docstring(ast.parse(AUTOENCODER.read_text(encoding="utf-8"))) or ""
+    for word in ("Source:", "Cost:", "Command: python -m experiments.train --config=configs/auto"):
+        assert word in text
+    assert config.run_dir == "runs/autoencoder"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -36,6 +36,7 @@ from diffusion_jax.sampling.inverse import Posterior
 from diffusion_jax.sampling.solvers import Solver, solvers
 from diffusion_jax.sampling.thresholds import Threshold, thresholds
 from diffusion_jax.training.arms import arm_settings
+from diffusion_jax.training.autoencoding import check_samples
 from diffusion_jax.training.own_data import shown
 from diffusion_jax.training.trained import TrainedArm, sound
 
@@ -168,6 +169,8 @@ class SamplingPlan:
 
     def check(self, objectives: Mapping[str, Objective]) -> None:
         """Raises UserError if the grid, a solver or an arm's prediction cannot serve the others."""
+        for name, objective in objectives.items():
+            check_samples(name, objective)
         for solver in self.solvers.values():
             check_solver(solver)
         guide = objectives.get(self.guidance.guided_by[0]) if self.guidance.guided_by else None

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Protocol, cast, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import flax.linen as nn
 import jax
@@ -63,9 +63,13 @@ class Linen:
 
     module: nn.Module
 
+    def inputs(self, x: Any, c_noise: Any, condition: Condition) -> tuple[Any, ...]:
+        """Of these, what the module is called with."""
+        return x, c_noise, condition
+
     def init(self, key: Key[Array, ""], x0: Float[Array, "1 ..."], condition: Condition) -> PyTree:
         """As the module's own initialisers say."""
-        return init(self.module, key, x0, jnp.zeros(len(x0)), condition)
+        return init(self.module, key, *self.inputs(x0, jnp.zeros(len(x0)), condition))
 
     def apply(
         self,
@@ -141,7 +145,8 @@ class FunctionNetwork:
         """
         own = self.functions
         if isinstance(own, Linen):
-            return init(own.module, key, *self._inputs(shape, condition), sharding=sharding)
+            inputs = own.inputs(*self._inputs(shape, condition))
+            return init(own.module, key, *inputs, sharding=sharding)
         if isinstance(own, HeldParameters):
             return place(own.params, sharding)
         return jax.jit(self._drawn, static_argnums=1, out_shardings=sharding)(key, shape, condition)
@@ -151,7 +156,8 @@ class FunctionNetwork:
     ) -> PyTree[jax.ShapeDtypeStruct]:
         """Shapes and dtypes of what `first` gives."""
         if isinstance(self.functions, Linen):
-            return shapes(self.functions.module, *self._inputs(shape, condition))
+            own = self.functions
+            return shapes(own.module, *own.inputs(*self._inputs(shape, condition)))
         drawn = functools.partial(self._drawn, shape=shape)
         return jax.eval_shape(drawn, jax.random.key(0), condition=condition)
 

@@ -28,7 +28,8 @@ def read_autoencoder(path: str | Path, variant: str = "", dtype: str = "float32"
         UserError: there is none, it is something else, or something is missing or damaged.
     """
     given = user_path(path)
-    places = [each for each in (given, given / FOLDER) if (each / CONFIG).exists()]
+    # A run's folder has a file of that name too, which is none of an autoencoder.
+    places = [each for each in (given / FOLDER, given) if (each / CONFIG).exists()]
     if not places:
         raise UserError(
             f"There is no autoencoder in {given}: neither it nor {given / FOLDER} has a {CONFIG}."

@@ -25,6 +25,11 @@ from diffusion_jax.process.time_samplers import LossAware
 from diffusion_jax.process.time_samplers.uniform import Uniform
 from diffusion_jax.process.weightings.plain import Simple
 from diffusion_jax.runs.packing import digest
+from diffusion_jax.training.autoencoding import (
+    KLAutoencoding,
+    autoencoder_functions,
+    autoencoder_objective,
+)
 from diffusion_jax.training.denoising import Denoising, LevelsInStep
 from diffusion_jax.training.ema import Average, averages
 from diffusion_jax.training.few_steps import FewSteps
@@ -45,7 +50,7 @@ class Arm:
     Attributes:
         name: of letters, digits, - and _.
         objective: schedule, prediction, noise levels, weighting and loss; or a few-step objective
-            that needs no teacher (`fewstep`).
+            that needs no teacher (`fewstep`); or, of an autoencoder, a `KLAutoencoding`.
         network: a linen, nnx or Equinox module that is called with (x, c_noise, condition); a pair
             of functions `init(key, x0, condition) -> params` and
             `apply(params, x, c_noise, condition, key) -> prediction`, or an object with these; or
@@ -54,6 +59,8 @@ class Arm:
         optimizer: an optax transformation, learning rate included; an `Optimizer`, or its spec.
         ema: the running average of the parameters, or its spec.
         few_steps: how it is trained for few steps; None is denoising.
+        autoencoding: how it is trained where its network is an autoencoder; then its objective was
+            given as that.
         settings: the config's fields that an arm may have of its own, where it is of a config.
         pretrained: the network as it was given, where it comes with parameters.
 
@@ -78,6 +85,7 @@ class Arm:
     few_steps: FewSteps | None = None
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     pretrained: Pretrained | None = None
+    autoencoding: KLAutoencoding | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
@@ -95,6 +103,10 @@ class Arm:
                 f"Arm {self.name!r}: give a few-step objective, such as dj.fewstep.Shortcut(), as "
                 "its objective, and leave few_steps unset."
             )
+        if isinstance(self.objective, KLAutoencoding):
+            object.__setattr__(self, "autoencoding", self.objective)
+            object.__setattr__(self, "objective", autoencoder_objective())
+            object.__setattr__(self, "network", autoencoder_functions(self.network))
         few = self.few_steps.objective if self.few_steps else None
         if isinstance(self.objective, FewStep):
             few = self.objective
@@ -179,6 +191,8 @@ class Arm:
         objective, times = self.objective, self.objective.time_sampler
         if self.few_steps is not None:
             return self.few_steps
+        if self.autoencoding is not None:
+            return self.autoencoding
         learned, aware = learns(objective), isinstance(times, LossAware)
         if not learned and not aware:
             return Denoising(objective.loss_function)

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from diffusion_jax.errors import UserError, one_of
 from diffusion_jax.fewstep import FewStep, fewstep
+from diffusion_jax.networks.autoencoders import autoencoders
 from diffusion_jax.networks.score_network import build, make_conditioner
 from diffusion_jax.process.objective import Objective, check_spread
 from diffusion_jax.process.schedules import schedules
@@ -22,6 +23,11 @@ from diffusion_jax.runs.fields import nearest_field
 from diffusion_jax.runs.run import DataFacts
 from diffusion_jax.runs.written import written
 from diffusion_jax.training.arm import NAME, Arm, few_step_objective
+from diffusion_jax.training.autoencoding import (
+    autoencoder_losses,
+    autoencoder_objective,
+    is_autoencoder,
+)
 from diffusion_jax.training.ema import averages
 from diffusion_jax.training.few_steps import FewSteps, Teacher
 from diffusion_jax.training.learned_schedule import check_learned
@@ -36,6 +42,11 @@ FEW_STEPS = ("fewstep", "teacher", "teacher_guidance")
 FIELDS = (*OBJECTIVE, *NETWORK, *FEW_STEPS, "start_from", "optimizer", "training.ema")
 # What a few-step objective brings itself.
 BROUGHT = ("schedule", "prediction", "time_sampler", "weighting", "loss", "preconditioning")
+# What an autoencoder has no use for.
+DENOISING = (
+    *("schedule", "prediction", "time_sampler", "weighting", "sigma_data", "preconditioning"),
+    *("conditioner", *FEW_STEPS),
+)
 
 
 def arm_settings(config: ConfigDict) -> dict[str, dict[str, Any]]:
@@ -47,14 +58,17 @@ def arm_settings(config: ConfigDict) -> dict[str, dict[str, Any]]:
     flat = {**config, **{f"training.{name}": value for name, value in config.training.items()}}
     base = {field: flat[field] for field in FIELDS}
     changes = arm_changes(config)
-    objective = "fewstep" if config.fewstep != "none" else "schedule"
-    changes = changes or {parse(config[objective], objective).name: {}}
+    named_by = "network" if is_autoencoder(config.network) else "schedule"
+    named_by = "fewstep" if config.fewstep != "none" else named_by
+    changes = changes or {parse(config[named_by], named_by).name: {}}
     made = {name: base | changed for name, changed in changes.items()}
     for name, settings in made.items():
         few = few_step(settings)
         if few is not None:
             check_brought(name, changes[name], few)
             settings |= dict.fromkeys(BROUGHT, "its own")
+        elif is_autoencoder(settings["network"]):
+            check_autoencoder(name, settings, changes[name])
     return made
 
 
@@ -87,6 +101,16 @@ def check_brought(name: str, changed: Mapping[str, Any], objective: FewStep) -> 
                 f"Arm {name!r} has a {field} of its own, and so has its few-step objective: "
                 "train another arm with the latter, such as --config.arms.few.fewstep=…"
             )
+
+
+def check_autoencoder(name: str, settings: Mapping[str, Any], changed: Mapping[str, Any]) -> None:
+    """Raises UserError if an autoencoder has settings that only a denoiser has a use for."""
+    if settings["conditioner"] != "none":
+        raise UserError(
+            f"Arm {name!r} is an autoencoder, which reads no condition: set conditioner='none'."
+        )
+    for field in sorted(changed.keys() & set(DENOISING) - {"conditioner"}):
+        raise UserError(f"Arm {name!r} is an autoencoder, which has no use for a {field}.")
 
 
 def arm_changes(config: ConfigDict) -> dict[str, dict[str, Any]]:
@@ -123,7 +147,8 @@ def objectives(config: ConfigDict) -> dict[str, Objective]:
         UserError: a spec is wrong, or an arm's training times and schedule do not fit.
     """
     # Also where every arm replaces them: a wrong spec is found wherever it stands.
-    _denoising({field: config[field] for field in (*OBJECTIVE, "network")})
+    if not is_autoencoder(config.network):
+        _denoising({field: config[field] for field in (*OBJECTIVE, "network")})
     made = {name: _objective(settings) for name, settings in arm_settings(config).items()}
     for name, objective in made.items():
         try:
@@ -138,6 +163,9 @@ def _objective(settings: dict[str, Any]) -> Objective:
     few = few_step(settings)
     if few is not None:
         return few_step_objective(few, settings["sigma_data"])
+    if is_autoencoder(settings["network"]):
+        autoencoder_losses.make(settings["loss"])
+        return autoencoder_objective()
     return _denoising(settings)
 
 
@@ -177,6 +205,15 @@ def _arm(
     teacher: Teacher | None,
 ) -> Arm:
     few, conditioner, spec = few_step(settings), settings["conditioner"], settings["network"]
+    steps = config.training.steps
+    parts = (
+        optimizers.make(settings["optimizer"], steps=steps),
+        averages.make(settings["training.ema"], batch_size=config.training.batch_size),
+    )
+    if few is None and is_autoencoder(spec):
+        module = autoencoders.make(spec, dtype=config.training.dtype)
+        loss = autoencoder_losses.make(settings["loss"])
+        return Arm(name, loss, module, *parts, settings=settings)
     network = build(
         spec,
         "none"
@@ -187,13 +224,11 @@ def _arm(
         uncertain=objective.loss_function.uncertain,
         noise_inputs=2 if few is not None and few.tells_end else 1,
     )
-    steps = config.training.steps
     return Arm(
         name,
         objective,
         pretrained_of(spec, network) if is_released(spec) else network,
-        optimizers.make(settings["optimizer"], steps=steps),
-        averages.make(settings["training.ema"], batch_size=config.training.batch_size),
+        *parts,
         None if few is None else FewSteps(few, steps, teacher),
         settings,
     )

@@ -8,7 +8,8 @@ from ml_collections import ConfigDict
 from diffusion_jax.errors import UserError
 from diffusion_jax.fewstep import FewStep
 from diffusion_jax.process.schedules import schedules
-from diffusion_jax.training.arms import BROUGHT, arm_settings, few_step
+from diffusion_jax.training.arms import BROUGHT, DENOISING, arm_settings, few_step
+from diffusion_jax.training.autoencoding import is_autoencoder
 
 UNSET = {"teacher": "", "teacher_guidance": "none"}
 
@@ -44,6 +45,9 @@ def _idle_fields(config: ConfigDict, written: Collection[str]) -> dict[str, str]
 
 def _idle(field: str, config: ConfigDict) -> str:
     """Why no arm might have a use for a field; empty for those that all arms use."""
+    arms = arm_settings(config).values()
+    if field in DENOISING and all(is_autoencoder(settings["network"]) for settings in arms):
+        return "every arm is an autoencoder"
     if field in BROUGHT:
         return "every arm has a few-step objective, which brings its own"
     if field == "teacher":
@@ -58,6 +62,8 @@ def _idle(field: str, config: ConfigDict) -> str:
 def _uses(field: str, config: ConfigDict, settings: dict[str, Any], few: FewStep | None) -> bool:
     if field == "training.caption_dropout":
         return bool(settings["conditioner"] != "none")
+    if field in DENOISING and is_autoencoder(settings["network"]):
+        return False
     if field in BROUGHT:
         return few is None or (
             field == "schedule" and schedules.make(config.schedule) == few.schedule

@@ -39,6 +39,7 @@ from diffusion_jax.runs.run import Run, clear, is_run, of_objects
 from diffusion_jax.runs.stopped import Stopped
 from diffusion_jax.runs.stopping import StopSignals
 from diffusion_jax.training.arms import baseline_arm
+from diffusion_jax.training.autoencoders import write_autoencoders
 from diffusion_jax.training.conditioning import data_facts
 from diffusion_jax.training.execution import States, Trainer
 from diffusion_jax.training.flip import check_flip
@@ -70,7 +71,8 @@ def train(
         data: the data set of the config, where it has been made already.
 
     Returns:
-        The run; its newest checkpoint is that of the last step.
+        The run; its newest checkpoint is that of the last step. An autoencoder that was trained
+        is in its folder too, see `write_autoencoders`.
 
     Raises:
         UserError: the config cannot work, the run folder or a checkpoint does not fit it or is
@@ -91,7 +93,10 @@ def train(
     # Once a run has begun, it goes on from what it has learnt itself.
     begun = saved_steps(user_path(config.run_dir))
     starts = {} if begun else load_starts(program.arms, facts)
-    return train_in_folder(config, program, data, starts, progress, watch)
+    run = train_in_folder(config, program, data, starts, progress, watch)
+    if devices.is_primary():
+        write_autoencoders(run, program.arms, data)
+    return run
 
 
 def train_in_folder(

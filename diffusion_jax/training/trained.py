@@ -22,6 +22,7 @@ from diffusion_jax.runs.metrics_log import read_metrics
 from diffusion_jax.runs.run import DataFacts, Run, of_objects
 from diffusion_jax.training.arm import Arm
 from diffusion_jax.training.arms import make_arms
+from diffusion_jax.training.autoencoding import check_samples
 from diffusion_jax.training.learned_schedule import of_network, with_learned
 from diffusion_jax.training.program import state_shapes
 
@@ -78,6 +79,7 @@ class TrainedArm:
     @property
     def network_denoiser(self) -> NetworkDenoiser:
         """The network with its averaged parameters, and all that makes a denoiser of it."""
+        check_samples(self.arm.name, self.arm.objective)
         objective, own = self.objective, of_network(self.params)
         return NetworkDenoiser(
             self.arm.network,
