@@ -1,8 +1,8 @@
 """A network on latents of the built-in shapes, by the autoencoder of configs/autoencoder.py.
 
 Source: Rombach et al. 2022 (latent diffusion), section 3; Peebles & Xie 2023 (DiT) for the network.
-Cost: after the autoencoder, 22,000 pictures encoded in ten seconds, then 96,000 latents of 4 × 4 × 8,
-1M parameters; five minutes on two CPU cores.
+Cost: after the autoencoder, 22,000 pictures encoded in ten seconds; 96,000 latents of 4 × 4 × 8,
+1.6M parameters; five minutes on two CPU cores.
 Expect: 300 of 300 pictures as their captions say, none of which was in training; no copies.
 Command: python -m experiments.compare --config=configs/shapes_latent.py
 """
