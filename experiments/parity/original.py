@@ -71,7 +71,7 @@ def _run(model: DrawnModel, folder: Path, dtype: str) -> None:
             _say(model=model.name, trial=i, error=_line(error))
             continue
         if dtype == "float32" and isinstance(kind, PipelineKind):
-            made.scheduler.save_pretrained(folder / f"scheduler_{i}")
+            make_scheduler(model.trials[i].scheduler).save_pretrained(folder / f"scheduler_{i}")
         arrays: dict[str, Any] = {f"in/{name}": array for name, array in given.items()}
         arrays |= {f"out/{name}": array for name, array in found.items()}
         np.savez(folder / f"{i}.npz", **arrays)
@@ -125,7 +125,9 @@ def _pipeline(kind: PipelineKind, model: DrawnModel, made: Any) -> Callable[[Par
     known = {} if kind.known is None else {"known": kind.known(np.random.default_rng(model.seed))}
 
     def run(trial: ParityTrial) -> Found:
-        made.scheduler = make_scheduler(trial.scheduler)
+        told = make_scheduler(trial.scheduler)
+        # As its constructor has it, which changes settings of some.
+        made.scheduler = type(made).from_pipe(made, scheduler=told, torch_dtype=None).scheduler
         tensors = {
             name: torch.from_numpy(array).to(made.unet.dtype) for name, array in known.items()
         }

@@ -195,6 +195,14 @@ def test_what_edm_s_schedulers_do_not_do_as_they_say_is_refused(told, steps, lin
         translate({"_class_name": "EDMEulerScheduler", **told}).nodes(steps)
 
 
+def test_a_large_variance_that_is_left_in_the_end_is_refused() -> None:
+    """`diffusers_labels.LEFT_OVER` in tests/golden shows what the original does."""
+    told = {"_class_name": "DDPMScheduler", "variance_type": "fixed_large"}
+    assert translate(told).nodes(8).time.shape == (9,)
+    with pytest.raises(UserError, match="where the last label is 1 and not 0"):
+        translate(told | {"steps_offset": 1}).nodes(8)
+
+
 def test_ddim_s_last_step_of_no_length_is_refused_where_it_clips() -> None:
     told = {"_class_name": "DDIMScheduler", "set_alpha_to_one": False, "steps_offset": 0}
     assert translate(told | {"clip_sample": False}).nodes(10).time.shape == (11,)

@@ -232,6 +232,13 @@ def _at_labels(settings: Settings, steps: int) -> Nodes:
         half = stride // 2
         first = np.stack([at[:HALVED], at[1 : HALVED + 1] + half], axis=1).ravel()
         at = np.concatenate([first, at[HALVED:]])
+    variance = settings["variance_type"]
+    if settings.name == "DDPMScheduler" and at[-1] > 0 and not str(variance).startswith("fixed_s"):
+        raise UserError(
+            f"{settings.name}: variance_type={variance!r} cannot be honoured where the last label "
+            f"is {at[-1]} and not 0: noise of that variance is left in what is drawn. Take "
+            "timestep_spacing='leading' and steps_offset=0."
+        )
     clips = not isinstance(solvers.threshold(settings), NoThreshold)
     stays = at[-1] == 0 and not settings["set_alpha_to_one"]
     if settings.name == "DDIMScheduler" and stays and clips:

@@ -44,5 +44,5 @@ KIND = PipelineKind(
     call,
     prompts,
     # The original's pipeline runs no others.
-    ("DDPMScheduler", "DDIMScheduler", "DPMSolverMultistepScheduler"),
+    ("DDPMScheduler", "DDPMScheduler.large", "DDIMScheduler", "DPMSolverMultistepScheduler"),
 )
