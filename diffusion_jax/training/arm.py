@@ -173,11 +173,18 @@ class Arm:
 
     @functools.cached_property
     def frozen_weights(self) -> str:
-        """A checksum of what is not trained; "" where all is."""
+        """A checksum of what is not trained and decides; "" where all is trained."""
+        if self.autoencoding is not None and self.autoencoding.perception is not None:
+            return digest(self.autoencoding.perception.params)
         return "" if self.tuning is None else digest(self.tuning.frozen)
 
     def on(self, mesh: Mesh) -> "Arm":
         """The arm with what it leaves as it is on all devices of a mesh."""
+        if self.autoencoding is not None and self.autoencoding.perception is not None:
+            seen = self.autoencoding.perception
+            seen = dataclasses.replace(seen, params=devices.replicate(seen.params, mesh))
+            loss = dataclasses.replace(self.autoencoding, perception=seen)
+            return dataclasses.replace(self, autoencoding=loss)
         own = self.pretrained
         if own is None or own.adapter is None or mesh.size == 1:
             return self

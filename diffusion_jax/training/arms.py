@@ -164,7 +164,6 @@ def _objective(settings: dict[str, Any]) -> Objective:
     if few is not None:
         return few_step_objective(few, settings["sigma_data"])
     if is_autoencoder(settings["network"]):
-        autoencoder_losses.make(settings["loss"])
         return autoencoder_objective()
     return _denoising(settings)
 

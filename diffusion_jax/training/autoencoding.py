@@ -22,13 +22,11 @@ from diffusion_jax.runs.state import TrainState
 from diffusion_jax.struct import Scalar, pytree
 from diffusion_jax.training.inputs import Inputs
 from diffusion_jax.training.method import TrainingMethod
+from diffusion_jax.training.perception import Perception, read_perception
 
 TRAINED = "autoencoder_kl"  # the member that can be trained here
 
-autoencoder_losses: Registry["KLAutoencoding"] = Registry("autoencoder loss")
 
-
-@autoencoder_losses.register("kl")
 @pytree
 class KLAutoencoding(TrainingMethod):
     """The error of pictures that are given back, and how far their latents are from a normal one.
@@ -37,25 +35,37 @@ class KLAutoencoding(TrainingMethod):
 
         L = (|x - x̂(z)|² + weight Σ (μ² + s² - 1 - log s²)/2)/D,
 
-    which is a bound on log p(x) where pixels have noise of variance weight/2.
+    which without perception is a bound on log p(x), where pixels have noise of variance weight/2.
+    With it, `perceptual` d(x, x̂) is added, the distance of features.
 
     Source: Kingma & Welling 2014 (variational autoencoders), eq. 10; Rombach et al. 2022 (latent
     diffusion), section 3.1 and appendix G, for the small weight.
 
     Attributes:
         weight: of the divergence.
+        perceptual: of the distance of features.
+        perception: which features; None for none.
 
     Raises:
-        UserError: it is negative.
+        UserError: a weight is negative, or of perception and its weight one is given alone.
     """
 
-    formula: ClassVar[str] = "L = (|x - x̂|² + weight KL(q(z|x), N(0, 1)))/D"
-
     weight: Scalar = 1e-6
+    perceptual: Scalar = 0.0
+    perception: Perception | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.weight, float | int) and not 0 <= self.weight < math.inf:
-            raise UserError(f"autoencoder loss 'kl': weight={self.weight} must be 0 or more.")
+        for name in ("weight", "perceptual"):
+            value = getattr(self, name)
+            if isinstance(value, float | int) and not 0 <= value < math.inf:
+                raise UserError(f"autoencoder loss 'kl': {name}={value} must be 0 or more.")
+        if isinstance(self.perceptual, float | int) and bool(self.perceptual) != bool(
+            self.perception
+        ):
+            raise UserError(
+                "autoencoder loss 'kl': perceptual, a weight, and the encoder whose features it is "
+                "of come together."
+            )
 
     def losses(
         self, network: AnyNetwork, params: PyTree[Any], state: TrainState, inputs: Inputs
@@ -66,7 +76,31 @@ class KLAutoencoding(TrainingMethod):
         back: Array = module.apply({"params": params}, z, method="decode")
         divergence = (mean**2 + jnp.exp(log_variance) - 1 - log_variance) / 2
         total = _sum((back - x) ** 2) + self.weight * _sum(divergence)
-        return total / math.prod(x.shape[1:])
+        error = total / math.prod(x.shape[1:])
+        if self.perception is None:
+            return error
+        return error + self.perceptual * self.perception.distance(back, x)
+
+
+autoencoder_losses: Registry[KLAutoencoding] = Registry("autoencoder loss")
+
+
+@autoencoder_losses.register(
+    "kl", "L = (|x - x̂|² + weight KL(q(z|x), N(0, 1)))/D + perceptual d(x, x̂)"
+)
+def kl(weight: float = 1e-6, perceptual: float = 0.0, encoder: str = "") -> KLAutoencoding:
+    """The error of pictures that are given back, and how far their latents are from a normal one.
+
+    Args:
+        weight: of the divergence.
+        perceptual: of the distance of an encoder's features; 0 for none.
+        encoder: the folder of DINOv2 or CLIP; "" for none.
+
+    Raises:
+        UserError: a weight is negative, there is no such encoder, or of the last two one is given
+            alone.
+    """
+    return KLAutoencoding(weight, perceptual, read_perception(encoder) if encoder else None)
 
 
 def _noise(keys: Key[Array, " batch"], shape: tuple[int, ...]) -> Float[Array, "batch ..."]:

@@ -1,5 +1,6 @@
 """An autoencoder that is trained here: its loss, its run, and the latents that it is then for."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,12 @@ from ml_collections import ConfigDict
 import diffusion_jax as dj
 from configs import base
 from diffusion_jax.data.dataset import datasets
-from diffusion_jax.data.example import take, values_of
+from diffusion_jax.data.example import take, to_unit, values_of
 from diffusion_jax.data.pipeline import batches
 from diffusion_jax.errors import UserError
 from diffusion_jax.inference.measure import measure
 from diffusion_jax.inference.preflight import prepare
-from diffusion_jax.networks.autoencoders import AutoencoderKL
+from diffusion_jax.networks.autoencoders import AutoencoderKL, autoencoders
 from diffusion_jax.networks.functions import FunctionNetwork
 from diffusion_jax.published.autoencoder import read_autoencoder
 from diffusion_jax.runs.progress import Progress
@@ -29,6 +30,7 @@ from diffusion_jax.training.draws import draw
 from diffusion_jax.training.idle import refuse_idle
 from diffusion_jax.training.inputs import Inputs
 from diffusion_jax.training.loop import train
+from diffusion_jax.training.perception import read_perception
 from diffusion_jax.training.trained import load_arms
 from tests.networks.random_parameters import random_parameters
 from tests.training import points
@@ -36,6 +38,7 @@ from tests.training import points
 __all__ = ["points"]
 
 pytestmark = pytest.mark.usefixtures("one_device")
+DATA = Path(__file__).parents[1] / "published" / "data"
 PICTURES = "shapes(size=16, count=800, test_count=64)"
 NETWORK = (
     "autoencoder_kl(block_out_channels=(8, 8), latent_channels=4, norm_num_groups=4, "
@@ -140,10 +143,7 @@ def test_it_learns_and_a_network_is_trained_on_its_latents(tmp_path: Path) -> No
 
 
 def test_from_python(tmp_path: Path) -> None:
-    module = AutoencoderKL(
-        block_out_channels=(4,), norm_num_groups=2, mid_block_add_attention=False
-    )
-    data = datasets.make("shapes(size=12, count=40, test_count=8)")
+    module, data = autoencoders.make(SMALL["network"]), datasets.make(SMALL["data"])
     arm = dj.Arm("mine", KLAutoencoding(1e-3), module, optimizer=optax.adam(1e-3))
     trained = dj.train(arm, data, steps=1, batch_size=8)["mine"]
     out = write_autoencoder(trained, data, tmp_path / "vae")
@@ -154,12 +154,51 @@ def test_from_python(tmp_path: Path) -> None:
         trained.denoiser()
 
 
+def test_perception_is_of_the_encoders_own_features() -> None:
+    """Of pictures that already have the size that the encoder prepares them to."""
+    path = str(DATA / "dinov2")
+    perception, encoder = read_perception(path), dj.read_encoder(path)
+    rng = np.random.default_rng(0)
+    one, other = rng.integers(0, 256, (2, 2, *perception.size, 3), np.uint8)
+    plain = dataclasses.replace(encoder.preprocessing, size=None)
+    found = dataclasses.replace(encoder, preprocessing=plain)
+    hidden = [found.pictures(list(each)).hidden[1:] for each in (one, other)]
+    parts = [
+        (np.stack([f / np.linalg.norm(f, axis=-1, keepdims=True) for f in np.asarray(h)]))
+        for h in hidden
+    ]
+    wanted = ((parts[0] - parts[1]) ** 2).sum(axis=-1).mean(axis=(0, 2))
+    x, y = (jnp.asarray(to_unit(each)) for each in (one, other))
+    np.testing.assert_allclose(perception.distance(x, y), wanted, rtol=1e-4)
+    np.testing.assert_allclose(perception.distance(x, x), 0, atol=1e-6)
+    assert read_perception(DATA / "clip").features(x[:, :8, :8, :1])[0].ndim == 3  # grey, scaled
+
+    arms = [
+        dj.Arm(name, loss, autoencoders.make(SMALL["network"]), optimizer=optax.adam(1e-3))
+        for name, loss in (
+            ("plain", KLAutoencoding(1e-3)),
+            ("seen", KLAutoencoding(1e-3, 1.0, perception)),
+        )
+    ]
+    data = datasets.make(SMALL["data"])
+    trained = dj.train(arms, data, steps=2, batch_size=8, log_every=1)
+    first = {name: arm.curve["loss"][0] for name, arm in trained.items()}
+    assert 0.01 < first["seen"] - first["plain"] < 4  # at the same parameters
+    ends = (jax.tree.leaves(arm.params) for arm in trained.values())
+    assert any((a != b).any() for a, b in zip(*ends, strict=True))
+
+
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
         ({"network": "autoencoder_tiny()"}, "AutoencoderTiny is not trained here"),
         ({"loss": "squared"}, "autoencoder loss 'squared'"),
         ({"loss": "kl(weight=-1.0)"}, "weight=-1.0 must be 0 or more"),
+        ({"loss": "kl(perceptual=1.0)"}, "come together"),
+        (
+            {"loss": f"kl(perceptual=1.0, encoder={str(DATA / 'encoders')!r})"},
+            "no folder of an enc",
+        ),
         ({"conditioner": "label()"}, "is an autoencoder, which reads no condition"),
         ({"arms": ConfigDict({"a": {"schedule": "edm"}})}, "'a' is an autoencoder.*for a schedule"),
         ({"data": "points()"}, "An autoencoder is of pictures, not of data of shape .6,."),
