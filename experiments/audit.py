@@ -27,6 +27,7 @@ from experiments.unused import COMPARING, TRAINING, is_given, refuse_several, re
 
 if TYPE_CHECKING:
     from diffusion_jax.data.dataset import Dataset
+    from diffusion_jax.metrics.audit import CopyTest
     from diffusion_jax.reports.audit import AuditPage
     from diffusion_jax.runs.run import Run
 
@@ -58,6 +59,8 @@ UNUSED = {
 def main(config: ConfigDict) -> None:
     """Audits an arm of a run; the last line printed is the page's path."""
     from diffusion_jax.files import check_target
+    from diffusion_jax.metrics.audit import CopyTest
+    from diffusion_jax.metrics.features import feature_maps
     from diffusion_jax.reports import audit as page
     from diffusion_jax.runs.run import Run
 
@@ -73,14 +76,27 @@ def main(config: ConfigDict) -> None:
     folder = Path(OUT.value or run.folder / "audit")
     for name in page.NAMES:
         check_target(folder / name)
-    found = audited(config, run)
+    features = feature_maps.make(FEATURES.value)
+    test = CopyTest(features, NEIGHBOURS.value, ALARM.value, REAL.value, config.seed)
+    command = shlex.join(["python", "-m", "experiments.audit", *sys.argv[1:]])
+    found = audited(config, run, test, DRAWN.value, ARM.value, command)
     path = page.write(found, folder)
     print(found.verdict)
     print(path)
 
 
-def audited(config: ConfigDict, run: "Run") -> "AuditPage":
+def audited(
+    config: ConfigDict, run: "Run", test: "CopyTest", count: int, arm_name: str, command: str
+) -> "AuditPage":
     """What the audit finds.
+
+    Args:
+        config: of the run, and how to sample.
+        run: its folder.
+        test: how copies are told.
+        count: of pictures for each kind of prompts.
+        arm_name: which arm; "" for the first that did not diverge.
+        command: that does it again.
 
     Raises:
         UserError: the run's data are not at hand, are others, or cannot be audited; no such arm.
@@ -88,27 +104,23 @@ def audited(config: ConfigDict, run: "Run") -> "AuditPage":
     from diffusion_jax.data.dataset import datasets
     from diffusion_jax.inference.measure import SamplingPlan
     from diffusion_jax.inference.prompted import prompted
-    from diffusion_jax.metrics.audit import CopyTest, audit, check
-    from diffusion_jax.metrics.features import feature_maps
+    from diffusion_jax.metrics.audit import audit, check
     from diffusion_jax.reports.audit import AuditPage
     from diffusion_jax.reports.provenance import provenance
     from diffusion_jax.training.trained import load_arms, load_guides, sound
 
     start = time.monotonic()
-    features = feature_maps.make(FEATURES.value)
-    test = CopyTest(features, NEIGHBOURS.value, ALARM.value, REAL.value, config.seed)
     data = datasets.make(config.data)
     check(data.visible, test)
     _refuse_other_data(run, data)
     plan = SamplingPlan.make(config)
-    arms = sound(load_arms(run.folder, (ARM.value,) if ARM.value else (), config.training.steps))
+    arms = sound(load_arms(run.folder, (arm_name,) if arm_name else (), config.training.steps))
     name, arm = next(iter(arms.items()))
     plan.check({name: arm.objective})
     guide = load_guides(run.folder, {name: arm}, plan.guidance.guided_by).get(name)
-    generated = prompted(plan, arm, data, DRAWN.value, guide)
+    generated = prompted(plan, arm, data, count, guide)
     found = audit(generated, data.visible, test)
     sampling, guided = plan.judged_by, guide or generated[0].captions
-    command = shlex.join(["python", "-m", "experiments.audit", *sys.argv[1:]])
     return AuditPage(
         found,
         test,

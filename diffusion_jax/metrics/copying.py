@@ -15,6 +15,7 @@ Source: Carlini et al. 2023, Somepalli et al. 2023 (see `metrics.closest`); Vovk
 
 import dataclasses
 import functools
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -143,9 +144,28 @@ class Audited:
         scores = [each.drawn.ratio / (each.threshold or 1) for each in self.spaces.values()]
         return np.argsort(np.min(scores, axis=0), kind="stable")
 
-    def hits(self, duplicates: TrainingDuplicates) -> Int[np.ndarray, "n"]:
-        """The group of the training picture that each is nearest to, in the first space."""
-        return duplicates.group[next(iter(self.spaces.values())).drawn.index]
+    @property
+    def nearest(self) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "m"]]:
+        """The training pictures nearest to generated and to real ones, by the first space."""
+        pixels = next(iter(self.spaces.values()))
+        return pixels.drawn.index, pixels.real.index
+
+
+@dataclasses.dataclass(frozen=True)
+class RepeatedPicture:
+    """A picture that the training set has more than once.
+
+    Attributes:
+        row: index of the training picture that stands for all of them.
+        times: how often it is there.
+        nearest: how many generated pictures it is nearest to.
+        copies: how many of these are copies.
+    """
+
+    row: int
+    times: int
+    nearest: int
+    copies: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,14 +204,25 @@ class CopyAudit:
         """How many pictures are copies, for prompts of all kinds."""
         return sum(int(each.copied.sum()) for each in self.audited)
 
-    @property
-    def falls(self) -> dict[int, tuple[int, int]]:
-        """Duplicated picture -> how often it is in the training set, and how many copies are of it.
+    @functools.cached_property
+    def repeated(self) -> tuple[RepeatedPicture, ...]:
+        """The duplicated pictures: those copied most first, then those that are there most."""
+        group = self.duplicates.group
+        nearest = Counter(row for each in self.audited for row in group[each.nearest[0]].tolist())
+        copies = Counter(
+            row for each in self.audited for row in group[each.nearest[0][each.copied]].tolist()
+        )
+        found = [
+            RepeatedPicture(row, times, nearest[row], copies[row])
+            for row, times in self.duplicates.times.items()
+        ]
+        return tuple(sorted(found, key=lambda one: (-one.copies, -one.nearest, -one.times)))
 
-        The most often copied first, then the most often duplicated.
-        """
-        nearest = [each.hits(self.duplicates)[each.copied] for each in self.audited]
-        found, counts = np.unique(np.concatenate(nearest), return_counts=True)
-        copies = dict(zip(found.tolist(), counts.tolist(), strict=True))
-        rows = {row: (n, copies.get(row, 0)) for row, n in self.duplicates.times.items()}
-        return dict(sorted(rows.items(), key=lambda each: (-each[1][1], -each[1][0], each[0])))
+    @property
+    def share_near_repeated(self) -> tuple[float, float]:
+        """Of generated and of real pictures, how many have a duplicated one as their nearest."""
+        several = np.isin(self.duplicates.group, list(self.duplicates.times))
+        drawn, real = zip(*(each.nearest for each in self.audited), strict=True)
+        return float(several[np.concatenate(drawn)].mean()), float(
+            several[np.concatenate(real)].mean()
+        )

@@ -1,6 +1,7 @@
 """What an audit for copies found: the closest pairs on one page, and its numbers as JSON."""
 
 import dataclasses
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +105,7 @@ def render(page: AuditPage) -> str:
         figures=[_figure(audit, name) for name in page.test.spaces],
         kinds=[(each.generated.name, _pairs(audit, each)) for each in audit.audited],
         duplicates=_duplicates(audit),
-        duplicated=len(audit.falls),
-        fallen=_fallen(audit),
+        duplicated=_duplicated(audit),
         made=page.provenance,
     )
 
@@ -227,12 +227,18 @@ def _below(arm: int | None, ratio: np.ndarray) -> plots.Line:
 
 
 def _pairs(audit: CopyAudit, audited: Audited) -> list[ClosestPair]:
+    """The closest pairs, of each training picture the closest one."""
     size = 4 * audited.generated.pictures[0].size * len(audit.audited)  # three, and base64
     most = min(PAIRS, max(FEWEST, PAGE_BYTES // size))
-    return [_pair(audit, audited, row) for row in audited.closest_first[:most].tolist()]
+    group = audit.duplicates.group[audited.nearest[0]]
+    first: dict[int, int] = {}
+    for row in audited.closest_first.tolist():
+        first.setdefault(int(group[row]), row)
+    copies = Counter(group[audited.copied].tolist())
+    return [_pair(audit, audited, row, copies[g]) for g, row in list(first.items())[:most]]
 
 
-def _pair(audit: CopyAudit, audited: Audited, row: int) -> ClosestPair:
+def _pair(audit: CopyAudit, audited: Audited, row: int, copies: int) -> ClosestPair:
     drawn = audited.generated.pictures[row]
     spaces: dict[int, list[str]] = {}
     for name, space in audited.spaces.items():
@@ -254,7 +260,7 @@ def _pair(audit: CopyAudit, audited: Audited, row: int) -> ClosestPair:
         galleries.address(drawn),
         nearest,
         bool(audited.copied[row]),
-        _judged(audited, row, bool(turned)),
+        _judged(audited, row, bool(turned)) + (f"; {copies} copies of it" if copies > 1 else ""),
     )
 
 
@@ -278,23 +284,29 @@ def _judged(audited: Audited, row: int, turned: bool) -> str:
 
 def _duplicates(audit: CopyAudit) -> list[tuple[str, str, str]]:
     """(data address, how often, caption) of the duplicated pictures that matter most."""
-    rows = list(audit.falls.items())[:SHOWN]
-    if not rows:
-        return []
-    examples = take(audit.data.train, [row for row, _ in rows])
+    first = audit.repeated[:SHOWN]
+    examples = take(audit.data.train, [one.row for one in first]) if first else []
     return [
         (
             galleries.address(example["image"]),
-            f"{times} times in training, {copies} of the copies",
+            f"{one.times} times in training, nearest to {one.nearest}, copied {one.copies} times",
             caption_of(example),
         )
-        for example, (_, (times, copies)) in zip(examples, rows, strict=True)
+        for example, one in zip(examples, first, strict=True)
     ]
 
 
-def _fallen(audit: CopyAudit) -> tuple[int, int]:
-    """How many copies are of duplicated pictures, and how many there are in all."""
-    return sum(copies for _, copies in audit.falls.values()), audit.found
+def _duplicated(audit: CopyAudit) -> str:
+    """What there is to say of duplicated pictures; "" where there are none."""
+    if not audit.repeated:
+        return ""
+    copies, (drawn, real) = sum(one.copies for one in audit.repeated), audit.share_near_repeated
+    return (
+        f"{len(audit.repeated):,} of {len(audit.duplicates.groups):,} training pictures are there "
+        "more than once: the same bytes, saved again, or mirrored. Each counts as one. They are "
+        f"the nearest to {_percent(drawn)} of the generated pictures and to {_percent(real)} of "
+        f"the real ones. Of {audit.found} copies, {copies} are of these."
+    )
 
 
 def results(page: AuditPage) -> dict[str, Any]:
@@ -313,9 +325,12 @@ def results(page: AuditPage) -> dict[str, Any]:
         "warnings": _warnings(audit),
         "prompts": [_plain(audit, each) for each in audit.audited],
         "duplicates": [
-            {"picture": row, "times": times, "copies": copies}
-            for row, (times, copies) in audit.falls.items()
+            {"picture": one.row, "times": one.times, "nearest": one.nearest, "copies": one.copies}
+            for one in audit.repeated
         ],
+        "nearest_to_duplicates": dict(
+            zip(("generated", "real"), audit.share_near_repeated, strict=True)
+        ),
         "command": page.provenance.command,
         "made": dict(page.provenance.facts),
     }

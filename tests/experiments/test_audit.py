@@ -53,7 +53,8 @@ def test_prompts_of_both_kinds_and_none(
         ("prompts of held-out pictures", "real pictures never seen", 12),
     ]
     assert said["training_pictures"] == 169 and said["different_training_pictures"] == 120
-    assert said["duplicates"] == [{"picture": 0, "times": 50, "copies": 0}]
+    (repeated,) = said["duplicates"]
+    assert (repeated["picture"], repeated["times"]) == (0, 50)
     with flagsaver.flagsaver(arm="free"):
         audit.main(run)
     said = json.loads((out / "results.json").read_text())

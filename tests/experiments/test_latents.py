@@ -1,5 +1,6 @@
 """A run on latents from the command line: its samples are pictures, whatever became of the data."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from configs import base
 from diffusion_jax.errors import UserError
 from diffusion_jax.inference.preflight import prepare
 from diffusion_jax.training.loop import train
-from experiments import sample
+from experiments import audit, sample
 from tests.training.conftest import on_one_device
 
 MODEL = Path(__file__).parents[1] / "published" / "data" / "stable_diffusion"
@@ -36,8 +37,12 @@ def test_samples_are_decoded_by_the_autoencoder_of_training(
     with pytest.raises(UserError, match="arms on latents of 6×6×4 .pictures of 12×12. cannot"):
         prepare(config)
     config.sampling.operator = config.sampling.posterior = "none"
-    shutil.rmtree(kept)  # nothing is encoded to sample
     flags.FLAGS.mark_as_parsed()
+    with flagsaver.flagsaver(out=str(tmp_path / "audit"), drawn=2, alarm=0.25):
+        audit.main(config)
+    said = json.loads((tmp_path / "audit" / "results.json").read_text())
+    assert (said["data"], said["training_pictures"]) == ("shapes", 40)  # pictures, not latents
+    shutil.rmtree(kept)  # nothing is encoded to sample
     with flagsaver.flagsaver(out=str(tmp_path / "a.png"), count=2, label="square"):
         sample.main(config)
         with Image.open(tmp_path / "a.png") as image:

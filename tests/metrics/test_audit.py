@@ -113,12 +113,12 @@ def test_a_picture_that_was_there_fifty_times_is_found() -> None:
     pictures = np.concatenate([train[[7] * 40], train[[8] * 5], train[[20]], draw(100, 3)])
     data = dataset(train[np.random.default_rng(2).permutation(len(train))])
     found = audit([Generated("any", pictures)], data, TEST)
-    first, second = list(found.falls.items())[:2]
-    for (row, counts), expected in ((first, (50, 40)), (second, (5, 5))):
-        assert counts == expected
-        np.testing.assert_array_equal(
-            data.train[row]["image"], train[7 if expected[0] == 50 else 8]
-        )
+    first, second = found.repeated
+    for one, original, expected in ((first, 7, (50, 40)), (second, 8, (5, 5))):
+        assert (one.times, one.copies) == expected and one.nearest >= one.copies
+        np.testing.assert_array_equal(data.train[one.row]["image"], train[original])
+    drawn, real = found.share_near_repeated
+    assert 45 <= round(146 * drawn) < 60 and real < 0.1
     assert len(found.duplicates.groups) == 200
     assert found.copies and found.found >= 46
 

@@ -35,8 +35,9 @@ def test_groups_are_those_of_all_pairs(rows: int, monkeypatch: pytest.MonkeyPatc
     rng = np.random.default_rng(1)
     once = smooth(40)
     saved_again = (once[:10] + rng.integers(-3, 4, once[:10].shape)).astype(np.uint8)
-    brighter = once[10:20] + np.uint8(ALIKE + 1)
-    pictures = np.concatenate([once, once[[3] * 20], once[5:9, :, ::-1], saved_again, brighter])
+    brighter, lighter = once[10:20] + np.uint8(ALIKE + 1), once[20:30] + np.uint8(ALIKE - 1)
+    again = once[[3] * 20], once[5:9, :, ::-1], saved_again, brighter, lighter
+    pictures = np.concatenate([once, *again])
     pictures = pictures[rng.permutation(len(pictures))]
     monkeypatch.setattr(duplicates, "ROWS", rows)
     monkeypatch.setattr(duplicates, "CHUNK_VALUES", 30 * once[0].size)
