@@ -18,6 +18,7 @@ from diffusion_jax.published.pretrained import (
     pretrained_of,
     released_objective,
 )
+from diffusion_jax.published.text_encoder import ReleasedText as ReleasedText  # registers it
 from diffusion_jax.registry import parse
 from diffusion_jax.runs.fields import nearest_field
 from diffusion_jax.runs.run import DataFacts

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,7 @@ from diffusion_jax.networks.score_network import (
     drop_condition,
     make_conditioner,
 )
+from diffusion_jax.published import text_encoder
 from tests.networks.random_parameters import quick_jit, random_parameters
 
 
@@ -49,12 +51,14 @@ class Birds:
 
 
 BIRDS = Birds()
+CLIP = Path(__file__).parents[1] / "published" / "data" / "clip"
 SMALL = {
     "label": "label(width=8)",
     "one_hot": "one_hot()",
     "transformer": "transformer(width=8, layers=1, heads=2)",
     "features": "features(key='t5', width=8)",
     "image": "image(key='low', width=8)",
+    text_encoder.ENCODER: f"text_encoder(path={str(CLIP)!r})",
     "several": "several(parts=(label(width=4), transformer(width=8), features(key='t5'), "
     "image(key='low')), width=8)",
 }

@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -26,7 +25,7 @@ from diffusion_jax.data.latents.codec import LatentCodec
 from diffusion_jax.data.latents.source import LatentSource, packed
 from diffusion_jax.errors import UserError
 from diffusion_jax.files import TEMPORARY, disk_errors, free_room, no_room, save
-from diffusion_jax.streams import Forgiving
+from diffusion_jax.published.telling import Telling
 
 SHARD_BYTES = 2**26  # of latents, about
 LARGEST_SHARD = 4096  # examples
@@ -35,7 +34,6 @@ FACTS = "about.json"
 ENDING = ".array_record"
 UNCOMPRESSED = "group_size:1,uncompressed"  # latents do not compress, and are read one by one
 OLD = 3600.0  # seconds since a half-written file was last touched: nobody is at it
-EVERY = 10.0  # seconds between lines that say how far it is
 
 
 def prepare(
@@ -71,7 +69,7 @@ def prepare(
         facts |= {"shape": plans[0].shape, "dtype": str(dtype), "autoencoder": codec.fingerprint}
         save(json.dumps(facts, indent=2) + "\n", place / FACTS)
         _remove_old(place)
-        told = _Told(f"Encoding {data.form} of {data.name} to {place}", left)
+        told = Telling(f"Encoding {data.form} of {data.name} to {place}", left, "examples")
         for plan, shards in zip(plans, missing, strict=True):
             for k in _from_own_place(shards):
                 plan.write(k, told)
@@ -133,7 +131,7 @@ class _Plan:
     def opened(self) -> LatentSource:
         return LatentSource(self.files(), len(self.source), self.fingerprint)
 
-    def write(self, k: int, told: "_Told") -> None:
+    def write(self, k: int, told: Telling) -> None:
         """Makes a shard, unless another process has done so by now."""
         from array_record.python.array_record_module import ArrayRecordWriter
 
@@ -201,24 +199,3 @@ def _remove_old(place: Path) -> None:
 def _check_room(place: Path, needed: int) -> None:
     if needed > free_room(place):
         raise UserError(no_room(place, needed))
-
-
-class _Told:
-    """Says on the error output how far the encoding is."""
-
-    def __init__(self, title: str, total: int):
-        self._title, self._total, self._done = title, total, 0
-        self._start = self._said = time.monotonic()
-        self._say(f"{total:,} examples")
-
-    def __call__(self, count: int) -> None:
-        self._done, now = self._done + count, time.monotonic()
-        if self._done == self._total:
-            self._say(f"done in {now - self._start:.0f} s")
-        elif now - self._said > EVERY:
-            self._said = now
-            left = (now - self._start) / self._done * (self._total - self._done)
-            self._say(f"{self._done:,} of {self._total:,} examples, {left:.0f} s left")
-
-    def _say(self, what: str) -> None:
-        print(f"{self._title}: {what}", file=Forgiving(sys.stderr))
