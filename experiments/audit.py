@@ -107,6 +107,7 @@ def audited(
     from diffusion_jax.metrics.audit import audit, check
     from diffusion_jax.reports.audit import AuditPage
     from diffusion_jax.reports.provenance import provenance
+    from diffusion_jax.runs.progress import Progress
     from diffusion_jax.training.trained import load_arms, load_guides, sound
 
     start = time.monotonic()
@@ -118,8 +119,9 @@ def audited(
     name, arm = next(iter(arms.items()))
     plan.check({name: arm.objective})
     guide = load_guides(run.folder, {name: arm}, plan.guidance.guided_by).get(name)
-    generated = prompted(plan, arm, data, count, guide)
-    found = audit(generated, data.visible, test)
+    progress = Progress()
+    generated = prompted(plan, arm, data, count, guide, progress)
+    found = audit(generated, data.visible, test, progress)
     sampling, guided = plan.judged_by, guide or generated[0].captions
     return AuditPage(
         found,

@@ -9,6 +9,7 @@ from diffusion_jax.inference.generate import check_finite, generate
 from diffusion_jax.inference.measure import SamplingPlan
 from diffusion_jax.metrics.copying import Generated
 from diffusion_jax.networks.score_network import Condition
+from diffusion_jax.runs.progress import Progress
 from diffusion_jax.training.own_data import shown
 from diffusion_jax.training.trained import TrainedArm
 
@@ -22,6 +23,7 @@ def prompted(
     data: Dataset,
     count: int,
     guide: TrainedArm | None = None,
+    progress: Progress | None = None,
 ) -> list[Generated]:
     """Draws pictures as the plan judges arms, with the captions or classes that examples have.
 
@@ -34,23 +36,26 @@ def prompted(
         data: whose examples are asked for.
         count: of pictures for each kind of prompts.
         guide: the network that guides it, for guidance that needs one.
+        progress: shows how far it is; None for nothing.
 
     Raises:
         UserError: a sample is not finite.
     """
     rng = np.random.default_rng(plan.seed)
-    sides = {TRAINING: data.train, HELD_OUT: data.test}
-    found = []
-    for number, (name, source) in enumerate(sides.items()):
-        rows = rng.integers(0, len(source), count).tolist()
-        examples = take(source, rows)
-        networks = [each.arm.network for each in (arm, guide) if each]
-        condition = shown(networks, data, examples)
-        captions = tuple(_said(data, example) for example in examples) if condition else ()
-        pictures = _draw(plan, arm, data, on_device(condition), count, number, guide)
-        if not condition:
-            return [Generated(FREE, pictures)]
-        found.append(Generated(name, pictures, captions, as_trained=name == TRAINING))
+    networks = [each.arm.network for each in (arm, guide) if each]
+    asked: dict[str, tuple[Condition, tuple[str, ...]]] = {}
+    for name, source in {TRAINING: data.train, HELD_OUT: data.test}.items():
+        examples = take(source, rng.integers(0, len(source), count).tolist())
+        captions = tuple(_said(data, example) for example in examples)
+        asked[name] = (on_device(shown(networks, data, examples)), captions)
+    if not asked[TRAINING][0]:
+        asked = {FREE: ({}, ())}
+    found, progress = [], progress or Progress(quiet=True)
+    with progress.phase("Sampling", len(asked), unit="kinds of prompts") as advance:
+        for number, (name, (condition, captions)) in enumerate(asked.items()):
+            pictures = _draw(plan, arm, data, condition, count, number, guide)
+            found.append(Generated(name, pictures, captions, as_trained=name != HELD_OUT))
+            advance(name)
     return found
 
 

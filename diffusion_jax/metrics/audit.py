@@ -15,6 +15,7 @@ from diffusion_jax.metrics.copying import Audited, CopyAudit, Generated, InSpace
 from diffusion_jax.metrics.duplicates import TrainingDuplicates, find
 from diffusion_jax.metrics.features import BlockMeans, FeatureMap, RandomConvolutions
 from diffusion_jax.metrics.features.block_means import BYTE
+from diffusion_jax.runs.progress import Progress
 
 PIXELS, FEATURES = "pixels", "features"
 CONVOLUTIONS = RandomConvolutions()
@@ -92,17 +93,23 @@ def check(data: Dataset, test: CopyTest) -> None:
     test.rank(min(len(data.test), test.real), NAMES[False])
 
 
-def audit(generated: Sequence[Generated], data: Dataset, test: CopyTest | None = None) -> CopyAudit:
+def audit(
+    generated: Sequence[Generated],
+    data: Dataset,
+    test: CopyTest | None = None,
+    progress: Progress | None = None,
+) -> CopyAudit:
     """Looks for copies of training pictures among generated ones.
 
     Training pictures are read in chunks, so that memory is that of the generated pictures, the
-    real ones, their features, and about a kilobyte for each training picture.
+    real ones, their features, and some three kilobytes for each training picture.
 
     Args:
         generated: pictures for each kind of prompts, of the shape of the data.
         data: what the model was trained on, with test pictures that it was not trained on; of
             latents, the pictures that they are of.
         test: how copies are told; None for the default.
+        progress: shows how far it is; None for nothing.
 
     Raises:
         UserError: see `check`; or training pictures are all alike, or generated ones of another
@@ -116,7 +123,9 @@ def audit(generated: Sequence[Generated], data: Dataset, test: CopyTest | None =
                 f"Generated pictures have shape {each.pictures.shape}, and those of data set "
                 f"{data.name!r} {data.shape}."
             )
-    duplicates = find(data)
+    progress = progress or Progress(quiet=True)
+    with progress.phase("Duplicates in training", len(data.train), unit="pictures") as advance:
+        duplicates = find(data, advance)
     there = len(duplicates.groups)
     if there < FEWEST:
         raise UserError(
@@ -129,7 +138,9 @@ def audit(generated: Sequence[Generated], data: Dataset, test: CopyTest | None =
     spaces = {name: each.fit(data) for name, each in test.spaces.items()}
     sought = [*real.values(), *(Sought(each.pictures) for each in generated)]
     k = min(test.k, there - 1)
-    found = closest(sought, data, duplicates, spaces, k)
+    unique = len(duplicates.unique)
+    with progress.phase("Nearest training pictures", unique, unit="pictures") as advance:
+        found = closest(sought, data, duplicates, spaces, k, advance)
     judges = dict(zip(real, found, strict=False))
     audited = tuple(
         _audited(each, kind, drawn, judges[kind], ranks[kind], data)

@@ -20,8 +20,15 @@ from jaxtyping import Float, Int
 
 from diffusion_jax.data.dataset import Dataset
 from diffusion_jax.data.example import Values
-from diffusion_jax.metrics.duplicates import TrainingDuplicates, chunk_size, chunks, mirrored
+from diffusion_jax.metrics.duplicates import (
+    TrainingDuplicates,
+    chunk_size,
+    chunks,
+    mirrored,
+    unheard,
+)
 from diffusion_jax.metrics.features import Extractor
+from diffusion_jax.runs.progress import Advance
 
 ROWS = 256  # points compared with a chunk at a time
 NONE = -1
@@ -67,6 +74,7 @@ def closest(
     duplicates: TrainingDuplicates,
     spaces: Mapping[str, Extractor],
     k: int,
+    advance: Advance = unheard,
 ) -> list[dict[str, Closest]]:
     """The nearest training pictures of pictures, in several spaces of features.
 
@@ -78,6 +86,7 @@ def closest(
         duplicates: of those.
         spaces: what makes features, between which distances are taken, by name.
         k: how many groups, of which there must be more.
+        advance: is told of each chunk that has been searched.
 
     Returns:
         For each set, what is nearest in each space.
@@ -92,6 +101,7 @@ def closest(
             features = extract(chunk)
             for each in searches:
                 each[name].see(features, here, duplicates)
+        advance("", len(chunk))
     return [{name: search.found() for name, search in each.items()} for each in searches]
 
 

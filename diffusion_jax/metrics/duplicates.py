@@ -19,6 +19,7 @@ from diffusion_jax.data.example import Values, take, values_of
 from diffusion_jax.metrics.features.block_means import BYTE, BlockMeans
 from diffusion_jax.metrics.neighbours import ALIKE
 from diffusion_jax.metrics.real import CHUNK_VALUES
+from diffusion_jax.runs.progress import Advance
 
 COARSE = BlockMeans(side=8)
 ROWS = 256  # pictures compared with earlier ones at a time
@@ -57,12 +58,20 @@ class TrainingDuplicates:
         return dict(zip(found[several].tolist(), counts[several].tolist(), strict=True))
 
 
-def find(data: Dataset) -> TrainingDuplicates:
+def unheard(note: str, units: int = 1) -> None:
+    """Tells nobody how far the work is."""
+
+
+def find(data: Dataset, advance: Advance = unheard) -> TrainingDuplicates:
     """The duplicates among all training pictures of a data set.
 
-    Memory beyond a chunk is about 900 bytes for each RGB picture.
+    Memory beyond a chunk is some three kilobytes for each RGB picture, whatever its size.
+
+    Args:
+        data: of pictures.
+        advance: is told of each chunk that has been read.
     """
-    digests, coarse = _described(data)
+    digests, coarse = _described(data, advance)
     _, index, inverse = np.unique(digests, return_index=True, return_inverse=True)
     leads = _near(data, index, coarse[index])
     return TrainingDuplicates(index[inverse], index[leads][inverse])
@@ -85,7 +94,7 @@ def mirrored(pictures: Values) -> Values:
     return pictures[:, :, ::-1]
 
 
-def _described(data: Dataset) -> tuple[np.ndarray, Float[np.ndarray, "n dim"]]:
+def _described(data: Dataset, advance: Advance) -> tuple[np.ndarray, Float[np.ndarray, "n dim"]]:
     """A digest of each picture, and its coarse means, whose distances are root mean squares."""
     extract, scale = COARSE.fit(data), BYTE / math.prod(data.shape) ** 0.5
     digests, coarse = [], []
@@ -93,6 +102,7 @@ def _described(data: Dataset) -> tuple[np.ndarray, Float[np.ndarray, "n dim"]]:
         pairs = zip(pictures, mirrored(pictures), strict=True)
         digests.append(np.array([min(_digest(one), _digest(other)) for one, other in pairs]))
         coarse.append((scale * extract(pictures)).astype(np.float32))
+        advance("", len(pictures))
     return np.concatenate(digests), np.concatenate(coarse)
 
 
