@@ -106,6 +106,7 @@ def render(page: AuditPage) -> str:
         kinds=[(each.generated.name, _pairs(audit, each)) for each in audit.audited],
         duplicates=_duplicates(audit),
         duplicated=_duplicated(audit),
+        hidden_duplicates=max(len(audit.repeated) - SHOWN, 0),
         made=page.provenance,
     )
 
@@ -289,7 +290,8 @@ def _duplicates(audit: CopyAudit) -> list[tuple[str, str, str]]:
     return [
         (
             galleries.address(example["image"]),
-            f"{one.times} times in training, nearest to {one.nearest}, copied {one.copies} times",
+            f"{one.times} times in training, nearest to {one.nearest} drawn, "
+            f"copied {one.copies} times",
             caption_of(example),
         )
         for example, one in zip(examples, first, strict=True)

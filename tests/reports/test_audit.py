@@ -12,7 +12,7 @@ from diffusion_jax.metrics.audit import audit
 from diffusion_jax.metrics.copying import Generated
 from diffusion_jax.reports.audit import AuditPage, render, write
 from tests.metrics.test_audit import TEST, dataset, draw
-from tests.reports.browser import dom, needs_browser
+from tests.reports.browser import TELL, dom, needs_browser, told
 
 HEAD = re.compile(r'<p class="lead">(.*?)</p>', re.DOTALL)
 
@@ -45,7 +45,7 @@ def test_the_page_says_what_was_found(page: AuditPage) -> None:
     copies = [card for card in cards if "Copy" in card]
     assert "; 20 copies of it" in "".join(copies) and len(copies) < 16
     assert "mirror image" in text and "0.0 of 255 apart" in text
-    assert re.search(r"10 times in training, nearest to 2\d, copied 20 times", text)
+    assert re.search(r"10 times in training, nearest to 2\d drawn, copied 20 times", text)
 
 
 def test_a_model_that_copies_nothing_is_told_so(page: AuditPage) -> None:
@@ -83,5 +83,11 @@ def test_the_numbers_are_those_of_the_audit(page: AuditPage, tmp_path: Path) -> 
 
 @needs_browser
 def test_it_opens_in_a_browser_without_a_complaint(page: AuditPage, tmp_path: Path) -> None:
-    document, complaints = dom(render(page), tmp_path)
+    strokes = (
+        "tell([...document.querySelectorAll('.series .line')]"
+        ".map((line) => getComputedStyle(line).stroke))"
+    )
+    document, complaints = dom(render(page), tmp_path, TELL + strokes)
     assert not complaints and document.count('<article class="card">') == 48
+    # In each of two spaces, two kinds of prompts and the real pictures of each.
+    assert len(told(document)) == 8 and "none" not in told(document)
