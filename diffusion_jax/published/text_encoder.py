@@ -1,7 +1,7 @@
 """A released text encoder before a network: it stays as it is, and reads every caption."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -151,6 +151,11 @@ class ReleasedText(Conditioner):
     def ask(self, prompts: Sequence[str], class_name: str = "") -> Rows:
         """What the encoder makes of prompts."""
         return self._of(prompts)
+
+    @nn.nowrap
+    def texts(self, data: Corpus) -> dict[str, Iterable[str]]:
+        """Captions."""
+        return {"captions": data.captions}
 
     @nn.nowrap
     def _of(self, texts: Sequence[str]) -> Rows:

@@ -9,12 +9,14 @@ import optax
 import pytest
 
 import diffusion_jax as dj
+from configs import base
 from diffusion_jax.errors import UserError
 from diffusion_jax.published import text_features
 from diffusion_jax.published.encoder import ReleasedEncoder, read_encoder
 from diffusion_jax.published.text_encoder import ReleasedText, _features
 from diffusion_jax.published.text_features import TextFeatures
 from diffusion_jax.training.arms import Arm
+from diffusion_jax.training.flip import check_flip
 from tests.training.conftest import on_one_device
 
 CLIP = Path(__file__).parent / "data" / "clip"
@@ -131,3 +133,10 @@ def test_two_of_them_are_parts_of_several() -> None:
     assert rows["a_tokens"].shape[1] == 16 and rows["text_tokens"].shape[1] == 8
     context, _ = both.init_with_output(jax.random.key(0), rows, jnp.zeros((1, 4, 4, 3)))
     assert context.tokens.shape == (1, 24, 8) and context.pooled.shape == (1, 8)
+
+
+def test_pictures_are_not_mirrored_where_captions_say_left() -> None:
+    config = base.get_config()
+    config.conditioner, config.flip = f"text_encoder(path={str(CLIP)!r})", True
+    with pytest.raises(UserError, match="reads captions that say 'left'"):
+        check_flip(config, dj.data.shapes())
