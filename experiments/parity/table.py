@@ -113,8 +113,8 @@ def markdown(found: Sequence[ComparedTrial], seed: int, versions: Mapping[str, s
         "difference of x and much noise, of squares, or timesteps of six digits. "
         "Where the two are further apart than the bound there, both are held against the "
         "original's run in float64: the verdict is "
-        f"{ROUNDED!r} if this library is at most {FACTOR} times as far from it as the original's "
-        "own run in float32.\n"
+        f"{ROUNDED!r} if this library is within the bound from it, or at most {FACTOR} times as "
+        "far from it as the original's own run in float32.\n"
     )
     models = {each.model.name: each.model for each in found}.values()
     made = [f"- {model.kind} {model.number}: `{settings(model.options)}`" for model in models]

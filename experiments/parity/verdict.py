@@ -51,10 +51,12 @@ class ComparedTrial:
             return FAILED
         if self.largest <= BOUNDS[self.trial.dtype]:
             return SAME
-        if self.rounding is not None and math.isfinite(self.largest):
-            ours, original = self.rounding
-            return ROUNDED if ours <= FACTOR * original else OVER
-        return OVER
+        if self.rounding is None:
+            return OVER
+        # The original's own may be no number, where single precision leaves it none.
+        ours, original = self.rounding
+        within = ours <= BOUNDS[self.trial.dtype] or ours <= FACTOR * original
+        return ROUNDED if within else OVER
 
 
 def passes(found: Sequence[ComparedTrial]) -> bool:

@@ -192,7 +192,8 @@ def products(jaxpr: Any) -> float:
             total += 2 * sizes[0] * math.prod(equation.invars[1].aval.shape[:-1])
         for inner in jax.tree.leaves(equation.params, is_leaf=lambda x: hasattr(x, "eqns")):
             inner = getattr(inner, "jaxpr", inner)
-            total += products(inner) if hasattr(inner, "eqns") else 0
+            times = equation.params["length"] if equation.primitive.name == "scan" else 1
+            total += times * products(inner) if hasattr(inner, "eqns") else 0
     return total
 
 

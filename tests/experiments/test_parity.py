@@ -110,7 +110,14 @@ def test_the_verdict_is_of_the_largest_difference(found: ComparedTrial, verdict:
 def test_what_single_precision_leaves_is_told_by_the_original_s_own_distance() -> None:
     """Lossy runs over the bound count by how far both are from the original in double precision."""
     far = compared(2e-3)
-    for distances, verdict in (((1e-3, 9e-4), "same but for rounding"), ((4e-3, 1e-3), "OVER")):
+    same = "same but for rounding"
+    for distances, verdict in (
+        ((1e-3, 9e-4), same),
+        ((4e-3, 1e-3), "OVER"),
+        ((5e-6, float("nan")), same),
+        ((2e-3, float("nan")), "OVER"),
+        ((float("nan"), 1e-3), "OVER"),
+    ):
         found = dataclasses.replace(far, rounding=distances)
         assert found.verdict == verdict
         assert passes([found]) == (verdict != "OVER")

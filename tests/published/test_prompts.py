@@ -124,6 +124,24 @@ def test_settings_that_the_original_pipeline_does_not_read_change_nothing(models
     np.testing.assert_array_equal(found.decode(z), told.decode(z))
 
 
+def test_schedulers_of_many_steps_at_once_are_settled_as_the_others(tmp_path) -> None:
+    parallel, told = (
+        released(
+            edited(
+                FOLDERS[0],
+                tmp_path / name,
+                "scheduler/scheduler_config.json",
+                _class_name=name,
+                steps_offset=0,
+                clip_sample=True,
+            )
+        )
+        for name in ("DDIMParallelScheduler", "DDIMScheduler")
+    )
+    np.testing.assert_array_equal(parallel.nodes(7).level.sigma, told.nodes(7).level.sigma)
+    assert parallel.scheduler.solver(7) == told.scheduler.solver(7)
+
+
 def test_a_folder_that_reads_no_prompts_says_so(tmp_path) -> None:
     folder = edited(FOLDERS[0], tmp_path, "model_index.json", tokenizer=[None, None])
     with pytest.raises(UserError, match="has no 'tokenizer'"):

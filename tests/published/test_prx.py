@@ -5,7 +5,6 @@ import json
 import shutil
 from pathlib import Path
 
-import jax
 import pytest
 
 from diffusion_jax.errors import UserError
@@ -63,10 +62,9 @@ def test_a_side_without_known_sizes_is_refused_unless_they_are_switched_off(tmp_
     assert exact.pipeline.shape(exact, (64, 64)) == (32, 32, 4)
 
 
-def test_without_an_autoencoder_it_draws_no_pictures(tmp_path: Path) -> None:
-    model = released(edited(tmp_path, vae=[None, None]))
-    with pytest.raises(UserError, match="has no 'vae', so that it draws no pictures"):
-        model.sample(["a dog"], jax.random.key(0), steps=1)
+def test_a_folder_without_an_autoencoder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="names no part 'vae', which a PRXPipeline needs"):
+        released(edited(tmp_path, vae=[None, None]))
 
 
 def test_a_length_that_is_none_is_refused() -> None:

@@ -10,7 +10,7 @@ from diffusion_jax.hints import fits
 from diffusion_jax.networks.conditioners.base import Rows
 from diffusion_jax.published.parts import Part
 from diffusion_jax.published.schedulers.scheduler import Scheduler, translate
-from diffusion_jax.published.schedulers.settings import TAKEN
+from diffusion_jax.published.schedulers.settings import PARALLEL, TAKEN
 from diffusion_jax.published.tokenizers import PromptTokenizer
 from diffusion_jax.registry import Registry
 from diffusion_jax.sampling.guidance import Guidance
@@ -154,7 +154,8 @@ def process_of(config: Mapping[str, Any], pipeline: Pipeline) -> Scheduler:
     Raises:
         UserError: as of `translate`.
     """
-    taken = TAKEN.get(str(config.get("_class_name")), ())
+    name = str(config.get("_class_name"))
+    taken = TAKEN.get(PARALLEL.get(name, name), ())
     settled = {name: value for name, value in pipeline.settled.items() if name in taken}
     return translate({**config, **settled}, pipeline.even_times, pipeline.unit_times)
 

@@ -76,10 +76,8 @@ class PRXPipeline(FolderPipeline):
         """The latents of the size that is drawn.
 
         Raises:
-            UserError: pictures of that size cannot be drawn, or there is no autoencoder.
+            UserError: pictures of that size cannot be drawn.
         """
-        if "vae" not in model.parts:
-            raise UserError("This model's folder has no 'vae', so that it draws no pictures.")
         if self.use_resolution_binning:
             side = self.default_size(model)[0]
             size = drawn_size(BINS, side, size, "default_sample_size")
