@@ -4,9 +4,10 @@
     python -m experiments.benchmark_data --peers=… --rounds=5 --markdown=FILE.md
 
 Both read the same tar files of JPEGs of 512 pixels, decode them, cut and resize them to 64 and to
-256 pixels and batch them, each with two worker processes of its own, in turn: A B A B …; every
-round gives a ratio. Both must find the same mean colour. Then the memory is measured of reading a
-set and one ten times as large. Takes some minutes on two cores; `make bench` installs the peers.
+256 pixels and batch them with two worker processes, in turn: A B A B …, each time in processes of
+their own; every round gives a ratio. Both must find the same mean colour. Then the memory is
+measured of reading a set and one ten times as large. Takes some minutes on two cores; `make bench`
+installs the peers.
 """
 
 import argparse
@@ -58,18 +59,16 @@ def main(words: list[str]) -> None:
 
 def row(folder: Path, size: int, options: argparse.Namespace) -> tuple[str, ...]:
     """Times both at a size."""
-    module, peers = "experiments.data_speed.worker", str(user_path(options.peers))
-    words = [str(folder), str(size), str(problem.WORKERS)]
-    with (
-        tempfile.TemporaryDirectory() as ends,
-        worker(sys.executable, module, [OURS, *words], Path(ends)) as own,
-        worker(peers, module, [PEER, *words], Path(ends)) as theirs,
-    ):
-        work(OURS, own), work(PEER, theirs)
-        colours = [np.load(Path(ends, f"{library}.npy")) for library in (OURS, PEER)]
-        if np.abs(colours[0] - colours[1]).max() > COLOUR:
-            raise UserError(f"The mean colours differ, {colours}: no comparison.")
-        turns = [(work(OURS, own), work(PEER, theirs)) for _ in range(options.rounds)]
+    pythons = {OURS: sys.executable, PEER: str(user_path(options.peers))}
+    turns, colours = [], {}
+    for _ in range(options.rounds):
+        times = []
+        for library, python in pythons.items():
+            seconds, colours[library] = timed(library, python, folder, size)
+            times.append(seconds)
+        turns.append(times)
+    if np.abs(colours[OURS] - colours[PEER]).max() > COLOUR:
+        raise UserError(f"The mean colours differ, {colours}: no comparison.")
     count = problem.SHARDS * problem.PER_SHARD / len(os.sched_getaffinity(0))
     ratios = [theirs / ours for ours, theirs in turns]
     speeds = [count / statistics.median(times) for times in zip(*turns, strict=True)]
@@ -81,6 +80,20 @@ def row(folder: Path, size: int, options: argparse.Namespace) -> tuple[str, ...]
         *(f"{ratio:.2f}" for ratio in shown),
         f"at least {TARGET:g}: {verdict}",
     )
+
+
+def timed(library: str, python: str, folder: Path, size: int) -> tuple[float, np.ndarray]:
+    """Seconds of reading all pictures once more, and their mean colour.
+
+    The other library's processes are not there: what they read ahead would take from this one.
+    """
+    words = [library, str(folder), str(size), str(problem.WORKERS)]
+    with (
+        tempfile.TemporaryDirectory() as ends,
+        worker(python, "experiments.data_speed.worker", words, Path(ends)) as process,
+    ):
+        work(library, process)
+        return work(library, process), np.load(Path(ends, f"{library}.npy"))
 
 
 def peak(folder: Path) -> int:

@@ -5,6 +5,7 @@ and however many processes share it; so the whole state is how many examples hav
 """
 
 import dataclasses
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -38,7 +39,7 @@ class _Read:
     augment_flip: bool
     apart: bool  # in a process from which pictures are sent stacked, and not once more
 
-    def __call__(self, step: int, indices: np.ndarray) -> tuple[Values, list[Example]]:
+    def __call__(self, step: int, indices: np.ndarray) -> tuple[Values, list[Example] | np.ndarray]:
         """Pictures or vectors, and all else that examples say; random by (seed, position) alone."""
         taken = (step * len(indices) + np.arange(len(indices)))[self.rows]
         examples = self._drawn(indices[self.rows].tolist(), taken)
@@ -53,6 +54,8 @@ class _Read:
             examples = [_with_one_caption(*each) for each in zip(examples, u, strict=True)]
         if self.apart:
             examples = [{k: v for k, v in e.items() if k not in KINDS} for e in examples]
+            # In one piece, as each array that is sent takes a piece of shared memory of its own.
+            return values, np.frombuffer(pickle.dumps(examples), np.uint8)
         return values, examples
 
     def _drawn(self, indices: Sequence[int], taken: np.ndarray) -> list[Example]:
@@ -68,11 +71,11 @@ class _Finish:
     """Makes a batch of what was read."""
 
     encode: Encode
-    apart: bool
 
-    def __call__(self, read: tuple[Values, list[Example]]) -> Batch:
+    def __call__(self, read: tuple[Values, list[Example] | np.ndarray]) -> Batch:
         values, examples = read
-        if self.apart:
+        if isinstance(examples, np.ndarray):
+            examples = pickle.loads(examples.tobytes())
             kind = "image" if values.dtype == np.uint8 else "vector"
             examples = [each | {kind: row} for each, row in zip(examples, values, strict=True)]
         return {"x0": to_unit(values), "condition": self.encode(examples)}
@@ -184,7 +187,7 @@ def batches(
     if workers < 0:
         raise UserError(f"workers={workers}: give 0 or more.")
     apart = workers > 0
-    read, finish = _Read(source, seed, rows, augment_flip, apart), _Finish(encode, apart)
+    read, finish = _Read(source, seed, rows, augment_flip, apart), _Finish(encode)
     # Grain counts the batches of an endless repetition in floats, which overflows for batches of 1.
     epochs = ENDLESS // len(source)
     indices = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat(epochs)
