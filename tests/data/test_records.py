@@ -141,6 +141,8 @@ DAMAGE = {
     "k11": ("json", b"{"),
     "k13": ("json", b"[]"),
     "k15": ("json", b'{"text": "another field"}'),
+    "k12": ("txt", b"a caf\xe9"),
+    "k17": ("json", b'{"caption": ["a dog", 5]}'),
 }
 
 
@@ -161,7 +163,14 @@ def test_the_next_good_record_stands_in_for_a_damaged_one(tmp_path) -> None:
         assert example["key"] == expected
         np.testing.assert_array_equal(example["image"], good.train[order.index(expected)]["image"])
     assert set(data.train.damage.found) == bad & set(order)
-    for text, key in (("no picture", 5), ("is empty", 7), ("no caption", 10), ("JSON", 11)):
+    for text, key in (
+        ("not UTF-8", 12),
+        ("no text", 17),
+        ("no picture", 5),
+        ("is empty", 7),
+        ("no caption", 10),
+        ("JSON", 11),
+    ):
         if f"a.tar/{key:06d}" in order:
             assert text in data.train.damage.found[f"a.tar/{key:06d}"]
     # and the other way round, so nothing depends on what was read before

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -56,17 +56,23 @@ class CaptionFields:
         return tuple(found), tuple(found.values()) if self.weights else ()
 
 
-def texts_of(given: Any) -> list[str]:
-    """The texts of a field that have a letter at least: of a text, of bytes, of a list of these."""
-    several = given if isinstance(given, Sequence) and not isinstance(given, str | bytes) else None
-    if several is None:
-        several = [] if given is None else [given]
-    texts = [
-        each.decode("utf-8", "replace") if isinstance(each, bytes) else each
-        for each in several
-        if isinstance(each, str | bytes)
-    ]
-    return [text.strip() for text in texts if text.strip()]
+def texts_of(given: object) -> list[str]:
+    """The texts of a field that have a letter at least: of a text, of bytes, of a list of these.
+
+    Raises:
+        UserError: it holds something else, or bytes that are not UTF-8; the message is the end of a
+            sentence.
+    """
+    texts = []
+    for each in given if isinstance(given, list | tuple) else [given]:
+        try:
+            text = each.decode() if isinstance(each, bytes) else each
+        except UnicodeDecodeError:
+            raise UserError("its caption is not UTF-8 text") from None
+        if text is not None and not isinstance(text, str):
+            raise UserError(f"its caption is {shown(text)}, which is no text")
+        texts.append((text or "").strip())
+    return [text for text in texts if text]
 
 
 def read_fields(content: bytes) -> dict[str, Any]:
